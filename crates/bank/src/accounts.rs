@@ -1,0 +1,54 @@
+//! Opening accounts, and changing what they allow.
+
+use ledger::{AccountId, Kind, Overdraft, Status};
+
+use crate::access::Standing;
+use crate::decide::{Decided, accepted};
+use crate::{Facts, OpenAccount, Refusal, State, What};
+
+pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts: &Facts<'_>) -> Decided {
+    standing.must_run_the_bank()?;
+    let founding = state.founding().ok_or(Refusal::NotFounded)?;
+    if open.opened_at.is_some() {
+        standing.must_be_system()?;
+    }
+    if let Some(owner) = open.owner {
+        let customer = state.customer(owner).ok_or(Refusal::UnknownCustomer)?;
+        if customer.accounts.len() >= crate::access::MAX_ACCOUNTS_PER_CUSTOMER {
+            return Err(Refusal::TooManyRights);
+        }
+    }
+    let number = open.number.unwrap_or(state.next_number());
+    if number == 0 || number > founding.numbering.largest() || state.account_numbered(number).is_some() {
+        return Err(Refusal::NumberTaken);
+    }
+    if open.cash && (open.kind != Kind::Asset || state.cash_account(open.currency).is_some()) {
+        return Err(Refusal::CashAccountTaken);
+    }
+    if state.ledger().next_account().0 == u32::MAX {
+        return Err(Refusal::NumbersExhausted);
+    }
+    accepted(What::AccountOpened {
+        id: state.ledger().next_account(),
+        number,
+        currency: open.currency,
+        kind: open.kind,
+        overdraft: open.overdraft,
+        opened_at: open.opened_at.unwrap_or(facts.now),
+        name: open.name.clone(),
+        owner: open.owner,
+        cash: open.cash,
+    })
+}
+
+pub(crate) fn set_status(standing: Standing, state: &State, account: AccountId, status: Status) -> Decided {
+    standing.must_run_the_bank()?;
+    state.ledger().set_status(account, status)?;
+    accepted(What::StatusSet { account, status })
+}
+
+pub(crate) fn set_overdraft(standing: Standing, state: &State, account: AccountId, overdraft: Overdraft) -> Decided {
+    standing.must_run_the_bank()?;
+    state.ledger().set_overdraft(account, overdraft)?;
+    accepted(What::OverdraftSet { account, overdraft })
+}

@@ -1,0 +1,236 @@
+//! What can be asked of the bank, and the facts that go with it.
+
+use ledger::{
+    AccountId, Currency, HoldId, Kind, Leg, Money, Overdraft, Posting, PostingId, Status, Timestamp, ValueDate,
+};
+use smallvec::SmallVec;
+
+use crate::access::NameIndex;
+use crate::{CustomerId, Numbering, Purpose, Request, Right, Role, Sealed, TokenHash, UserId};
+
+/// A request to the bank. Personal fields are sealed and names resolved to ids before it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Who asks.
+    pub caller: Caller,
+    /// The idempotency key and the fingerprint of what was sent under it. Without one, nothing is remembered of a
+    /// refusal, and a retry is another request.
+    pub request: Option<Request>,
+    /// What is asked.
+    pub body: Body,
+}
+
+/// Who asks: a user, and the session that proves it. Without a session it is Kassa itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub user: UserId,
+    /// The session, looked at again when the command is decided.
+    pub session: Option<TokenHash>,
+}
+
+impl Caller {
+    /// Kassa itself.
+    pub const SYSTEM: Self = Self { user: UserId::SYSTEM, session: None };
+}
+
+/// What a pure function can't have by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The time, as the journal tells it: it never runs backwards.
+    pub now: Timestamp,
+    /// The past posting that the command names, looked up in the journal.
+    pub past: Option<&'a PastPosting>,
+}
+
+/// A posting of any age, as the journal has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastPosting {
+    /// Its id.
+    pub id: PostingId,
+    /// The posting.
+    pub posting: Posting,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The bank itself, once, as its first event.
+    Found {
+        /// Its name.
+        name: String,
+        /// How its account numbers are made.
+        numbering: Numbering,
+    },
+    /// A new customer.
+    AddCustomer {
+        /// The customer's name, sealed under the customer's new key.
+        name: Sealed,
+    },
+    /// A new user.
+    AddUser {
+        /// The blind index of the name to sign in with.
+        name_index: NameIndex,
+        /// That name.
+        name: Sealed,
+        /// The password's hash, in the PHC string format.
+        password: Sealed,
+        /// What the user is to the bank.
+        role: Role,
+        /// For whom the user acts; with the role of a customer, and only then.
+        customer: Option<CustomerId>,
+    },
+    /// A session for a user whose password was right.
+    SignIn {
+        /// The user.
+        user: UserId,
+        /// The hash of the new token.
+        token: TokenHash,
+        /// When it is over.
+        expires_at: Timestamp,
+    },
+    /// The end of a session.
+    SignOut {
+        /// The hash of its token.
+        token: TokenHash,
+    },
+    /// A wrong password.
+    SignInFailed {
+        /// The user who was named.
+        user: UserId,
+    },
+    /// A new account.
+    OpenAccount(OpenAccount),
+    /// A right for a customer on an account, in place of the one there was.
+    Grant {
+        /// The customer.
+        customer: CustomerId,
+        /// The account.
+        account: AccountId,
+        /// The right.
+        right: Right,
+    },
+    /// The end of a customer's right on an account.
+    Revoke {
+        /// The customer.
+        customer: CustomerId,
+        /// The account.
+        account: AccountId,
+    },
+    /// Another status for an account.
+    SetStatus {
+        /// The account.
+        account: AccountId,
+        /// The status.
+        status: Status,
+    },
+    /// Another overdraft for an account.
+    SetOverdraft {
+        /// The account.
+        account: AccountId,
+        /// The overdraft.
+        overdraft: Overdraft,
+    },
+    /// A payment.
+    Pay(Pay),
+    /// Cash brought to the desk.
+    Deposit {
+        /// The account credited.
+        account: AccountId,
+        /// How much.
+        amount: Money,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+    /// Cash taken from the desk.
+    Withdraw {
+        /// The account debited.
+        account: AccountId,
+        /// How much.
+        amount: Money,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+    /// Money reserved.
+    PlaceHold {
+        /// From whom, to whom, how much.
+        leg: Leg,
+        /// Until when.
+        expires_at: Timestamp,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+    /// Reserved money taken.
+    Capture {
+        /// The hold.
+        hold: HoldId,
+        /// How much of it.
+        amount: Money,
+        /// Whether the rest is let go.
+        last: bool,
+    },
+    /// Reserved money let go.
+    Void {
+        /// The hold.
+        hold: HoldId,
+    },
+    /// Reserved money let go because its time is over.
+    Expire {
+        /// The hold.
+        hold: HoldId,
+    },
+    /// A payment given back, in part or whole. The posting comes with the facts.
+    Refund {
+        /// The posting.
+        of: PostingId,
+        /// Which leg of it.
+        leg: u32,
+        /// How much.
+        amount: Money,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+    /// A posting undone exactly. The posting comes with the facts.
+    Reverse {
+        /// The posting.
+        of: PostingId,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+}
+
+/// What a new account is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAccount {
+    /// Its number within the bank; the next free one where none is given.
+    pub number: Option<u64>,
+    /// Its currency.
+    pub currency: Currency,
+    /// Its side of the trial balance.
+    pub kind: Kind,
+    /// How far below zero it may go.
+    pub overdraft: Overdraft,
+    /// What it is called.
+    pub name: Option<Sealed>,
+    /// Who gets the right of an owner.
+    pub owner: Option<CustomerId>,
+    /// Whether deposits and withdrawals at the desk in its currency are booked against it. One account per currency.
+    pub cash: bool,
+    /// When it was opened, where that was in another system; now otherwise. Only Kassa itself may say.
+    pub opened_at: Option<Timestamp>,
+}
+
+/// A payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pay {
+    /// The legs, taking effect in order, all or none.
+    pub legs: SmallVec<[Leg; 1]>,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The text on the statement.
+    pub text: Option<Sealed>,
+    /// From which day on it counts for interest; the day of booking where none is given.
+    pub value_date: Option<ValueDate>,
+    /// When it was booked, where that was in another system; now otherwise. Only Kassa itself may say.
+    pub booked_at: Option<Timestamp>,
+}

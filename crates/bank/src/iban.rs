@@ -1,0 +1,170 @@
+//! Account numbers that people can type and check: International Bank Account Numbers (ISO 13616).
+//!
+//! An account has a number within the bank. Its IBAN is the country, two check digits (ISO 7064 MOD 97-10), the bank
+//! code, and the number padded with zeros to the length that the country's registry entry asks for. Check digits that
+//! some countries keep inside the domestic part are not computed.
+
+use std::fmt::Write;
+
+use iban::{Iban, IbanLike};
+
+/// How this bank's account numbers are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbering {
+    country: String,
+    bank_code: String,
+    digits: u32,
+}
+
+/// Why a country and bank code can't make account numbers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NumberingError {
+    /// No length of account number makes a valid IBAN.
+    #[error(
+        "country {country} with bank code {bank_code} makes no IBAN that ISO 13616 allows: give the two capital letters \
+         of a country in the IBAN registry, and the bank's code (with the branch code where the country has one) as \
+         that country writes it"
+    )]
+    NoSuchForm {
+        /// The country given.
+        country: String,
+        /// The bank code given.
+        bank_code: String,
+    },
+}
+
+/// Why a text is not an account of this bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IbanError {
+    /// Not a valid IBAN: a typing error, most likely.
+    #[error("this is not a valid IBAN; check it for a typing error")]
+    Invalid,
+    /// A valid IBAN, of another bank.
+    #[error("this IBAN belongs to another bank")]
+    OtherBank,
+}
+
+/// The longest domestic part of an IBAN (ISO 13616).
+const MAX_BBAN: usize = 30;
+
+/// Account numbers are kept in 64 bits, which hold 18 digits of any value.
+const MAX_NUMBER_DIGITS: usize = 18;
+
+impl Numbering {
+    /// The numbering of a country and bank code, such as `AT` and `99999`.
+    pub fn new(country: &str, bank_code: &str) -> Result<Self, NumberingError> {
+        let no_such_form =
+            || NumberingError::NoSuchForm { country: country.to_owned(), bank_code: bank_code.to_owned() };
+        let proper = country.len() == 2
+            && country.bytes().all(|byte| byte.is_ascii_uppercase())
+            && bank_code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if !proper {
+            return Err(no_such_form());
+        }
+        // A country fixes the whole length, so at most one length of account number is valid.
+        (1..=MAX_BBAN.saturating_sub(bank_code.len()))
+            .filter_map(|digits| u32::try_from(digits).ok())
+            .map(|digits| Self { country: country.to_owned(), bank_code: bank_code.to_owned(), digits })
+            .find(|numbering| numbering.iban(0).parse::<Iban>().is_ok())
+            .ok_or_else(no_such_form)
+    }
+
+    /// The country's two letters.
+    #[must_use]
+    pub fn country(&self) -> &str {
+        &self.country
+    }
+
+    /// The bank's code.
+    #[must_use]
+    pub fn bank_code(&self) -> &str {
+        &self.bank_code
+    }
+
+    /// The largest account number that has an IBAN.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        let digits = self.digits.min(u32::try_from(MAX_NUMBER_DIGITS).unwrap_or(u32::MAX));
+        10_u64.saturating_pow(digits).saturating_sub(1)
+    }
+
+    /// The IBAN of an account number, without spaces.
+    #[must_use]
+    pub fn iban(&self, number: u64) -> String {
+        let width = usize::try_from(self.digits).unwrap_or(MAX_BBAN);
+        let bban = format!("{}{number:0width$}", self.bank_code);
+        let mut remainder = 0_u32;
+        for byte in bban.bytes().chain(self.country.bytes()).chain(*b"00") {
+            let (value, shift) = match byte {
+                b'0'..=b'9' => (byte.wrapping_sub(b'0'), 10),
+                _ => (byte.wrapping_sub(b'A').wrapping_add(10), 100),
+            };
+            remainder = remainder.wrapping_mul(shift).wrapping_add(u32::from(value)).rem_euclid(97);
+        }
+        let check = 98_u32.saturating_sub(remainder);
+        let mut iban = String::with_capacity(34);
+        // Writing to a String can't fail.
+        let _ = write!(iban, "{}{check:02}{bban}", self.country);
+        iban
+    }
+
+    /// The account number of an IBAN of this bank. Spaces and small letters are accepted, as people type them.
+    pub fn number(&self, text: &str) -> Result<u64, IbanError> {
+        let typed: String = text.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_uppercase()).collect();
+        let iban: Iban = typed.parse().map_err(|_| IbanError::Invalid)?;
+        let own = iban.country_code() == self.country;
+        let number = iban.bban().strip_prefix(self.bank_code.as_str()).filter(|_| own).ok_or(IbanError::OtherBank)?;
+        number.parse().map_err(|_| IbanError::OtherBank)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_ibans() {
+        // The examples of the IBAN registry, taken apart into bank code and number.
+        for (country, bank_code, number, expected) in [
+            ("AT", "19043", 234_573_201, "AT611904300234573201"),
+            ("DE", "37040044", 532_013_000, "DE89370400440532013000"),
+            ("CZ", "0800", 192_000_145_399, "CZ6508000000192000145399"),
+            ("GB", "NWBK601613", 31_926_819, "GB29NWBK60161331926819"),
+            ("NO", "8601", 1_117_947, "NO9386011117947"),
+        ] {
+            let numbering = Numbering::new(country, bank_code).unwrap();
+            assert_eq!(numbering.iban(number), expected);
+            assert_eq!(numbering.number(expected), Ok(number));
+            assert_eq!(numbering.number(&numbering.iban(numbering.largest())), Ok(numbering.largest()));
+        }
+    }
+
+    #[test]
+    fn typed_with_spaces_and_small_letters() {
+        let numbering = Numbering::new("AT", "19043").unwrap();
+        assert_eq!(numbering.number("at61 1904 3002 3457 3201"), Ok(234_573_201));
+    }
+
+    #[test]
+    fn not_an_account_here() {
+        let numbering = Numbering::new("AT", "19043").unwrap();
+        for (text, expected) in [
+            ("", IbanError::Invalid),
+            ("AT611904300234573202", IbanError::Invalid),
+            ("AT61190430023457320", IbanError::Invalid),
+            ("AT61é904300234573201", IbanError::Invalid),
+            ("DE89370400440532013000", IbanError::OtherBank),
+        ] {
+            assert_eq!(numbering.number(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_such_form() {
+        for (country, bank_code) in
+            [("XX", "1"), ("at", "19043"), ("AT", "1904300234573201"), ("AT", "1904é"), ("", "")]
+        {
+            assert!(Numbering::new(country, bank_code).is_err(), "{country} {bank_code}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The bank as one deterministic state machine.
+//!
+//! A [`Command`] asks. [`decide`] answers from the [`State`], the command and the [`Facts`], which hand in what a pure
+//! function can't have: the time, and what lies in the past. Its answer is [`Events`], and [`State::apply`] is the only
+//! way that state changes. The journal keeps events, never commands, so a new rule never rewrites the past.
+//!
+//! A module per subject holds its guards: [`accounts`], [`access`], [`payments`]. Nothing here is async, reads a
+//! clock, draws a random number or does I/O, and nothing depends on the order of a hash map.
+
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::as_conversions)]
+
+pub mod access;
+pub mod accounts;
+mod codec;
+mod command;
+mod decide;
+mod event;
+mod iban;
+pub mod payments;
+mod personal;
+mod record;
+mod refusal;
+mod state;
+
+pub use access::{CustomerId, NameIndex, Right, Role, TokenHash, UserId};
+pub use command::{Body, Caller, Command, Facts, OpenAccount, PastPosting, Pay};
+pub use decide::{Decision, decide};
+pub use event::{Event, Events, Purpose, Request, What};
+pub use iban::{IbanError, Numbering, NumberingError};
+pub use personal::{Sealed, SubjectId};
+pub use record::{Record, RestoreError};
+pub use refusal::Refusal;
+pub use state::{AccountInfo, Customer, Founding, Session, State, User};

@@ -1,0 +1,153 @@
+//! Moving money: payments, cash at the desk, holds, refunds and reversals. Each function is a flat run of guards, of
+//! the caller first, then of the ledger.
+
+use ledger::{AccountId, HoldId, Kind, Leg, Money, PostingId, ReleaseReason, Timestamp};
+
+use crate::access::Standing;
+use crate::decide::{Decided, accepted};
+use crate::{Facts, PastPosting, Pay, Purpose, Refusal, Sealed, State, What};
+
+pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decided {
+    if pay.booked_at.is_some() {
+        standing.must_be_system()?;
+    }
+    for leg in &pay.legs {
+        let debited = debited_by(leg.debit, &pay.legs);
+        let amount = Money { minor: debited, ..leg.amount };
+        must_exist(state, leg.debit)?;
+        standing.may_debit(state, leg.debit, amount)?;
+        may_be_paid(standing, state, leg.credit)?;
+    }
+    let booked_at = pay.booked_at.unwrap_or(facts.now);
+    let value_date = pay.value_date.unwrap_or(booked_at.day());
+    let posting = state.ledger().post(&pay.legs, booked_at, value_date)?;
+    accepted(What::Posted { posting, purpose: pay.purpose, text: pay.text.clone() })
+}
+
+/// Cash at the desk: `into_account` for a deposit, out of it for a withdrawal.
+pub(crate) fn cash(
+    standing: Standing,
+    state: &State,
+    account: AccountId,
+    amount: Money,
+    into_account: bool,
+    text: Option<&Sealed>,
+    facts: &Facts<'_>,
+) -> Decided {
+    standing.must_run_the_bank()?;
+    must_exist(state, account)?;
+    let cash = state.cash_account(amount.currency).ok_or(Refusal::NoCashAccount)?;
+    let deposit = Leg { debit: cash, credit: account, amount };
+    let (leg, purpose) =
+        if into_account { (deposit, Purpose::Deposit) } else { (deposit.reversed(), Purpose::Withdrawal) };
+    let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
+    accepted(What::Posted { posting, purpose, text: text.cloned() })
+}
+
+pub(crate) fn place_hold(
+    standing: Standing,
+    state: &State,
+    leg: Leg,
+    expires_at: Timestamp,
+    text: Option<&Sealed>,
+    facts: &Facts<'_>,
+) -> Decided {
+    must_exist(state, leg.debit)?;
+    standing.may_debit(state, leg.debit, leg.amount)?;
+    may_be_paid(standing, state, leg.credit)?;
+    let hold = state.ledger().place_hold(leg, facts.now, expires_at)?;
+    accepted(What::HoldPlaced { hold, text: text.cloned() })
+}
+
+/// A capture, by the payee or the bank.
+pub(crate) fn capture(
+    standing: Standing,
+    state: &State,
+    hold: HoldId,
+    amount: Money,
+    last: bool,
+    facts: &Facts<'_>,
+) -> Decided {
+    must_be_payee(standing, state, hold)?;
+    let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
+    accepted(What::Posted { posting, purpose: Purpose::Capture, text: None })
+}
+
+/// The payee or the bank lets a hold go.
+pub(crate) fn void(standing: Standing, state: &State, hold: HoldId) -> Decided {
+    must_be_payee(standing, state, hold)?;
+    state.ledger().void(hold)?;
+    accepted(What::HoldReleased { hold, reason: ReleaseReason::Voided })
+}
+
+/// Kassa itself lets a hold go when its time is over.
+pub(crate) fn expire(standing: Standing, state: &State, hold: HoldId, facts: &Facts<'_>) -> Decided {
+    standing.must_be_system()?;
+    state.ledger().expire(hold, facts.now)?;
+    accepted(What::HoldReleased { hold, reason: ReleaseReason::Expired })
+}
+
+/// A refund, by the one who was paid or the bank.
+pub(crate) fn refund(
+    standing: Standing,
+    state: &State,
+    of: PostingId,
+    leg: u32,
+    amount: Money,
+    text: Option<&Sealed>,
+    facts: &Facts<'_>,
+) -> Decided {
+    let past = past(of, facts)?;
+    let payee = usize::try_from(leg).ok().and_then(|leg| past.posting.legs().get(leg));
+    let payee = payee.ok_or(ledger::Refusal::NoSuchLeg)?.leg.credit;
+    if standing.must_run_the_bank().is_err() {
+        standing.may_debit(state, payee, amount)?;
+    }
+    let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
+    accepted(What::Posted { posting, purpose: Purpose::Refund, text: text.cloned() })
+}
+
+/// A reversal, by the bank.
+pub(crate) fn reverse(
+    standing: Standing,
+    state: &State,
+    of: PostingId,
+    text: Option<&Sealed>,
+    facts: &Facts<'_>,
+) -> Decided {
+    standing.must_run_the_bank()?;
+    let past = past(of, facts)?;
+    let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
+    accepted(What::Posted { posting, purpose: Purpose::Reversal, text: text.cloned() })
+}
+
+/// All that the legs take from one account, so that a signatory's limit can't be passed by splitting.
+fn debited_by(account: AccountId, legs: &[Leg]) -> i64 {
+    let minors = legs.iter().filter(|leg| leg.debit == account).map(|leg| leg.amount.minor);
+    minors.fold(0, i64::saturating_add)
+}
+
+fn past<'a>(of: PostingId, facts: &Facts<'a>) -> Result<&'a PastPosting, Refusal> {
+    facts.past.filter(|past| past.id == of).ok_or(Refusal::UnknownPayment)
+}
+
+fn must_exist(state: &State, account: AccountId) -> Result<(), Refusal> {
+    state.ledger().account(account).map(|_| ()).ok_or(ledger::Refusal::UnknownAccount.into())
+}
+
+/// Customers pay to customers' accounts and for the bank's services, not to its cash desk.
+fn may_be_paid(standing: Standing, state: &State, account: AccountId) -> Result<(), Refusal> {
+    let kind = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?.kind;
+    match (standing, kind) {
+        (Standing::Customer(_), Kind::Asset | Kind::Expense) => Err(Refusal::NotAPayee),
+        _ => Ok(()),
+    }
+}
+
+fn must_be_payee(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {
+    if standing.must_run_the_bank().is_ok() {
+        return Ok(());
+    }
+    let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
+    standing.may_debit(state, held.credit, Money { minor: 0, ..held.amount })
+}

@@ -1,0 +1,225 @@
+//! The state as canonical records, in the order of their keys: what its digest is taken over, and what a checkpoint
+//! holds. The same state always makes the same bytes. Idempotency keys are an index of the past and left out.
+
+use minicbor::{Decode, Encode};
+
+use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, Undone};
+
+use crate::access::NameIndex;
+use crate::state::{AccountInfo, Customer, Founding, Session, User};
+use crate::{CustomerId, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
+
+/// One thing of the state.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "each field is the state's field of that name, where it is documented")]
+pub enum Record {
+    /// The head: the last event, and what the bank was founded as. Comes first.
+    #[n(0)]
+    Head {
+        #[n(0)]
+        last_event: u64,
+        #[n(1)]
+        time_ms: Option<i64>,
+        #[n(2)]
+        name: Option<String>,
+        #[n(3)]
+        country: Option<String>,
+        #[n(4)]
+        bank_code: Option<String>,
+    },
+    /// A customer.
+    #[n(1)]
+    Customer {
+        #[n(0)]
+        name: Sealed,
+        #[n(1)]
+        accounts: Vec<u32>,
+    },
+    /// A user.
+    #[n(2)]
+    User {
+        #[n(0)]
+        name_index: NameIndex,
+        #[n(1)]
+        name: Sealed,
+        #[n(2)]
+        password: Sealed,
+        #[n(3)]
+        role: Role,
+        #[n(4)]
+        customer: Option<CustomerId>,
+        #[n(5)]
+        sessions: Vec<TokenHash>,
+        #[n(6)]
+        failed_at_ms: Option<i64>,
+    },
+    /// An account.
+    #[n(3)]
+    Account {
+        #[cbor(n(0), with = "codec::account")]
+        account: Account,
+        #[n(1)]
+        number: u64,
+        #[n(2)]
+        name: Option<Sealed>,
+        #[n(3)]
+        rights: Vec<(CustomerId, Right)>,
+    },
+    /// A currency's cash account.
+    #[n(4)]
+    Cash {
+        #[cbor(n(0), with = "codec::currency")]
+        currency: Currency,
+        #[cbor(n(1), with = "codec::account_id")]
+        account: AccountId,
+    },
+    /// An open hold.
+    #[n(5)]
+    Hold {
+        #[cbor(n(0), with = "codec::hold_id")]
+        id: HoldId,
+        #[cbor(n(1), with = "codec::hold")]
+        hold: Hold,
+    },
+    /// What was undone of a posting: by leg, or all where there is no list.
+    #[n(6)]
+    Undone {
+        #[cbor(n(0), with = "codec::posting_id")]
+        id: PostingId,
+        #[n(1)]
+        refunded: Option<Vec<(u32, i64)>>,
+    },
+    /// A session.
+    #[n(7)]
+    Session {
+        #[n(0)]
+        token: TokenHash,
+        #[n(1)]
+        user: UserId,
+        #[cbor(n(2), with = "codec::timestamp")]
+        expires_at: Timestamp,
+    },
+}
+
+/// Why records don't make a state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored state does not hold together: {0}")]
+pub struct RestoreError(String);
+
+impl State {
+    /// The records in canonical order.
+    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        let customers = self.customers.iter().map(|customer| Record::Customer {
+            name: customer.name.clone(),
+            accounts: customer.accounts.iter().map(|account| account.0).collect(),
+        });
+        let users = self.users.iter().map(|user| Record::User {
+            name_index: user.name_index,
+            name: user.name.clone(),
+            password: user.password.clone(),
+            role: user.role,
+            customer: user.customer,
+            sessions: user.sessions.clone(),
+            failed_at_ms: user.failed_at.map(|at| at.0),
+        });
+        let accounts = self.ledger.accounts().zip(&self.infos).map(|((_, account), info)| Record::Account {
+            account: *account,
+            number: info.number,
+            name: info.name.clone(),
+            rights: info.rights.to_vec(),
+        });
+        let cash = self.cash.iter().map(|(currency, account)| Record::Cash { currency: *currency, account: *account });
+        let holds = self.ledger.holds().map(|(id, hold)| Record::Hold { id, hold: *hold });
+        let undone = self.ledger.undone().map(|(id, undone)| Record::Undone {
+            id,
+            refunded: match undone {
+                Undone::Reversed => None,
+                Undone::Refunded(legs) => Some(legs.iter().map(|(leg, minor)| (*leg, *minor)).collect()),
+            },
+        });
+        let sessions = self.sessions.iter().map(|(token, session)| Record::Session {
+            token: *token,
+            user: session.user,
+            expires_at: session.expires_at,
+        });
+        let head = std::iter::once(self.head_record());
+        head.chain(customers).chain(users).chain(accounts).chain(cash).chain(holds).chain(undone).chain(sessions)
+    }
+
+    fn head_record(&self) -> Record {
+        let founding = self.founding.as_ref();
+        Record::Head {
+            last_event: self.last_event,
+            time_ms: self.time.map(|at| at.0),
+            name: founding.map(|founding| founding.name.clone()),
+            country: founding.map(|founding| founding.numbering.country().to_owned()),
+            bank_code: founding.map(|founding| founding.numbering.bank_code().to_owned()),
+        }
+    }
+
+    /// Adds one record, read back in canonical order, to a state that began as the default one.
+    pub fn restore(&mut self, record: Record) -> Result<(), RestoreError> {
+        match record {
+            Record::Head { last_event, time_ms, name, country, bank_code } => {
+                self.last_event = last_event;
+                self.time = time_ms.map(Timestamp);
+                if let (Some(name), Some(country), Some(bank_code)) = (name, country, bank_code) {
+                    let numbering = Numbering::new(&country, &bank_code);
+                    let numbering = numbering.map_err(|error| RestoreError(error.to_string()))?;
+                    self.founding = Some(Founding { name, numbering });
+                }
+            }
+            Record::Customer { name, accounts } => {
+                let accounts = accounts.into_iter().map(AccountId).collect();
+                self.customers.push(Customer { name, accounts });
+            }
+            Record::User { name_index, name, password, role, customer, sessions, failed_at_ms } => {
+                let failed_at = failed_at_ms.map(Timestamp);
+                self.users.push(User { name_index, name, password, role, customer, sessions, failed_at });
+                let number = u32::try_from(self.users.len()).map_err(|_| RestoreError("too many users".into()))?;
+                self.user_names.insert(name_index, UserId(number));
+            }
+            Record::Account { account, number, name, rights } => {
+                self.numbers.insert(number, self.ledger.next_account());
+                self.ledger.restore_account(account);
+                self.infos.push(AccountInfo { number, name, rights: rights.into() });
+            }
+            Record::Cash { currency, account } => {
+                self.cash.insert(currency, account);
+            }
+            Record::Hold { id, hold } => {
+                if self.ledger.account(hold.debit).is_none() {
+                    return Err(RestoreError(format!("hold {} is on no account", id.event())));
+                }
+                self.ledger.apply_hold(id, hold);
+            }
+            Record::Undone { id, refunded } => {
+                let undone = match refunded {
+                    None => Undone::Reversed,
+                    Some(legs) => Undone::Refunded(legs.into_iter().collect()),
+                };
+                self.ledger.restore_undone(id, undone);
+            }
+            Record::Session { token, user, expires_at } => {
+                self.sessions.insert(token, Session { user, expires_at });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the canonical bytes, record by record, to `take`: to a hash for the digest, to a file for a checkpoint.
+    pub fn write_records<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut bytes = Vec::new();
+        for record in self.records() {
+            bytes.clear();
+            minicbor::encode(&record, &mut bytes).expect("a record can be encoded into memory");
+            take(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one record from its canonical bytes.
+    pub fn restore_bytes(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        self.restore(minicbor::decode(bytes).map_err(|error| RestoreError(error.to_string()))?)
+    }
+}

@@ -1,0 +1,181 @@
+//! Every reason for which the bank refuses, and its name for ever.
+
+use ledger::Money;
+
+/// Why a command was refused. The bank's own reasons stand in order of precedence and come before the ledger's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The caller's session is over, or never was.
+    #[error("the session is over; sign in again")]
+    NotSignedIn,
+    /// The caller's role does not allow this.
+    #[error("your role does not allow this")]
+    NotAllowed,
+    /// The key was used before, for another request.
+    #[error("this idempotency key was used for another request; use a new key for a new request")]
+    KeyReused,
+    /// The bank was founded before.
+    #[error("the bank is already founded")]
+    AlreadyFounded,
+    /// Nothing can be done before the bank is founded.
+    #[error("the bank is not founded yet")]
+    NotFounded,
+    /// There is no such customer.
+    #[error("there is no such customer")]
+    UnknownCustomer,
+    /// There is no such user.
+    #[error("there is no such user")]
+    UnknownUser,
+    /// There is no such payment.
+    #[error("there is no such payment")]
+    UnknownPayment,
+    /// Another user has the name.
+    #[error("another user has this name")]
+    NameTaken,
+    /// A user with the role of a customer acts for a customer, and no other user does.
+    #[error("a user with the role customer acts for a customer, and other users for none")]
+    RoleAndCustomerDisagree,
+    /// Another account has the number, or it is too large to have an IBAN.
+    #[error("this account number is taken, or too large for an IBAN of this bank")]
+    NumberTaken,
+    /// The currency has a cash account already, or the account can't be one.
+    #[error("a currency has one cash account, of the kind asset")]
+    CashAccountTaken,
+    /// The currency has no cash account to book against.
+    #[error("the bank has no cash account in this currency")]
+    NoCashAccount,
+    /// No more customers, users or accounts can be numbered.
+    #[error("no more can be numbered")]
+    NumbersExhausted,
+    /// An account or a customer has as many rights as there may be.
+    #[error("an account or a customer has as many rights as there may be")]
+    TooManyRights,
+    /// The caller has no right on the account.
+    #[error("you have no right on this account")]
+    NoRight,
+    /// The caller may see the account, and not move its money.
+    #[error("your right on this account is to read it")]
+    ReadOnlyRight,
+    /// The amount is above what the caller may move in one payment.
+    #[error("you may move at most {limit} from this account in one payment")]
+    AboveSignatoryLimit {
+        /// That limit.
+        limit: Money,
+    },
+    /// Customers pay to customers' accounts.
+    #[error("this account can't be paid to")]
+    NotAPayee,
+    /// The ledger's reason.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Refusal),
+}
+
+/// Ties each refusal to its name and back, in one table. A name never changes: journals and clients keep it.
+macro_rules! slugs {
+    ($($slug:literal = $refusal:pat => $make:expr, $meaning:literal;)+ with amount: $($amount_slug:literal = $amount_refusal:pat => $amount_make:expr, $amount_meaning:literal;)+) => {
+        impl Refusal {
+            /// The refusal's name: stable, in kebab case.
+            #[must_use]
+            pub fn slug(&self) -> &'static str {
+                match self {
+                    $($refusal => $slug,)+
+                    $($amount_refusal => $amount_slug,)+
+                }
+            }
+
+            /// The refusal of a name, with the amount that some carry.
+            #[must_use]
+            pub fn from_slug(slug: &str, amount: Option<Money>) -> Option<Self> {
+                match slug {
+                    $($slug => Some($make),)+
+                    $($amount_slug => amount.map($amount_make),)+
+                    _ => None,
+                }
+            }
+
+            /// Every name, with what to do about it.
+            pub const SLUGS: &'static [(&'static str, &'static str)] =
+                &[$(($slug, $meaning),)+ $(($amount_slug, $amount_meaning),)+];
+        }
+    };
+}
+
+use Refusal as R;
+use ledger::Refusal as L;
+
+slugs! {
+    "not-signed-in" = R::NotSignedIn => R::NotSignedIn, "Sign in again and repeat the request with the new token.";
+    "not-allowed" = R::NotAllowed => R::NotAllowed, "Ask somebody whose role allows it.";
+    "key-reused" = R::KeyReused => R::KeyReused, "Use a new key for a new request; repeat a request under its own key unchanged.";
+    "already-founded" = R::AlreadyFounded => R::AlreadyFounded, "A data folder holds one bank.";
+    "not-founded" = R::NotFounded => R::NotFounded, "Make the bank with `kassa init`.";
+    "unknown-customer" = R::UnknownCustomer => R::UnknownCustomer, "Check the customer's number.";
+    "unknown-user" = R::UnknownUser => R::UnknownUser, "Check the user's number.";
+    "unknown-payment" = R::UnknownPayment => R::UnknownPayment, "Check the payment's id.";
+    "name-taken" = R::NameTaken => R::NameTaken, "Choose another name.";
+    "role-and-customer-disagree" = R::RoleAndCustomerDisagree => R::RoleAndCustomerDisagree, "Give a customer for the role customer, and none for other roles.";
+    "number-taken" = R::NumberTaken => R::NumberTaken, "Choose another number, or none to get the next free one.";
+    "cash-account-taken" = R::CashAccountTaken => R::CashAccountTaken, "Use the cash account that there is.";
+    "no-cash-account" = R::NoCashAccount => R::NoCashAccount, "Open an account of kind asset as cash account of the currency.";
+    "numbers-exhausted" = R::NumbersExhausted => R::NumbersExhausted, "The bank is full.";
+    "too-many-rights" = R::TooManyRights => R::TooManyRights, "Revoke a right that is no longer needed.";
+    "no-right" = R::NoRight => R::NoRight, "Check the account's number, or ask its owner for a right.";
+    "read-only-right" = R::ReadOnlyRight => R::ReadOnlyRight, "Ask the owner, or somebody with a right to sign.";
+    "not-a-payee" = R::NotAPayee => R::NotAPayee, "Check the payee's account number.";
+    "hold-not-open" = R::Ledger(L::HoldNotOpen) => L::HoldNotOpen.into(), "The hold was used up, voided or expired, or never placed. Look it up.";
+    "hold-expired" = R::Ledger(L::HoldExpired) => L::HoldExpired.into(), "Place a new hold.";
+    "hold-not-expired" = R::Ledger(L::HoldNotExpired) => L::HoldNotExpired.into(), "Void the hold, or wait.";
+    "not-undoable" = R::Ledger(L::NotUndoable) => L::NotUndoable.into(), "Make a new payment instead.";
+    "already-reversed" = R::Ledger(L::AlreadyReversed) => L::AlreadyReversed.into(), "Nothing is left to undo.";
+    "already-refunded" = R::Ledger(L::AlreadyRefunded) => L::AlreadyRefunded.into(), "Refund the rest instead.";
+    "no-such-leg" = R::Ledger(L::NoSuchLeg) => L::NoSuchLeg.into(), "Look the payment up; its legs are numbered from 0.";
+    "no-legs" = R::Ledger(L::NoLegs) => L::NoLegs.into(), "Give at least one leg.";
+    "too-many-legs" = R::Ledger(L::TooManyLegs) => L::TooManyLegs.into(), "Make several payments of it.";
+    "amount-not-positive" = R::Ledger(L::AmountNotPositive) => L::AmountNotPositive.into(), "Give an amount of more than zero; to move money back, exchange the accounts.";
+    "unknown-account" = R::Ledger(L::UnknownAccount) => L::UnknownAccount.into(), "Check the account number.";
+    "same-account" = R::Ledger(L::SameAccount) => L::SameAccount.into(), "Give two different accounts.";
+    "currency-mismatch" = R::Ledger(L::CurrencyMismatch) => L::CurrencyMismatch.into(), "Give the amount in the currency of both accounts.";
+    "account-closed" = R::Ledger(L::AccountClosed) => L::AccountClosed.into(), "Use another account.";
+    "account-frozen" = R::Ledger(L::AccountFrozen) => L::AccountFrozen.into(), "Ask the bank why the account is frozen.";
+    "booked-backwards" = R::Ledger(L::BookedBackwards) => L::BookedBackwards.into(), "Give a value date in the past instead of a booking time.";
+    "balance-out-of-range" = R::Ledger(L::BalanceOutOfRange) => L::BalanceOutOfRange.into(), "Split the money among several accounts.";
+    "account-not-empty" = R::Ledger(L::AccountNotEmpty) => L::AccountNotEmpty.into(), "Bring the balance to zero first.";
+    "holds-open" = R::Ledger(L::HoldsOpen) => L::HoldsOpen.into(), "Capture or void the holds first.";
+    "overdraft-in-use" = R::Ledger(L::OverdraftInUse) => L::OverdraftInUse.into(), "Choose a limit that covers what is used.";
+    with amount:
+    "above-signatory-limit" = R::AboveSignatoryLimit { .. } => |limit| R::AboveSignatoryLimit { limit }, "Pay less, or ask the owner.";
+    "capture-exceeds-hold" = R::Ledger(L::CaptureExceedsHold { .. }) => |remaining| L::CaptureExceedsHold { remaining }.into(), "Capture at most what remains.";
+    "refund-exceeds-payment" = R::Ledger(L::RefundExceedsPayment { .. }) => |remaining| L::RefundExceedsPayment { remaining }.into(), "Refund at most what remains.";
+    "insufficient-funds" = R::Ledger(L::InsufficientFunds { .. }) => |available| L::InsufficientFunds { available }.into(), "Pay less, or bring money in first.";
+}
+
+impl Refusal {
+    /// The amount that goes with the refusal: a limit, what remains, or what is available.
+    #[must_use]
+    pub fn amount(&self) -> Option<Money> {
+        match self {
+            Self::AboveSignatoryLimit { limit } => Some(*limit),
+            Self::Ledger(L::CaptureExceedsHold { remaining } | L::RefundExceedsPayment { remaining }) => {
+                Some(*remaining)
+            }
+            Self::Ledger(L::InsufficientFunds { available }) => Some(*available),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back() {
+        let amount = ledger::Currency::from_code("EUR").map(|currency| Money { minor: 1, currency });
+        for (slug, meaning) in Refusal::SLUGS {
+            let refusal = Refusal::from_slug(slug, amount).expect(slug);
+            assert_eq!(refusal.slug(), *slug);
+            assert!(!meaning.is_empty());
+            assert!(refusal.amount().is_none() || refusal.amount() == amount);
+        }
+    }
+}

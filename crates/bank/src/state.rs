@@ -1,0 +1,371 @@
+//! What the bank is at one moment, and how an event changes it. `apply` is the only way in: it decides nothing and
+//! can't fail.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use ledger::{Account, AccountId, Currency, HoldId, Ledger, PostingId, Timestamp};
+use smallvec::{SmallVec, smallvec};
+
+use crate::access::NameIndex;
+use crate::{CustomerId, Event, Numbering, Right, Role, Sealed, TokenHash, UserId, What};
+
+/// The bank's state after some event.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(crate) last_event: u64,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) founding: Option<Founding>,
+    pub(crate) ledger: Ledger,
+    pub(crate) infos: Vec<AccountInfo>,
+    pub(crate) numbers: BTreeMap<u64, AccountId>,
+    pub(crate) cash: BTreeMap<Currency, AccountId>,
+    pub(crate) customers: Vec<Customer>,
+    pub(crate) users: Vec<User>,
+    pub(crate) user_names: BTreeMap<NameIndex, UserId>,
+    pub(crate) sessions: BTreeMap<TokenHash, Session>,
+    /// The event that was the first outcome of each idempotency key. An index of the past: derived from the events,
+    /// kept out of the digest, and never iterated but to store it.
+    pub(crate) outcomes: HashMap<[u8; 16], u64, BuildHasherDefault<KeyHasher>>,
+}
+
+/// What the bank was founded as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Founding {
+    /// Its name.
+    pub name: String,
+    /// How its account numbers are made.
+    pub numbering: Numbering,
+}
+
+/// What the bank knows of an account beside its money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// Its number within the bank.
+    pub number: u64,
+    /// What it is called.
+    pub name: Option<Sealed>,
+    /// Who has which right on it, in the order in which the rights were granted.
+    pub rights: SmallVec<[(CustomerId, Right); 1]>,
+}
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// The name.
+    pub name: Sealed,
+    /// The accounts on which the customer has a right, in the order in which the rights were granted.
+    pub accounts: Vec<AccountId>,
+}
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The blind index of the name to sign in with.
+    pub name_index: NameIndex,
+    /// That name.
+    pub name: Sealed,
+    /// The password's hash, in the PHC string format.
+    pub password: Sealed,
+    /// What the user is to the bank.
+    pub role: Role,
+    /// For whom the user acts.
+    pub customer: Option<CustomerId>,
+    /// The sessions not yet closed, the oldest first; some may be over.
+    pub sessions: Vec<TokenHash>,
+    /// When a wrong password was last noted.
+    pub failed_at: Option<Timestamp>,
+}
+
+/// A session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// Whose it is.
+    pub user: UserId,
+    /// When it is over.
+    pub expires_at: Timestamp,
+}
+
+/// Hashes an idempotency key, which is a keyed hash already, by taking its first bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // An array's length comes through here, and is the same for every key.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+impl State {
+    // ---- Reading ----
+
+    /// The number of the last event applied; 0 before the first.
+    #[must_use]
+    pub fn last_event(&self) -> u64 {
+        self.last_event
+    }
+
+    /// The time of the last event applied.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+
+    /// What the bank was founded as.
+    #[must_use]
+    pub fn founding(&self) -> Option<&Founding> {
+        self.founding.as_ref()
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The customers; number 1 comes first.
+    #[must_use]
+    pub fn customers(&self) -> &[Customer] {
+        &self.customers
+    }
+
+    /// The users; number 1 comes first.
+    #[must_use]
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// A customer.
+    #[must_use]
+    pub fn customer(&self, id: CustomerId) -> Option<&Customer> {
+        self.customers.get(place(id.0)?)
+    }
+
+    /// A user.
+    #[must_use]
+    pub fn user(&self, id: UserId) -> Option<&User> {
+        self.users.get(place(id.0)?)
+    }
+
+    /// The user who signs in with a name.
+    #[must_use]
+    pub fn user_named(&self, index: NameIndex) -> Option<UserId> {
+        self.user_names.get(&index).copied()
+    }
+
+    /// What the bank knows of an account beside its money.
+    #[must_use]
+    pub fn account_info(&self, id: AccountId) -> Option<&AccountInfo> {
+        self.infos.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// The account of a number.
+    #[must_use]
+    pub fn account_numbered(&self, number: u64) -> Option<AccountId> {
+        self.numbers.get(&number).copied()
+    }
+
+    /// The account of an IBAN of this bank.
+    pub fn account_of_iban(&self, iban: &str) -> Result<Option<AccountId>, crate::IbanError> {
+        let founding = self.founding.as_ref().ok_or(crate::IbanError::OtherBank)?;
+        Ok(self.account_numbered(founding.numbering.number(iban)?))
+    }
+
+    /// An account's IBAN.
+    #[must_use]
+    pub fn iban(&self, id: AccountId) -> Option<String> {
+        Some(self.founding.as_ref()?.numbering.iban(self.account_info(id)?.number))
+    }
+
+    /// The number that the next account gets which is not given one.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.numbers.last_key_value().map_or(1, |(last, _)| last.saturating_add(1))
+    }
+
+    /// The cash account of a currency.
+    #[must_use]
+    pub fn cash_account(&self, currency: Currency) -> Option<AccountId> {
+        self.cash.get(&currency).copied()
+    }
+
+    /// A customer's right on an account.
+    #[must_use]
+    pub fn right(&self, customer: CustomerId, account: AccountId) -> Option<Right> {
+        let rights = &self.account_info(account)?.rights;
+        rights.iter().find(|(holder, _)| *holder == customer).map(|(_, right)| *right)
+    }
+
+    /// A session that is not over at `now`.
+    #[must_use]
+    pub fn session(&self, token: TokenHash, now: Timestamp) -> Option<&Session> {
+        self.sessions.get(&token).filter(|session| session.expires_at > now)
+    }
+
+    /// How many sessions are not closed; some may be over.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The event that was the first outcome of an idempotency key.
+    #[must_use]
+    pub fn outcome_of(&self, key: &[u8; 16]) -> Option<u64> {
+        self.outcomes.get(key).copied()
+    }
+
+    /// All idempotency keys with their outcomes, in no order: only for storing them.
+    pub fn outcomes(&self) -> impl ExactSizeIterator<Item = (&[u8; 16], u64)> {
+        self.outcomes.iter().map(|(key, event)| (key, *event))
+    }
+
+    /// Takes back a stored idempotency key. Only for restoring a stored state.
+    pub fn restore_outcome(&mut self, key: [u8; 16], event: u64) {
+        self.outcomes.insert(key, event);
+    }
+
+    // ---- Changing ----
+
+    /// Applies the event that follows the last one.
+    ///
+    /// # Panics
+    ///
+    /// When `number` is not the next, or a law of the ledger would be broken: the journal is not this bank's, or there
+    /// is a bug, and going on would make it worse.
+    pub fn apply(&mut self, number: u64, at: Timestamp, event: &Event) {
+        assert_eq!(Some(number), self.last_event.checked_add(1), "events are applied in order");
+        self.last_event = number;
+        self.time = Some(at);
+        if let Some(request) = &event.request {
+            self.outcomes.insert(request.key, number);
+        }
+        match &event.what {
+            What::Founded { name, country, bank_code } => {
+                let numbering = Numbering::new(country, bank_code).expect("a founded bank's numbering was tried");
+                self.founding = Some(Founding { name: name.clone(), numbering });
+            }
+            What::LeaderStarted { .. } | What::Refused { .. } => {}
+            What::CustomerAdded { name, .. } => {
+                self.customers.push(Customer { name: name.clone(), accounts: Vec::new() });
+            }
+            What::UserAdded { id, name_index, name, password, role, customer } => {
+                self.user_names.insert(*name_index, *id);
+                self.users.push(User {
+                    name_index: *name_index,
+                    name: name.clone(),
+                    password: password.clone(),
+                    role: *role,
+                    customer: *customer,
+                    sessions: Vec::new(),
+                    failed_at: None,
+                });
+            }
+            What::SessionOpened { user, token, expires_at } => {
+                self.sessions.insert(*token, Session { user: *user, expires_at: *expires_at });
+                if let Some(user) = self.user_mut(*user) {
+                    user.sessions.push(*token);
+                }
+            }
+            What::SessionClosed { token } => {
+                let session = self.sessions.remove(token);
+                if let Some(user) = session.and_then(|session| self.user_mut(session.user)) {
+                    user.sessions.retain(|open| open != token);
+                }
+            }
+            What::SignInFailed { user } => {
+                if let Some(user) = self.user_mut(*user) {
+                    user.failed_at = Some(at);
+                }
+            }
+            What::AccountOpened { number, currency, kind, overdraft, opened_at, name, owner, cash, .. } => {
+                let id = self.ledger.apply_account(Account::new(*currency, *kind, *overdraft, *opened_at));
+                self.numbers.insert(*number, id);
+                self.infos.push(AccountInfo { number: *number, name: name.clone(), rights: smallvec![] });
+                if *cash {
+                    self.cash.insert(*currency, id);
+                }
+                if let Some(owner) = owner {
+                    self.set_right(*owner, id, Right::Owner);
+                }
+            }
+            What::RightGranted { customer, account, right } => self.set_right(*customer, *account, *right),
+            What::RightRevoked { customer, account } => {
+                if let Some(info) = usize::try_from(account.0).ok().and_then(|place| self.infos.get_mut(place)) {
+                    info.rights.retain(|(holder, _)| holder != customer);
+                }
+                if let Some(customer) = place(customer.0).and_then(|place| self.customers.get_mut(place)) {
+                    customer.accounts.retain(|held| held != account);
+                }
+            }
+            What::StatusSet { account, status } => self.ledger.apply_status(*account, *status),
+            What::OverdraftSet { account, overdraft } => self.ledger.apply_overdraft(*account, *overdraft),
+            What::Posted { posting, .. } => {
+                let id = PostingId::new(number).expect("events are numbered from 1");
+                self.ledger.apply_posting(id, posting);
+            }
+            What::HoldPlaced { hold, .. } => {
+                self.ledger.apply_hold(HoldId::new(number).expect("events are numbered from 1"), *hold);
+            }
+            What::HoldReleased { hold, .. } => self.ledger.apply_release(*hold),
+        }
+    }
+
+    /// Says in words why an event from a journal doesn't fit this state, for a checker that must not stop.
+    pub fn check(&self, number: u64, event: &Event) -> Result<(), String> {
+        if Some(number) != self.last_event.checked_add(1) {
+            return Err(format!("event {number} follows event {}", self.last_event));
+        }
+        match &event.what {
+            What::Founded { country, bank_code, .. } => {
+                Numbering::new(country, bank_code).map(|_| ()).map_err(|error| error.to_string())
+            }
+            What::Posted { posting, .. } => self.ledger.check_posting(posting),
+            What::HoldReleased { hold, .. } if self.ledger.hold(*hold).is_none() => {
+                Err(format!("hold {} is released and was not open", hold.event()))
+            }
+            What::HoldPlaced { hold, .. } if self.ledger.account(hold.debit).is_none() => {
+                Err(format!("a hold is placed on account {}, which does not exist", hold.debit.0))
+            }
+            What::StatusSet { account, .. } | What::OverdraftSet { account, .. }
+                if self.ledger.account(*account).is_none() =>
+            {
+                Err(format!("account {} is changed and does not exist", account.0))
+            }
+            What::AccountOpened { id, .. } if *id != self.ledger.next_account() => {
+                Err(format!("account {} is opened out of order", id.0))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn set_right(&mut self, customer: CustomerId, account: AccountId, right: Right) {
+        let Some(info) = usize::try_from(account.0).ok().and_then(|place| self.infos.get_mut(place)) else { return };
+        match info.rights.iter_mut().find(|(holder, _)| *holder == customer) {
+            Some((_, held)) => *held = right,
+            None => {
+                info.rights.push((customer, right));
+                if let Some(customer) = place(customer.0).and_then(|place| self.customers.get_mut(place)) {
+                    customer.accounts.push(account);
+                }
+            }
+        }
+    }
+
+    fn user_mut(&mut self, id: UserId) -> Option<&mut User> {
+        self.users.get_mut(place(id.0)?)
+    }
+}
+
+/// Customers and users are numbered from 1.
+fn place(number: u32) -> Option<usize> {
+    usize::try_from(number.checked_sub(1)?).ok()
+}

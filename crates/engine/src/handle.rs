@@ -1,0 +1,397 @@
+//! The handle that everybody holds: submitting commands, reading, and the keyed hashes of the bank.
+
+use std::hash::Hasher;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+
+use aws_lc_rs::{digest, hmac};
+use bank::{Command, NameIndex, PastPosting, Refusal, Request, State, TokenHash, UserId, What};
+use journal::{ReadError, Reader};
+use ledger::Timestamp;
+use siphasher::sip128::{Hasher128, SipHasher24};
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::Clock;
+use crate::history::{FrameCache, History};
+use crate::personal::{Keyring, NewSubject, random};
+use crate::writer::{Answer, MAX_BATCH, Work};
+
+/// A bank that is open for business. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: SyncSender<Work>,
+    pub(crate) threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What all threads share.
+pub(crate) struct Shared {
+    pub(crate) folder: PathBuf,
+    pub(crate) books: RwLock<Books>,
+    /// The last durable event, or None once the engine has failed.
+    pub(crate) durable: watch::Sender<Option<u64>>,
+    pub(crate) failure: Mutex<Option<String>>,
+    pub(crate) counters: Counters,
+    pub(crate) keyring: Keyring,
+    pub(crate) frames: FrameCache,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: Secrets,
+    /// A reader not in use. Each takes a file handle, so a few are kept and used by turns.
+    pub(crate) readers: Mutex<Vec<Reader>>,
+    pub(crate) open_reader: Box<dyn Fn() -> Result<Reader, journal::OpenError> + Send + Sync>,
+}
+
+/// The state, and the marks that lead into the past.
+#[derive(Default)]
+pub(crate) struct Books {
+    pub(crate) state: State,
+    pub(crate) history: History,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) commands: AtomicU64,
+    pub(crate) refusals: AtomicU64,
+    pub(crate) runs: AtomicU64,
+    pub(crate) busy: AtomicU64,
+    pub(crate) log_bytes: AtomicU64,
+    pub(crate) append_us: AtomicU64,
+}
+
+/// What the engine counts, for a monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measures {
+    /// The last durable event.
+    pub last_event: u64,
+    /// Commands decided since the start.
+    pub commands: u64,
+    /// Those refused.
+    pub refusals: u64,
+    /// Runs made durable since the start.
+    pub runs: u64,
+    /// Commands turned away because the queue was full.
+    pub busy: u64,
+    /// The size of the journal's write-ahead log, in bytes.
+    pub log_bytes: u64,
+    /// The time spent appending since the start, in microseconds.
+    pub append_us: u64,
+    /// Accounts open or closed.
+    pub accounts: u64,
+    /// Holds open.
+    pub holds: u64,
+    /// Sessions not closed.
+    pub sessions: u64,
+}
+
+/// The bank's secrets, derived from the one that its journal holds.
+pub(crate) struct Secrets {
+    pub(crate) derive: Box<dyn Fn(&str) -> [u8; 32] + Send + Sync>,
+    request: [u8; 32],
+    names: hmac::Key,
+    tokens: hmac::Key,
+}
+
+impl Secrets {
+    pub(crate) fn new(derive: Box<dyn Fn(&str) -> [u8; 32] + Send + Sync>) -> Self {
+        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &derive(label));
+        Self { request: derive("idempotency keys"), names: key("sign-in names"), tokens: key("session tokens"), derive }
+    }
+}
+
+/// A command on its way to the writer, with what it needs.
+#[derive(Clone)]
+pub struct Submission {
+    /// The command.
+    pub command: Command,
+    /// The new person whom its sealed fields tell of.
+    pub subject: Option<NewSubject>,
+    /// The past posting it names; see [`Engine::past_posting`].
+    pub past: Option<PastPosting>,
+}
+
+impl From<Command> for Submission {
+    fn from(command: Command) -> Self {
+        Self { command, subject: None, past: None }
+    }
+}
+
+/// What became of a command. It is durable when it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "accepted is the ordinary case, and is moved once")]
+pub enum Outcome {
+    /// Done, now or under the same key before.
+    Accepted(Receipt),
+    /// Refused, now or under the same key before.
+    Refused(Refusal),
+    /// Nothing was to be changed.
+    Unchanged,
+}
+
+/// Proof that something was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event's number.
+    pub event: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened: the first event that the command made.
+    pub what: What,
+    /// Whether it happened under the same key before, and this is the first outcome given again.
+    pub repeated: bool,
+}
+
+/// Why the engine can't answer now. Whether the command was carried out is told by asking again under its key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The queue is full.
+    #[error("the server is busy; try again in a moment")]
+    Busy,
+    /// More commands at once than a batch may hold.
+    #[error("a batch holds at most {MAX_BATCH} commands")]
+    BatchTooLarge,
+    /// The clock jumped forward.
+    #[error("the clock jumped forward by {by_ms} ms, so writing has stopped until an operator confirms it")]
+    ClockJumped {
+        /// By how much.
+        by_ms: i64,
+    },
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The journal could not be written or read.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+}
+
+impl From<ReadError> for Unavailable {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// The most readers kept open between uses.
+const MAX_IDLE_READERS: usize = 8;
+
+impl Shared {
+    /// Uses a reader of the journal.
+    pub(crate) fn with_reader<T>(
+        &self,
+        read: impl FnOnce(&mut Reader) -> Result<T, ReadError>,
+    ) -> Result<T, Unavailable> {
+        let idle = self.readers.lock().expect("no thread panics while it holds the readers").pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => (self.open_reader)().map_err(|error| Unavailable::Failed(error.to_string()))?,
+        };
+        let read = read(&mut reader)?;
+        let mut readers = self.readers.lock().expect("no thread panics while it holds the readers");
+        if readers.len() < MAX_IDLE_READERS {
+            readers.push(reader);
+        }
+        Ok(read)
+    }
+
+    pub(crate) fn why_unavailable(&self) -> Unavailable {
+        let failure = self.failure.lock().expect("no thread panics while it holds the failure");
+        failure.as_ref().map_or(Unavailable::Stopping, |failure| Unavailable::Failed(failure.clone()))
+    }
+
+    /// Looks at the books as they are, durable or not.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Books) -> T) -> Result<T, Unavailable> {
+        if self.durable.borrow().is_none() {
+            return Err(self.why_unavailable());
+        }
+        // A poisoned lock means that a law was found broken: nothing in memory can be trusted.
+        let books = self.books.read().map_err(|_| Unavailable::Failed("a law of the ledger was broken".into()))?;
+        Ok(look(&books))
+    }
+
+    /// Waits until an event is durable.
+    pub(crate) async fn until_durable(&self, event: u64) -> Result<(), Unavailable> {
+        let reached = |durable: &Option<u64>| durable.is_none_or(|durable| durable >= event);
+        if !reached(&self.durable.borrow()) {
+            let waited = self.durable.subscribe().wait_for(reached).await.map(|_| ());
+            waited.map_err(|_| self.why_unavailable())?;
+        }
+        let failed = self.durable.borrow().is_none();
+        if failed { Err(self.why_unavailable()) } else { Ok(()) }
+    }
+}
+
+impl Engine {
+    /// Has one command decided and made durable, and tells what became of it.
+    pub async fn submit(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
+        let submission = submission.into();
+        let fingerprint = submission.command.request.map(|request| request.fingerprint);
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Work::One(submission, reply))?;
+        let answer = answer.await.map_err(|_| self.shared.why_unavailable())?;
+        self.settle(answer, fingerprint)
+    }
+
+    /// The same for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what those before it did.
+    pub async fn submit_batch(&self, batch: Vec<Command>) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
+        if batch.len() > MAX_BATCH {
+            return Err(Unavailable::BatchTooLarge);
+        }
+        let fingerprints: Vec<_> =
+            batch.iter().map(|command| command.request.map(|request| request.fingerprint)).collect();
+        let (reply, answers) = oneshot::channel();
+        self.enqueue(Work::Batch(batch, reply))?;
+        let answers = answers.await.map_err(|_| self.shared.why_unavailable())?;
+        Ok(answers.into_iter().zip(fingerprints).map(|(answer, print)| self.settle(answer, print)).collect())
+    }
+
+    fn enqueue(&self, work: Work) -> Result<(), Unavailable> {
+        self.queue.try_send(work).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                self.shared.counters.busy.fetch_add(1, Ordering::Relaxed);
+                Unavailable::Busy
+            }
+            TrySendError::Disconnected(_) => self.shared.why_unavailable(),
+        })
+    }
+
+    /// Turns the writer's answer into an outcome; for a repeated key the first outcome is read from the journal.
+    fn settle(&self, answer: Answer, fingerprint: Option<u64>) -> Result<Outcome, Unavailable> {
+        let first = match answer {
+            Answer::Outcome(outcome) => return Ok(outcome),
+            Answer::Unavailable(unavailable) => return Err(unavailable),
+            Answer::Repeated(first) => first,
+        };
+        let recorded = self.event(first)?.ok_or_else(|| Unavailable::Failed(format!("event {first} is missing")))?;
+        if recorded.event.request.map(|request| request.fingerprint) != fingerprint {
+            return Ok(Outcome::Refused(Refusal::KeyReused));
+        }
+        Ok(match recorded.event.what {
+            What::Refused { refusal } => Outcome::Refused(refusal),
+            what => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
+        })
+    }
+
+    /// Reads the state. What was read is let go when all it saw is durable.
+    pub async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> Result<T, Unavailable> {
+        let (value, seen) = self.shared.look(|books| (read(&books.state), books.state.last_event()))?;
+        self.shared.until_durable(seen).await?;
+        Ok(value)
+    }
+
+    /// Looks at the state without waiting: for what only prepares a command, whose answer waits by itself.
+    pub fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Unavailable> {
+        self.shared.look(|books| look(&books.state))
+    }
+
+    /// The time as the journal would tell it now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let wall = Timestamp(self.shared.clock.wall_ms());
+        self.peek(State::time).ok().flatten().map_or(wall, |last| last.max(wall))
+    }
+
+    /// An operator has looked at the clock after it jumped, and says it is right.
+    pub async fn confirm_clock(&self) -> Result<(), Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Work::ConfirmClock(reply))?;
+        answer.await.map_err(|_| self.shared.why_unavailable())
+    }
+
+    /// What an idempotency key and the request under it are kept as.
+    #[must_use]
+    pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
+        let [.., secret] = self.shared.secrets.request.as_chunks::<16>().0 else { unreachable!("32 bytes") };
+        let hash = |parts: [&[u8]; 2]| {
+            let mut hasher = SipHasher24::new_with_key(secret);
+            hasher.write_u32(caller.0);
+            parts.iter().for_each(|part| hasher.write(part));
+            hasher.finish128()
+        };
+        Request { key: hash([b"key", key]).as_bytes(), fingerprint: hash([b"body", body]).h1 }
+    }
+
+    /// The blind index of a name to sign in with. Capital and small letters are the same.
+    #[must_use]
+    pub fn name_index(&self, name: &str) -> NameIndex {
+        NameIndex(first_16(&hmac::sign(&self.shared.secrets.names, name.trim().to_lowercase().as_bytes())))
+    }
+
+    /// A new session token for its bearer, 256 random bits in hexadecimal.
+    #[must_use]
+    pub fn new_token(&self) -> String {
+        random::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What a session token is kept as.
+    #[must_use]
+    pub fn token_hash(&self, token: &str) -> TokenHash {
+        TokenHash(first_16(&hmac::sign(&self.shared.secrets.tokens, token.as_bytes())))
+    }
+
+    /// A secret of this bank for one use, named by `label`; the same for ever.
+    #[must_use]
+    pub fn secret(&self, label: &str) -> [u8; 32] {
+        (self.shared.secrets.derive)(label)
+    }
+
+    /// What the engine counts.
+    pub fn measures(&self) -> Result<Measures, Unavailable> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.shared.counters;
+        let length = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let (accounts, holds, sessions) =
+            self.peek(|state| (state.ledger().accounts().len(), state.ledger().holds().len(), state.session_count()))?;
+        Ok(Measures {
+            last_event: self.shared.durable.borrow().unwrap_or(0),
+            commands: count(&counters.commands),
+            refusals: count(&counters.refusals),
+            runs: count(&counters.runs),
+            busy: count(&counters.busy),
+            log_bytes: count(&counters.log_bytes),
+            append_us: count(&counters.append_us),
+            accounts: length(accounts),
+            holds: length(holds),
+            sessions: length(sessions),
+        })
+    }
+
+    /// SHA-256 over the canonical records of the state: two banks with the same digest are the same.
+    pub async fn digest(&self) -> Result<[u8; 32], Unavailable> {
+        self.read(digest_of).await
+    }
+
+    /// Resolves when the engine has failed, and says why. It never resolves while the bank is in order.
+    pub async fn failed(&self) -> Unavailable {
+        // The sender lives as long as this handle, so an error is not possible.
+        let _ = self.shared.durable.subscribe().wait_for(Option::is_none).await;
+        self.shared.why_unavailable()
+    }
+
+    /// Stops: what is queued is still decided and made durable, a checkpoint is written, and the folder is let go.
+    /// Later submissions are answered with [`Unavailable::Stopping`].
+    pub fn stop(&self) {
+        // Waiting for a place in the queue is right here: everything before it is still to be done.
+        let _ = self.queue.send(Work::Stop);
+        let threads = std::mem::take(&mut *self.threads.lock().expect("no thread panics while it holds the threads"));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The digest of a state.
+pub(crate) fn digest_of(state: &State) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let Ok(()) = state.write_records(|bytes| {
+        context.update(bytes);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+fn first_16(tag: &hmac::Tag) -> [u8; 16] {
+    *tag.as_ref().first_chunk().expect("an HMAC-SHA256 tag has 32 bytes")
+}

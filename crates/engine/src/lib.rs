@@ -1,0 +1,30 @@
+//! The one writer over one journal.
+//!
+//! Two threads carry a command: one decides and applies (`writer`), the other makes durable and lets the answers go
+//! (`committer`); while one run is being synced, the next is being decided. A run is whatever has queued up: a lone
+//! request never waits for company.
+//!
+//! Nothing leaves before it is durable: answers, refusals and reads are stamped with the last event they saw, and let
+//! go when that event is on disk. When an append fails, the engine stops serving, because the state in memory may tell
+//! of things that never came to be; starting again rebuilds it from the journal.
+//!
+//! This crate knows nothing of HTTP.
+
+mod checkpoint;
+mod clock;
+mod handle;
+mod history;
+mod personal;
+mod recovery;
+mod subscription;
+mod verify;
+mod writer;
+
+pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
+pub use handle::{Engine, Measures, Outcome, Receipt, Submission, Unavailable};
+pub use history::{HistoryEntry, HistoryError, MAX_WALK, Period};
+pub use personal::{Field, NewSubject};
+pub use recovery::{OpenError, Options, Progress};
+pub use subscription::{Recorded, Subscription};
+pub use verify::{Problem, Report, verify};
+pub use writer::{MAX_BATCH, MAX_QUEUED, MAX_RUN_COMMANDS};

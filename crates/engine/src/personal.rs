@@ -1,0 +1,132 @@
+//! Personal fields at the edge: sealing them before they enter a command, opening them for those entitled to see.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use aws_lc_rs::rand::{SystemRandom, fill};
+use bank::{Sealed, SubjectId};
+use journal::SubjectKey;
+
+use crate::{Engine, Unavailable};
+
+/// The most subjects' keys kept at hand. At about 64 bytes each this is a few megabytes; others are read when needed.
+const MAX_KEYS_AT_HAND: usize = 65_536;
+
+/// Which field a seal belongs to, so that no sealed bytes can be put in another field's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// A customer's name.
+    CustomerName,
+    /// The name that a user signs in with.
+    UserName,
+    /// The hash of a user's password.
+    Password,
+    /// What an account is called.
+    AccountName,
+    /// The text of a payment.
+    Text,
+}
+
+impl Field {
+    fn context(self) -> &'static [u8] {
+        match self {
+            Self::CustomerName => b"customer name",
+            Self::UserName => b"user name",
+            Self::Password => b"password",
+            Self::AccountName => b"account name",
+            Self::Text => b"text",
+        }
+    }
+}
+
+/// A person new to the bank: an id and a fresh key. The key becomes durable with the command that it is submitted with.
+#[derive(Clone)]
+pub struct NewSubject {
+    pub(crate) key: SubjectKey,
+}
+
+impl NewSubject {
+    /// A random id and key.
+    #[must_use]
+    pub fn generate() -> Self {
+        let (mut id, mut key) = ([0; 8], [0; 32]);
+        for bytes in [&mut id[..], &mut key[..]] {
+            fill(bytes).expect("the system gives random bytes");
+        }
+        // 0 is the bank; SQLite's integers are signed, so the top bit stays clear.
+        let subject = (u64::from_be_bytes(id) >> 1).max(1);
+        Self { key: SubjectKey { subject, key } }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> SubjectId {
+        SubjectId(self.key.subject)
+    }
+
+    /// A field of this person, sealed.
+    #[must_use]
+    pub fn seal(&self, field: Field, text: &str) -> Sealed {
+        seal(&self.key, field, text)
+    }
+}
+
+fn seal(key: &SubjectKey, field: Field, text: &str) -> Sealed {
+    let bytes = journal::seal_field(key, field.context(), text.as_bytes());
+    Sealed { subject: SubjectId(key.subject), bytes: bytes.into() }
+}
+
+/// Subjects' keys at hand.
+#[derive(Default)]
+pub(crate) struct Keyring(Mutex<HashMap<u64, SubjectKey>>);
+
+impl Keyring {
+    pub(crate) fn keep(&self, key: SubjectKey) {
+        let mut keys = self.0.lock().expect("no thread panics while it holds the keyring");
+        // Starting anew is rare and cheap, and needs no bookkeeping of which key was used last.
+        if keys.len() >= MAX_KEYS_AT_HAND {
+            keys.clear();
+        }
+        keys.insert(key.subject, key);
+    }
+
+    fn get(&self, subject: u64) -> Option<SubjectKey> {
+        self.0.lock().expect("no thread panics while it holds the keyring").get(&subject).cloned()
+    }
+}
+
+impl Engine {
+    /// Seals a field of a subject known to the bank. None when the subject's key was destroyed.
+    pub fn seal(&self, subject: SubjectId, field: Field, text: &str) -> Result<Option<Sealed>, Unavailable> {
+        Ok(self.subject_key(subject)?.map(|key| seal(&key, field, text)))
+    }
+
+    /// Opens a personal field. None when the subject's key was destroyed: the person has been erased.
+    pub fn open_sealed(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, Unavailable> {
+        let Some(key) = self.subject_key(sealed.subject)? else { return Ok(None) };
+        let plain = journal::open_field(&key, field.context(), &sealed.bytes);
+        Ok(plain.and_then(|plain| String::from_utf8(plain).ok()))
+    }
+
+    fn subject_key(&self, subject: SubjectId) -> Result<Option<SubjectKey>, Unavailable> {
+        if let Some(key) = self.shared.keyring.get(subject.0) {
+            return Ok(Some(key));
+        }
+        let found = match subject {
+            SubjectId::BANK => Some(SubjectKey { subject: 0, key: self.secret("the bank's own names") }),
+            SubjectId(id) => self.shared.with_reader(|reader| reader.subject_key(id))?,
+        };
+        if let Some(key) = &found {
+            self.shared.keyring.keep(key.clone());
+        }
+        Ok(found)
+    }
+}
+
+/// Random bytes for tokens, from the system.
+#[must_use]
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::SecureRandom::fill(&SystemRandom::new(), &mut bytes).expect("the system gives random bytes");
+    bytes
+}

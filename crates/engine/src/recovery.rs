@@ -1,0 +1,218 @@
+//! Opening a bank: the checkpoint, the events after it, and the two threads.
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
+
+use bank::{Event, UserId, What};
+use journal::{Journal, MasterKey, ReadError, Reader};
+use ledger::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, Timekeeper};
+use crate::handle::{Books, Counters, Secrets, Shared};
+use crate::history::FrameCache;
+use crate::personal::Keyring;
+use crate::writer::{Draft, MAX_QUEUED, Writer, commit};
+use crate::{Engine, checkpoint};
+
+/// After reading this many events at start, a checkpoint is written so that the next start is quick.
+const EVENTS_WORTH_A_CHECKPOINT: u64 = 200_000;
+
+/// How many frames recovery reads at a time.
+const FRAMES_AT_A_TIME: usize = 64;
+
+/// How to open a bank.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Open it even if its journal ends before what is known to have been durable.
+    pub accept_loss: bool,
+}
+
+/// How far opening has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The last event read.
+    pub event: u64,
+    /// The last event there is.
+    pub of: u64,
+}
+
+/// Why a bank can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal can't be opened.
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
+    /// The journal can't be read.
+    #[error("the journal can't be read: {0}")]
+    Read(#[from] ReadError),
+    /// An event can't be understood.
+    #[error("event {number} can't be understood ({reason}): it is damaged, or of a later version of Kassa")]
+    Event {
+        /// Its number.
+        number: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The journal ends before the checkpoint.
+    #[error(
+        "the checkpoint tells of event {checkpoint}, and the journal ends at {journal}: events have been lost. Put back \
+         the newest copy of the journal, or start with --accept-loss to go on without them"
+    )]
+    LostTail {
+        /// The checkpoint's last event.
+        checkpoint: u64,
+        /// The journal's last event.
+        journal: u64,
+    },
+    /// The first event could not be written.
+    #[error("the journal can't be written: {0}")]
+    Append(#[from] journal::AppendError),
+    /// The machine would not start a thread.
+    #[error("a thread can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Engine {
+    /// Opens the bank in `folder`, bringing its state up to the journal's end, and begins to serve it.
+    pub fn open(
+        folder: &Path,
+        master: &MasterKey,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, OpenError> {
+        let journal = Journal::open(folder, master, options.accept_loss)?;
+        Self::start(folder, master, journal, options, clock, progress)
+    }
+
+    /// Makes a new, empty bank in `folder`, and begins to serve it.
+    pub fn create(folder: &Path, master: &MasterKey, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let journal = Journal::create(folder, master)?;
+        Self::start(folder, master, journal, Options::default(), clock, &mut |_| {})
+    }
+
+    fn start(
+        folder: &Path,
+        master: &MasterKey,
+        mut journal: Journal,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, OpenError> {
+        let mut reader = journal.reader()?;
+        let mut books = stored(folder, &mut reader, options)?;
+        let end = journal.head().last_event;
+        let read = end - books.state.last_event();
+        replay(&mut reader, &mut books, progress, end)?;
+
+        let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
+        announce(&mut journal, &mut books, &mut timekeeper, &*clock)?;
+
+        let (durable, _) = watch::channel(Some(books.state.last_event()));
+        let derive = {
+            let reader = Mutex::new(journal.reader()?);
+            Box::new(move |label: &str| reader.lock().expect("deriving a secret never panics").secret(label))
+        };
+        let open_reader = {
+            let (folder, master) = (folder.to_owned(), master.clone());
+            Box::new(move || Reader::open(&folder, &master))
+        };
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            books: RwLock::new(books),
+            durable,
+            failure: Mutex::new(None),
+            counters: Counters::default(),
+            keyring: Keyring::default(),
+            frames: FrameCache::default(),
+            clock,
+            secrets: Secrets::new(derive),
+            readers: Mutex::new(vec![reader]),
+            open_reader,
+        });
+        if read >= EVENTS_WORTH_A_CHECKPOINT
+            && let Err(error) = checkpoint::write(&shared, &journal)
+        {
+            tracing::warn!(%error, "no checkpoint was written; the next start reads the journal again");
+        }
+        Self::spawn(shared, journal, timekeeper).map_err(OpenError::Thread)
+    }
+
+    fn spawn(shared: Arc<Shared>, journal: Journal, timekeeper: Timekeeper) -> Result<Self, std::io::Error> {
+        let (queue, works) = sync_channel(MAX_QUEUED);
+        // No run waits between the two threads: while one is being made durable, the next grows.
+        let (committer, runs) = sync_channel(0);
+        let writer = Writer { shared: Arc::clone(&shared), queue: works, committer, timekeeper };
+        let writing = thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
+        let committing = {
+            let shared = Arc::clone(&shared);
+            let commit = move || commit(&shared, journal, &runs);
+            thread::Builder::new().name("committer".into()).spawn(commit)?
+        };
+        Ok(Self { shared, queue, threads: Arc::new(Mutex::new(vec![writing, committing])) })
+    }
+}
+
+/// The books of the checkpoint, or empty ones.
+fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Books, OpenError> {
+    let checkpoint = match checkpoint::read(folder, reader) {
+        Ok(Some(checkpoint)) => checkpoint,
+        Ok(None) => return Ok(Books::default()),
+        Err(error) => {
+            tracing::warn!(%error, "the checkpoint is left aside, and the whole journal read");
+            return Ok(Books::default());
+        }
+    };
+    let at = checkpoint.head;
+    let there = reader.frame_with(at.last_event)?.is_some_and(|frame| frame.hash == at.hash);
+    if there {
+        return Ok(checkpoint.books);
+    }
+    if !options.accept_loss {
+        return Err(OpenError::LostTail { checkpoint: at.last_event, journal: reader.head()?.last_event });
+    }
+    tracing::warn!(event = at.last_event, "the checkpoint is of events that are lost; it is left aside");
+    Ok(Books::default())
+}
+
+/// Applies what the journal has after the books' last event.
+fn replay(
+    reader: &mut Reader,
+    books: &mut Books,
+    progress: &mut dyn FnMut(Progress),
+    end: u64,
+) -> Result<(), OpenError> {
+    while books.state.last_event() < end {
+        let frames = reader.frames_from(books.state.last_event() + 1, FRAMES_AT_A_TIME)?;
+        for frame in &frames {
+            for (number, event) in (frame.first_event..).zip(Event::decode_all(&frame.body)) {
+                let event = event.map_err(|reason| OpenError::Event { number, reason })?;
+                books.state.apply(number, Timestamp(frame.time_ms), &event);
+                books.history.note(number, &event);
+            }
+        }
+        progress(Progress { event: books.state.last_event(), of: end });
+    }
+    Ok(())
+}
+
+/// Writes down that this program took over the journal, as its first event.
+fn announce(
+    journal: &mut Journal,
+    books: &mut Books,
+    timekeeper: &mut Timekeeper,
+    clock: &dyn Clock,
+) -> Result<(), OpenError> {
+    // Right after the timekeeper was made no jump can have been seen; the journal's last time is always right.
+    let at = timekeeper.now(clock).ok().or(books.state.time()).unwrap_or(Timestamp(clock.wall_ms()));
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let event = Event { by: UserId::SYSTEM, what: What::LeaderStarted { version }, request: None };
+    let mut draft = Draft::default();
+    draft.record(books, at, &event);
+    let run = journal.seal(at.0, draft.frames, Vec::new());
+    journal.append(&run)?;
+    Ok(())
+}

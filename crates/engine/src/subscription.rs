@@ -1,0 +1,72 @@
+//! Every committed event in order, from any point on: the one stream that followers, notices, exports and indexes
+//! consume, each remembering its own position.
+
+use bank::Event;
+use ledger::{PostingId, Timestamp};
+
+use bank::{PastPosting, What};
+
+use crate::{Engine, Unavailable};
+
+/// An event as the journal has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number.
+    pub number: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A place in the stream of committed events.
+pub struct Subscription {
+    engine: Engine,
+    next: u64,
+}
+
+/// How many frames are read at a time.
+const FRAMES_AT_A_TIME: usize = 16;
+
+impl Subscription {
+    /// The next events, at least one; waits for them where there are none yet.
+    pub async fn next(&mut self) -> Result<Vec<Recorded>, Unavailable> {
+        self.engine.shared.until_durable(self.next).await?;
+        let frames = self.engine.shared.with_reader(|reader| reader.frames_from(self.next, FRAMES_AT_A_TIME))?;
+        let mut events = Vec::new();
+        for frame in &frames {
+            for (number, event) in (frame.first_event..).zip(Event::decode_all(&frame.body)) {
+                let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
+                if number >= self.next {
+                    events.push(Recorded { number, at: Timestamp(frame.time_ms), event });
+                }
+            }
+        }
+        self.next = events.last().map_or(self.next, |last| last.number + 1);
+        Ok(events)
+    }
+}
+
+impl Engine {
+    /// Every committed event from number `from` on, in order.
+    #[must_use]
+    pub fn subscribe(&self, from: u64) -> Subscription {
+        Subscription { engine: self.clone(), next: from.max(1) }
+    }
+
+    /// One durable event.
+    pub fn event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
+        let Some(frame) = self.shared.frames.frame_with(&self.shared, number)? else { return Ok(None) };
+        let event = Event::decode_nth(&frame.body, number - frame.first_event)
+            .map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
+        Ok(Some(Recorded { number, at: Timestamp(frame.time_ms), event }))
+    }
+
+    /// The posting that a refund or reversal names, for its [`crate::Submission`].
+    pub fn past_posting(&self, id: PostingId) -> Result<Option<PastPosting>, Unavailable> {
+        Ok(match self.event(id.event())?.map(|recorded| recorded.event.what) {
+            Some(What::Posted { posting, .. }) => Some(PastPosting { id, posting }),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! The check of a whole bank, from its first frame to its durable head: each frame, the chain and the head mark by the
+//! journal; here each event's meaning, the laws, and the checkpoint's digest. It works beside a running server.
+
+use std::path::Path;
+
+use bank::{Event, State, What};
+use journal::MasterKey;
+use ledger::Timestamp;
+
+use crate::handle::digest_of;
+use crate::{OpenError, checkpoint};
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The frame; 0 where it is about the bank as a whole.
+    pub frame: u64,
+    /// What kind of problem it is: a stable word.
+    pub kind: String,
+    /// What was found.
+    pub detail: String,
+}
+
+/// What was checked, and what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Frames checked.
+    pub frames: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Postings among those.
+    pub postings: u64,
+    /// The hash of the last frame.
+    pub head: [u8; 32],
+    /// The digest of the state after the last event.
+    pub digest: [u8; 32],
+    /// What is wrong. Nothing, in a bank in order.
+    pub problems: Vec<Problem>,
+}
+
+/// The state as it is replayed, until something doesn't fit.
+struct Replay {
+    state: State,
+    postings: u64,
+    stored: Option<(u64, [u8; 32])>,
+    problems: Vec<Problem>,
+    broken: bool,
+}
+
+/// Checks the bank in `folder`, telling each frame's last event to `progress`.
+pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) -> Result<Report, OpenError> {
+    let reader = journal::Reader::open(folder, master)?;
+    let mut replay = Replay { state: State::default(), postings: 0, stored: None, problems: Vec::new(), broken: false };
+    match checkpoint::read(folder, &reader) {
+        Ok(checkpoint) => replay.stored = checkpoint.map(|found| (found.head.last_event, found.digest)),
+        Err(error) => replay.problem(0, "checkpoint-damaged", error.to_string()),
+    }
+    drop(reader);
+    let verified = journal::verify(folder, master, &mut |frame| {
+        replay.frame(frame);
+        progress(frame.first_event + u64::from(frame.count) - 1);
+    })?;
+    if let Err(law) = replay.state.ledger().check_laws() {
+        replay.problem(0, "law-broken", law);
+    }
+    if let Some((event, _)) = replay.stored
+        && event > replay.state.last_event()
+        && !replay.broken
+    {
+        let end = replay.state.last_event();
+        replay.problem(0, "lost-tail", format!("the checkpoint tells of event {event}; the journal ends at {end}"));
+    }
+    let from_journal = verified.problems.into_iter().map(|problem| Problem {
+        frame: problem.frame,
+        kind: problem.kind.as_str().to_owned(),
+        detail: problem.detail,
+    });
+    Ok(Report {
+        frames: verified.frames,
+        events: verified.events,
+        postings: replay.postings,
+        head: verified.head.hash,
+        digest: digest_of(&replay.state),
+        problems: from_journal.chain(replay.problems).collect(),
+    })
+}
+
+impl Replay {
+    fn problem(&mut self, frame: u64, kind: &str, detail: String) {
+        self.problems.push(Problem { frame, kind: kind.to_owned(), detail });
+    }
+
+    fn frame(&mut self, frame: &journal::Frame) {
+        for (number, event) in (frame.first_event..).zip(Event::decode_all(&frame.body)) {
+            if self.broken {
+                return;
+            }
+            let fits = event.and_then(|event| self.state.check(number, &event).map(|()| event));
+            match fits {
+                Ok(event) => self.event(number, frame, &event),
+                Err(reason) => {
+                    self.broken = true;
+                    self.problem(frame.seq, "event-does-not-fit", format!("event {number}: {reason}"));
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, number: u64, frame: &journal::Frame, event: &Event) {
+        self.postings += u64::from(matches!(event.what, What::Posted { .. }));
+        self.state.apply(number, Timestamp(frame.time_ms), event);
+        if let Some((at, digest)) = self.stored
+            && at == number
+            && digest_of(&self.state) != digest
+        {
+            let detail = format!("the state after event {number} has another digest than the checkpoint says");
+            self.problem(frame.seq, "digest-differs", detail);
+        }
+    }
+}

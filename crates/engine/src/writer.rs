@@ -1,0 +1,269 @@
+//! The two threads that carry a command: the writer decides and applies, the committer makes durable and lets the
+//! answers go.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use bank::{Body, Caller, Command, Decision, Event, Facts, What, decide};
+use journal::{Journal, PlainFrame, SubjectKey};
+use ledger::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::checkpoint;
+use crate::clock::Timekeeper;
+use crate::handle::{Books, Outcome, Receipt, Shared, Submission, Unavailable};
+
+/// The most pieces of work (single commands or batches) that wait to be decided. At ten thousand the wait is well
+/// below a second; who comes later is told at once to try again.
+pub const MAX_QUEUED: usize = 10_000;
+
+/// The most commands in one batch.
+pub const MAX_BATCH: usize = 8_190;
+
+/// The run is closed when it holds this many commands, so that those first in it don't wait for all that come after.
+pub const MAX_RUN_COMMANDS: usize = 8_190;
+
+/// A frame is closed when its body has reached this size, in bytes. Small enough to be decrypted for one event, large
+/// enough that header and tag weigh little.
+const FRAME_BYTES: usize = 16 * 1024;
+
+/// How often the writer looks at the time when nothing comes in.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The most expired holds let go in one run, so that payments don't wait for a flood of them.
+const MAX_EXPIRIES_PER_RUN: usize = 1_000;
+
+/// Something for the writer to do.
+pub(crate) enum Work {
+    One(Submission, oneshot::Sender<Answer>),
+    Batch(Vec<Command>, oneshot::Sender<Vec<Answer>>),
+    ConfirmClock(oneshot::Sender<()>),
+    Stop,
+}
+
+/// The writer's answer to one command.
+pub(crate) enum Answer {
+    Outcome(Outcome),
+    /// The key was used before; this event is its first outcome.
+    Repeated(u64),
+    Unavailable(Unavailable),
+}
+
+/// Where the answers of a run go once it is durable.
+enum Reply {
+    One(Answer, oneshot::Sender<Answer>),
+    Batch(Vec<Answer>, oneshot::Sender<Vec<Answer>>),
+}
+
+/// What is made durable in one transaction, and who is told then.
+pub(crate) struct Run {
+    at: Timestamp,
+    last_event: u64,
+    frames: Vec<PlainFrame>,
+    subject_keys: Vec<SubjectKey>,
+    replies: Vec<Reply>,
+}
+
+/// The thread that decides.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Receiver<Work>,
+    pub(crate) committer: SyncSender<Run>,
+    pub(crate) timekeeper: Timekeeper,
+}
+
+/// The run that is being made: its events, encoded in frames of about [`FRAME_BYTES`], and the keys that go with them.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) frames: Vec<PlainFrame>,
+    subject_keys: Vec<SubjectKey>,
+    refusals: u64,
+}
+
+impl Writer {
+    /// Decides what comes until told to stop, or until the committer is gone.
+    pub(crate) fn run(mut self) {
+        loop {
+            let mut works = Vec::new();
+            match self.queue.recv_timeout(TICK) {
+                Ok(work) => works.push(work),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let mut commands = 0;
+            while commands < MAX_RUN_COMMANDS
+                && let Ok(work) = self.queue.try_recv()
+            {
+                commands += if let Work::Batch(batch, _) = &work { batch.len() } else { 1 };
+                works.push(work);
+            }
+            let stop = works.iter().any(|work| matches!(work, Work::Stop));
+            if !self.carry(works) || stop {
+                return;
+            }
+        }
+    }
+
+    /// Decides one run and hands it on. False when there is nobody to hand it to.
+    fn carry(&mut self, works: Vec<Work>) -> bool {
+        let now = self.timekeeper.now(&*self.shared.clock);
+        let mut replies = Vec::with_capacity(works.len());
+        let mut draft = Draft::default();
+        let (at, last_event) = {
+            // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
+            let Ok(mut books) = self.shared.books.write() else { return false };
+            if let Ok(now) = now {
+                release_expired(&mut books, &mut draft, now);
+            }
+            for work in works {
+                match work {
+                    Work::One(submission, reply) => {
+                        replies.push(Reply::One(answer(&mut books, &mut draft, submission, now), reply));
+                    }
+                    Work::Batch(batch, reply) => {
+                        let answers = batch
+                            .into_iter()
+                            .map(|command| answer(&mut books, &mut draft, Submission::from(command), now));
+                        replies.push(Reply::Batch(answers.collect(), reply));
+                    }
+                    Work::ConfirmClock(reply) => {
+                        self.timekeeper.confirm();
+                        // A caller who has gone away needs no answer.
+                        let _ = reply.send(());
+                    }
+                    Work::Stop => {}
+                }
+            }
+            (books.state.time().unwrap_or(Timestamp(0)), books.state.last_event())
+        };
+        if replies.is_empty() && draft.frames.is_empty() {
+            return true;
+        }
+        let Draft { frames, subject_keys, refusals } = draft;
+        self.shared.counters.refusals.fetch_add(refusals, Ordering::Relaxed);
+        self.committer.send(Run { at, last_event, frames, subject_keys, replies }).is_ok()
+    }
+}
+
+/// Lets go the holds whose time is over.
+fn release_expired(books: &mut Books, draft: &mut Draft, now: Timestamp) {
+    for _ in 0..MAX_EXPIRIES_PER_RUN {
+        let Some(hold) = books.state.ledger().first_expired_hold(now) else { return };
+        let command = Command { caller: Caller::SYSTEM, request: None, body: Body::Expire { hold } };
+        if let Decision::Accepted(events) = decide(&books.state, &command, &Facts { now, past: None }) {
+            draft.record_all(books, now, events);
+        }
+    }
+}
+
+/// Decides one command, and applies what it changes.
+fn answer(books: &mut Books, draft: &mut Draft, submission: Submission, now: Result<Timestamp, i64>) -> Answer {
+    let now = match now {
+        Ok(now) => now,
+        Err(by_ms) => return Answer::Unavailable(Unavailable::ClockJumped { by_ms }),
+    };
+    let facts = Facts { now, past: submission.past.as_ref() };
+    match decide(&books.state, &submission.command, &facts) {
+        Decision::Repeated(first) => Answer::Repeated(first),
+        Decision::Refused(refusal, event) => {
+            draft.refusals += 1;
+            draft.record_all(books, now, event);
+            Answer::Outcome(Outcome::Refused(refusal))
+        }
+        Decision::Accepted(events) => {
+            let event = books.state.last_event() + 1;
+            let Some(what) = draft.record_all(books, now, events) else { return Answer::Outcome(Outcome::Unchanged) };
+            draft.subject_keys.extend(submission.subject.map(|subject| subject.key));
+            Answer::Outcome(Outcome::Accepted(Receipt { event, at: now, what, repeated: false }))
+        }
+    }
+}
+
+impl Draft {
+    /// Applies an event and writes it into the run.
+    pub(crate) fn record(&mut self, books: &mut Books, at: Timestamp, event: &Event) {
+        let number = books.state.last_event() + 1;
+        books.state.apply(number, at, event);
+        books.history.note(number, event);
+        if self.frames.last().is_none_or(|frame| frame.body.len() >= FRAME_BYTES) {
+            let body = Vec::with_capacity(if self.frames.is_empty() { 512 } else { FRAME_BYTES + 512 });
+            self.frames.push(PlainFrame { first_event: number, count: 0, body });
+        }
+        if let Some(frame) = self.frames.last_mut() {
+            event.encode_to(&mut frame.body);
+            frame.count += 1;
+        }
+    }
+
+    /// Records all events of a command, and gives what the first of them is.
+    fn record_all(
+        &mut self,
+        books: &mut Books,
+        at: Timestamp,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Option<What> {
+        let mut events = events.into_iter();
+        let first = events.next()?;
+        self.record(books, at, &first);
+        events.for_each(|event| self.record(books, at, &event));
+        Some(first.what)
+    }
+}
+
+/// The thread that makes durable: seals each run, appends it, and lets its answers go. Ends when the writer has ended,
+/// with a checkpoint, or when an append fails.
+pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>) {
+    while let Ok(run) = runs.recv() {
+        let Run { at, last_event, frames, subject_keys, replies } = run;
+        shared.counters.commands.fetch_add(replies.iter().map(Reply::commands).sum(), Ordering::Relaxed);
+        if !frames.is_empty() {
+            let started = Instant::now();
+            let keys = subject_keys.clone();
+            let sealed = journal.seal(at.0, frames, subject_keys);
+            if let Err(error) = journal.append(&sealed) {
+                return fail(shared, &error.to_string());
+            }
+            keys.into_iter().for_each(|key| shared.keyring.keep(key));
+            let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            shared.counters.append_us.fetch_add(micros, Ordering::Relaxed);
+            shared.counters.runs.fetch_add(1, Ordering::Relaxed);
+            shared.counters.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
+            shared.durable.send_replace(Some(last_event));
+        }
+        for reply in replies {
+            // A caller who has gone away needs no answer; asking again under the same key gives it.
+            match reply {
+                Reply::One(answer, to) => drop(to.send(answer)),
+                Reply::Batch(answers, to) => drop(to.send(answers)),
+            }
+        }
+    }
+    if shared.books.is_poisoned() {
+        return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
+    }
+    shared.durable.send_replace(None);
+    if let Err(error) = checkpoint::write(shared, &journal) {
+        tracing::warn!(%error, "no checkpoint was written; the next start reads the journal instead");
+    }
+    if let Err(error) = journal.close() {
+        tracing::error!(%error, "the journal could not be closed in order");
+    }
+}
+
+impl Reply {
+    fn commands(&self) -> u64 {
+        match self {
+            Self::One(..) => 1,
+            Self::Batch(answers, _) => answers.len() as u64,
+        }
+    }
+}
+
+/// From here on nothing is answered: what is in memory may tell of things that never came to be.
+fn fail(shared: &Shared, why: &str) {
+    tracing::error!(error = why, "the journal could not be written; stop, see to the disk, and start again");
+    *shared.failure.lock().expect("no thread panics while it holds the failure") = Some(why.to_owned());
+    shared.durable.send_replace(None);
+}

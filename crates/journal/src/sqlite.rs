@@ -1,0 +1,670 @@
+//! The journal's home in SQLite: [`Journal`], the one writer, and [`Reader`], of which there may be many, in other
+//! processes too.
+//!
+//! The folder holds `journal.db` (with SQLite's `-wal` and `-shm`), the head mark `head`, and `lock`, which the writer
+//! holds exclusively. Frames are keyed by their first event, so the frame with a given event is found without an index.
+//!
+//! A run is one transaction with `synchronous=FULL`: it is in the synced write-ahead log when `append` returns. Only the
+//! writer moves the log into the database file, in steps that `LOG_LIMIT_PAGES` bounds. Opening does so too before it
+//! gives anything out: what SQLite finds in the log after a crash may be in the system's memory only, and would
+//! otherwise be taken for durable.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::aead::LessSafeKey;
+use rusqlite::config::DbConfig;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params};
+
+use crate::blob::{BlobReader, BlobWriter};
+use crate::error::{AppendError, OpenError, ProblemKind, ReadError, StorageError};
+use crate::frame::{
+    Expected, FORMAT, Flaw, Frame, Head, Header, PlainFrame, SealedRun, Sealer, StoredFrame, claimed_seq, flaw,
+    stored_head,
+};
+use crate::keys::{Identity, Keyring, MasterKey, Purpose, SubjectKey, aead};
+use crate::mark::HeadMark;
+
+const SCHEMA: &str = "
+    CREATE TABLE meta (
+        id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, journal BLOB NOT NULL, secret BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE data_keys (id INTEGER PRIMARY KEY, wrapped BLOB NOT NULL) STRICT;
+    CREATE TABLE subject_keys (subject INTEGER PRIMARY KEY, wrapped BLOB NOT NULL) STRICT;
+    -- The long body comes last: the others are then found without walking through its overflow pages.
+    CREATE TABLE frames (
+        first_event INTEGER PRIMARY KEY, header BLOB NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+";
+
+/// 3.54.0: the version whose write-ahead log this crate was written against.
+const MIN_SQLITE: i32 = 3_054_000;
+
+const MAIN: &CStr = c"main";
+
+/// The database's page. A frame of 16 KiB takes three; larger pages would make lone small events cost more.
+const PAGE_BYTES: u32 = 8_192;
+
+/// The log is moved into the database file when so many pages wait (16 MiB): enough that the sync this takes is rare,
+/// little enough that the stall it makes, and the log read again after a crash, stay short.
+const LOG_LIMIT_PAGES: i32 = 2_048;
+
+/// While a long read keeps the log from being moved, it is tried again only after so much growth: each try sorts it.
+const LOG_RETRY_PAGES: i32 = LOG_LIMIT_PAGES / 4;
+
+/// A log that a long read let grow past this many bytes gives the rest back to the file system afterwards.
+const LOG_KEPT_BYTES: i64 = 64 * 1024 * 1024;
+
+/// How long to wait for somebody else's lock: another process's recovery of the log, or its short read.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The label of the head mark's key. Labels with this prefix are the journal's own.
+const MARK_LABEL: &str = "journal/head-mark";
+
+/// The writer of a journal: there is one at a time, in one process.
+pub struct Journal {
+    dir: PathBuf,
+    conn: Connection,
+    keyring: Arc<Keyring>,
+    sealer: Sealer,
+    head: Head,
+    mark: HeadMark,
+    /// The data key last stored, so that its row is written once.
+    stored_key: Option<u64>,
+    poisoned: bool,
+    /// A destroyed key's row may still be in the log.
+    wipe_due: bool,
+    next_checkpoint_pages: i32,
+    /// Released last, when all else is closed.
+    _lock: File,
+}
+
+impl Journal {
+    /// Makes the folder (mode 0700), if it isn't there, and an empty journal in it (files of mode 0600), and opens it.
+    /// Refuses a folder that has a journal.
+    pub fn create(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
+        check_sqlite()?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(no_access(dir.into()))?;
+        let lock = lock(dir)?;
+        let path = database(dir);
+        match private_file().create_new(true).open(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(OpenError::AlreadyThere { dir: dir.into() });
+            }
+            Err(error) => return Err(no_access(path)(error)),
+        }
+        let identity = Identity::generate(master);
+        write_schema(&path, &identity)?;
+        let keyring = Keyring::open(master, &identity).expect("the key that it was made with");
+        let empty = Head::empty(&keyring.journal_id);
+        HeadMark::start(&mark_path(dir), &keyring.secret(MARK_LABEL), &empty).map_err(no_access(mark_path(dir)))?;
+        Self::open_locked(dir, master, false, lock)
+    }
+
+    /// Opens a journal for writing, with a fresh data key. Refuses, among others, one that another process has opened,
+    /// and one that ends before the head mark or contradicts it; with `accept_loss` the latter is opened as it is.
+    pub fn open(dir: &Path, master: &MasterKey, accept_loss: bool) -> Result<Self, OpenError> {
+        check_sqlite()?;
+        if !database(dir).exists() {
+            return Err(OpenError::Missing { dir: dir.into() });
+        }
+        let lock = lock(dir)?;
+        Self::open_locked(dir, master, accept_loss, lock)
+    }
+
+    fn open_locked(dir: &Path, master: &MasterKey, accept_loss: bool, lock: File) -> Result<Self, OpenError> {
+        let conn = connect_writer(&database(dir))?;
+        let keyring = open_keyring(&conn, dir, master)?;
+        let head = read_head(&conn, &keyring)?;
+        let mark_key = keyring.secret(MARK_LABEL);
+        match check_mark(dir, &conn, &keyring, &mark_key, &head) {
+            Ok(()) => {}
+            Err(loss @ (OpenError::LostTail { .. } | OpenError::NoHeadMark { .. })) if accept_loss => {
+                tracing::warn!(frame = head.seq, "opening the journal with a loss, as the operator accepted: {loss}");
+            }
+            Err(error) => return Err(error),
+        }
+        // Not before: a log that is refused stays as it is, for whoever can mend it.
+        conn.wal_checkpoint_v2(Some(MAIN), CheckpointMode::TRUNCATE)?;
+        let mark = HeadMark::start(&mark_path(dir), &mark_key, &head).map_err(no_access(mark_path(dir)))?;
+        Ok(Self {
+            dir: dir.into(),
+            conn,
+            sealer: Sealer::new(&keyring, head),
+            keyring: Arc::new(keyring),
+            head,
+            mark,
+            stored_key: None,
+            poisoned: false,
+            wipe_due: false,
+            next_checkpoint_pages: LOG_LIMIT_PAGES,
+            _lock: lock,
+        })
+    }
+
+    /// The durable head.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Seals frames into a run that follows the run sealed last, appended or not: sealing may run ahead of appending.
+    /// All carry `time_ms` (milliseconds since 1970), the last also the end mark. The subjects' keys are stored with
+    /// the run; each must be new.
+    ///
+    /// # Panics
+    ///
+    /// If there is no frame, one has no events or more than [`crate::MAX_BODY_BYTES`], or events aren't numbered on.
+    pub fn seal(&mut self, time_ms: i64, frames: Vec<PlainFrame>, subject_keys: Vec<SubjectKey>) -> SealedRun {
+        self.sealer.seal(&self.keyring, time_ms, frames, &subject_keys)
+    }
+
+    /// Appends a run in one transaction, and returns the journal's head when it is durable. A run that is there
+    /// already, byte for byte, counts as appended; one that doesn't follow the journal's end is [`AppendError::Stale`].
+    /// After any other error but [`AppendError::Full`] every later call fails: only opening anew tells what is durable.
+    /// Opening anew is also how to give up runs that were sealed: until then, what is sealed next follows them.
+    pub fn append(&mut self, run: &SealedRun) -> Result<Head, AppendError> {
+        self.unless_poisoned(|journal| {
+            let head = journal.insert(run)?;
+            if head != journal.head {
+                journal.head = head;
+                journal.stored_key = Some(run.key.id);
+                journal.mark.write(&head, run.time_ms).map_err(StorageError::from)?;
+                journal.trim_log()?;
+            }
+            Ok(head)
+        })
+    }
+
+    /// A reader of this journal, with a connection of its own, for any thread.
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        Ok(Reader::new(connect_reader(&database(&self.dir))?, Arc::clone(&self.keyring)))
+    }
+
+    /// Destroys a subject's key for ever: what was sealed under it can't be opened again. Tells whether it was there.
+    /// The row is overwritten in the database and wiped from the log, the latter at once, or, if a long read prevents
+    /// that, with the next checkpoint. Copies of the folder made before still hold the key, wrapped by the master key.
+    pub fn destroy_subject_key(&mut self, subject: u64) -> Result<bool, AppendError> {
+        self.unless_poisoned(|journal| {
+            let statement = "DELETE FROM subject_keys WHERE subject = ?1";
+            let deleted = journal.conn.execute(statement, [subject.cast_signed()])? > 0;
+            journal.wipe_due |= deleted;
+            if deleted {
+                journal.checkpoint()?;
+            }
+            Ok(deleted)
+        })
+    }
+
+    /// The bytes of the write-ahead log in use, for a metric: it grows past about 16 MiB only under a long read.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        let pages = log_pages(&self.conn).map_or(0, |(pages, _)| pages);
+        // A page in the log has 24 bytes of SQLite's before it.
+        u64::from(pages.unsigned_abs()) * u64::from(PAGE_BYTES + 24)
+    }
+
+    /// A secret of this bank alone: HKDF-SHA-256 (RFC 5869) of a random secret made with the journal, the label as
+    /// info. It is the same as long as the journal lives. Labels that begin with `journal/` are the journal's own.
+    #[must_use]
+    pub fn secret(&self, label: &str) -> [u8; 32] {
+        self.keyring.secret(label)
+    }
+
+    /// A writer of a file sealed under this journal's master key, to be read with [`Reader::blob_reader`].
+    pub fn blob_writer<W: Write>(&self, file: W, context: &[u8]) -> io::Result<BlobWriter<W>> {
+        BlobWriter::new(file, &self.keyring.master, &blob_context(&self.keyring, context))
+    }
+
+    /// Moves the log into the database file, syncs the head mark and closes. Nothing is lost without it: it makes the
+    /// next start quick. Refuses, doing nothing, after a failed write.
+    pub fn close(mut self) -> Result<(), AppendError> {
+        self.wipe_due = true;
+        self.unless_poisoned(|journal| {
+            journal.checkpoint()?;
+            Ok(journal.mark.sync().map_err(StorageError::from)?)
+        })?;
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(self.conn.close().map_err(|(_, error)| error)?)
+    }
+
+    fn unless_poisoned<T>(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<T, AppendError>,
+    ) -> Result<T, AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        let result = write(self);
+        self.poisoned = !matches!(result, Ok(_) | Err(AppendError::Full | AppendError::Stale { .. }));
+        result
+    }
+
+    /// The transaction of `append`: gives the journal's head after it.
+    fn insert(&mut self, run: &SealedRun) -> Result<Head, AppendError> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let head = read_head(&transaction, &self.keyring)?;
+        if head != run.follows {
+            return if holds_run(&transaction, run)? {
+                Ok(head)
+            } else {
+                Err(AppendError::Stale { expected: run.follows.seq, found: head.seq })
+            };
+        }
+        if self.stored_key != Some(run.key.id) {
+            transaction
+                .prepare_cached("INSERT INTO data_keys (id, wrapped) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                .execute(params![run.key.id.cast_signed(), run.key.wrapped])?;
+        }
+        for (subject, wrapped) in &run.subject_keys {
+            transaction
+                .prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")?
+                .execute(params![subject.cast_signed(), wrapped])?;
+        }
+        {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO frames (first_event, header, hash, body) VALUES (?1, ?2, ?3, ?4)")?;
+            for frame in &run.frames {
+                insert.execute(params![row_of(frame.first_event), frame.header, frame.hash, frame.body])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(run.head)
+    }
+
+    /// Moves the log into the database file when enough of it waits.
+    fn trim_log(&mut self) -> Result<(), AppendError> {
+        let (pages, moved) = log_pages(&self.conn)?;
+        if pages - moved < self.next_checkpoint_pages {
+            return Ok(());
+        }
+        self.checkpoint()?;
+        let (pages, moved) = log_pages(&self.conn)?;
+        self.next_checkpoint_pages = LOG_LIMIT_PAGES.max(pages - moved + LOG_RETRY_PAGES);
+        Ok(())
+    }
+
+    /// Moves as much of the log as readers allow; where something must be wiped from it, also empties it. That a reader
+    /// or a full disk prevents it is no failure: what is in the log is durable.
+    fn checkpoint(&mut self) -> Result<(), AppendError> {
+        let mode = if self.wipe_due { CheckpointMode::TRUNCATE } else { CheckpointMode::PASSIVE };
+        match self.conn.wal_checkpoint_v2(Some(MAIN), mode) {
+            Ok(_) => self.wipe_due = false,
+            Err(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull) => {
+                    tracing::warn!(%error, "the write-ahead log could not be moved into the database yet");
+                }
+                _ => return Err(error.into()),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Reads a journal: read-only, each call a short transaction that sees only whole, durable runs. Works beside a running
+/// writer, and in another process.
+pub struct Reader {
+    conn: Connection,
+    keyring: Arc<Keyring>,
+    /// The data keys met so far, unwrapped: one for each time the journal was opened.
+    keys: HashMap<u64, LessSafeKey>,
+}
+
+impl Reader {
+    /// Opens a journal for reading only.
+    pub fn open(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
+        check_sqlite()?;
+        let path = database(dir);
+        if !path.exists() {
+            return Err(OpenError::Missing { dir: dir.into() });
+        }
+        let conn = connect_reader(&path)?;
+        let keyring = open_keyring(&conn, dir, master)?;
+        Ok(Self::new(conn, Arc::new(keyring)))
+    }
+
+    fn new(conn: Connection, keyring: Arc<Keyring>) -> Self {
+        Self { conn, keyring, keys: HashMap::new() }
+    }
+
+    /// The durable head.
+    pub fn head(&self) -> Result<Head, ReadError> {
+        read_head(&self.conn, &self.keyring)
+    }
+
+    /// At most `max_frames` frames, starting with the one that holds `event`; none when the journal ends before it.
+    /// Each is checked: its columns, hash and decryption, and that it follows the frame before it. When `event` is a
+    /// frame's first, as it is for whoever reads on, that includes the frame before, which is not returned.
+    pub fn frames_from(&mut self, event: u64, max_frames: usize) -> Result<Vec<Frame>, ReadError> {
+        let before: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT max(first_event) FROM frames WHERE first_event < ?1")?
+            .query_row([row_of(event)], |row| row.get(0))?;
+        let mut previous = before.is_none().then(|| self.empty_head());
+        let mut frames = Vec::new();
+        for stored in self.stored_frames(before.unwrap_or(0), i64::MAX, max_frames.saturating_add(1))? {
+            let place = previous.map_or(claimed_seq(&stored.header), |head| head.seq.saturating_add(1));
+            let (header, head) = self.check(&stored).map_err(|flaw| ReadError::Damaged(flaw.at(place)))?;
+            if let Some(previous) = previous {
+                let follows = Expected::after(&previous).check(&header);
+                follows.map_err(|flaw| ReadError::Damaged(flaw.at(header.seq)))?;
+            }
+            previous = Some(head);
+            if head.last_event >= event && frames.len() < max_frames {
+                frames.push(self.decrypt(stored, &header)?.map_err(|flaw| ReadError::Damaged(flaw.at(place)))?);
+            }
+        }
+        Ok(frames)
+    }
+
+    /// The frame that holds an event, if the journal goes so far.
+    pub fn frame_with(&mut self, event: u64) -> Result<Option<Frame>, ReadError> {
+        Ok(self.frames_from(event, 1)?.pop().filter(|frame| frame.first_event <= event))
+    }
+
+    /// A subject's key, unless it was never made or is destroyed.
+    pub fn subject_key(&self, subject: u64) -> Result<Option<SubjectKey>, ReadError> {
+        let wrapped: Option<Vec<u8>> = self
+            .conn
+            .prepare_cached("SELECT wrapped FROM subject_keys WHERE subject = ?1")?
+            .query_row([subject.cast_signed()], |row| row.get(0))
+            .optional()?;
+        let Some(wrapped) = wrapped else {
+            return Ok(None);
+        };
+        let Some(key) = self.keyring.unwrap(Purpose::SubjectKey, subject, &wrapped) else {
+            let detail = format!("the key of subject {subject} isn't wrapped by this master key");
+            return Err(ReadError::Damaged(ProblemKind::BadSubjectKey.at(0, detail)));
+        };
+        Ok(Some(SubjectKey { subject, key: *key }))
+    }
+
+    /// The same as [`Journal::secret`].
+    #[must_use]
+    pub fn secret(&self, label: &str) -> [u8; 32] {
+        self.keyring.secret(label)
+    }
+
+    /// Reads what [`Journal::blob_writer`] wrote with the same context.
+    pub fn blob_reader<R: Read>(&self, file: R, context: &[u8]) -> io::Result<BlobReader<R>> {
+        BlobReader::new(file, &self.keyring.master, &blob_context(&self.keyring, context))
+    }
+
+    /// The frames stored under first events from `from` to `to`, as they are.
+    pub(crate) fn stored_frames(&self, from: i64, to: i64, limit: usize) -> Result<Vec<StoredFrame>, ReadError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut select = self.conn.prepare_cached(
+            "SELECT first_event, header, hash, body FROM frames WHERE first_event BETWEEN ?1 AND ?2 \
+             ORDER BY first_event LIMIT ?3",
+        )?;
+        let rows = select.query_map([from, to, limit], stored_frame)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The first event of the last frame; 0 when there is none.
+    pub(crate) fn last_row(&self) -> Result<i64, ReadError> {
+        Ok(self.conn.query_row("SELECT coalesce(max(first_event), 0) FROM frames", [], |row| row.get(0))?)
+    }
+
+    pub(crate) fn empty_head(&self) -> Head {
+        Head::empty(&self.keyring.journal_id)
+    }
+
+    pub(crate) fn head_mark(&self, dir: &Path) -> io::Result<Option<Head>> {
+        HeadMark::read(&mark_path(dir), &self.keyring.secret(MARK_LABEL))
+    }
+
+    pub(crate) fn check(&self, stored: &StoredFrame) -> Result<(Header, Head), Flaw> {
+        stored.check(&self.keyring.journal_id)
+    }
+
+    /// Decrypts a checked frame; the inner error says why it can't be.
+    pub(crate) fn decrypt(&mut self, stored: StoredFrame, header: &Header) -> Result<Result<Frame, Flaw>, ReadError> {
+        let id = header.key_id;
+        if !self.keys.contains_key(&id) {
+            let wrapped: Option<Vec<u8>> = self
+                .conn
+                .prepare_cached("SELECT wrapped FROM data_keys WHERE id = ?1")?
+                .query_row([id.cast_signed()], |row| row.get(0))
+                .optional()?;
+            let key = wrapped.and_then(|wrapped| self.keyring.unwrap(Purpose::DataKey, id, &wrapped));
+            let Some(key) = key else {
+                let detail = format!("its data key {id:016x} is missing, or isn't wrapped by this master key");
+                return Ok(Err(flaw(ProblemKind::UnknownKey, detail)));
+            };
+            self.keys.insert(id, aead(&key));
+        }
+        Ok(stored.open(header, &self.keys[&id]))
+    }
+}
+
+fn database(dir: &Path) -> PathBuf {
+    dir.join("journal.db")
+}
+
+fn mark_path(dir: &Path) -> PathBuf {
+    dir.join("head")
+}
+
+fn no_access(path: PathBuf) -> impl FnOnce(io::Error) -> OpenError {
+    move |source| OpenError::NoAccess { path, source }
+}
+
+/// SQLite gives its `-wal` and `-shm` the mode of the database.
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let file = private_file().create(true).open(&path).map_err(no_access(path.clone()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.into() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::NoAccess { path, source }),
+    }
+}
+
+fn check_sqlite() -> Result<(), OpenError> {
+    if rusqlite::version_number() < MIN_SQLITE {
+        return Err(OpenError::OldSqlite { found: rusqlite::version() });
+    }
+    Ok(())
+}
+
+/// Opens the database with nothing in its file able to run code, no memory mapping, which would turn a failing disk into
+/// a crash, and no temporary files.
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
+    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;")?;
+    Ok(conn)
+}
+
+fn connect_reader(path: &Path) -> Result<Connection, OpenError> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn connect_writer(path: &Path) -> Result<Connection, OpenError> {
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if conn.is_readonly(MAIN)? {
+        return Err(no_access(path.into())(io::ErrorKind::PermissionDenied.into()));
+    }
+    // Closing by itself would touch the log even after a failed sync, and a log that was just refused.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES};"))?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::NoWal { path: path.into() });
+    }
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = {LOG_KEPT_BYTES};
+         PRAGMA secure_delete = ON;",
+    ))?;
+    Ok(conn)
+}
+
+fn write_schema(path: &Path, identity: &Identity) -> Result<(), OpenError> {
+    let mut conn = connect_writer(path)?;
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute(
+        "INSERT INTO meta (id, format, journal, secret) VALUES (1, ?1, ?2, ?3)",
+        params![FORMAT, identity.journal_id, identity.wrapped_secret],
+    )?;
+    Ok(transaction.commit()?)
+}
+
+fn open_keyring(conn: &Connection, dir: &Path, master: &MasterKey) -> Result<Keyring, OpenError> {
+    if !conn.table_exists(None::<&str>, "meta")? {
+        return Err(OpenError::Unfinished { dir: dir.into() });
+    }
+    let found: i64 = conn.query_row("SELECT format FROM meta", [], |row| row.get(0))?;
+    if found > i64::from(FORMAT) {
+        return Err(OpenError::NewerFormat { found, known: FORMAT });
+    }
+    let identity = conn.query_row("SELECT journal, secret FROM meta", [], |row| {
+        Ok(Identity { journal_id: row.get(0)?, wrapped_secret: row.get(1)? })
+    })?;
+    Keyring::open(master, &identity).ok_or_else(|| OpenError::WrongMasterKey { dir: dir.into() })
+}
+
+/// Refuses a journal that doesn't hold the frame which the head mark says was durable.
+fn check_mark(
+    dir: &Path,
+    conn: &Connection,
+    keyring: &Keyring,
+    mark_key: &[u8; 32],
+    head: &Head,
+) -> Result<(), OpenError> {
+    let mark = HeadMark::read(&mark_path(dir), mark_key).map_err(no_access(mark_path(dir)))?;
+    let Some(mark) = mark else {
+        return match head.seq {
+            0 => Ok(()),
+            found => Err(OpenError::NoHeadMark { dir: dir.into(), found }),
+        };
+    };
+    if mark == Head::empty(&keyring.journal_id) || find_head(conn, keyring, mark.last_event)? == Some(mark) {
+        return Ok(());
+    }
+    Err(OpenError::LostTail { dir: dir.into(), marked: mark.seq, found: head.seq })
+}
+
+fn read_head(conn: &Connection, keyring: &Keyring) -> Result<Head, ReadError> {
+    Ok(find_head(conn, keyring, u64::MAX)?.unwrap_or_else(|| Head::empty(&keyring.journal_id)))
+}
+
+/// The head that a journal has, or had, with the last frame that begins at or before an event. The body isn't read.
+fn find_head(conn: &Connection, keyring: &Keyring, event: u64) -> Result<Option<Head>, ReadError> {
+    let mut select = conn.prepare_cached(
+        "SELECT first_event, header, hash FROM frames WHERE first_event <= ?1 ORDER BY first_event DESC LIMIT 1",
+    )?;
+    let found = select.query_row([row_of(event)], |row| {
+        let (header, hash) = (row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
+        let head = stored_head(row.get::<_, i64>(0)?.cast_unsigned(), header, hash, &keyring.journal_id);
+        Ok(head.map_err(|flaw| ReadError::Damaged(flaw.at(claimed_seq(header)))))
+    });
+    found.optional()?.transpose()
+}
+
+/// Whether the journal holds a run already: then the run's last frame is there with the same hash, which covers the rest.
+fn holds_run(conn: &Connection, run: &SealedRun) -> Result<bool, AppendError> {
+    let last = run.frames.last().expect("a run has at least one frame");
+    let hash: Option<[u8; 32]> = conn
+        .prepare_cached("SELECT hash FROM frames WHERE first_event = ?1")?
+        .query_row([row_of(last.first_event)], |row| row.get(0))
+        .optional()?;
+    Ok(hash == Some(last.hash))
+}
+
+fn stored_frame(row: &Row<'_>) -> rusqlite::Result<StoredFrame> {
+    Ok(StoredFrame {
+        first_event: row.get::<_, i64>(0)?.cast_unsigned(),
+        header: row.get(1)?,
+        hash: row.get(2)?,
+        body: row.get(3)?,
+    })
+}
+
+/// The log's pages: all, and those already moved into the database file.
+fn log_pages(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
+    conn.wal_checkpoint_v2(Some(MAIN), CheckpointMode::NOOP)
+}
+
+/// An event's number as SQLite's row number. No journal gets so far that it matters where the latter end.
+fn row_of(event: u64) -> i64 {
+    i64::try_from(event).unwrap_or(i64::MAX)
+}
+
+fn blob_context(keyring: &Keyring, context: &[u8]) -> Vec<u8> {
+    [&keyring.journal_id, context].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(journal: &mut Journal, first_event: u64) -> SealedRun {
+        journal.seal(0, vec![PlainFrame { first_event, count: 1, body: vec![0; 100_000] }], Vec::new())
+    }
+
+    #[test]
+    fn a_full_disk_refuses_the_run_which_is_appended_once_there_is_room() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::create(dir.path(), &MasterKey::generate()).expect("made");
+        let pages: i64 = journal.conn.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("told");
+        let limit = |journal: &Journal, pages: i64| {
+            journal.conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).expect("set");
+        };
+        limit(&journal, pages + 2);
+        let (first, second) = (run(&mut journal, 1), run(&mut journal, 2));
+        let before = journal.head();
+        for _ in 0..2 {
+            assert!(matches!(journal.append(&first), Err(AppendError::Full)));
+            assert_eq!(journal.reader().expect("opened").head().expect("read"), before);
+        }
+        limit(&journal, 1_000);
+        journal.append(&first).expect("there is room");
+        assert_eq!(journal.append(&second).expect("there is room"), second.head());
+    }
+
+    #[test]
+    fn the_log_outgrows_its_limit_only_under_a_long_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::create(dir.path(), &MasterKey::generate()).expect("made");
+        let mut event = 0;
+        let mut append_20_mib = |journal: &mut Journal| {
+            for _ in 0..200 {
+                event += 1;
+                let run = run(journal, event);
+                journal.append(&run).expect("appended");
+            }
+        };
+        append_20_mib(&mut journal);
+        let limit = u64::from(PAGE_BYTES) * u64::from(LOG_LIMIT_PAGES.unsigned_abs());
+        let reader = journal.reader().expect("opened");
+        let long_read = reader.conn.unchecked_transaction().expect("begun");
+        reader.head().expect("read");
+        append_20_mib(&mut journal);
+        append_20_mib(&mut journal);
+        assert!(journal.log_bytes() > 2 * limit);
+        long_read.commit().expect("ended");
+        append_20_mib(&mut journal);
+        assert!(journal.log_bytes() < limit + limit / 4);
+    }
+}

@@ -1,0 +1,146 @@
+//! The reading half of `kassa import`: a map and a folder of delimited files become a [`Plan`], or a list of
+//! mistakes.
+//!
+//! Nothing here knows the bank. [`load`] reads the map (`map.rs`), then the four tables it names (`plan.rs`, through
+//! the rows of `source.rs`), and checks everything before anything runs: a plan exists only if the whole input is
+//! sound. Sending the plan to the bank is left to the caller, who then compares what was posted with the source's own
+//! balances by [`reconcile`](reconcile::reconcile).
+//!
+//! # The map
+//!
+//! A TOML file, worked out in full in `examples/berka/map.toml`. An unknown field is a mistake, and all the map's
+//! mistakes are told together. *Column* means a column's name in the table's file; *template* means text with columns
+//! in braces, such as `"Client {client_id}"` (`{{` and `}}` for braces themselves).
+//!
+//! | section | field | meaning |
+//! |---|---|---|
+//! | `[source]` | `name` | short, stable name; with a row's key it tells an imported row from every other |
+//! | | `currency` | ISO 4217 code of all amounts |
+//! | | `encoding` | label of the WHATWG Encoding Standard (there `iso-8859-1` means windows-1252) |
+//! | | `separator`, `quote` | one ASCII character each; without `quote` nothing is quoted |
+//! | | `date_format` | as `strptime`; a date must be written just so. `%y` means 1969 to 2068 |
+//! | | `decimal_separator`, `thousands_separator` | one character each, the second optional |
+//! | `[customers]` | `file`, `key`, `name` | `name` is a template |
+//! | `[accounts]` | `file`, `key`, `number`, `opened`, `name` | `number`: digits, the account's number within the bank; `name`: optional template |
+//! | `[rights]` | `file`, `key`, `customer`, `account` | the columns that hold the customer's and the account's key |
+//! | | `type`, `owner`, `signatory`, `read_only` | a column and the values that mean each right; without `type` each row makes an owner |
+//! | | `signatory_limit` | optional column: a signatory's limit, empty for none |
+//! | `[postings]` | `file`, `key`, `account`, `date`, `amount` | columns |
+//! | | `direction`, `credit`, `debit` | a column and the values that mean each; without `direction` a negative amount is a debit |
+//! | | `balance` | optional column: the source's own balance after the posting, empty where it gives none |
+//! | | `text` | optional template of what the customer reads; empty columns leave no gap |
+//! | `[postings.codes.COLUMN]` | `CODE = "words"` | what a column's codes read as in `text`; a code that is missing here is a mistake |
+//! | `[[postings.contra]]` | `when` | column = list of values; all must match, and none matches every row. The first rule that matches counts |
+//! | | `account`, `kind` | the contra account's name, a template, and its kind: `asset`, `liability`, `income` or `expense` |
+//! | | `text` | optional template in place of the postings' own |
+//!
+//! Each table may also have `columns = ["…"]`, for a file without a header line. Spaces around a field don't count.
+
+mod map;
+pub(crate) mod plan;
+pub(crate) mod reconcile;
+mod section;
+mod source;
+
+use std::fmt;
+use std::path::Path;
+
+pub(crate) use plan::Plan;
+
+/// How many mistakes are printed before the rest is only counted: a screenful, which is what anybody mends at a time.
+pub(crate) const MISTAKES_SHOWN_MAX: usize = 50;
+
+/// One thing wrong with the map or with a file of the source. Ordered by file, line and reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mistake {
+    /// The file as the map names it, or the map's own path.
+    pub(crate) file: String,
+    /// The line on which the row begins, from 1; none if it is the file as a whole.
+    pub(crate) line: Option<u64>,
+    /// What is wrong, to follow after a colon.
+    pub(crate) reason: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.reason),
+            None => write!(f, "{}: {}", self.file, self.reason),
+        }
+    }
+}
+
+/// Every mistake found, sorted, at least one. Printed, it shows the first [`MISTAKES_SHOWN_MAX`] and counts the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// All of them, in order of file and line.
+    pub(crate) fn all(&self) -> &[Mistake] {
+        &self.0
+    }
+
+    /// `value` if there are no mistakes; else the mistakes, sorted.
+    fn unless_none<T>(value: T, mut mistakes: Vec<Mistake>) -> Result<T, Self> {
+        if mistakes.is_empty() {
+            return Ok(value);
+        }
+        mistakes.sort();
+        Err(Self(mistakes))
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, mistake) in self.0.iter().take(MISTAKES_SHOWN_MAX).enumerate() {
+            let line_break = if position == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{mistake}")?;
+        }
+        match self.0.len().saturating_sub(MISTAKES_SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Reads the map and the files it names in `folder`, and checks them all.
+///
+/// `currency_decimals` tells how many decimals a currency's minor unit has, and none for a currency the bank doesn't
+/// know. Mistakes in the map are told before any file is read, since they would make every row look wrong.
+pub(crate) fn load(
+    map_file: &Path,
+    folder: &Path,
+    currency_decimals: &dyn Fn(&str) -> Option<u32>,
+) -> Result<Plan, Mistakes> {
+    let map_name = map_file.display().to_string();
+    let text = std::fs::read_to_string(map_file).map_err(|error| {
+        Mistakes(vec![Mistake { file: map_name.clone(), line: None, reason: format!("cannot be read: {error}") }])
+    })?;
+    let map = map::Map::parse(&map_name, &text, currency_decimals)?;
+    plan::build(&map, &|file| std::fs::read(folder.join(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printing_shows_the_first_mistakes_and_counts_the_rest() {
+        let mistake = |line| Mistake { file: "a.csv".to_owned(), line: Some(line), reason: "is wrong".to_owned() };
+        let shown =
+            |count| Mistakes::unless_none((), (1..=count).rev().map(mistake).collect()).unwrap_err().to_string();
+
+        assert!(shown(2).starts_with("a.csv:1: is wrong\na.csv:2: is wrong"));
+        assert!(shown(50).ends_with("a.csv:50: is wrong"));
+        assert!(shown(53).ends_with("a.csv:50: is wrong\nand 3 more"));
+    }
+
+    #[test]
+    fn a_missing_map_is_a_mistake() {
+        let mistakes = load(Path::new("/nowhere/map.toml"), Path::new("/nowhere"), &|_| Some(2)).unwrap_err();
+        assert_eq!(mistakes.all().len(), 1);
+        assert!(mistakes.to_string().starts_with("/nowhere/map.toml: cannot be read: "));
+    }
+}

@@ -1,0 +1,822 @@
+//! The plan: everything an import will do, checked as a whole, in the order in which it is to be done.
+//!
+//! [`build`] reads the four tables in the order in which they refer to each other. Rows refer by index, so that a long
+//! history stays small. A customer or an account that is wrong still takes its place, with stand-ins for what couldn't
+//! be read: its key is known, so that one wrong account doesn't make mistakes of all its postings. So all mistakes come
+//! out in one go, and only a source without any becomes a [`Plan`].
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+
+use jiff::civil::Date;
+
+use super::map::{self, ContraRule, Map, RightKind};
+use super::source::{self, Rows, SourceFormat, Template};
+use super::{Mistake, Mistakes};
+
+/// The greatest number of an account within its bank: ten digits, as much as a Czech or a German IBAN has room for.
+pub(crate) const ACCOUNT_NUMBER_MAX: u64 = 9_999_999_999;
+
+/// What an import will do. All amounts are in minor units of `currency`.
+///
+/// Keys are `table:key` with the table's section in the map, such as `postings:695247`, and unique within the source:
+/// `source_name` and key together say whether a row was imported before.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The map's stable name for the source.
+    pub(crate) source_name: String,
+    /// ISO 4217.
+    pub(crate) currency: String,
+    /// How many decimals the currency's minor unit has.
+    pub(crate) decimals: u32,
+    /// Where the rows come from, for saying where something went wrong.
+    pub(crate) files: PlanFiles,
+    /// In the order of their file.
+    pub(crate) customers: Vec<PlannedCustomer>,
+    /// In the order of their file, each empty before.
+    pub(crate) accounts: Vec<PlannedAccount>,
+    /// In the order of their file. Every account has an owner, and no customer two rights to one account.
+    pub(crate) rights: Vec<PlannedRight>,
+    /// In the order in which the file's postings first need them.
+    pub(crate) contras: Vec<PlannedContra>,
+    /// By date, and within a date in the order of their file.
+    pub(crate) postings: Vec<PlannedPosting>,
+}
+
+/// The names of the plan's files, as the map has them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlanFiles {
+    /// Of the customers.
+    pub(crate) customers: String,
+    /// Of the accounts.
+    pub(crate) accounts: String,
+    /// Of the rights.
+    pub(crate) rights: String,
+    /// Of the postings.
+    pub(crate) postings: String,
+}
+
+/// A customer to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlannedCustomer {
+    /// `customers:key`.
+    pub(crate) key: Box<str>,
+    /// On which the row begins.
+    pub(crate) line: u64,
+    /// At most 140 characters on one line, not empty.
+    pub(crate) name: String,
+}
+
+/// An account to be, in the plan's currency.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlannedAccount {
+    /// `accounts:key`.
+    pub(crate) key: Box<str>,
+    /// On which the row begins.
+    pub(crate) line: u64,
+    /// Within the bank, unique, from 1 to [`ACCOUNT_NUMBER_MAX`].
+    pub(crate) number: u64,
+    /// No posting is older.
+    pub(crate) opened: Date,
+    /// If the source names its accounts.
+    pub(crate) name: Option<String>,
+    /// The overdraft limit that the account's own history needs: how far below zero the plan's postings take it.
+    pub(crate) overdraft_minor: u64,
+}
+
+/// A customer's right to an account.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlannedRight {
+    /// `rights:key`.
+    pub(crate) key: Box<str>,
+    /// On which the row begins.
+    pub(crate) line: u64,
+    /// Index into the plan's customers.
+    pub(crate) customer: usize,
+    /// Index into the plan's accounts.
+    pub(crate) account: usize,
+    /// What the customer may do.
+    pub(crate) right: Right,
+}
+
+/// What a customer may do with an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// It is theirs.
+    Owner,
+    /// Use it, up to a limit if there is one.
+    Signatory {
+        /// In minor units, above zero.
+        limit_minor: Option<u64>,
+    },
+    /// Look at it.
+    ReadOnly,
+}
+
+/// An account of the bank's own that postings go against. Its name is its key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlannedContra {
+    /// At most 140 characters on one line, not empty, unique.
+    pub(crate) name: String,
+    /// What it is in the bank's books.
+    pub(crate) kind: ContraKind,
+}
+
+/// What a contra account is in the bank's books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContraKind {
+    /// What the bank has or is owed.
+    Asset,
+    /// What the bank owes.
+    Liability,
+    /// What it earns.
+    Income,
+    /// What it spends.
+    Expense,
+}
+
+/// Which way a posting goes, as the customer sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the contra account to the customer's.
+    Credit,
+    /// From the customer's account to the contra account.
+    Debit,
+}
+
+/// A posting between a customer's account and a contra account.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlannedPosting {
+    /// `postings:key`.
+    pub(crate) key: Box<str>,
+    /// On which the row begins.
+    pub(crate) line: u64,
+    /// Index into the plan's accounts.
+    pub(crate) account: usize,
+    /// Index into the plan's contra accounts.
+    pub(crate) contra: usize,
+    /// As the customer sees it.
+    pub(crate) direction: Direction,
+    /// Above zero. All postings' amounts together fit an `i64`, so that no balance can overflow.
+    pub(crate) amount_minor: u64,
+    /// The original booking date.
+    pub(crate) date: Date,
+    /// What the source says the balance was after it.
+    pub(crate) source_balance_minor: Option<i64>,
+    /// What the customer reads: at most 140 characters on one line, not empty.
+    pub(crate) text: Option<Box<str>>,
+}
+
+impl PlannedPosting {
+    /// What the posting does to the customer's balance.
+    pub(crate) fn change_minor(&self) -> i64 {
+        let amount_minor = i64::try_from(self.amount_minor).expect("a planned amount fits an i64");
+        match self.direction {
+            Direction::Credit => amount_minor,
+            Direction::Debit => -amount_minor,
+        }
+    }
+}
+
+/// Reads the map's tables by `read`, which is given a file's name, and checks everything.
+pub(crate) fn build(map: &Map, read: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Result<Plan, Mistakes> {
+    let mut source = Source { map, read, mistakes: Vec::new() };
+    let (customers, customer_keys) = source.customers();
+    let (mut accounts, account_keys) = source.accounts();
+    let rights = source.rights(&customer_keys, &account_keys, &accounts);
+    let (contras, mut postings) = source.postings(&account_keys, &accounts);
+
+    if source.mistakes.is_empty() {
+        postings.sort_by_key(|posting| posting.date);
+        set_overdrafts(&mut accounts, &postings);
+    }
+    let plan = Plan {
+        source_name: map.source_name.clone(),
+        currency: map.currency.clone(),
+        decimals: map.decimals,
+        files: PlanFiles {
+            customers: map.customers.table.file.clone(),
+            accounts: map.accounts.table.file.clone(),
+            rights: map.rights.table.file.clone(),
+            postings: map.postings.table.file.clone(),
+        },
+        customers,
+        accounts,
+        rights,
+        contras,
+        postings,
+    };
+    Mistakes::unless_none(plan, source.mistakes)
+}
+
+/// Gives each account the overdraft limit that its postings, in their order, need.
+fn set_overdrafts(accounts: &mut [PlannedAccount], postings: &[PlannedPosting]) {
+    let mut balances_minor = vec![0_i64; accounts.len()];
+    for posting in postings {
+        let balance_minor = &mut balances_minor[posting.account];
+        *balance_minor += posting.change_minor();
+        if *balance_minor < 0 {
+            let account = &mut accounts[posting.account];
+            account.overdraft_minor = account.overdraft_minor.max(balance_minor.unsigned_abs());
+        }
+    }
+}
+
+/// A table's keys, each with its row's index and line.
+struct Keys {
+    rows: HashMap<String, (usize, u64)>,
+    /// False if the table couldn't be read, so that nobody can say which keys it lacks.
+    are_known: bool,
+}
+
+impl Keys {
+    fn new(are_known: bool) -> Self {
+        Self { rows: HashMap::new(), are_known }
+    }
+
+    /// Reads the current row's key and remembers it as that of row `index`. A second row of the same key is a mistake.
+    fn add(&mut self, rows: &mut Rows<'_>, column: usize, index: usize) -> String {
+        let key = rows.check(rows.key(column)).unwrap_or_default();
+        match self.rows.entry(key.clone()) {
+            Entry::Occupied(other) if !key.is_empty() => {
+                rows.refuse(format!("the key {key:?} is also on line {}", other.get().1));
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => {
+                place.insert((index, rows.line()));
+            }
+        }
+        key
+    }
+
+    /// The index of the row that the current row's field refers to; `what` names it.
+    fn find(&self, rows: &mut Rows<'_>, column: usize, what: &str) -> Option<usize> {
+        let key = rows.filled(column);
+        let found = key.and_then(|key| match self.rows.get(key) {
+            Some((index, _)) => Ok(Some(*index)),
+            None if self.are_known => Err(format!("there is no {what} {key:?}")),
+            None => Ok(None),
+        });
+        rows.check(found).flatten()
+    }
+}
+
+/// The source being read, and the mistakes found so far.
+struct Source<'s> {
+    map: &'s Map,
+    read: &'s dyn Fn(&str) -> io::Result<Vec<u8>>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Source<'_> {
+    fn customers(&mut self) -> (Vec<PlannedCustomer>, Keys) {
+        let table = &self.map.customers;
+        let mut customers = Vec::new();
+        let Some(text) = self.text(&table.table) else { return (customers, Keys::new(false)) };
+        let mut rows = self.rows(&table.table, &text);
+        let key = rows.column(&table.table.key);
+        let name = table.name.resolve(&mut |column| rows.column(column));
+
+        let mut keys = Keys::new(!rows.lacks_columns());
+        while rows.next() {
+            let key = keys.add(&mut rows, key, customers.len());
+            let name = rows.check(name.fill(|column| rows.filled(column))).unwrap_or_default();
+            customers.push(PlannedCustomer { key: row_key("customers", &key), line: rows.line(), name });
+        }
+        (customers, keys)
+    }
+
+    fn accounts(&mut self) -> (Vec<PlannedAccount>, Keys) {
+        let (table, format) = (&self.map.accounts, &self.map.format);
+        let mut accounts = Vec::new();
+        let Some(text) = self.text(&table.table) else { return (accounts, Keys::new(false)) };
+        let mut rows = self.rows(&table.table, &text);
+        let key = rows.column(&table.table.key);
+        let number = rows.column(&table.number);
+        let opened = rows.column(&table.opened);
+        let name = table.name.as_ref().map(|name| name.resolve(&mut |column| rows.column(column)));
+
+        let mut keys = Keys::new(!rows.lacks_columns());
+        let mut numbers = HashMap::new();
+        while rows.next() {
+            let key = row_key("accounts", &keys.add(&mut rows, key, accounts.len()));
+            let number = rows.check(account_number(rows.get(number))).unwrap_or_default();
+            if let Some(line) = numbers.insert(number, rows.line()).filter(|_| number != 0) {
+                rows.refuse(format!("the account number {number} is also on line {line}"));
+            }
+            let opened = rows.check(format.date(rows.get(opened))).unwrap_or_default();
+            let name = name.as_ref().and_then(|name| rows.check(name.fill(|column| rows.filled(column))));
+            accounts.push(PlannedAccount { key, line: rows.line(), number, opened, name, overdraft_minor: 0 });
+        }
+        (accounts, keys)
+    }
+
+    fn rights(&mut self, customers: &Keys, accounts: &Keys, planned: &[PlannedAccount]) -> Vec<PlannedRight> {
+        let (table, format) = (&self.map.rights, &self.map.format);
+        let mut rights = Vec::new();
+        let Some(text) = self.text(&table.table) else { return rights };
+        let mut rows = self.rows(&table.table, &text);
+        let mistakes_before = rows.mistakes_so_far();
+        let columns = RightColumns::resolve(table, &mut rows);
+
+        let mut keys = Keys::new(true);
+        let mut pairs = HashMap::new();
+        let mut has_owner = vec![false; planned.len()];
+        while rows.next() {
+            let key = row_key("rights", &keys.add(&mut rows, columns.key, rights.len()));
+            let customer = customers.find(&mut rows, columns.customer, "customer");
+            let account = accounts.find(&mut rows, columns.account, "account");
+            let right = rows.check(columns.right(&rows, format));
+            let (Some(customer), Some(account), Some(right)) = (customer, account, right) else { continue };
+            if let Some(line) = pairs.insert((customer, account), rows.line()) {
+                rows.refuse(format!("the customer has a right to this account on line {line} already"));
+            }
+            has_owner[account] |= right == Right::Owner;
+            rights.push(PlannedRight { key, line: rows.line(), customer, account, right });
+        }
+        // A row that couldn't be read may have been the owner's.
+        let all_were_read = !rows.lacks_columns() && rows.mistakes_so_far() == mistakes_before;
+        if customers.are_known && all_were_read {
+            self.check_owners(planned, &has_owner);
+        }
+        rights
+    }
+
+    fn check_owners(&mut self, accounts: &[PlannedAccount], has_owner: &[bool]) {
+        for (account, _) in accounts.iter().zip(has_owner).filter(|(_, has_owner)| !**has_owner) {
+            let file = self.map.accounts.table.file.clone();
+            let reason = format!("the account has no owner in {}", self.map.rights.table.file);
+            self.mistakes.push(Mistake { file, line: Some(account.line), reason });
+        }
+    }
+
+    fn postings(&mut self, accounts: &Keys, planned: &[PlannedAccount]) -> (Vec<PlannedContra>, Vec<PlannedPosting>) {
+        let (table, format) = (&self.map.postings, &self.map.format);
+        let mut contras = Contras::default();
+        let mut postings = Vec::new();
+        let Some(text) = self.text(&table.table) else { return (contras.planned, postings) };
+        let mut rows = self.rows(&table.table, &text);
+        let columns = PostingColumns::resolve(table, &mut rows);
+
+        let mut keys = Keys::new(true);
+        let mut turnover_minor = Some(0_i64);
+        while rows.next() {
+            let key = row_key("postings", &keys.add(&mut rows, columns.key, postings.len()));
+            let account = accounts.find(&mut rows, columns.account, "account");
+            let date = rows.check(format.date(rows.get(columns.date)));
+            let amount = columns.direction_and_amount(&mut rows, format);
+            let source_balance_minor = columns.source_balance_minor(&mut rows, format);
+            let contra_and_text = columns.contra_and_text(&mut rows, &mut contras);
+            let (Some(account), Some(date), Some((direction, amount_minor)), Some((contra, text))) =
+                (account, date, amount, contra_and_text)
+            else {
+                continue;
+            };
+            if date < planned[account].opened {
+                rows.refuse(format!("is dated {date}, before the account was opened on {}", planned[account].opened));
+            }
+            if let Some(before_minor) = turnover_minor {
+                turnover_minor = before_minor.checked_add_unsigned(amount_minor);
+                rows.check(turnover_minor.ok_or_else(|| "the amounts so far are together too large".to_owned()));
+            }
+            postings.push(PlannedPosting {
+                key,
+                line: rows.line(),
+                account,
+                contra,
+                direction,
+                amount_minor,
+                date,
+                source_balance_minor,
+                text,
+            });
+        }
+        (contras.planned, postings)
+    }
+
+    /// The table's text, if its file can be read.
+    fn text(&mut self, table: &map::TableFile) -> Option<String> {
+        match (self.read)(&table.file) {
+            Ok(bytes) => Some(source::decode(self.map.format.encoding, &table.file, &bytes, &mut self.mistakes)),
+            Err(error) => {
+                let reason = format!("cannot be read: {error}");
+                self.mistakes.push(Mistake { file: table.file.clone(), line: None, reason });
+                None
+            }
+        }
+    }
+
+    fn rows<'r>(&'r mut self, table: &'r map::TableFile, text: &'r str) -> Rows<'r> {
+        Rows::open(&self.map.format, &table.file, text, &table.columns, &mut self.mistakes)
+    }
+}
+
+/// Where the rights' fields stand in their file.
+struct RightColumns<'m> {
+    key: usize,
+    customer: usize,
+    account: usize,
+    kind: Option<usize>,
+    kinds: &'m BTreeMap<String, RightKind>,
+    limit: Option<usize>,
+}
+
+impl<'m> RightColumns<'m> {
+    fn resolve(table: &'m map::Rights, rows: &mut Rows<'_>) -> Self {
+        Self {
+            key: rows.column(&table.table.key),
+            customer: rows.column(&table.customer),
+            account: rows.column(&table.account),
+            kind: table.kind.as_ref().map(|column| rows.column(column)),
+            kinds: &table.kinds,
+            limit: table.signatory_limit.as_ref().map(|column| rows.column(column)),
+        }
+    }
+
+    fn right(&self, rows: &Rows<'_>, format: &SourceFormat) -> Result<Right, String> {
+        let kind = self.kind.map_or(Ok(RightKind::Owner), |column| code(self.kinds, rows.get(column)).copied())?;
+        let limit = self.limit.map(|column| rows.get(column)).filter(|limit| !limit.is_empty());
+        let limit_minor = limit.map(|limit| format.amount.positive_minor(limit)).transpose()?;
+        match kind {
+            RightKind::Signatory => Ok(Right::Signatory { limit_minor }),
+            _ if limit_minor.is_some() => Err("has a limit, which only a signatory can have".to_owned()),
+            RightKind::Owner => Ok(Right::Owner),
+            RightKind::ReadOnly => Ok(Right::ReadOnly),
+        }
+    }
+}
+
+/// Where the postings' fields stand in their file.
+struct PostingColumns<'m> {
+    key: usize,
+    account: usize,
+    date: usize,
+    amount: usize,
+    direction: Option<usize>,
+    directions: &'m BTreeMap<String, Direction>,
+    balance: Option<usize>,
+    text: Option<Template<usize>>,
+    codes: BTreeMap<usize, &'m BTreeMap<String, String>>,
+    rules: Vec<ContraRule<usize>>,
+}
+
+impl<'m> PostingColumns<'m> {
+    fn resolve(table: &'m map::Postings, rows: &mut Rows<'_>) -> Self {
+        Self {
+            key: rows.column(&table.table.key),
+            account: rows.column(&table.account),
+            date: rows.column(&table.date),
+            amount: rows.column(&table.amount),
+            direction: table.direction.as_ref().map(|column| rows.column(column)),
+            directions: &table.directions,
+            balance: table.balance.as_ref().map(|column| rows.column(column)),
+            text: table.text.as_ref().map(|text| text.resolve(&mut |column| rows.column(column))),
+            codes: table.codes.iter().map(|(column, codes)| (rows.column(column), codes)).collect(),
+            rules: table.contra.iter().map(|rule| rule.resolve(&mut |column| rows.column(column))).collect(),
+        }
+    }
+
+    fn direction_and_amount(&self, rows: &mut Rows<'_>, format: &SourceFormat) -> Option<(Direction, u64)> {
+        let Some(column) = self.direction else {
+            return rows.check(format.amount.signed_minor(rows.get(self.amount)).and_then(by_sign));
+        };
+        let direction = rows.check(code(self.directions, rows.get(column)).copied());
+        let amount_minor = rows.check(format.amount.positive_minor(rows.get(self.amount)));
+        direction.zip(amount_minor)
+    }
+
+    fn source_balance_minor(&self, rows: &mut Rows<'_>, format: &SourceFormat) -> Option<i64> {
+        let balance = self.balance.map(|column| rows.get(column)).filter(|balance| !balance.is_empty());
+        let balance_minor = balance.map(|balance| format.amount.signed_minor(balance)).transpose();
+        rows.check(balance_minor).flatten()
+    }
+
+    fn contra_and_text(&self, rows: &mut Rows<'_>, contras: &mut Contras) -> Option<(usize, Option<Box<str>>)> {
+        let applies = |rule: &&ContraRule<usize>| {
+            rule.when.iter().all(|(column, values)| values.iter().any(|value| value == rows.get(*column)))
+        };
+        let rule = self.rules.iter().find(applies).ok_or_else(|| self.why_no_rule(rows));
+        let rule = rows.check(rule)?;
+        let name = rule.account.fill(|column| rows.filled(column));
+        let contra = rows.check(name.and_then(|name| contras.find_or_add(name, rule.kind)));
+        let template = rule.text.as_ref().or(self.text.as_ref());
+        let text = template.map_or(Ok(String::new()), |text| text.fill(|column| self.words(rows, column)));
+        contra.zip(rows.check(text).map(|text| Some(text.into_boxed_str()).filter(|text| !text.is_empty())))
+    }
+
+    fn why_no_rule(&self, rows: &Rows<'_>) -> String {
+        let columns: BTreeSet<usize> =
+            self.rules.iter().flat_map(|rule| &rule.when).map(|(column, _)| *column).collect();
+        let fields = columns.into_iter().map(|column| format!("{} {:?}", rows.name(column), rows.get(column)));
+        format!("no contra rule matches {}", fields.collect::<Vec<_>>().join(", "))
+    }
+
+    /// What the row's field in a column reads as in a text.
+    fn words<'r>(&'r self, rows: &'r Rows<'_>, column: usize) -> Result<&'r str, String> {
+        match (self.codes.get(&column), rows.get(column)) {
+            (Some(codes), field) if !field.is_empty() => code(codes, field).map(String::as_str),
+            (_, field) => Ok(field),
+        }
+    }
+}
+
+/// The contra accounts that postings have needed so far.
+#[derive(Default)]
+struct Contras {
+    planned: Vec<PlannedContra>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Contras {
+    fn find_or_add(&mut self, name: String, kind: ContraKind) -> Result<usize, String> {
+        match self.by_name.entry(name) {
+            Entry::Occupied(found) if self.planned[*found.get()].kind != kind => {
+                Err(format!("the contra account {:?} was of another kind before", found.key()))
+            }
+            Entry::Occupied(found) => Ok(*found.get()),
+            Entry::Vacant(place) => {
+                self.planned.push(PlannedContra { name: place.key().clone(), kind });
+                Ok(*place.insert(self.planned.len() - 1))
+            }
+        }
+    }
+}
+
+fn row_key(table: &str, key: &str) -> Box<str> {
+    format!("{table}:{key}").into_boxed_str()
+}
+
+fn account_number(text: &str) -> Result<u64, String> {
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if is_digits && (1..=ACCOUNT_NUMBER_MAX).contains(&number) => Ok(number),
+        _ => Err(format!("{text:?} is not an account number from 1 to {ACCOUNT_NUMBER_MAX}")),
+    }
+}
+
+/// What a code of a code table means.
+fn code<'c, T>(codes: &'c BTreeMap<String, T>, code: &str) -> Result<&'c T, String> {
+    codes.get(code).ok_or_else(|| {
+        let known: Vec<String> = codes.keys().map(|known| format!("{known:?}")).collect();
+        format!("the code {code:?} is none of {}", known.join(", "))
+    })
+}
+
+fn by_sign(amount_minor: i64) -> Result<(Direction, u64), String> {
+    let direction = if amount_minor < 0 { Direction::Debit } else { Direction::Credit };
+    match amount_minor.unsigned_abs() {
+        0 => Err("the amount is zero".to_owned()),
+        amount_minor => Ok((direction, amount_minor)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    const MAP: &str = r#"
+        [source]
+        name = "test"
+        currency = "EUR"
+        encoding = "utf-8"
+        separator = ";"
+        quote = '"'
+        date_format = "%Y-%m-%d"
+        decimal_separator = "."
+
+        [customers]
+        file = "customers"
+        key = "id"
+        name = "{first} {last}"
+
+        [accounts]
+        file = "accounts"
+        key = "id"
+        number = "number"
+        opened = "opened"
+
+        [rights]
+        file = "rights"
+        key = "id"
+        customer = "customer"
+        account = "account"
+        type = "type"
+        owner = ["O"]
+        signatory = ["S"]
+        read_only = ["R"]
+        signatory_limit = "limit"
+
+        [postings]
+        file = "postings"
+        key = "id"
+        account = "account"
+        date = "date"
+        amount = "amount"
+        direction = "type"
+        credit = ["C"]
+        debit = ["D"]
+        balance = "balance"
+        text = "{code} {memo}"
+
+        [postings.codes.code]
+        R = "Rent"
+        X = "Transfer"
+
+        [[postings.contra]]
+        when = { code = ["X"], type = ["C"] }
+        account = "Bank {bank}"
+        kind = "asset"
+
+        [[postings.contra]]
+        when = { code = ["", "R"] }
+        account = "Cash"
+        kind = "asset"
+    "#;
+    const CUSTOMERS: &str = "id;first;last\nc1;Ada;Byron\nc2;Carl;Gauss\n";
+    const ACCOUNTS: &str = "id;number;opened\na1;11;1993-01-01\na2;0012;1993-01-02\n";
+    const RIGHTS: &str = "id;customer;account;type;limit\nr1;c1;a1;O;\nr2;c2;a2;O;\nr3;c2;a1;S;50.00\nr4;c1;a2;R;\n";
+    const POSTINGS: &str = "id;account;date;type;amount;balance;code;memo;bank\n\
+        p1;a1;1993-01-05;C;10.00;10.00;;first;\n\
+        p2;a1;1993-01-07;D;25.50;-15.50;R;;\n\
+        p3;a2;1993-01-06;C;7.00;7.00;;;\n\
+        p4;a1;1993-01-07;C;1.00;;;a  b;\n";
+
+    /// The source, with `with` in place of `replace` in the map or a file. A file without text is missing.
+    fn planned(file: &str, replace: &str, with: &str) -> Result<Plan, Mistakes> {
+        let sources = [("customers", CUSTOMERS), ("accounts", ACCOUNTS), ("rights", RIGHTS), ("postings", POSTINGS)];
+        let text_of = |name: &str, text: &str| {
+            assert!(name != file || text.contains(replace), "{replace}");
+            if name == file { text.replacen(replace, with, 1) } else { text.to_owned() }
+        };
+        let map = Map::parse("map", &text_of("map", MAP), &|code| (code == "EUR").then_some(2))?;
+        build(&map, &|name| {
+            let (name, text) = sources.iter().find(|source| source.0 == name).unwrap();
+            let text = text_of(name, text);
+            if text.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(text.into_bytes()) }
+        })
+    }
+
+    fn check(file: &str, replace: &str, with: &str, mistakes: &[&str]) {
+        let found = planned(file, replace, with).err();
+        let found: Vec<String> = found.iter().flat_map(Mistakes::all).map(ToString::to_string).collect();
+        assert_eq!(found, mistakes, "{replace} -> {with}");
+    }
+
+    #[test]
+    fn a_sound_source_becomes_a_plan_in_order_of_date() {
+        let plan = planned("", "", "").unwrap();
+
+        let names: Vec<&str> = plan.customers.iter().map(|customer| &*customer.name).collect();
+        assert_eq!(names, ["Ada Byron", "Carl Gauss"]);
+        let accounts: Vec<_> = plan.accounts.iter().map(|a| (&*a.key, a.line, a.number, a.overdraft_minor)).collect();
+        assert_eq!(accounts, [("accounts:a1", 2, 11, 1_550), ("accounts:a2", 3, 12, 0)]);
+        let rights: Vec<_> = plan.rights.iter().map(|right| (right.customer, right.account, right.right)).collect();
+        let signatory = Right::Signatory { limit_minor: Some(5_000) };
+        assert_eq!(rights, [(0, 0, Right::Owner), (1, 1, Right::Owner), (1, 0, signatory), (0, 1, Right::ReadOnly)]);
+        assert_eq!(plan.contras, [PlannedContra { name: "Cash".to_owned(), kind: ContraKind::Asset }]);
+        let postings: Vec<_> = plan.postings.iter().map(|posting| (&*posting.key, posting.text.as_deref())).collect();
+        assert_eq!(
+            postings,
+            [
+                ("postings:p1", Some("first")),
+                ("postings:p3", None),
+                ("postings:p2", Some("Rent")),
+                ("postings:p4", Some("a b")),
+            ]
+        );
+        assert_eq!(
+            plan.postings[2],
+            PlannedPosting {
+                key: "postings:p2".into(),
+                line: 3,
+                account: 0,
+                contra: 0,
+                direction: Direction::Debit,
+                amount_minor: 2_550,
+                date: date(1993, 1, 7),
+                source_balance_minor: Some(-1_550),
+                text: Some("Rent".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_file_line_and_reason() {
+        check("customers", CUSTOMERS, "", &["customers: cannot be read: entity not found"]);
+        check("customers", "id;first", "id;fist", &["customers:1: there is no column \"first\""]);
+        check(
+            "customers",
+            "first;last",
+            "last;last",
+            &["customers:1: there is more than one column \"last\"", "customers:1: there is no column \"first\""],
+        );
+        check(
+            "customers",
+            "c2;",
+            "c1;",
+            &[
+                "customers:3: the key \"c1\" is also on line 2",
+                "rights:3: there is no customer \"c2\"",
+                "rights:4: there is no customer \"c2\"",
+            ],
+        );
+        check("customers", "Ada", "", &["customers:2: the column \"first\" is empty"]);
+        check("customers", ";Byron", "", &["customers:2: has 2 fields where there are 3 columns"]);
+        check("accounts", ACCOUNTS, "\n", &["accounts:1: is empty; its first line must name the columns"]);
+        check("accounts", "0012", "11", &["accounts:3: the account number 11 is also on line 2"]);
+        for number in ["", "0", "+7", "1x", "10000000000"] {
+            let mistake = format!("accounts:3: {number:?} is not an account number from 1 to 9999999999");
+            check("accounts", "0012", number, &[&mistake]);
+        }
+        check("accounts", "0012", "9999999999", &[]);
+        check("accounts", "01-01", "13-01", &["accounts:2: \"1993-13-01\" is not a date written as %Y-%m-%d"]);
+        check(
+            "accounts",
+            "01-01",
+            "01-06",
+            &["postings:2: is dated 1993-01-05, before the account was opened on 1993-01-06"],
+        );
+        check("accounts", "01-01", "01-05", &[]);
+        check("rights", "c1;a1;O", "c1;a1;X", &["rights:2: the code \"X\" is none of \"O\", \"R\", \"S\""]);
+        check("rights", "c1;a1;O", "c1;a9;O", &["rights:2: there is no account \"a9\""]);
+        check("rights", "r1;c1;a1;O;\n", "", &["accounts:2: the account has no owner in rights"]);
+        check(
+            "rights",
+            "c1;a2;R",
+            "c2;a2;R",
+            &["rights:5: the customer has a right to this account on line 3 already"],
+        );
+        check("rights", "a1;O;", "a1;O;5.00", &["rights:2: has a limit, which only a signatory can have"]);
+        check("rights", "50.00", "0.00", &["rights:4: the amount is zero"]);
+        check("postings", "p4", "p1", &["postings:5: the key \"p1\" is also on line 2"]);
+        check("postings", "p4", "", &["postings:5: the column \"id\" is empty"]);
+        check("postings", "p3;a2", "p3;a3", &["postings:4: there is no account \"a3\""]);
+        check("postings", "25.50", "25.505", &["postings:3: \"25.505\" has more than 2 decimals"]);
+        check("postings", "25.50", "-25.50", &["postings:3: \"-25.50\" has a sign, which is not allowed here"]);
+        check("postings", "25.50", "0.00", &["postings:3: the amount is zero"]);
+        check(
+            "postings",
+            "25.50",
+            "92233720368547758.08",
+            &["postings:3: \"92233720368547758.08\" is too large an amount"],
+        );
+        check("postings", "25.50", "92233720368547758.07", &["postings:3: the amounts so far are together too large"]);
+        check("postings", "D;", "d;", &["postings:3: the code \"d\" is none of \"C\", \"D\""]);
+        check("postings", "-15.50", "-15,50", &["postings:3: \"-15,50\" is not an amount"]);
+        check("postings", ";R;", ";Q;", &["postings:3: no contra rule matches type \"D\", code \"Q\""]);
+        check("postings", ";;first;", ";X;first;", &["postings:2: the column \"bank\" is empty"]);
+        check("map", "R = \"Rent\"", "", &["postings:3: the code \"R\" is none of \"X\""]);
+        check(
+            "postings",
+            "first",
+            "\"first",
+            &["postings:2: has 8 fields where there are 9 columns", "postings:2: has a quote that is never closed"],
+        );
+        check("postings", "first", &"x".repeat(140), &[]);
+        let long = "x".repeat(141);
+        check("postings", "first", &long, &[&format!("postings:2: {long:?} is longer than 140 characters")]);
+        check("map", "\"Bank {bank}\"\n        kind = \"asset\"", "\"Cash\"\n kind = \"income\"", &[]);
+        check(
+            "map",
+            "[\"X\"], type = [\"C\"] }\n        account = \"Bank {bank}\"\n        kind = \"asset\"",
+            "[\"R\"] }\n account = \"Cash\"\n kind = \"income\"",
+            &["postings:3: the contra account \"Cash\" was of another kind before"],
+        );
+    }
+
+    #[test]
+    fn a_row_has_all_its_mistakes_told_and_makes_none_elsewhere() {
+        check(
+            "postings",
+            "p2;a1;1993-01-07;D;25.50",
+            "p2;a7;1993-02-30;E;x",
+            &[
+                "postings:3: \"1993-02-30\" is not a date written as %Y-%m-%d",
+                "postings:3: \"x\" is not an amount",
+                "postings:3: the code \"E\" is none of \"C\", \"D\"",
+                "postings:3: there is no account \"a7\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn without_a_direction_the_sign_tells() {
+        let map =
+            MAP.replace("direction = \"type\"", "").replace("credit = [\"C\"]", "").replace("debit = [\"D\"]", "");
+        let plan = planned("map", MAP, &map).unwrap();
+        assert!(plan.postings.iter().all(|posting| posting.direction == Direction::Credit));
+        assert_eq!(by_sign(-5), Ok((Direction::Debit, 5)));
+        assert_eq!(by_sign(5), Ok((Direction::Credit, 5)));
+        assert_eq!(by_sign(0), Err("the amount is zero".to_owned()));
+    }
+
+    #[test]
+    fn a_file_without_a_header_has_its_columns_in_the_map() {
+        let map = MAP.replace("file = \"customers\"", "file = \"customers\"\ncolumns = [\"id\", \"first\", \"last\"]");
+        let plan = planned("map", MAP, &map).unwrap();
+        assert_eq!((plan.customers[0].line, &*plan.customers[0].name), (1, "first last"));
+    }
+}

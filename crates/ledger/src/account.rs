@@ -1,0 +1,143 @@
+//! One account: what it is, what it holds, and what it will allow.
+
+use crate::{Currency, Money, PostingId, Refusal, Timestamp};
+
+/// Which side of the trial balance an account stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// What the bank owns or is owed: cash, claims on other banks, loans. Grows by debits.
+    Asset,
+    /// What the bank owes: its customers' deposits. Grows by credits.
+    Liability,
+    /// What the bank earned: fees, interest received. Grows by credits.
+    Income,
+    /// What the bank spent: interest paid. Grows by debits.
+    Expense,
+}
+
+impl Kind {
+    /// All kinds, in the order in which a trial balance lists them.
+    pub const ALL: [Self; 4] = [Self::Asset, Self::Liability, Self::Income, Self::Expense];
+
+    /// The balance as people of the field expect to read it: positive on the side on which this kind grows.
+    #[must_use]
+    pub fn natural(self, credit_positive: i64) -> i64 {
+        match self {
+            Self::Asset | Self::Expense => credit_positive.saturating_neg(),
+            Self::Liability | Self::Income => credit_positive,
+        }
+    }
+}
+
+/// Whether an account may be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Debits and credits are allowed.
+    Open,
+    /// Money may come in, none may go out.
+    FrozenForDebits,
+    /// Nothing moves.
+    Frozen,
+    /// Nothing moves, for ever. Only an account at zero and without holds can be closed.
+    Closed,
+}
+
+/// How far below zero an account's available balance may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Overdraft {
+    /// To minus this many minor units; 0 is the ordinary account.
+    Limited(u64),
+    /// Without end: the bank's own accounts, whose balance is the other side of its customers'.
+    Unlimited,
+}
+
+/// An account's state. Balances count credits as positive whatever the kind; see [`Kind::natural`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// The one currency it is kept in.
+    pub currency: Currency,
+    /// Its side of the trial balance.
+    pub kind: Kind,
+    /// Whether it may be moved.
+    pub status: Status,
+    /// How far below zero it may go.
+    pub overdraft: Overdraft,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// Credits less debits, in minor units.
+    pub posted_minor: i64,
+    /// The sum of its open holds, in minor units; never negative.
+    pub held_minor: i64,
+    /// How many entries it has; they are numbered from 1.
+    pub entries: u64,
+    /// The posting that made its last entry.
+    pub last_posting: Option<PostingId>,
+    /// The booking time of its last entry.
+    pub last_booked_at: Timestamp,
+}
+
+impl Account {
+    /// A new account at zero.
+    #[must_use]
+    pub fn new(currency: Currency, kind: Kind, overdraft: Overdraft, opened_at: Timestamp) -> Self {
+        Self {
+            currency,
+            kind,
+            status: Status::Open,
+            overdraft,
+            opened_at,
+            posted_minor: 0,
+            held_minor: 0,
+            entries: 0,
+            last_posting: None,
+            last_booked_at: Timestamp::MIN,
+        }
+    }
+
+    /// What may be spent without an overdraft: posted less held, in minor units.
+    #[must_use]
+    pub fn available_minor(&self) -> i64 {
+        // Held only grows while available stays in range, so this is exact; saturation is for a reader of damaged data.
+        self.posted_minor.saturating_sub(self.held_minor)
+    }
+
+    /// An amount in this account's currency.
+    #[must_use]
+    pub fn money(&self, minor: i64) -> Money {
+        Money { minor, currency: self.currency }
+    }
+
+    /// Whether `available_minor` would keep the law of the overdraft.
+    pub(crate) fn allows_available(&self, available_minor: i64) -> bool {
+        match self.overdraft {
+            Overdraft::Unlimited => true,
+            Overdraft::Limited(limit) => available_minor >= 0 || available_minor.unsigned_abs() <= limit,
+        }
+    }
+
+    pub(crate) fn may_debit(&self) -> Result<(), Refusal> {
+        match self.status {
+            Status::Open => Ok(()),
+            Status::FrozenForDebits | Status::Frozen => Err(Refusal::AccountFrozen),
+            Status::Closed => Err(Refusal::AccountClosed),
+        }
+    }
+
+    pub(crate) fn may_credit(&self) -> Result<(), Refusal> {
+        match self.status {
+            Status::Open | Status::FrozenForDebits => Ok(()),
+            Status::Frozen => Err(Refusal::AccountFrozen),
+            Status::Closed => Err(Refusal::AccountClosed),
+        }
+    }
+
+    /// The available balance after `minor` more are spent or held.
+    pub(crate) fn available_after(&self, minor: i64) -> Result<i64, Refusal> {
+        let available = self.available_minor().checked_sub(minor).ok_or(Refusal::BalanceOutOfRange)?;
+        if self.allows_available(available) {
+            Ok(available)
+        } else {
+            Err(Refusal::InsufficientFunds { available: self.money(self.available_minor()) })
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! The ledger itself: the accounts and open holds, the questions asked of them, and the booking of the answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smallvec::SmallVec;
+
+use crate::{
+    Account, AccountId, BookedLeg, Cause, Currency, Entry, Hold, HoldId, Kind, Leg, Money, Overdraft, Posting,
+    PostingId, Refusal, Status, Timestamp, ValueDate,
+};
+
+/// The most legs a posting can have. A split among payees or a payment with its fees needs a handful; the bound keeps
+/// one posting well within one journal frame.
+pub const MAX_LEGS: usize = 100;
+
+/// Legs in order. Nearly every posting has one, which is kept without an allocation.
+pub type Legs = SmallVec<[BookedLeg; 1]>;
+
+/// The accounts, the open holds, and what has been undone of past postings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    accounts: Vec<Account>,
+    holds: BTreeMap<HoldId, Hold>,
+    expiries: BTreeSet<(Timestamp, HoldId)>,
+    undone: BTreeMap<PostingId, Undone>,
+}
+
+/// How much of a past posting has been undone. Only postings with something undone are remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undone {
+    /// All of it, by a reversal.
+    Reversed,
+    /// What was refunded of each leg, in minor units.
+    Refunded(BTreeMap<u32, i64>),
+}
+
+/// One kind's part of a trial balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrialRow {
+    /// The number of accounts, closed ones included.
+    pub accounts: u64,
+    /// The sum of the balances that are debits, in minor units.
+    pub debit_minor: i128,
+    /// The sum of the balances that are credits, in minor units.
+    pub credit_minor: i128,
+}
+
+/// For each currency, the balances by kind of account. Debits equal credits in each currency: that is the first law.
+pub type TrialBalance = BTreeMap<Currency, BTreeMap<Kind, TrialRow>>;
+
+/// Accounts as they would be after some legs, kept aside while a posting is being considered.
+struct Draft<'a> {
+    ledger: &'a Ledger,
+    touched: SmallVec<[(AccountId, Account); 2]>,
+}
+
+impl Draft<'_> {
+    fn account(&mut self, id: AccountId) -> Result<&mut Account, Refusal> {
+        let place = match self.touched.iter().position(|(touched, _)| *touched == id) {
+            Some(place) => place,
+            None => {
+                self.touched.push((id, *self.ledger.account(id).ok_or(Refusal::UnknownAccount)?));
+                self.touched.len().saturating_sub(1)
+            }
+        };
+        Ok(&mut self.touched[place].1)
+    }
+}
+
+impl Ledger {
+    /// An account's state.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(id.index())
+    }
+
+    /// All accounts in the order of their ids.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = (AccountId, &Account)> {
+        self.accounts.iter().enumerate().map(|(index, account)| (account_id(index), account))
+    }
+
+    /// The id that the next account to be opened gets.
+    #[must_use]
+    pub fn next_account(&self) -> AccountId {
+        account_id(self.accounts.len())
+    }
+
+    /// An open hold.
+    #[must_use]
+    pub fn hold(&self, id: HoldId) -> Option<&Hold> {
+        self.holds.get(&id)
+    }
+
+    /// All open holds in the order in which they were placed.
+    pub fn holds(&self) -> impl ExactSizeIterator<Item = (HoldId, &Hold)> {
+        self.holds.iter().map(|(id, hold)| (*id, hold))
+    }
+
+    /// What has been undone, by posting.
+    pub fn undone(&self) -> impl ExactSizeIterator<Item = (PostingId, &Undone)> {
+        self.undone.iter().map(|(id, undone)| (*id, undone))
+    }
+
+    /// The first open hold whose time is over at `now`.
+    #[must_use]
+    pub fn first_expired_hold(&self, now: Timestamp) -> Option<HoldId> {
+        self.expiries.first().filter(|(expires_at, _)| *expires_at <= now).map(|(_, hold)| *hold)
+    }
+
+    // ---- Questions: what would be booked, or why not. ----
+
+    /// A posting of `legs`. They take effect in the order given and each must be allowed by itself, so that no entry
+    /// ever shows a balance that is not. Refuses as [`Refusal`] lists, from `NoLegs` on.
+    pub fn post(&self, legs: &[Leg], booked_at: Timestamp, value_date: ValueDate) -> Result<Posting, Refusal> {
+        self.draft(legs, booked_at, value_date, Cause::Order)
+    }
+
+    /// A hold of `amount` on `debit` in favour of `credit` until `expires_at`. Refuses as a payment of that amount
+    /// would, and if it would be over before it began.
+    pub fn place_hold(&self, leg: Leg, now: Timestamp, expires_at: Timestamp) -> Result<Hold, Refusal> {
+        if expires_at <= now {
+            return Err(Refusal::HoldExpired);
+        }
+        let (debit, _) = self.check_leg(&leg)?;
+        debit.available_after(leg.amount.minor)?;
+        debit.held_minor.checked_add(leg.amount.minor).ok_or(Refusal::BalanceOutOfRange)?;
+        let Leg { debit, credit, amount } = leg;
+        Ok(Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at })
+    }
+
+    /// A posting that takes `amount` of a hold to its payee; `last` lets the rest go. Held money is there, so this is
+    /// never refused for lack of funds; a frozen or closed account refuses it.
+    pub fn capture(
+        &self,
+        hold: HoldId,
+        amount: Money,
+        last: bool,
+        now: Timestamp,
+        value_date: ValueDate,
+    ) -> Result<Posting, Refusal> {
+        let held = self.holds.get(&hold).ok_or(Refusal::HoldNotOpen)?;
+        if held.expires_at <= now {
+            return Err(Refusal::HoldExpired);
+        }
+        let leg = Leg { debit: held.debit, credit: held.credit, amount };
+        self.check_leg(&leg)?;
+        if amount.minor > held.remaining_minor {
+            let remaining = Money { minor: held.remaining_minor, currency: held.amount.currency };
+            return Err(Refusal::CaptureExceedsHold { remaining });
+        }
+        self.draft(&[leg], now, value_date, Cause::Capture { hold, last })
+    }
+
+    /// Whether a hold can be let go by somebody entitled to it: always, while it is open, whatever the account's
+    /// status and balance.
+    pub fn void(&self, hold: HoldId) -> Result<(), Refusal> {
+        self.holds.get(&hold).map(|_| ()).ok_or(Refusal::HoldNotOpen)
+    }
+
+    /// Whether a hold's time is over at `now`.
+    pub fn expire(&self, hold: HoldId, now: Timestamp) -> Result<(), Refusal> {
+        let held = self.holds.get(&hold).ok_or(Refusal::HoldNotOpen)?;
+        if held.expires_at > now { Err(Refusal::HoldNotExpired) } else { Ok(()) }
+    }
+
+    /// A posting that gives back `amount` of leg `leg` of an earlier posting, `original`. All refunds of a leg
+    /// together never exceed it.
+    pub fn refund(
+        &self,
+        of: PostingId,
+        original: &Posting,
+        leg: u32,
+        amount: Money,
+        booked_at: Timestamp,
+        value_date: ValueDate,
+    ) -> Result<Posting, Refusal> {
+        let refunded = match self.undoable(of, original)? {
+            Some(Undone::Refunded(legs)) => legs.get(&leg).copied().unwrap_or(0),
+            _ => 0,
+        };
+        let place = usize::try_from(leg).map_err(|_| Refusal::NoSuchLeg)?;
+        let paid = original.legs.get(place).ok_or(Refusal::NoSuchLeg)?.leg;
+        let back = Leg { amount, ..paid.reversed() };
+        self.check_leg(&back)?;
+        let remaining = paid.amount.minor.saturating_sub(refunded);
+        if amount.minor > remaining {
+            let remaining = Money { minor: remaining, currency: paid.amount.currency };
+            return Err(Refusal::RefundExceedsPayment { remaining });
+        }
+        self.draft(&[back], booked_at, value_date, Cause::Refund { of, leg })
+    }
+
+    /// A posting that undoes `original` exactly: its legs the other way, the last first. Once only, and not after a
+    /// refund. A captured hold is not placed again.
+    pub fn reverse(
+        &self,
+        of: PostingId,
+        original: &Posting,
+        booked_at: Timestamp,
+        value_date: ValueDate,
+    ) -> Result<Posting, Refusal> {
+        if self.undoable(of, original)?.is_some() {
+            return Err(Refusal::AlreadyRefunded);
+        }
+        let legs: SmallVec<[Leg; 1]> = original.legs.iter().rev().map(|booked| booked.leg.reversed()).collect();
+        self.draft(&legs, booked_at, value_date, Cause::Reversal { of })
+    }
+
+    /// Whether an account's status can become `status`. A closed account stays closed; closing needs a posted balance
+    /// of zero and no open holds.
+    pub fn set_status(&self, id: AccountId, status: Status) -> Result<(), Refusal> {
+        let account = self.account(id).ok_or(Refusal::UnknownAccount)?;
+        if account.status == Status::Closed {
+            return Err(Refusal::AccountClosed);
+        }
+        if status == Status::Closed && account.posted_minor != 0 {
+            return Err(Refusal::AccountNotEmpty);
+        }
+        if status == Status::Closed && account.held_minor != 0 {
+            return Err(Refusal::HoldsOpen);
+        }
+        Ok(())
+    }
+
+    /// Whether an account's overdraft can become `overdraft`: not if it is used further than that.
+    pub fn set_overdraft(&self, id: AccountId, overdraft: Overdraft) -> Result<(), Refusal> {
+        let account = self.account(id).ok_or(Refusal::UnknownAccount)?;
+        if account.status == Status::Closed {
+            return Err(Refusal::AccountClosed);
+        }
+        let changed = Account { overdraft, ..*account };
+        if changed.allows_available(changed.available_minor()) { Ok(()) } else { Err(Refusal::OverdraftInUse) }
+    }
+
+    // ---- Booking: what was agreed to takes effect. Nothing here decides. ----
+
+    /// Opens an account and gives its id.
+    pub fn apply_account(&mut self, account: Account) -> AccountId {
+        let id = self.next_account();
+        self.accounts.push(account);
+        id
+    }
+
+    /// Sets an account's status.
+    pub fn apply_status(&mut self, id: AccountId, status: Status) {
+        self.accounts[id.index()].status = status;
+    }
+
+    /// Sets an account's overdraft.
+    pub fn apply_overdraft(&mut self, id: AccountId, overdraft: Overdraft) {
+        self.accounts[id.index()].overdraft = overdraft;
+    }
+
+    /// Books a posting.
+    ///
+    /// # Panics
+    ///
+    /// When a law would be broken, which means a bug here or a journal of another bank: going on would make it worse.
+    pub fn apply_posting(&mut self, id: PostingId, posting: &Posting) {
+        if let Cause::Capture { hold, last } = posting.cause {
+            for booked in &posting.legs {
+                self.release(hold, booked.leg.amount.minor);
+            }
+            if last && let Some(held) = self.holds.get(&hold) {
+                self.release(hold, held.remaining_minor);
+            }
+        }
+        for BookedLeg { leg, debit, credit } in &posting.legs {
+            let minor = leg.amount.minor;
+            let account = &mut self.accounts[leg.debit.index()];
+            assert_eq!(account.posted_minor.checked_sub(minor), Some(debit.balance_minor), "law: a debit is exact");
+            account.book(id, debit, posting.booked_at);
+            assert!(account.allows_available(account.available_minor()), "law: available stays within the overdraft");
+            let account = &mut self.accounts[leg.credit.index()];
+            assert_eq!(account.posted_minor.checked_add(minor), Some(credit.balance_minor), "law: a credit is exact");
+            account.book(id, credit, posting.booked_at);
+        }
+        match posting.cause {
+            Cause::Order | Cause::Capture { .. } => {}
+            Cause::Reversal { of } => {
+                self.undone.insert(of, Undone::Reversed);
+            }
+            Cause::Refund { of, leg } => {
+                let undone = self.undone.entry(of).or_insert_with(|| Undone::Refunded(BTreeMap::new()));
+                let Undone::Refunded(legs) = undone else { panic!("law: a reversed posting is not refunded") };
+                let refunded = legs.entry(leg).or_insert(0);
+                let minor: i64 = posting.legs.iter().map(|booked| booked.leg.amount.minor).sum();
+                *refunded = refunded.checked_add(minor).expect("law: refunds stay within the payment");
+            }
+        }
+    }
+
+    /// Places a hold.
+    pub fn apply_hold(&mut self, id: HoldId, hold: Hold) {
+        let account = &mut self.accounts[hold.debit.index()];
+        let held = account.held_minor.checked_add(hold.remaining_minor);
+        account.held_minor = held.expect("law: held money can be counted");
+        self.expiries.insert((hold.expires_at, id));
+        self.holds.insert(id, hold);
+    }
+
+    /// Lets all that remains of a hold go.
+    pub fn apply_release(&mut self, id: HoldId) {
+        let remaining = self.holds.get(&id).expect("law: only an open hold is released").remaining_minor;
+        self.release(id, remaining);
+    }
+
+    /// Takes back what was undone of a posting from a stored state. Only for restoring one.
+    pub fn restore_undone(&mut self, id: PostingId, undone: Undone) {
+        self.undone.insert(id, undone);
+    }
+
+    /// Takes back an account as it was from a stored state, its held balance left to its holds. Only for restoring one.
+    pub fn restore_account(&mut self, account: Account) {
+        self.accounts.push(Account { held_minor: 0, ..account });
+    }
+
+    // ---- Checks ----
+
+    /// Says in words why a recorded posting doesn't fit the books as they are, for a checker that must not stop.
+    pub fn check_posting(&self, posting: &Posting) -> Result<(), String> {
+        let minors = posting.legs.iter().map(|booked| booked.leg.amount.minor);
+        let minor = minors.fold(0, i64::saturating_add);
+        let cause_holds = match posting.cause {
+            Cause::Order => true,
+            Cause::Capture { hold, .. } => self.holds.get(&hold).is_some_and(|held| minor <= held.remaining_minor),
+            Cause::Refund { of, .. } => self.undone.get(&of) != Some(&Undone::Reversed),
+            Cause::Reversal { of } => !self.undone.contains_key(&of),
+        };
+        if !cause_holds {
+            return Err(format!("its cause, {:?}, does not hold", posting.cause));
+        }
+        let legs: SmallVec<[Leg; 1]> = posting.legs.iter().map(|booked| booked.leg).collect();
+        let again = self.draft(&legs, posting.booked_at, posting.value_date, posting.cause);
+        match again {
+            Ok(again) if again == *posting => Ok(()),
+            Ok(again) => Err(format!("its entries should read {:?} and read {:?}", again.legs, posting.legs)),
+            Err(refusal) => Err(format!("it should have been refused: {refusal}")),
+        }
+    }
+
+    /// The balances by currency and kind.
+    ///
+    /// # Panics
+    ///
+    /// When debits and credits of a currency differ.
+    #[must_use]
+    pub fn trial_balance(&self) -> TrialBalance {
+        let mut balance = TrialBalance::new();
+        for account in &self.accounts {
+            let rows = balance.entry(account.currency).or_default();
+            let row = rows.entry(account.kind).or_default();
+            row.accounts = row.accounts.saturating_add(1);
+            let minor = i128::from(account.posted_minor);
+            if minor < 0 {
+                row.debit_minor = row.debit_minor.saturating_sub(minor);
+            } else {
+                row.credit_minor = row.credit_minor.saturating_add(minor);
+            }
+        }
+        for (currency, rows) in &balance {
+            let debits: i128 = rows.values().map(|row| row.debit_minor).sum();
+            let credits: i128 = rows.values().map(|row| row.credit_minor).sum();
+            assert_eq!(debits, credits, "law: {currency} sums to zero");
+        }
+        balance
+    }
+
+    /// The first broken law, in words. Looks at every account and hold.
+    pub fn check_laws(&self) -> Result<(), String> {
+        let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+        let mut held: BTreeMap<AccountId, i64> = BTreeMap::new();
+        for hold in self.holds.values() {
+            let sum = held.entry(hold.debit).or_insert(0);
+            *sum = sum.saturating_add(hold.remaining_minor);
+        }
+        for (id, account) in self.accounts() {
+            let sum = sums.entry(account.currency).or_insert(0);
+            *sum = sum.saturating_add(i128::from(account.posted_minor));
+            if account.held_minor != held.get(&id).copied().unwrap_or(0) {
+                return Err(format!("account {}: the held balance is not the sum of its open holds", id.0));
+            }
+            if !account.allows_available(account.available_minor()) {
+                return Err(format!("account {}: the available balance is below the overdraft limit", id.0));
+            }
+        }
+        match sums.iter().find(|(_, sum)| **sum != 0) {
+            Some((currency, sum)) => Err(format!("{currency} sums to {sum} minor units instead of zero")),
+            None => Ok(()),
+        }
+    }
+
+    // ---- Helpers ----
+
+    /// What has been undone of a posting that can still be undone further.
+    fn undoable(&self, of: PostingId, original: &Posting) -> Result<Option<&Undone>, Refusal> {
+        if matches!(original.cause, Cause::Refund { .. } | Cause::Reversal { .. }) {
+            return Err(Refusal::NotUndoable);
+        }
+        match self.undone.get(&of) {
+            Some(Undone::Reversed) => Err(Refusal::AlreadyReversed),
+            undone => Ok(undone),
+        }
+    }
+
+    /// The checks that any movement of money must pass, balances apart.
+    fn check_leg(&self, leg: &Leg) -> Result<(&Account, &Account), Refusal> {
+        if leg.amount.minor <= 0 {
+            return Err(Refusal::AmountNotPositive);
+        }
+        let debit = self.account(leg.debit).ok_or(Refusal::UnknownAccount)?;
+        let credit = self.account(leg.credit).ok_or(Refusal::UnknownAccount)?;
+        if leg.debit == leg.credit {
+            return Err(Refusal::SameAccount);
+        }
+        if debit.currency != leg.amount.currency || credit.currency != leg.amount.currency {
+            return Err(Refusal::CurrencyMismatch);
+        }
+        if debit.status == Status::Closed || credit.status == Status::Closed {
+            return Err(Refusal::AccountClosed);
+        }
+        debit.may_debit()?;
+        credit.may_credit()?;
+        Ok((debit, credit))
+    }
+
+    fn draft(
+        &self,
+        legs: &[Leg],
+        booked_at: Timestamp,
+        value_date: ValueDate,
+        cause: Cause,
+    ) -> Result<Posting, Refusal> {
+        if legs.is_empty() {
+            return Err(Refusal::NoLegs);
+        }
+        if legs.len() > MAX_LEGS {
+            return Err(Refusal::TooManyLegs);
+        }
+        for leg in legs {
+            let (debit, credit) = self.check_leg(leg)?;
+            if booked_at < debit.last_booked_at || booked_at < credit.last_booked_at {
+                return Err(Refusal::BookedBackwards);
+            }
+        }
+        let mut draft = Draft { ledger: self, touched: SmallVec::new() };
+        let mut booked = Legs::new();
+        for leg in legs {
+            let debited = draft.account(leg.debit)?;
+            if !matches!(cause, Cause::Capture { .. }) {
+                debited.available_after(leg.amount.minor)?;
+            }
+            let debit = debited.entry_after(debited.posted_minor.checked_sub(leg.amount.minor))?;
+            let credited = draft.account(leg.credit)?;
+            let credit = credited.entry_after(credited.posted_minor.checked_add(leg.amount.minor))?;
+            booked.push(BookedLeg { leg: *leg, debit, credit });
+        }
+        Ok(Posting { legs: booked, booked_at, value_date, cause })
+    }
+
+    fn release(&mut self, id: HoldId, minor: i64) {
+        let hold = self.holds.get_mut(&id).expect("law: only an open hold is used");
+        let account = &mut self.accounts[hold.debit.index()];
+        account.held_minor = account.held_minor.checked_sub(minor).expect("law: held money is there");
+        hold.remaining_minor = hold.remaining_minor.checked_sub(minor).expect("law: captures stay within the hold");
+        assert!(hold.remaining_minor >= 0, "law: captures stay within the hold");
+        if hold.remaining_minor == 0 {
+            self.expiries.remove(&(hold.expires_at, id));
+            self.holds.remove(&id);
+        }
+    }
+}
+
+impl Account {
+    /// Counts one more entry with this balance, and tells it.
+    fn entry_after(&mut self, balance_minor: Option<i64>) -> Result<Entry, Refusal> {
+        let balance_minor = balance_minor.ok_or(Refusal::BalanceOutOfRange)?;
+        self.posted_minor = balance_minor;
+        self.entries = self.entries.checked_add(1).ok_or(Refusal::BalanceOutOfRange)?;
+        Ok(Entry { balance_minor, ordinal: self.entries, previous: self.last_posting })
+    }
+
+    fn book(&mut self, id: PostingId, entry: &Entry, booked_at: Timestamp) {
+        assert_eq!(self.entries.checked_add(1), Some(entry.ordinal), "law: entries are numbered without a gap");
+        assert!(booked_at >= self.last_booked_at, "law: booking times never run backwards");
+        self.posted_minor = entry.balance_minor;
+        self.entries = entry.ordinal;
+        self.last_posting = Some(id);
+        self.last_booked_at = booked_at;
+    }
+}
+
+fn account_id(index: usize) -> AccountId {
+    AccountId(u32::try_from(index).expect("an account is opened only while its id can be told"))
+}

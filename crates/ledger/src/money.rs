@@ -1,0 +1,145 @@
+//! Amounts: whole minor units with their ISO 4217 currency, and their one written form.
+
+use std::fmt;
+
+/// A currency of ISO 4217 that has minor units (the metals, test codes and drawing rights, which have none, can't be
+/// held in an account).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Currency {
+    iso: iso_currency::Currency,
+    decimals: u8,
+}
+
+impl Currency {
+    /// The currency of an alphabetic code such as `EUR`, in capitals.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::with_minor_units(iso_currency::Currency::from_code(code)?)
+    }
+
+    /// The currency of a numeric code such as 978.
+    #[must_use]
+    pub fn from_numeric(numeric: u16) -> Option<Self> {
+        Self::with_minor_units(iso_currency::Currency::from_numeric(numeric)?)
+    }
+
+    fn with_minor_units(iso: iso_currency::Currency) -> Option<Self> {
+        let decimals = u8::try_from(iso.exponent()?).ok()?;
+        Some(Self { iso, decimals })
+    }
+
+    /// The alphabetic code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.iso.code()
+    }
+
+    /// The numeric code.
+    #[must_use]
+    pub fn numeric(self) -> u16 {
+        self.iso.numeric()
+    }
+
+    /// How many decimals an amount has: 2 for EUR, 0 for JPY, 3 for KWD, 4 for UYW.
+    #[must_use]
+    pub fn decimals(self) -> u32 {
+        u32::from(self.decimals)
+    }
+}
+
+impl Ord for Currency {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.numeric().cmp(&other.numeric())
+    }
+}
+
+impl PartialOrd for Currency {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.code())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.code())
+    }
+}
+
+/// An amount of money in whole minor units (cents, öre, fils; whole yen) of its currency. It may be negative: a
+/// balance can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Money {
+    /// Whole minor units.
+    pub minor: i64,
+    /// What they are units of.
+    pub currency: Currency,
+}
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+    /// Not of the form `-?digits(.digits)?`.
+    #[error("an amount is written as digits with a point before the decimals, like 12.50")]
+    Malformed,
+    /// More decimals than the currency has. Nothing is ever rounded.
+    #[error("{currency} has {decimals} decimals, and no more can be given")]
+    TooPrecise {
+        /// The currency asked for.
+        currency: Currency,
+        /// The decimals it has.
+        decimals: u32,
+    },
+    /// More than 9,223,372,036,854,775,807 minor units.
+    #[error("the amount is larger than can be held")]
+    TooLarge,
+}
+
+/// The longest text that is looked at as an amount: a sign, 19 digits, a point, and zeros to spare.
+const MAX_AMOUNT_TEXT: usize = 32;
+
+impl Money {
+    /// Reads the written form: digits, optionally a point and at most the currency's decimals (fewer are allowed:
+    /// `12.5` is `12.50`). No plus sign, no spaces, no thousands separators, no exponent.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
+        let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (whole, fraction) = match digits.split_once('.') {
+            Some((_, "")) => return Err(AmountError::Malformed),
+            Some(parts) => parts,
+            None => (digits, ""),
+        };
+        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || text.len() > MAX_AMOUNT_TEXT || !all_digits(whole) || !all_digits(fraction) {
+            return Err(AmountError::Malformed);
+        }
+        let decimals = currency.decimals();
+        let padding = usize::try_from(decimals).ok().and_then(|places| places.checked_sub(fraction.len()));
+        let padding = padding.ok_or(AmountError::TooPrecise { currency, decimals })?;
+        let mut minor: i64 = 0;
+        for digit in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
+            let digit = i64::from(digit.wrapping_sub(b'0'));
+            minor = minor.checked_mul(10).and_then(|m| m.checked_add(digit)).ok_or(AmountError::TooLarge)?;
+        }
+        let minor = if negative { minor.checked_neg().ok_or(AmountError::TooLarge)? } else { minor };
+        Ok(Self { minor, currency })
+    }
+}
+
+/// Writes the amount with all its currency's decimals and without the currency: `-12.50`, `1200`, `0.001`.
+impl fmt::Display for Money {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scale = 10_u64.saturating_pow(self.currency.decimals());
+        let magnitude = self.minor.unsigned_abs();
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let (whole, fraction) = (magnitude.div_euclid(scale), magnitude.rem_euclid(scale));
+        match self.currency.decimals {
+            0 => write!(out, "{sign}{whole}"),
+            places => write!(out, "{sign}{whole}.{fraction:0width$}", width = usize::from(places)),
+        }
+    }
+}
