@@ -109,7 +109,7 @@ pub struct Submission {
     /// The new person whom its sealed fields tell of.
     pub subject: Option<NewSubject>,
     /// The past posting it names; see [`Engine::past_posting`].
-    pub past: Option<PastPosting>,
+    pub past: Option<Box<PastPosting>>,
 }
 
 impl From<Command> for Submission {
@@ -232,13 +232,23 @@ impl Engine {
         self.settle(answer, fingerprint)
     }
 
+    /// The same as [`Engine::submit`], for a thread that may wait. Not for use within an async runtime.
+    pub fn submit_blocking(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
+        let submission = submission.into();
+        let fingerprint = submission.command.request.map(|request| request.fingerprint);
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Work::One(submission, reply))?;
+        let answer = answer.blocking_recv().map_err(|_| self.shared.why_unavailable())?;
+        self.settle(answer, fingerprint)
+    }
+
     /// The same for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what those before it did.
-    pub async fn submit_batch(&self, batch: Vec<Command>) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
+    pub async fn submit_batch(&self, batch: Vec<Submission>) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
         if batch.len() > MAX_BATCH {
             return Err(Unavailable::BatchTooLarge);
         }
         let fingerprints: Vec<_> =
-            batch.iter().map(|command| command.request.map(|request| request.fingerprint)).collect();
+            batch.iter().map(|one| one.command.request.map(|request| request.fingerprint)).collect();
         let (reply, answers) = oneshot::channel();
         self.enqueue(Work::Batch(batch, reply))?;
         let answers = answers.await.map_err(|_| self.shared.why_unavailable())?;

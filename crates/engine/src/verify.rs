@@ -63,11 +63,10 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     if let Err(law) = replay.state.ledger().check_laws() {
         replay.problem(0, "law-broken", law);
     }
+    let end = verified.head.last_event;
     if let Some((event, _)) = replay.stored
-        && event > replay.state.last_event()
-        && !replay.broken
+        && event > end
     {
-        let end = replay.state.last_event();
         replay.problem(0, "lost-tail", format!("the checkpoint tells of event {event}; the journal ends at {end}"));
     }
     let from_journal = verified.problems.into_iter().map(|problem| Problem {

@@ -38,7 +38,7 @@ const MAX_EXPIRIES_PER_RUN: usize = 1_000;
 /// Something for the writer to do.
 pub(crate) enum Work {
     One(Submission, oneshot::Sender<Answer>),
-    Batch(Vec<Command>, oneshot::Sender<Vec<Answer>>),
+    Batch(Vec<Submission>, oneshot::Sender<Vec<Answer>>),
     ConfirmClock(oneshot::Sender<()>),
     Stop,
 }
@@ -123,9 +123,8 @@ impl Writer {
                         replies.push(Reply::One(answer(&mut books, &mut draft, submission, now), reply));
                     }
                     Work::Batch(batch, reply) => {
-                        let answers = batch
-                            .into_iter()
-                            .map(|command| answer(&mut books, &mut draft, Submission::from(command), now));
+                        let answers =
+                            batch.into_iter().map(|submission| answer(&mut books, &mut draft, submission, now));
                         replies.push(Reply::Batch(answers.collect(), reply));
                     }
                     Work::ConfirmClock(reply) => {
@@ -164,7 +163,7 @@ fn answer(books: &mut Books, draft: &mut Draft, submission: Submission, now: Res
         Ok(now) => now,
         Err(by_ms) => return Answer::Unavailable(Unavailable::ClockJumped { by_ms }),
     };
-    let facts = Facts { now, past: submission.past.as_ref() };
+    let facts = Facts { now, past: submission.past.as_deref() };
     match decide(&books.state, &submission.command, &facts) {
         Decision::Repeated(first) => Answer::Repeated(first),
         Decision::Refused(refusal, event) => {

@@ -184,6 +184,7 @@ async fn prepare(engine: &Engine, accounts: u32, output: &Output) -> Result<Vec<
                 cash: false,
                 opened_at: None,
             }))
+            .into()
         });
         all_accepted(engine.submit_batch(batch.collect()).await?)?;
         bar.inc(chunk.len() as u64);
@@ -235,7 +236,7 @@ async fn in_batches(
             let end = transfers.min(next + batch);
             let traffic = Arc::clone(traffic);
             flying.spawn(async move {
-                let commands = (next..end).map(|number| traffic.transfer(number)).collect();
+                let commands = (next..end).map(|number| traffic.transfer(number).into()).collect();
                 let sent = Instant::now();
                 let outcomes = traffic.engine.submit_batch(commands).await?;
                 let wait = sent.elapsed();

@@ -1,8 +1,16 @@
 //! Kassa, the transaction server: one binary.
 
+mod bank_folder;
 mod bench;
+mod config;
+mod demo;
 mod failure;
+mod import;
+mod init;
 mod output;
+mod serve;
+mod tls;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -23,9 +31,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Cmd {
+    /// Make a small demo bank where there is none, and serve it.
+    Demo(demo::Demo),
+    /// Make a new bank. The operator's password is read from standard input.
+    Init(init::Init),
+    /// Serve a bank over HTTPS.
+    Serve(serve::Serve),
+    /// Bring in another bank's customers, accounts, rights and history from delimited files.
+    Import(import::run::Import),
+    /// Check a bank: every frame, the chain, the books and their laws. Works beside a running server.
+    Verify(verify::Verify),
     /// Measure how fast the bank is on this machine.
     #[command(subcommand)]
     Bench(Bench),
+    /// Print the version.
+    Version {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -37,8 +61,18 @@ enum Bench {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output;
-    let done = match cli.command {
-        Cmd::Bench(Bench::Ledger(bench)) => bench::ledger(&bench, &output),
+    let done = match &cli.command {
+        Cmd::Demo(demo) => demo::run(demo, &output),
+        Cmd::Init(init) => init::run(init, &output),
+        Cmd::Serve(serve) => serve::run(serve, &output),
+        Cmd::Import(import) => import::run::run(import, &output),
+        Cmd::Verify(verify) => match verify::run(verify, &output) {
+            Ok(false) => return ExitCode::FAILURE,
+            done => done.map(drop),
+        },
+        Cmd::Bench(Bench::Ledger(bench)) => bench::ledger(bench, &output),
+        Cmd::Version { json: true } => output.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
+        Cmd::Version { json: false } => output.line(format_args!("kassa {}", env!("CARGO_PKG_VERSION"))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

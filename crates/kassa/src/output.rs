@@ -36,4 +36,14 @@ impl Output {
         bar.set_message(what);
         bar
     }
+
+    /// A count that grows, where nobody knows how far; shown on a terminal only.
+    pub(crate) fn spinner(&self, what: &'static str) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{msg:>12} {human_pos} ({per_sec})") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar
+    }
 }

@@ -39,6 +39,7 @@
 mod map;
 pub(crate) mod plan;
 pub(crate) mod reconcile;
+pub(crate) mod run;
 mod section;
 mod source;
 

@@ -1,0 +1,520 @@
+//! The engine on real files: what it promises about answers, restarts, time, the past, and failure.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bank::{
+    Body, Caller, Command, Numbering, OpenAccount, Pay, Purpose, Refusal, Right, Role, UserId, What,
+};
+use engine::{
+    Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Submission, Unavailable, verify,
+};
+use journal::MasterKey;
+use ledger::{AccountId, Currency, HoldId, Kind, Leg, Money, Overdraft, PostingId, Timestamp};
+
+/// A clock that stands until a test moves it.
+struct Hands {
+    wall_ms: AtomicI64,
+    monotonic_ms: AtomicI64,
+    /// Held by a test to keep the writer from going on.
+    stopped: Mutex<()>,
+}
+
+impl Hands {
+    /// Both times go on together, as they do on a machine in order.
+    fn pass(&self, ms: i64) {
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+        self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Only the wall clock is set.
+    fn jump(&self, ms: i64) {
+        self.wall_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn wall_ms(&self) -> i64 {
+        drop(self.stopped.lock());
+        self.wall_ms.load(Ordering::SeqCst)
+    }
+    fn monotonic_ms(&self) -> i64 {
+        self.monotonic_ms.load(Ordering::SeqCst)
+    }
+}
+
+/// A bank in a private folder, with a cash account, and two customers' accounts in EUR.
+struct Bench {
+    _folder: tempfile::TempDir,
+    data: PathBuf,
+    master: MasterKey,
+    hands: Arc<Hands>,
+    engine: Engine,
+}
+
+const CASH: AccountId = AccountId(0);
+const ANNA: AccountId = AccountId(1);
+const BEN: AccountId = AccountId(2);
+const START_MS: i64 = 1_750_000_000_000;
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let data = folder.path().join("bank");
+        let master = MasterKey::generate();
+        let hands = Arc::new(Hands {
+            wall_ms: AtomicI64::new(START_MS),
+            monotonic_ms: AtomicI64::new(0),
+            stopped: Mutex::new(()),
+        });
+        let engine = Engine::create(&data, &master, hands.clone()).expect("a new bank");
+        let bench = Self { _folder: folder, data, master, hands, engine };
+        let numbering = Numbering::new("AT", "99999").expect("a numbering");
+        bench.accepted(Body::Found { name: "Test Bank".into(), numbering });
+        for (kind, cash) in [(Kind::Asset, true), (Kind::Liability, false), (Kind::Liability, false)] {
+            let overdraft = if cash { Overdraft::Unlimited } else { Overdraft::Limited(0) };
+            bench.accepted(Body::OpenAccount(OpenAccount {
+                number: None,
+                currency: euro(),
+                kind,
+                overdraft,
+                name: None,
+                owner: None,
+                cash,
+                opened_at: None,
+            }));
+        }
+        bench
+    }
+
+    fn submit(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
+        self.engine.submit_blocking(submission)
+    }
+
+    fn accepted(&self, body: Body) -> Receipt {
+        match self.submit(plain(body)) {
+            Ok(Outcome::Accepted(receipt)) => receipt,
+            other => panic!("expected to be accepted: {other:?}"),
+        }
+    }
+
+    /// Moves cents from cash to Anna, or with a negative amount back.
+    fn pay(&self, debit: AccountId, credit: AccountId, minor: i64) -> Receipt {
+        self.accepted(payment(debit, credit, minor))
+    }
+
+    fn keyed(&self, key: &str, body: Body) -> Result<Outcome, Unavailable> {
+        let request = self.engine.request(UserId::SYSTEM, key.as_bytes(), format!("{body:?}").as_bytes());
+        self.submit(Command { caller: Caller::SYSTEM, request: Some(request), body })
+    }
+
+    fn posted(&self, account: AccountId) -> i64 {
+        wait(self.engine.read(|state| state.ledger().account(account).map_or(0, |account| account.posted_minor)))
+            .expect("the bank is open")
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        wait(self.engine.digest()).expect("the bank is open")
+    }
+
+    /// Stops the bank in order, has `meanwhile` happen to its folder, and opens it again.
+    fn restart(self, meanwhile: impl FnOnce(&std::path::Path)) -> Self {
+        self.engine.stop();
+        let Self { _folder, data, master, hands, .. } = self;
+        meanwhile(&data);
+        let engine = Engine::open(&data, &master, Options::default(), hands.clone(), &mut |_| {}).expect("opens again");
+        Self { _folder, data, master, hands, engine }
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(future)
+}
+
+fn euro() -> Currency {
+    Currency::from_code("EUR").expect("a currency")
+}
+
+fn plain(body: Body) -> Command {
+    Command { caller: Caller::SYSTEM, request: None, body }
+}
+
+fn payment(debit: AccountId, credit: AccountId, minor: i64) -> Body {
+    let leg = Leg { debit, credit, amount: Money { minor, currency: euro() } };
+    Body::Pay(Pay {
+        legs: [leg].into(),
+        purpose: Purpose::Payment,
+        text: None,
+        value_date: None,
+        booked_at: None,
+    })
+}
+
+#[test]
+fn a_restart_finds_the_same_bank() {
+    type Meanwhile = fn(&std::path::Path);
+    let cases: [(&str, Meanwhile); 3] = [
+        ("with its checkpoint", |_| {}),
+        ("without it", |data| std::fs::remove_file(data.join("checkpoint")).expect("there is one")),
+        ("with a damaged one", |data| {
+            let path = data.join("checkpoint");
+            let mut bytes = std::fs::read(&path).expect("there is one");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(path, bytes).expect("a damaged one");
+        }),
+    ];
+    for (case, meanwhile) in cases {
+        let bench = Bench::new();
+        for cents in 1..=200 {
+            bench.pay(CASH, ANNA, cents);
+        }
+        let hold = bench.accepted(Body::PlaceHold {
+            leg: Leg { debit: ANNA, credit: BEN, amount: Money { minor: 70, currency: euro() } },
+            expires_at: Timestamp(START_MS + 3_600_000),
+            text: None,
+        });
+        assert_eq!(bench.keyed("a", payment(ANNA, BEN, 30)).map(is_accepted), Ok(true), "{case}");
+        let before = bench.digest();
+        let bench = bench.restart(meanwhile);
+        // The start itself is an event, so compare what it leaves alone: a payment's effect, a hold, a key.
+        assert_eq!(bench.posted(ANNA), (1..=200).sum::<i64>() - 30, "{case}");
+        assert!(bench.engine.peek(|state| state.ledger().hold(HoldId::new(hold.event).unwrap()).is_some()).unwrap());
+        let repeated = bench.keyed("a", payment(ANNA, BEN, 30));
+        assert!(matches!(repeated, Ok(Outcome::Accepted(Receipt { repeated: true, .. }))), "{case}: {repeated:?}");
+        assert_ne!(bench.digest(), before, "{case}: the start is an event");
+        let entries = wait(bench.engine.entries(ANNA, None, 500)).expect("entries");
+        assert_eq!(entries.len(), 201, "{case}");
+        bench.engine.stop();
+        let report = verify(&bench.data, &bench.master, &mut |_| {}).expect("can be checked");
+        assert_eq!(report.problems, [], "{case}");
+    }
+}
+
+fn is_accepted(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Accepted(_))
+}
+
+#[test]
+fn a_key_gives_its_first_outcome_for_ever() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    let Ok(Outcome::Accepted(first)) = bench.keyed("rent", payment(ANNA, BEN, 60)) else { panic!("accepted") };
+    let too_much = Refusal::Ledger(ledger::Refusal::InsufficientFunds {
+        available: Money { minor: 40, currency: euro() },
+    });
+    assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(Outcome::Refused(too_much)));
+    bench.pay(CASH, ANNA, 1_000);
+    let bench = bench.restart(|_| {});
+    // Whatever has happened since: the same answer, and nothing moves.
+    assert_eq!(
+        bench.keyed("rent", payment(ANNA, BEN, 60)),
+        Ok(Outcome::Accepted(Receipt { repeated: true, ..first }))
+    );
+    assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(Outcome::Refused(too_much)));
+    assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 61)), Ok(Outcome::Refused(Refusal::KeyReused)));
+    assert_eq!(bench.posted(BEN), 60);
+    // Within one batch, too.
+    let request = bench.engine.request(UserId::SYSTEM, b"twice", b"");
+    let twice = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(ANNA, BEN, 5) };
+    let outcomes = wait(bench.engine.submit_batch(vec![twice.clone().into(), twice.into()])).expect("a batch");
+    assert!(matches!(
+        outcomes.as_slice(),
+        [Ok(Outcome::Accepted(first)), Ok(Outcome::Accepted(second))]
+            if !first.repeated && second.repeated && first.event == second.event
+    ));
+    assert_eq!(bench.posted(BEN), 65);
+}
+
+#[test]
+fn the_past_can_be_read_from_any_point() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 1_000_000);
+    let mut expected: Vec<(i64, i64, i64)> = vec![(START_MS, 1_000_000, 1_000_000)];
+    for number in 1..=300_i64 {
+        bench.hands.pass(1_000);
+        let amount = if number % 3 == 0 { -number } else { number };
+        let (debit, credit) = if amount < 0 { (ANNA, BEN) } else { (CASH, ANNA) };
+        bench.pay(debit, credit, amount.abs());
+        let balance = expected.last().map_or(0, |last| last.2) + amount;
+        expected.push((START_MS + number * 1_000, amount, balance));
+    }
+    let bench = bench.restart(|_| {});
+    let told = |entries: Vec<engine::HistoryEntry>| -> Vec<(i64, i64, i64)> {
+        entries.iter().map(|entry| (entry.booked_at.0, entry.amount_minor, entry.balance_minor)).collect()
+    };
+    for before in [None, Some(1), Some(2), Some(63), Some(64), Some(65), Some(66), Some(200), Some(301), Some(9_999)] {
+        for limit in [1, 10, 400] {
+            let end = before.map_or(expected.len(), |before| expected.len().min(before - 1));
+            let page: Vec<_> = expected[..end].iter().rev().take(limit).copied().collect();
+            let before = before.map(|before| before as u64);
+            assert_eq!(told(wait(bench.engine.entries(ANNA, before, limit)).unwrap()), page, "{before:?} {limit}");
+        }
+    }
+    for at in [-1, 0, 999, 1_000, 64_500, 128_000, 299_999, 300_000, 999_999].map(|ms| START_MS + ms) {
+        let balance = expected.iter().rev().find(|(booked, ..)| *booked <= at).map_or(0, |(_, _, balance)| *balance);
+        assert_eq!(wait(bench.engine.balance_at(ANNA, Timestamp(at))), Ok(balance), "{at}");
+    }
+    for (from, until) in [(0, 1), (0, 400_000), (1_000, 64_000), (63_500, 129_500), (299_000, 400_000), (500_000, 600_000)] {
+        let (from, until) = (START_MS + from, START_MS + until);
+        let within: Vec<_> = expected.iter().filter(|(at, ..)| (from..until).contains(at)).copied().collect();
+        let opening = expected.iter().rev().find(|(at, ..)| *at < from).map_or(0, |(_, _, balance)| *balance);
+        let period = wait(bench.engine.period(ANNA, Timestamp(from), Timestamp(until))).unwrap();
+        assert_eq!(period.opening_minor, opening);
+        assert_eq!(period.closing_minor, within.last().map_or(opening, |(_, _, balance)| *balance));
+        assert_eq!(told(period.entries), within, "{from} {until}");
+    }
+    assert_eq!(wait(bench.engine.balance_at(AccountId(99), Timestamp(0))), Err(HistoryError::UnknownAccount));
+}
+
+#[test]
+fn a_posting_with_several_entries_in_one_account_is_walked_whole() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    let leg = |credit, minor| Leg { debit: ANNA, credit, amount: Money { minor, currency: euro() } };
+    let legs = [leg(BEN, 10), leg(CASH, 20), leg(BEN, 30)].into_iter().collect();
+    bench.accepted(Body::Pay(Pay { legs, purpose: Purpose::Payment, text: None, value_date: None, booked_at: None }));
+    let balances = |account, before, limit| -> Vec<(u64, i64)> {
+        let entries = wait(bench.engine.entries(account, before, limit)).expect("entries");
+        entries.iter().map(|entry| (entry.ordinal, entry.balance_minor)).collect()
+    };
+    assert_eq!(balances(ANNA, None, 10), [(4, 40), (3, 70), (2, 90), (1, 100)]);
+    assert_eq!(balances(ANNA, Some(4), 2), [(3, 70), (2, 90)]);
+    assert_eq!(balances(BEN, None, 10), [(2, 40), (1, 10)]);
+}
+
+#[test]
+fn a_refund_finds_its_payment_however_old() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    let paid = bench.pay(ANNA, BEN, 40);
+    let bench = bench.restart(|_| {});
+    let of = PostingId::new(paid.event).expect("an event's number");
+    let past = bench.engine.past_posting(of).expect("readable").expect("it is a posting");
+    let refund = |minor| Submission {
+        command: plain(Body::Refund { of, leg: 0, amount: Money { minor, currency: euro() }, text: None }),
+        subject: None,
+        past: Some(Box::new(past.clone())),
+    };
+    assert_eq!(bench.submit(refund(25)).map(is_accepted), Ok(true));
+    let remaining = Money { minor: 15, currency: euro() };
+    let refused = Refusal::Ledger(ledger::Refusal::RefundExceedsPayment { remaining });
+    assert_eq!(bench.submit(refund(16)), Ok(Outcome::Refused(refused)));
+    assert_eq!(bench.submit(Submission { past: None, ..refund(15) }), Ok(Outcome::Refused(Refusal::UnknownPayment)));
+    assert_eq!(bench.submit(refund(15)).map(is_accepted), Ok(true));
+    assert_eq!((bench.posted(ANNA), bench.posted(BEN)), (100, 0));
+    assert_eq!(bench.engine.past_posting(PostingId::new(1).unwrap()), Ok(None), "event 1 is no posting");
+}
+
+#[test]
+fn an_expired_hold_is_released_without_being_asked() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    bench.accepted(Body::PlaceHold {
+        leg: Leg { debit: ANNA, credit: BEN, amount: Money { minor: 70, currency: euro() } },
+        expires_at: Timestamp(START_MS + 5_000),
+        text: None,
+    });
+    let held = || bench.engine.peek(|state| state.ledger().holds().len()).unwrap();
+    assert_eq!(held(), 1);
+    bench.hands.pass(5_000);
+    let mut stream = bench.engine.subscribe(bench.engine.measures().unwrap().last_event + 1);
+    let events = wait(stream.next()).expect("an event comes by itself");
+    assert!(matches!(events[0].event.what, What::HoldReleased { .. }), "{events:?}");
+    assert_eq!(held(), 0);
+    bench.pay(ANNA, BEN, 100);
+}
+
+#[test]
+fn a_clock_that_jumps_stops_the_writing_until_confirmed() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    bench.hands.jump(3_600_000);
+    assert_eq!(bench.submit(plain(payment(ANNA, BEN, 1))), Err(Unavailable::ClockJumped { by_ms: 3_600_000 }));
+    assert_eq!(bench.posted(ANNA), 100, "reads go on");
+    wait(bench.engine.confirm_clock()).expect("an operator may confirm");
+    assert_eq!(bench.pay(ANNA, BEN, 1).at, Timestamp(START_MS + 3_600_000));
+    // Set back a year: time stands still, and nothing is refused.
+    bench.hands.jump(-365 * 24 * 3_600_000);
+    assert_eq!(bench.pay(ANNA, BEN, 1).at, Timestamp(START_MS + 3_600_000));
+    let bench = bench.restart(|_| {});
+    assert_eq!(bench.pay(ANNA, BEN, 1).at, Timestamp(START_MS + 3_600_000));
+}
+
+#[test]
+fn a_full_queue_says_busy_at_once() {
+    let bench = Bench::new();
+    let stopped = bench.hands.stopped.lock().expect("the clock can be stopped");
+    let one = || -> Submission { plain(payment(CASH, ANNA, 1)).into() };
+    let mut senders = Vec::new();
+    // The writer takes some off the queue before it looks at the clock, and no more than a run.
+    let busy = (0..=engine::MAX_QUEUED + engine::MAX_RUN_COMMANDS).find_map(|_| {
+        let engine = bench.engine.clone();
+        let mut sending = Box::pin(async move { engine.submit(one()).await });
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match sending.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(answer) => Some(answer),
+            std::task::Poll::Pending => {
+                senders.push(sending);
+                None
+            }
+        }
+    });
+    assert_eq!(busy, Some(Err(Unavailable::Busy)));
+    assert!(senders.len() >= engine::MAX_QUEUED);
+    drop(stopped);
+    let sent = senders.len() as i64;
+    for sending in senders {
+        assert_eq!(wait(sending).map(is_accepted), Ok(true));
+    }
+    assert_eq!(bench.posted(ANNA), sent, "each that was taken was carried out once");
+}
+
+#[test]
+fn a_batch_has_a_largest_size() {
+    let bench = Bench::new();
+    let batch = |count| vec![Submission::from(plain(payment(CASH, ANNA, 1))); count];
+    assert_eq!(wait(bench.engine.submit_batch(batch(engine::MAX_BATCH + 1))), Err(Unavailable::BatchTooLarge));
+    let outcomes = wait(bench.engine.submit_batch(batch(engine::MAX_BATCH))).expect("a batch");
+    assert!(outcomes.into_iter().all(|outcome| outcome.is_ok_and(is_accepted)));
+    assert_eq!(wait(bench.engine.submit_batch(Vec::new())), Ok(Vec::new()));
+}
+
+#[test]
+fn every_event_comes_once_and_in_order() {
+    let bench = Bench::new();
+    for _ in 0..500 {
+        bench.pay(CASH, ANNA, 1);
+    }
+    let last = bench.engine.measures().unwrap().last_event;
+    for from in [0, 1, 2, 100, last] {
+        let mut stream = bench.engine.subscribe(from);
+        let mut next = from.max(1);
+        while next <= last {
+            for recorded in wait(stream.next()).expect("events") {
+                assert_eq!(recorded.number, next);
+                next += 1;
+            }
+        }
+        assert_eq!(next, last + 1);
+    }
+}
+
+#[test]
+fn personal_fields_open_until_their_key_is_gone() {
+    let bench = Bench::new();
+    let subject = NewSubject::generate();
+    let name = subject.seal(Field::CustomerName, "Anna Příkopová");
+    let submission = Submission {
+        command: plain(Body::AddCustomer { name: name.clone() }),
+        subject: Some(subject.clone()),
+        past: None,
+    };
+    assert_eq!(bench.submit(submission).map(is_accepted), Ok(true));
+    let bench = bench.restart(|_| {});
+    assert_eq!(bench.engine.open_sealed(Field::CustomerName, &name), Ok(Some("Anna Příkopová".into())));
+    assert_eq!(bench.engine.open_sealed(Field::Text, &name), Ok(None), "no field can be put in another's place");
+    let more = bench.engine.seal(subject.id(), Field::Text, "rent").unwrap().expect("the key is there");
+    assert_eq!(bench.engine.open_sealed(Field::Text, &more), Ok(Some("rent".into())));
+    // Of somebody whose command was refused, no key is kept.
+    let stranger = NewSubject::generate();
+    let user = Body::AddUser {
+        name_index: bench.engine.name_index("x"),
+        name: stranger.seal(Field::UserName, "x"),
+        password: stranger.seal(Field::Password, "x"),
+        role: Role::Customer,
+        customer: None,
+    };
+    let refused = Submission { command: plain(user), subject: Some(stranger.clone()), past: None };
+    assert_eq!(bench.submit(refused), Ok(Outcome::Refused(Refusal::RoleAndCustomerDisagree)));
+    assert_eq!(bench.engine.seal(stranger.id(), Field::Text, "x"), Ok(None));
+    // The text lies nowhere in the files.
+    bench.engine.stop();
+    for file in std::fs::read_dir(&bench.data).expect("a folder").flatten() {
+        let bytes = std::fs::read(file.path()).unwrap_or_default();
+        assert!(!bytes.windows(4).any(|window| window == b"Anna"), "{:?} tells the name", file.path());
+    }
+}
+
+#[test]
+fn after_a_failed_append_nothing_is_answered() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    // Somebody else writes into the journal: this writer is stale from here on.
+    let other = rusqlite::Connection::open(bench.data.join("journal.db")).expect("the file");
+    other
+        .execute("DELETE FROM frames WHERE first_event = (SELECT max(first_event) FROM frames)", [])
+        .expect("a frame less");
+    let refused = bench.submit(plain(payment(ANNA, BEN, 1)));
+    assert!(matches!(refused, Err(Unavailable::Failed(_))), "{refused:?}");
+    assert!(matches!(wait(bench.engine.failed()), Unavailable::Failed(_)));
+    assert!(matches!(wait(bench.engine.read(bank::State::last_event)), Err(Unavailable::Failed(_))));
+    assert!(matches!(bench.submit(plain(payment(ANNA, BEN, 1))), Err(Unavailable::Failed(_))));
+    bench.engine.stop();
+    let lost = Engine::open(&bench.data, &bench.master, Options::default(), bench.hands.clone(), &mut |_| {});
+    assert!(lost.is_err(), "what was durable is missing, and that is noticed");
+}
+
+#[test]
+fn a_stopped_bank_says_so_and_lets_the_folder_go() {
+    let bench = Bench::new();
+    let second = Engine::open(&bench.data, &bench.master, Options::default(), bench.hands.clone(), &mut |_| {});
+    let told = second.err().expect("one process at a time").to_string();
+    assert!(told.contains("another"), "{told}");
+    bench.engine.stop();
+    assert_eq!(bench.submit(plain(payment(CASH, ANNA, 1))), Err(Unavailable::Stopping));
+    bench.engine.stop();
+    bench.restart(|_| {});
+}
+
+#[test]
+fn verify_sees_what_a_running_bank_has_made_durable() {
+    let bench = Bench::new();
+    for _ in 0..100 {
+        bench.pay(CASH, ANNA, 1);
+    }
+    let report = verify(&bench.data, &bench.master, &mut |_| {}).expect("beside a running bank");
+    assert_eq!((report.problems.as_slice(), report.postings, report.digest), (&[][..], 100, bench.digest()));
+    let bench = bench.restart(|data| {
+        let file = rusqlite::Connection::open(data.join("journal.db")).expect("the file");
+        file.execute("UPDATE frames SET body = zeroblob(length(body)) WHERE first_event = 50", []).expect("damage");
+    });
+    let report = verify(&bench.data, &bench.master, &mut |_| {}).expect("can be read");
+    assert!(!report.problems.is_empty());
+    assert!(report.problems.iter().all(|problem| problem.frame > 0 && !problem.kind.is_empty()), "{report:?}");
+}
+
+#[test]
+fn a_right_is_looked_at_when_the_command_is_decided() {
+    let bench = Bench::new();
+    let subject = NewSubject::generate();
+    let submission = Submission {
+        command: plain(Body::AddCustomer { name: subject.seal(Field::CustomerName, "Anna") }),
+        subject: Some(subject.clone()),
+        past: None,
+    };
+    let Ok(Outcome::Accepted(Receipt { what: What::CustomerAdded { id: customer, .. }, .. })) = bench.submit(submission)
+    else {
+        panic!("a customer")
+    };
+    let user = Body::AddUser {
+        name_index: bench.engine.name_index("anna"),
+        name: subject.seal(Field::UserName, "anna"),
+        password: subject.seal(Field::Password, ""),
+        role: Role::Customer,
+        customer: Some(customer),
+    };
+    let What::UserAdded { id: user, .. } = bench.accepted(user).what else { panic!("a user") };
+    let token = bench.engine.token_hash("token");
+    bench.accepted(Body::SignIn { user, token, expires_at: Timestamp(START_MS + 10_000) });
+    bench.pay(CASH, ANNA, 100);
+    let caller = Caller { user, session: Some(token) };
+    let pay = || Command { caller, request: None, body: payment(ANNA, BEN, 1) };
+    assert_eq!(bench.submit(pay()), Ok(Outcome::Refused(Refusal::NoRight)));
+    bench.accepted(Body::Grant { customer, account: ANNA, right: Right::Owner });
+    assert_eq!(bench.submit(pay()).map(is_accepted), Ok(true));
+    bench.hands.pass(10_000);
+    assert_eq!(bench.submit(pay()), Ok(Outcome::Refused(Refusal::NotSignedIn)));
+}

@@ -1,0 +1,269 @@
+//! The settings of a bank: one struct, read once. A value comes from a flag (`--set NAME=VALUE`), else from the
+//! environment (`KASSA_NAME`), else from the file `kassa.toml` in the data folder, else it is the default. All mistakes
+//! are told together.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// The configuration file's name in the data folder.
+pub(crate) const FILE: &str = "kassa.toml";
+
+/// The settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) master_key_file: PathBuf,
+    pub(crate) log: Log,
+    pub(crate) log_level: tracing::Level,
+    pub(crate) server: server::Settings,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    Text,
+    Json,
+}
+
+/// One setting: its name in the file, what it is for, and how its text is taken.
+struct Setting {
+    name: &'static str,
+    default: &'static str,
+    about: &'static str,
+    take: fn(&mut Config, &Path, &str) -> Result<(), String>,
+}
+
+/// Every setting, in the order in which the file written by `kassa init` lists them. A default of "" stands for a path
+/// or value that depends on the data folder, as the text says.
+const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "listen",
+        default: "127.0.0.1:8443",
+        about: "The address and port on which to serve HTTPS. Use 0.0.0.0:8443 or [::]:8443 to be reached from outside.",
+        take: |config, _, text| take(&mut config.server.listen, text.parse::<SocketAddr>(), "an address and port, such as 127.0.0.1:8443"),
+    },
+    Setting {
+        name: "certificate",
+        default: "tls/server.pem",
+        about: "The server's certificate chain (PEM). A relative path is taken from the data folder.",
+        take: |config, folder, text| path(&mut config.server.certificate, folder, text),
+    },
+    Setting {
+        name: "private_key",
+        default: "tls/server.key",
+        about: "The certificate's private key (PEM).",
+        take: |config, folder, text| path(&mut config.server.private_key, folder, text),
+    },
+    Setting {
+        name: "master_key_file",
+        default: "",
+        about: "The file with the master key, 64 hexadecimal digits, readable by its owner only. It belongs outside the\n\
+                data folder; the default lies beside it, with the ending .key. The environment variable\n\
+                KASSA_MASTER_KEY, holding the key itself, goes before the file.",
+        take: |config, folder, text| match text {
+            "" => Ok(()),
+            text => path(&mut config.master_key_file, folder, text),
+        },
+    },
+    Setting {
+        name: "session_minutes",
+        default: "480",
+        about: "How long a session lasts after signing in, in minutes.",
+        take: |config, _, text| whole(&mut config.server.session_minutes, text, 1..=10_080),
+    },
+    Setting {
+        name: "log",
+        default: "text",
+        about: "How the log is written to standard error: text for people, json for machines.",
+        take: |config, _, text| {
+            config.log = match text {
+                "text" => Log::Text,
+                "json" => Log::Json,
+                _ => return Err("must be text or json".into()),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "log_level",
+        default: "info",
+        about: "How much is logged: error, warn, info, debug or trace.",
+        take: |config, _, text| take(&mut config.log_level, text.parse(), "error, warn, info, debug or trace"),
+    },
+];
+
+fn take<T, E>(place: &mut T, parsed: Result<T, E>, form: &str) -> Result<(), String> {
+    *place = parsed.map_err(|_| format!("must be {form}"))?;
+    Ok(())
+}
+
+fn path(place: &mut PathBuf, folder: &Path, text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("must be a path".into());
+    }
+    *place = folder.join(text);
+    Ok(())
+}
+
+fn whole<T>(place: &mut T, text: &str, range: std::ops::RangeInclusive<T>) -> Result<(), String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let within = text.parse().ok().filter(|number| range.contains(number));
+    *place = within.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))?;
+    Ok(())
+}
+
+impl Config {
+    /// Reads the settings of the bank in `folder`. `flags` are `NAME=VALUE`.
+    pub(crate) fn read(
+        folder: &Path,
+        flags: &[String],
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Failure> {
+        let mut mistakes = Vec::new();
+        let file = file_values(folder, &mut mistakes);
+        let flags = flag_values(flags, &mut mistakes);
+        let mut config = Self {
+            master_key_file: beside(folder),
+            log: Log::Text,
+            log_level: tracing::Level::INFO,
+            server: server::Settings::default(),
+        };
+        for setting in SETTINGS {
+            let variable = format!("KASSA_{}", setting.name.to_uppercase());
+            let flag = flags.iter().rev().find(|(name, _)| name == setting.name);
+            let (source, text) = match (flag, environment(&variable), file.get(setting.name)) {
+                (Some((_, text)), ..) => (format!("--set {}", setting.name), text.clone()),
+                (None, Some(text), _) => (variable, text),
+                (None, None, Some(text)) => (format!("{FILE}: {}", setting.name), text.clone()),
+                (None, None, None) => (setting.name.to_owned(), setting.default.to_owned()),
+            };
+            if let Err(mistake) = (setting.take)(&mut config, folder, &text) {
+                mistakes.push(format!("{source} {mistake}, and is {text:?}"));
+            }
+        }
+        match mistakes.as_slice() {
+            [] => Ok(config),
+            _ => Err(Failure::new(format!("the settings have mistakes:\n  {}", mistakes.join("\n  ")))),
+        }
+    }
+}
+
+/// The master key's file where none is named: beside the data folder, never in it.
+fn beside(folder: &Path) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".key");
+    PathBuf::from(name)
+}
+
+/// The file's settings as text, by name. There need not be a file.
+fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> std::collections::BTreeMap<String, String> {
+    let text = match std::fs::read_to_string(folder.join(FILE)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            mistakes.push(format!("{FILE} can't be read: {error}"));
+            String::new()
+        }
+    };
+    let table = text.parse::<toml::Table>().unwrap_or_else(|error| {
+        mistakes.push(format!("{FILE} is not TOML: {}", error.to_string().trim_end()));
+        toml::Table::new()
+    });
+    let mut values = std::collections::BTreeMap::new();
+    for (name, value) in table {
+        if !SETTINGS.iter().any(|setting| setting.name == name) {
+            mistakes.push(format!("{FILE}: there is no setting {name}"));
+            continue;
+        }
+        match value {
+            toml::Value::String(text) => drop(values.insert(name, text)),
+            toml::Value::Integer(number) => drop(values.insert(name, number.to_string())),
+            _ => mistakes.push(format!("{FILE}: {name} must be a text or a number")),
+        }
+    }
+    values
+}
+
+fn flag_values(flags: &[String], mistakes: &mut Vec<String>) -> Vec<(String, String)> {
+    let mut values = Vec::new();
+    for flag in flags {
+        match flag.split_once('=') {
+            Some((name, text)) if SETTINGS.iter().any(|setting| setting.name == name) => {
+                values.push((name.to_owned(), text.to_owned()));
+            }
+            Some((name, _)) => mistakes.push(format!("--set: there is no setting {name}")),
+            None => mistakes.push(format!("--set {flag}: write it as NAME=VALUE")),
+        }
+    }
+    values
+}
+
+/// The configuration file for a new bank: every setting at its default, explained.
+pub(crate) fn template() -> String {
+    let mut text = String::from(
+        "# Settings of this bank. Each can also be given in the environment, as KASSA_ and its name in capitals, or as\n\
+         # a flag, --set NAME=VALUE; a flag goes before the environment, and the environment before this file.\n",
+    );
+    for Setting { name, default, about, .. } in SETTINGS {
+        text.push('\n');
+        for line in about.lines() {
+            // Writing to a String can't fail.
+            let _ = writeln!(text, "# {line}");
+        }
+        let quote = if default.parse::<i64>().is_ok() { "" } else { "\"" };
+        let _ = writeln!(text, "# {name} = {quote}{default}{quote}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(file: &str, flags: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        std::fs::write(folder.path().join(FILE), file).expect("a file for the test");
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let variable = |name: &str| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())
+        };
+        Config::read(folder.path(), &flags, variable).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn the_written_file_says_the_defaults() {
+        let uncommented: String = template()
+            .lines()
+            .filter_map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let (plain, written) = (read("", &[], &[]).unwrap(), read(&uncommented, &[], &[]).unwrap());
+        assert_eq!(plain.server.listen, written.server.listen);
+        assert_eq!(plain.server.session_minutes, written.server.session_minutes);
+        assert_eq!(uncommented.lines().count(), SETTINGS.len());
+    }
+
+    #[test]
+    fn flags_before_environment_before_file() {
+        let file = "listen = \"127.0.0.1:1\"\nsession_minutes = 7\n";
+        let environment = [("KASSA_LISTEN", "127.0.0.1:2")];
+        assert_eq!(read(file, &[], &[]).unwrap().server.listen.port(), 1);
+        assert_eq!(read(file, &[], &environment).unwrap().server.listen.port(), 2);
+        let flagged = read(file, &["listen=127.0.0.1:3"], &environment).unwrap();
+        assert_eq!((flagged.server.listen.port(), flagged.server.session_minutes), (3, 7));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_together() {
+        let file = "listen = \"here\"\nsession_minutes = 0\nlog = true\nlisten_on = 1\n";
+        let told = read(file, &["colour=red", "log_level"], &[("KASSA_LOG_LEVEL", "loud")]).unwrap_err();
+        for part in ["listen must be", "session_minutes must be", "log must be", "listen_on", "colour", "NAME=VALUE", "LOG_LEVEL must be"] {
+            assert!(told.contains(part), "{part} is missing in: {told}");
+        }
+        assert!(read("listen =", &[], &[]).unwrap_err().contains("not TOML"));
+    }
+}

@@ -1,0 +1,57 @@
+//! `kassa init`: a new bank in a folder of its own.
+
+use std::path::PathBuf;
+
+use bank::{Numbering, Role};
+use ledger::Currency;
+
+use crate::bank_folder::{self, NewBank};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// `kassa init`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// The folder to make the bank in. The master key is written beside it, with the ending .key.
+    #[arg(long, value_name = "DIR", default_value = "kassa-data", env = "KASSA_DATA")]
+    data: PathBuf,
+    /// A setting, in place of the default.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// The bank's name.
+    #[arg(long, default_value = "My Bank")]
+    name: String,
+    /// The bank's country, two letters (ISO 3166-1): the first part of its IBANs.
+    #[arg(long, value_name = "CC")]
+    country: String,
+    /// The bank's code within its country: the second part of its IBANs.
+    #[arg(long, value_name = "CODE")]
+    bank_code: String,
+    /// A currency in which there is a cash desk. May be given several times.
+    #[arg(long = "currency", value_name = "CODE", value_parser = parse_currency)]
+    currencies: Vec<Currency>,
+    /// The name under which the first operator signs in. The password is read from standard input.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    operator: String,
+}
+
+fn parse_currency(code: &str) -> Result<Currency, String> {
+    Currency::from_code(code).ok_or_else(|| "it is not a currency of ISO 4217 such as EUR".into())
+}
+
+pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
+    let numbering = Numbering::new(&init.country, &init.bank_code).map_err(|error| Failure::new(error.to_string()))?;
+    let password = bank_folder::read_password(&init.operator)?;
+    bank_folder::check_password(&password)?;
+    let new = NewBank { name: &init.name, numbering, currencies: &init.currencies };
+    let engine = bank_folder::create(&init.data, &init.set, &new)?;
+    let added = bank_folder::add_staff(&engine, &init.operator, &password, Role::Operator);
+    engine.stop();
+    added?;
+    output.line(format_args!(
+        "{} is founded in {}. Keep a copy of its master key ({1}.key) somewhere else: without it nothing in the folder \
+         can be read.\nServe it with: kassa serve --data {1}",
+        init.name,
+        init.data.display()
+    ))
+}

@@ -1,0 +1,84 @@
+//! `kassa serve`: the bank, open for business until told to stop.
+
+use engine::Engine;
+use server::Server;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bank_folder::{BankFolder, Open};
+use crate::config::{Config, Log};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::tls;
+
+/// `kassa serve`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    bank: Open,
+}
+
+pub(crate) fn run(command: &Serve, output: &Output) -> Result<(), Failure> {
+    let folder = BankFolder::find(&command.bank)?;
+    tls::make_where_missing(&folder.folder, &folder.config)?;
+    start_log(&folder.config);
+    let engine = folder.open(&command.bank, output)?;
+    serve(engine, folder.config, output, String::new())
+}
+
+/// Serves until SIGINT or SIGTERM, or until the engine fails. A second signal ends the process at once.
+pub(crate) fn serve(engine: Engine, config: Config, output: &Output, welcome: String) -> Result<(), Failure> {
+    start_log(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
+        let server = Server::bind(config.server, engine.clone()).await.map_err(|error| Failure::new(error.to_string()))?;
+        let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;
+        let address = server.local_addr();
+        output.line(format_args!("{} is open at https://{address} — Ctrl-C closes it.", name.unwrap_or_default()))?;
+        if !welcome.is_empty() {
+            output.line(format_args!("\n{welcome}"))?;
+        }
+        let mut failure = None;
+        let stop = async {
+            tokio::select! {
+                failed = engine.failed() => failure = Some(failed),
+                asked = asked_to_stop() => {
+                    if asked.is_ok() {
+                        tracing::info!("closing: requests under way are finished, new ones are not accepted");
+                        tokio::spawn(async {
+                            if asked_to_stop().await.is_ok() {
+                                tracing::warn!("told to stop a second time: ending at once");
+                                std::process::exit(130);
+                            }
+                        });
+                    }
+                }
+            }
+        };
+        server.run(stop).await.map_err(|error| Failure::new(error.to_string()))?;
+        match failure {
+            Some(failure) => Err(Failure::new(failure.to_string())),
+            None => Ok(()),
+        }
+    });
+    engine.stop();
+    served
+}
+
+async fn asked_to_stop() -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Sends the log to standard error, once.
+fn start_log(config: &Config) {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(config.log_level).with_target(false);
+    // A log that is there already stays.
+    let _ = match config.log {
+        Log::Text => log.try_init(),
+        Log::Json => log.json().flatten_event(true).try_init(),
+    };
+}

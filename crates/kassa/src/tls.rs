@@ -1,0 +1,56 @@
+//! A certificate for trying Kassa out on one machine: signed by an authority made for it alone, whose key is thrown
+//! away, so that nobody can sign another. A bank that is reached from outside brings its own certificate.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// The authority's certificate in the data folder, for `curl --cacert`.
+pub(crate) fn authority(folder: &Path) -> PathBuf {
+    folder.join("tls/ca.pem")
+}
+
+/// Makes the certificate in the data folder, unless the settings name another one or it is there.
+pub(crate) fn make_where_missing(folder: &Path, config: &Config) -> Result<(), Failure> {
+    let (certificate, private_key) = (folder.join("tls/server.pem"), folder.join("tls/server.key"));
+    let own = config.server.certificate == certificate && config.server.private_key == private_key;
+    if !own || (certificate.exists() && private_key.exists()) {
+        return Ok(());
+    }
+    let (authority_pem, certificate_pem, key_pem) =
+        make().map_err(|error| Failure::new(format!("a certificate can't be made: {error}")))?;
+    std::fs::create_dir_all(folder.join("tls"))?;
+    write(&authority(folder), &authority_pem, 0o644)?;
+    write(&private_key, &key_pem, 0o600)?;
+    write(&certificate, &certificate_pem, 0o644)
+}
+
+fn make() -> Result<(String, String, String), rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Kassa's authority for this folder alone");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let authority_key = KeyPair::generate()?;
+    let authority = params.self_signed(&authority_key)?;
+    let issuer = Issuer::new(params, authority_key);
+
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, "localhost");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, &issuer)?;
+    Ok((authority.pem(), certificate.pem(), key.serialize_pem()))
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
+}
