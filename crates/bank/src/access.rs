@@ -170,14 +170,14 @@ pub(crate) fn grant(
     standing.must_run_the_bank()?;
     let known = state.customer(customer).ok_or(Refusal::UnknownCustomer)?;
     let info = state.account_info(account).ok_or(ledger::Refusal::UnknownAccount)?;
+    let new = state.right(customer, account).is_none();
+    if new && (info.rights.len() >= MAX_RIGHTS_PER_ACCOUNT || known.accounts.len() >= MAX_ACCOUNTS_PER_CUSTOMER) {
+        return Err(Refusal::TooManyRights);
+    }
     if let Right::Signatory { limit_minor: Some(limit) } = right
         && limit <= 0
     {
         return Err(ledger::Refusal::AmountNotPositive.into());
-    }
-    let new = state.right(customer, account).is_none();
-    if new && (info.rights.len() >= MAX_RIGHTS_PER_ACCOUNT || known.accounts.len() >= MAX_ACCOUNTS_PER_CUSTOMER) {
-        return Err(Refusal::TooManyRights);
     }
     accepted(What::RightGranted { customer, account, right })
 }

@@ -12,12 +12,7 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
     if open.opened_at.is_some() {
         standing.must_be_system()?;
     }
-    if let Some(owner) = open.owner {
-        let customer = state.customer(owner).ok_or(Refusal::UnknownCustomer)?;
-        if customer.accounts.len() >= crate::access::MAX_ACCOUNTS_PER_CUSTOMER {
-            return Err(Refusal::TooManyRights);
-        }
-    }
+    let owner = open.owner.map(|owner| state.customer(owner).ok_or(Refusal::UnknownCustomer)).transpose()?;
     let number = open.number.unwrap_or(state.next_number());
     if number == 0 || number > founding.numbering.largest() || state.account_numbered(number).is_some() {
         return Err(Refusal::NumberTaken);
@@ -27,6 +22,9 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
     }
     if state.ledger().next_account().0 == u32::MAX {
         return Err(Refusal::NumbersExhausted);
+    }
+    if owner.is_some_and(|owner| owner.accounts.len() >= crate::access::MAX_ACCOUNTS_PER_CUSTOMER) {
+        return Err(Refusal::TooManyRights);
     }
     accepted(What::AccountOpened {
         id: state.ledger().next_account(),

@@ -215,13 +215,18 @@ pub(crate) mod cause {
             return Ok(Cause::Order);
         }
         let at = input.position();
-        array_of_at_least(input, 2)?;
-        match input.u8()? {
-            1 => Ok(Cause::Capture { hold: hold_id::decode(input, ctx)?, last: input.bool()? }),
-            2 => Ok(Cause::Refund { of: posting_id::decode(input, ctx)?, leg: input.u32()? }),
-            3 => Ok(Cause::Reversal { of: posting_id::decode(input, ctx)? }),
-            _ => Err(decode::Error::message("not a known cause").at(at)),
+        let fields = array_of_at_least(input, 1)?;
+        let (cause, known): (_, u64) = match input.u8()? {
+            1 => (Cause::Capture { hold: hold_id::decode(input, ctx)?, last: input.bool()? }, 2),
+            2 => (Cause::Refund { of: posting_id::decode(input, ctx)?, leg: input.u32()? }, 2),
+            3 => (Cause::Reversal { of: posting_id::decode(input, ctx)? }, 1),
+            _ => return Err(decode::Error::message("not a known cause").at(at)),
+        };
+        let more = fields.checked_sub(known);
+        for _ in 0..more.ok_or_else(|| decode::Error::message("a cause with too few fields").at(at))? {
+            input.skip()?;
         }
+        Ok(cause)
     }
 }
 
@@ -239,7 +244,14 @@ pub(crate) mod refusal {
         let at = input.position();
         let more = array_of_at_least(input, 1)?;
         let slug = input.str()?;
-        let amount = if more > 0 { Some(money::decode(input, ctx)?) } else { None };
+        let amount = match more {
+            0 => None,
+            _ if input.datatype()? == minicbor::data::Type::Null => input.null().map(|()| None)?,
+            _ => Some(money::decode(input, ctx)?),
+        };
+        for _ in 1..more {
+            input.skip()?;
+        }
         Refusal::from_slug(slug, amount).ok_or_else(|| decode::Error::message("not a known refusal").at(at))
     }
 }

@@ -58,6 +58,9 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
 fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
     let Command { caller, body, .. } = command;
     let standing = access::standing(state, caller, facts.now)?;
+    if state.founding().is_none() && !matches!(body, Body::Found { .. }) {
+        return Err(Refusal::NotFounded);
+    }
     match body {
         Body::Found { name, numbering } => {
             standing.must_be_system()?;

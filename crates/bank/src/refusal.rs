@@ -2,7 +2,8 @@
 
 use ledger::Money;
 
-/// Why a command was refused. The bank's own reasons stand in order of precedence and come before the ledger's.
+/// Why a command was refused. The bank's own reasons stand in order of precedence and come before the ledger's, but that
+/// the accounts, holds and legs a command names are looked up before anybody's right on them is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The caller's session is over, or never was.

@@ -4,7 +4,7 @@ use std::hash::Hasher;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 
 use aws_lc_rs::{digest, hmac};
@@ -12,6 +12,7 @@ use bank::{Command, NameIndex, PastPosting, Refusal, Request, State, TokenHash, 
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     /// A reader not in use. Each takes a file handle, so a few are kept and used by turns.
     pub(crate) readers: Mutex<Vec<Reader>>,
+    /// Whose threads let the answers go.
+    pub(crate) runtime: OnceLock<Handle>,
     pub(crate) open_reader: Box<dyn Fn() -> Result<Reader, journal::OpenError> + Send + Sync>,
 }
 
@@ -222,6 +225,12 @@ impl Shared {
 }
 
 impl Engine {
+    /// Has the answers let go by the threads of the runtime on which most callers wait: the same answers, with fewer
+    /// wake-ups. The runtime must live until the engine has stopped. Said once; later words change nothing.
+    pub fn answer_on(&self, runtime: Handle) {
+        self.shared.runtime.get_or_init(|| runtime);
+    }
+
     /// Has one command decided and made durable, and tells what became of it.
     pub async fn submit(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
         let submission = submission.into();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
 
 use bank::{Event, UserId, What};
@@ -131,6 +131,7 @@ impl Engine {
             clock,
             secrets: Secrets::new(derive),
             readers: Mutex::new(vec![reader]),
+            runtime: OnceLock::new(),
             open_reader,
         });
         if read >= EVENTS_WORTH_A_CHECKPOINT

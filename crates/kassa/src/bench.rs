@@ -109,6 +109,7 @@ async fn measure(bench: &LedgerBench, output: &Output) -> Result<Figures, Failur
     let bytes_before = journal_bytes(&bench.data)?;
 
     let engine = Engine::open(&bench.data, &master, Options::default(), Arc::new(SystemClock::new()), &mut |_| {})?;
+    engine.answer_on(tokio::runtime::Handle::current());
     let traffic = Arc::new(Traffic { engine: engine.clone(), callers, accounts: bench.accounts, hot: bench.hot });
     let bar = output.bar("transfers", bench.transfers);
     let cpu_before = cpu_s()?;

@@ -29,6 +29,7 @@ pub(crate) fn run(command: &Serve, output: &Output) -> Result<(), Failure> {
 pub(crate) fn serve(engine: Engine, config: Config, output: &Output, welcome: String) -> Result<(), Failure> {
     start_log(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    engine.answer_on(runtime.handle().clone());
     let served = runtime.block_on(async {
         let server = Server::bind(config.server, engine.clone()).await.map_err(|error| Failure::new(error.to_string()))?;
         let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;

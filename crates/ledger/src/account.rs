@@ -133,11 +133,11 @@ impl Account {
 
     /// The available balance after `minor` more are spent or held.
     pub(crate) fn available_after(&self, minor: i64) -> Result<i64, Refusal> {
-        let available = self.available_minor().checked_sub(minor).ok_or(Refusal::BalanceOutOfRange)?;
-        if self.allows_available(available) {
-            Ok(available)
-        } else {
-            Err(Refusal::InsufficientFunds { available: self.money(self.available_minor()) })
+        let after = self.available_minor().checked_sub(minor);
+        // What is below all that can be told is below any overdraft that can be drawn, too.
+        if !self.allows_available(after.unwrap_or(i64::MIN)) {
+            return Err(Refusal::InsufficientFunds { available: self.money(self.available_minor()) });
         }
+        after.ok_or(Refusal::BalanceOutOfRange)
     }
 }

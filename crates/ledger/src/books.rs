@@ -323,7 +323,10 @@ impl Ledger {
         let minor = minors.fold(0, i64::saturating_add);
         let cause_holds = match posting.cause {
             Cause::Order => true,
-            Cause::Capture { hold, .. } => self.holds.get(&hold).is_some_and(|held| minor <= held.remaining_minor),
+            Cause::Capture { hold, .. } => self.holds.get(&hold).is_some_and(|held| {
+                let its_own = |leg: Leg| leg.debit == held.debit && leg.credit == held.credit;
+                minor <= held.remaining_minor && posting.legs.iter().all(|booked| its_own(booked.leg))
+            }),
             Cause::Refund { of, .. } => self.undone.get(&of) != Some(&Undone::Reversed),
             Cause::Reversal { of } => !self.undone.contains_key(&of),
         };

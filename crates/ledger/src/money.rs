@@ -95,7 +95,7 @@ pub enum AmountError {
         /// The decimals it has.
         decimals: u32,
     },
-    /// More than 9,223,372,036,854,775,807 minor units.
+    /// More than 9,223,372,036,854,775,807 minor units, or one more than that below zero.
     #[error("the amount is larger than can be held")]
     TooLarge,
 }
@@ -120,12 +120,13 @@ impl Money {
         let decimals = currency.decimals();
         let padding = usize::try_from(decimals).ok().and_then(|places| places.checked_sub(fraction.len()));
         let padding = padding.ok_or(AmountError::TooPrecise { currency, decimals })?;
+        // Counted downwards, because the smallest amount is one further from zero than the largest.
         let mut minor: i64 = 0;
         for digit in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
             let digit = i64::from(digit.wrapping_sub(b'0'));
-            minor = minor.checked_mul(10).and_then(|m| m.checked_add(digit)).ok_or(AmountError::TooLarge)?;
+            minor = minor.checked_mul(10).and_then(|m| m.checked_sub(digit)).ok_or(AmountError::TooLarge)?;
         }
-        let minor = if negative { minor.checked_neg().ok_or(AmountError::TooLarge)? } else { minor };
+        let minor = if negative { minor } else { minor.checked_neg().ok_or(AmountError::TooLarge)? };
         Ok(Self { minor, currency })
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::Money;
 
-/// Why something was not booked. The variants stand in order of precedence: where several apply, the first is given.
+/// Why something was not booked. The variants stand in order of precedence: where several apply, the first is given. Of
+/// several legs, the first that is refused speaks; balances are looked at when all else is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The hold was never placed, or is already used up, voided or expired.
@@ -50,9 +51,6 @@ pub enum Refusal {
     /// An account is frozen in the direction of the movement.
     #[error("the account is frozen")]
     AccountFrozen,
-    /// The booking time lies before that of an account's last entry.
-    #[error("the booking time lies before that of the account's last entry")]
-    BookedBackwards,
     /// A capture of more than is still held.
     #[error("no more than what is still held ({remaining}) can be captured")]
     CaptureExceedsHold {
@@ -65,6 +63,9 @@ pub enum Refusal {
         /// What has not been refunded yet.
         remaining: Money,
     },
+    /// The booking time lies before that of an account's last entry.
+    #[error("the booking time lies before that of the account's last entry")]
+    BookedBackwards,
     /// The debited account would fall below zero minus its overdraft.
     #[error("the available balance does not suffice")]
     InsufficientFunds {

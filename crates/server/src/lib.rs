@@ -1,1 +1,98 @@
-//! Stub.
+//! The HTTPS interface: REST under `/v1`, its OpenAPI description, health, metrics, and a page for people who come by.
+//!
+//! A request goes in three hops: the accept loop ([`listen`]) hands it to the route's handler; the handler checks what
+//! was sent, finds out who asks, seals what is personal and submits one command to the engine; the engine decides.
+//! Every refusal is a problem document (RFC 9457), and every limit is named in [`Limits`].
+//!
+//! A file per subject holds its routes, what they take and what they answer. No business rule is decided here.
+
+mod accounts;
+mod amounts;
+mod app;
+mod cash;
+mod clock;
+mod customers;
+mod entries;
+mod extract;
+mod guard;
+mod health;
+mod ids;
+pub mod listen;
+mod metrics;
+mod openapi;
+mod pages;
+pub mod password;
+mod payments;
+mod problem;
+mod rights;
+mod settings;
+mod sign_in;
+mod statement;
+mod times;
+mod trial_balance;
+mod users;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use engine::Engine;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+
+pub use openapi::openapi;
+pub use problem::slugs;
+pub use settings::{Limits, ServeError, Settings};
+
+use app::App;
+use listen::Counts;
+
+/// A server that has its address and certificate, and has not begun to serve.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Arc<ServerConfig>,
+    router: Router,
+    limits: Limits,
+    counts: Arc<Counts>,
+}
+
+impl Server {
+    /// Reads the certificate and takes the address, so that what is wrong is told before anything is served.
+    pub async fn bind(settings: Settings, engine: Engine) -> Result<Self, ServeError> {
+        let tls = Arc::new(listen::tls(&settings.certificate, &settings.private_key)?);
+        let counts = Arc::new(Counts::default());
+        let router = router(&settings, engine, &counts)?;
+        let taken = |source| ServeError::Bind { address: settings.listen, source };
+        let listener = TcpListener::bind(settings.listen).await.map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        Ok(Self { listener, address, tls, router, limits: settings.limits, counts })
+    }
+
+    /// The address that was taken: the one asked for, with the port that the system chose where 0 was asked.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` resolves; then accepts nothing more, lets requests in flight finish for
+    /// [`Limits::stop`], and closes.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        tracing::info!(address = %self.address, "serving HTTPS");
+        listen::serve(self.listener, self.tls, self.router, &self.limits, &self.counts, stop).await;
+    }
+}
+
+/// All routes over an engine, for [`listen::serve`] or for a test without a network. `counts` are those of the accept
+/// loop, for the metrics.
+pub fn router(settings: &Settings, engine: Engine, counts: &Arc<Counts>) -> Result<Router, ServeError> {
+    let (routes, description) = openapi::routes();
+    let app = App::new(settings, engine, Arc::clone(counts), &description)?;
+    Ok(routes
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(settings.limits.body_bytes))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app))
+}

@@ -1,0 +1,95 @@
+//! Amounts on the wire: a decimal string with its currency.
+
+use bank::Refusal;
+use ledger::{Currency, Kind, Money, Overdraft};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::problem::{self, Problem};
+
+/// An amount of money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Amount {
+    /// A decimal number with all decimals of its currency.
+    #[schema(example = "25.00")]
+    pub(crate) amount: String,
+    /// The currency (ISO 4217).
+    #[schema(example = "EUR")]
+    pub(crate) currency: String,
+}
+
+impl Amount {
+    pub(crate) fn of(money: Money) -> Self {
+        Self { amount: money.to_string(), currency: money.currency.code().to_owned() }
+    }
+}
+
+/// How an overdraft without end is written.
+const UNLIMITED: &str = "unlimited";
+
+/// The currency of a code.
+pub(crate) fn currency(code: &str) -> Result<Currency, Problem> {
+    Currency::from_code(code).ok_or_else(|| Problem::of(problem::Kind::UnknownCurrency).in_field("currency"))
+}
+
+/// An amount and a currency that were sent, as money.
+pub(crate) fn money(amount: &str, code: &str) -> Result<Money, Problem> {
+    Money::parse(amount, currency(code)?).map_err(|error| Problem::amount("amount", error))
+}
+
+/// An overdraft that was sent: an amount of zero or more, or `unlimited`.
+pub(crate) fn overdraft(text: &str, currency: Currency) -> Result<Overdraft, Problem> {
+    if text == UNLIMITED {
+        return Ok(Overdraft::Unlimited);
+    }
+    let limit = Money::parse(text, currency).map_err(|error| Problem::amount("overdraft", error))?;
+    let limit = u64::try_from(limit.minor);
+    limit.map(Overdraft::Limited).map_err(|_| {
+        let detail = "an overdraft is an amount of zero or more, or `unlimited`";
+        Problem::saying(problem::Kind::InvalidAmount, detail).in_field("overdraft")
+    })
+}
+
+/// An overdraft as it is shown.
+pub(crate) fn overdraft_text(overdraft: Overdraft, currency: Currency) -> String {
+    match overdraft {
+        Overdraft::Unlimited => UNLIMITED.to_owned(),
+        Overdraft::Limited(limit) => decimal(i128::from(limit), currency),
+    }
+}
+
+/// An amount of an account as people expect to read it: positive on the side on which its kind grows.
+pub(crate) fn natural(kind: Kind, credit_positive: i64, currency: Currency) -> String {
+    Money { minor: kind.natural(credit_positive), currency }.to_string()
+}
+
+/// A sum that may be larger than one amount can be.
+pub(crate) fn decimal(minor: i128, currency: Currency) -> String {
+    let places = usize::try_from(currency.decimals()).unwrap_or(0);
+    let sign = if minor < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", minor.unsigned_abs(), width = places + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - places);
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+/// A signatory's limit that was sent.
+pub(crate) fn limit(text: &str, currency: Currency) -> Result<i64, Problem> {
+    let limit = Money::parse(text, currency).map_err(|error| Problem::amount("limit", error))?;
+    if limit.minor <= 0 {
+        return Err(Problem::from(Refusal::from(ledger::Refusal::AmountNotPositive)).in_field("limit"));
+    }
+    Ok(limit.minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_written_as_amounts_are() {
+        for (code, minor) in [("EUR", 0), ("EUR", 5), ("EUR", -5), ("EUR", 123_456), ("JPY", -7), ("KWD", 1), ("JPY", 0)] {
+            let currency = Currency::from_code(code).unwrap();
+            assert_eq!(decimal(i128::from(minor), currency), Money { minor, currency }.to_string());
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What all handlers share: the engine, who asks, and the way of a write from its request to its answer.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bank::{Body, Caller, Command, CustomerId, Refusal, Request, Role, Sealed, State, SubjectId};
+use engine::{Engine, Field, NewSubject, Outcome, Receipt, Submission};
+use ledger::{AccountId, Timestamp};
+use serde::Serialize;
+use utoipa::openapi::OpenApi;
+
+use crate::extract::{IdempotencyKey, Token};
+use crate::ids::PaymentIds;
+use crate::listen::Counts;
+use crate::metrics::Metrics;
+use crate::password::Passwords;
+use crate::problem::{Kind, Problem};
+use crate::{ServeError, Settings};
+
+/// What all handlers share. Cloning gives another handle on the same.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) passwords: Passwords,
+    pub(crate) payment_ids: PaymentIds,
+    pub(crate) metrics: Metrics,
+    /// The description of the interface, as it is served.
+    pub(crate) description: Bytes,
+    pub(crate) session_ms: i64,
+    pub(crate) request_time: std::time::Duration,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// A caller whose session is open, and what it makes of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignedIn {
+    pub(crate) caller: Caller,
+    pub(crate) role: Role,
+    pub(crate) customer: Option<CustomerId>,
+}
+
+impl SignedIn {
+    /// Who has a token, at a time.
+    pub(crate) fn find(state: &State, Token(token): Token, now: Timestamp) -> Result<Self, Refusal> {
+        let session = state.session(token, now).ok_or(Refusal::NotSignedIn)?;
+        let user = state.user(session.user).ok_or(Refusal::NotSignedIn)?;
+        let caller = Caller { user: session.user, session: Some(token) };
+        Ok(Self { caller, role: user.role, customer: user.customer })
+    }
+
+    /// Whether the caller sees everything: operators and auditors do.
+    pub(crate) fn sees_all(&self) -> bool {
+        match self.role {
+            Role::Operator | Role::Auditor => true,
+            Role::Customer => false,
+        }
+    }
+
+    /// Only those who see everything.
+    pub(crate) fn must_see_all(&self) -> Result<(), Refusal> {
+        if self.sees_all() { Ok(()) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Only operators.
+    pub(crate) fn must_run_the_bank(&self) -> Result<(), Refusal> {
+        if self.role == Role::Operator { Ok(()) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Only those who see everything, and who have a right on the account.
+    pub(crate) fn must_see(&self, state: &State, account: AccountId) -> Result<(), Refusal> {
+        let right = self.customer.and_then(|customer| state.right(customer, account));
+        if self.sees_all() || right.is_some() { Ok(()) } else { Err(Refusal::NoRight) }
+    }
+}
+
+/// The account of an IBAN that was sent.
+pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem> {
+    Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
+}
+
+/// The same, if the caller may see it.
+pub(crate) fn seen_account(state: &State, who: &SignedIn, iban: &str) -> Result<AccountId, Problem> {
+    let account = account_of(state, iban)?;
+    who.must_see(state, account)?;
+    Ok(account)
+}
+
+/// Under whose key a text about an account is sealed: its first owner's, or the bank's where it has none.
+pub(crate) fn subject_of(state: &State, account: AccountId) -> SubjectId {
+    let rights = state.account_info(account).map(|info| info.rights.as_slice()).unwrap_or_default();
+    let owner = rights.iter().find(|(_, right)| *right == bank::Right::Owner);
+    let owner = owner.and_then(|(customer, _)| state.customer(*customer));
+    owner.map_or(SubjectId::BANK, |owner| owner.name.subject)
+}
+
+impl App {
+    pub(crate) fn new(
+        settings: &Settings,
+        engine: Engine,
+        counts: Arc<Counts>,
+        description: &OpenApi,
+    ) -> Result<Self, ServeError> {
+        let description = description.to_json().map_err(|error| ServeError::Cryptography(error.to_string()))?;
+        Ok(Self(Arc::new(Parts {
+            passwords: Passwords::new(&settings.limits)?,
+            payment_ids: PaymentIds::new(&engine)?,
+            metrics: Metrics::new(engine.clone(), counts),
+            description: description.into(),
+            session_ms: i64::from(settings.session_minutes) * 60_000,
+            request_time: settings.limits.request,
+            engine,
+        })))
+    }
+
+    // ---- Reading ----
+
+    /// Reads what a caller asks to see. It is durable when it is given.
+    pub(crate) async fn read<T>(
+        &self,
+        token: Token,
+        read: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let now = self.engine.now();
+        self.engine.read(|state| read(state, &SignedIn::find(state, token, now)?)).await?
+    }
+
+    /// Finds out who asks, and looks up what a command needs, without waiting: the command's answer waits by itself.
+    pub(crate) fn prepare<T>(
+        &self,
+        token: Token,
+        look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
+    ) -> Result<(SignedIn, T), Problem> {
+        let now = self.engine.now();
+        self.engine.peek(|state| {
+            let who = SignedIn::find(state, token, now)?;
+            Ok((who, look(state, &who)?))
+        })?
+    }
+
+    /// Opens a personal field; none when the person was erased.
+    pub(crate) fn open(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, Problem> {
+        Ok(self.engine.open_sealed(field, sealed)?)
+    }
+
+    /// Opens a personal field where there is one.
+    pub(crate) fn open_some(&self, field: Field, sealed: Option<&Sealed>) -> Result<Option<String>, Problem> {
+        sealed.map_or(Ok(None), |sealed| self.open(field, sealed))
+    }
+
+    // ---- Writing ----
+
+    /// Seals a field of somebody known to the bank.
+    pub(crate) fn seal(&self, subject: SubjectId, field: Field, text: &str) -> Result<Sealed, Problem> {
+        self.engine.seal(subject, field, text)?.ok_or_else(|| Problem::of(Kind::PersonErased))
+    }
+
+    /// What a write and its key are remembered as: `route` with what its address names, and the body as it was
+    /// understood, so that a retry may be spaced differently.
+    pub(crate) fn request(
+        &self,
+        who: &SignedIn,
+        key: &IdempotencyKey,
+        route: &str,
+        body: &impl Serialize,
+    ) -> Result<Request, Problem> {
+        let mut canonical = format!("{route}\n").into_bytes();
+        serde_json::to_writer(&mut canonical, body).map_err(|error| Problem::failed(&error))?;
+        Ok(self.engine.request(who.caller.user, key.key.as_bytes(), &canonical))
+    }
+
+    /// Has a write decided and made durable.
+    pub(crate) async fn submit(
+        &self,
+        who: &SignedIn,
+        request: Request,
+        body: Body,
+        subject: Option<NewSubject>,
+    ) -> Result<Receipt, Problem> {
+        let command = Command { caller: who.caller, request: Some(request), body };
+        match self.engine.submit(Submission { command, subject, past: None }).await? {
+            Outcome::Accepted(receipt) => Ok(receipt),
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            Outcome::Unchanged => Err(Problem::failed(&"a write was accepted and changed nothing")),
+        }
+    }
+}
+
+/// A write's event is not the one that its command makes. Two requests with the same fingerprint, or a bug.
+pub(crate) fn unexpected(receipt: &Receipt) -> Problem {
+    Problem::failed(&format_args!("event {} is not what its command makes", receipt.event))
+}
+
+/// The answer to a write that made something, with its address.
+pub(crate) fn created(receipt: &Receipt, location: &str, body: impl Serialize) -> Response {
+    let mut response = marked(receipt, (StatusCode::CREATED, Json(body)).into_response());
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The answer to a write that changed something.
+pub(crate) fn changed(receipt: &Receipt, body: impl Serialize) -> Response {
+    marked(receipt, Json(body).into_response())
+}
+
+/// The answer to a write after which there is nothing to show.
+pub(crate) fn removed(receipt: &Receipt) -> Response {
+    marked(receipt, StatusCode::NO_CONTENT.into_response())
+}
+
+/// Marks an answer that was given before under the same key.
+fn marked(receipt: &Receipt, mut response: Response) -> Response {
+    if receipt.repeated {
+        let name = HeaderName::from_static("idempotency-replayed");
+        response.headers_mut().insert(name, HeaderValue::from_static("true"));
+    }
+    response
+}

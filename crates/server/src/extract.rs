@@ -1,0 +1,214 @@
+//! What a handler takes from a request. Whatever can't be taken is a problem document that names the field.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, request::Parts};
+use bank::{Refusal, TokenHash};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use crate::app::App;
+use crate::problem::{Kind, Problem};
+
+/// The body, one JSON object.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::of(Kind::UnsupportedMediaType));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
+            let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+            Problem::of(if too_large { Kind::BodyTooLarge } else { Kind::BodyUnreadable })
+        })?;
+        parse(&body).map(Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // A list would be taken for an object's fields in order; nobody sends that on purpose.
+    let object = body.trim_ascii_start().first() == Some(&b'{');
+    if let Ok(value) = serde_json::from_slice(body)
+        && object
+    {
+        return Ok(value);
+    }
+    // Once more, keeping track of the path to what is wrong.
+    Err(match axum::Json::<T>::from_bytes(body) {
+        Err(axum::extract::rejection::JsonRejection::JsonDataError(error)) => field_error(&error.body_text()),
+        Ok(_) => Problem::saying(Kind::InvalidRequest, "the body must be one JSON object"),
+        Err(_) => Problem::of(Kind::MalformedJson),
+    })
+}
+
+/// The parameters after the question mark.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| field_error(&error.body_text()))
+    }
+}
+
+/// A problem from serde's words, `…: path: what is wrong` or `…: missing field `name``, naming the field.
+fn field_error(text: &str) -> Problem {
+    let said = text.split_once(": ").map_or(text, |(_, said)| said);
+    let at_path = said.split_once(": ").filter(|(path, _)| !path.contains(' '));
+    let quoted = || said.split('`').nth(1).map(|field| (field, said));
+    match at_path.or_else(quoted) {
+        Some((field, detail)) => Problem::field(field, detail),
+        None => Problem::saying(Kind::InvalidRequest, said),
+    }
+}
+
+/// The parts of the address that a route names.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(path)| Self(path)).map_err(|_| Problem::of(Kind::NotFound))
+    }
+}
+
+/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Token(pub(crate) TokenHash);
+
+impl FromRequestParts<App> for Token {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (scheme, token) = header.and_then(|header| header.split_once(' ')).ok_or(Refusal::NotSignedIn)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Refusal::NotSignedIn.into());
+        }
+        Ok(Self(app.engine.token_hash(token.trim())))
+    }
+}
+
+/// The most characters of an idempotency key: several UUIDs, with room.
+const MAX_KEY_CHARACTERS: usize = 128;
+
+/// The caller's own key of a write. A repeated key with the same request gives the first answer again.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IdempotencyKey {
+    /// Your own key for this request: 1 to 128 visible ASCII characters, such as a UUID. Repeated with the same
+    /// request it gives the first answer again; with another request it is refused. Keys never expire.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 128)]
+    pub(crate) key: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let value = values.next().ok_or_else(|| Problem::of(Kind::KeyMissing))?;
+        let visible = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_graphic);
+        match value.to_str() {
+            Ok(key) if visible && key.len() <= MAX_KEY_CHARACTERS && values.next().is_none() => {
+                Ok(Self { key: key.to_owned() })
+            }
+            _ => Err(Problem::of(Kind::KeyInvalid)),
+        }
+    }
+}
+
+/// How many things a page shows where nothing is asked: a screen.
+const PAGE: u16 = 50;
+
+/// The most things a page shows, so that one answer stays below 100 KiB.
+const MAX_PAGE: u16 = 500;
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page {
+    /// The `next_cursor` of the page before; without it the list begins.
+    cursor: Option<u64>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u16>,
+}
+
+impl Page {
+    /// After which, and how many.
+    pub(crate) fn read(&self) -> Result<(Option<u64>, usize), Problem> {
+        let limit = self.limit.unwrap_or(PAGE);
+        if limit == 0 || limit > MAX_PAGE {
+            return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
+        }
+        Ok((self.cursor, usize::from(limit)))
+    }
+}
+
+/// The most characters of a name or a text on a statement: ISO 20022's Max140Text, which other banks can take too.
+pub(crate) const MAX_TEXT_CHARACTERS: usize = 140;
+
+/// A name or text that was sent, without the space around it.
+pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::field(field, "it must not be empty"));
+    }
+    if text.chars().count() > MAX_TEXT_CHARACTERS {
+        return Err(Problem::field(field, format!("it has at most {MAX_TEXT_CHARACTERS} characters")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Problem::field(field, "it must not hold control characters"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sent {
+        #[allow(dead_code, reason = "only reading it is tried")]
+        amount: String,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body() {
+        for (body, slug, field) in [
+            (r#"{"amount":"1"}"#, "", ""),
+            (r#"{"amount":1}"#, "invalid-request", "amount"),
+            (r#"{"amount":null}"#, "invalid-request", "amount"),
+            (r#"{}"#, "invalid-request", "amount"),
+            (r#"{"amount":"1","more":2}"#, "invalid-request", "more"),
+            (r#"["1"]"#, "invalid-request", ""),
+            (r#""1""#, "invalid-request", ""),
+            (r#"{"amount":"1"} x"#, "malformed-json", ""),
+            (r#"{"amount":"1""#, "malformed-json", ""),
+            ("", "malformed-json", ""),
+        ] {
+            let problem = parse::<Sent>(body.as_bytes()).err();
+            let said = format!("{problem:?}");
+            assert_eq!(problem.map_or("", |problem| problem.slug()), slug, "{body}: {said}");
+            assert!(field.is_empty() || said.contains(&format!("field: \"{field}\"")), "{body}: {said}");
+        }
+    }
+}

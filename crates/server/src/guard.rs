@@ -1,0 +1,76 @@
+//! What happens around every request: its time, its count in the metrics, the headers that every answer carries, and
+//! an answer even when a handler panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::problem::{Kind, Problem};
+
+/// On every answer, where the handler says nothing else. A year of HTTPS only is what browsers' lists ask for.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (CACHE_CONTROL, "no-store"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (REFERRER_POLICY, "no-referrer"),
+    (STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];
+
+/// Runs a request within its time.
+pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let answered = timeout(app.request_time, caught(next.run(request))).await;
+    let mut response = match answered {
+        Ok(Some(response)) => response,
+        Ok(None) => Problem::failed(&"a handler panicked").into_response(),
+        Err(_) => Problem::of(Kind::TimedOut).into_response(),
+    };
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics.note_request(&method, route, response.status(), started.elapsed());
+    add_headers(response.headers_mut());
+    response
+}
+
+fn add_headers(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// A handler's answer; none if it panicked. What it had in hand is dropped, and the locks that a panic could leave in
+/// disorder are the engine's, which watches them.
+async fn caught(answer: impl Future<Output = Response>) -> Option<Response> {
+    let mut answer = pin!(answer);
+    std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            Ok(Poll::Ready(response)) => Poll::Ready(Some(response)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught() {
+        assert!(caught(async { panic!("on purpose") }).await.is_none());
+        assert!(caught(async { ().into_response() }).await.is_some());
+    }
+}

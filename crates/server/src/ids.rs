@@ -1,0 +1,73 @@
+//! Payment ids: the number of the event that booked it, enciphered, so that an id tells nothing about how many payments
+//! the bank makes, and can't be guessed.
+
+use std::fmt::Write;
+
+use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
+use engine::Engine;
+
+use crate::ServeError;
+
+/// Turns event numbers into payment ids and back. The cipher is AES-128 on one block, half of it zeros: one id in
+/// 2^64 that somebody makes up is taken for real, and then names an event that is most likely not there.
+pub(crate) struct PaymentIds {
+    encrypting: EncryptingKey,
+    decrypting: DecryptingKey,
+}
+
+impl PaymentIds {
+    pub(crate) fn new(engine: &Engine) -> Result<Self, ServeError> {
+        Self::with_key(&engine.secret("payment ids"))
+    }
+
+    fn with_key(secret: &[u8; 32]) -> Result<Self, ServeError> {
+        let key = || UnboundCipherKey::new(&AES_128, &secret[..16]);
+        let failed = |_| ServeError::Cryptography("AES-128 can't be set up".into());
+        Ok(Self {
+            encrypting: EncryptingKey::ecb(key().map_err(failed)?).map_err(failed)?,
+            decrypting: DecryptingKey::ecb(key().map_err(failed)?).map_err(failed)?,
+        })
+    }
+
+    /// The id of an event: 32 hexadecimal digits.
+    pub(crate) fn id(&self, event: u64) -> String {
+        let mut block = [0; 16];
+        block[8..].copy_from_slice(&event.to_be_bytes());
+        let _ = self.encrypting.encrypt(&mut block).expect("one block can be enciphered");
+        let mut id = String::with_capacity(32);
+        for byte in block {
+            // Writing to a String can't fail.
+            let _ = write!(id, "{byte:02x}");
+        }
+        id
+    }
+
+    /// The event of an id; none if no event has it.
+    pub(crate) fn event(&self, id: &str) -> Option<u64> {
+        if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
+            return None;
+        }
+        let mut block = u128::from_str_radix(id, 16).ok()?.to_be_bytes();
+        self.decrypting.decrypt(&mut block, DecryptionContext::None).ok()?;
+        u64::try_from(u128::from_be_bytes(block)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back() {
+        let ids = PaymentIds::with_key(&[7; 32]).ok().unwrap();
+        for event in [0, 1, 2, u64::MAX] {
+            assert_eq!(ids.event(&ids.id(event)), Some(event));
+        }
+        let id = ids.id(1);
+        for wrong in ["", "1", &id[..31], &id.to_uppercase(), &"0".repeat(32), &format!("+{}", &id[1..])] {
+            assert_eq!(ids.event(wrong), None, "{wrong}");
+        }
+        let other = PaymentIds::with_key(&[8; 32]).ok().unwrap();
+        assert_eq!(other.event(&id), None);
+    }
+}

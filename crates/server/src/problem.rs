@@ -1,0 +1,306 @@
+//! Every refusal and failure as the caller sees it: a problem document (RFC 9457) whose `type` is a page that says what
+//! it means and what to do. What went wrong inside is logged here, and never told outside.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bank::{IbanError, Refusal};
+use engine::{HistoryError, Unavailable};
+use ledger::{AmountError, Money};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::amounts::Amount;
+
+/// Declares the server's own kinds of problem in one table: name, status, what it says, what to do.
+macro_rules! kinds {
+    ($($kind:ident $slug:literal $status:literal $detail:literal, $advice:literal;)+) => {
+        /// A kind of problem of the server's own; the bank's refusals are kinds as well.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $(#[doc = $detail] $kind,)+
+        }
+
+        impl Kind {
+            fn slug(self) -> &'static str {
+                match self { $(Self::$kind => $slug,)+ }
+            }
+
+            fn status(self) -> u16 {
+                match self { $(Self::$kind => $status,)+ }
+            }
+
+            fn detail(self) -> &'static str {
+                match self { $(Self::$kind => $detail,)+ }
+            }
+        }
+
+        /// Every kind of the server's own, with what to do about it.
+        const OWN: &[(&str, &str)] = &[$(($slug, $advice),)+];
+    };
+}
+
+kinds! {
+    MalformedJson "malformed-json" 400 "the body is not JSON", "Send one JSON object (RFC 8259) in UTF-8.";
+    InvalidRequest "invalid-request" 400 "the request is not as it must be", "Mend the fields that `errors` names; /openapi.json describes them.";
+    KeyMissing "idempotency-key-missing" 400 "this request needs the header Idempotency-Key", "Send a key of your own with each write, such as a UUID, and the same key when you repeat it.";
+    KeyInvalid "idempotency-key-invalid" 400 "an Idempotency-Key is one header of 1 to 128 visible ASCII characters", "Send a shorter or simpler key, such as a UUID.";
+    InvalidIban "invalid-iban" 400 "this is not a valid IBAN", "Check the account number for a typing error.";
+    InvalidAmount "invalid-amount" 400 "an amount is written as digits with a point before the decimals, like 12.50", "Write the amount as a string of digits with a point before the decimals.";
+    AmountTooPrecise "amount-too-precise" 400 "the amount has more decimals than its currency", "Give at most as many decimals as the currency has. Nothing is ever rounded.";
+    UnknownCurrency "unknown-currency" 400 "there is no such currency", "Give the three capital letters of a currency (ISO 4217), such as EUR.";
+    WrongCredentials "wrong-credentials" 401 "the name or the password is wrong", "Check both. Neither this answer nor its time tells which one is wrong.";
+    NotFound "not-found" 404 "there is nothing here", "Check the address; /openapi.json lists all.";
+    MethodNotAllowed "method-not-allowed" 405 "this address does not take that method", "The header Allow lists those that it takes.";
+    BodyTooLarge "body-too-large" 413 "the body is too large", "Send less; no request needs as much.";
+    BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
+    UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
+    OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
+    PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
+    PersonErased "person-erased" 422 "the person to whom this would belong has been erased", "Leave the text out, or use another customer.";
+    Busy "busy" 503 "the server is busy", "Repeat the request in a moment, under the same key.";
+    TimedOut "timed-out" 503 "the answer took too long", "Repeat the request under the same key: it is carried out once, and the answer tells.";
+    ClockJumped "clock-jumped" 503 "the server's clock jumped forward, and writing has stopped", "Wait for an operator to look at the clock and to confirm it.";
+    Stopping "stopping" 503 "the server is stopping", "Repeat the request in a moment, under the same key.";
+    Unavailable "unavailable" 503 "the bank can't answer now", "Repeat the request later, under the same key. Operators: see the log.";
+    Internal "internal" 500 "something went wrong inside", "Repeat the request under the same key. Operators: see the log.";
+}
+
+/// Every kind of problem by its name, with what to do about it: the server's own, then the bank's.
+pub fn slugs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OWN.iter().chain(Refusal::SLUGS).copied()
+}
+
+/// The short name of a kind of problem, for people: its slug in words.
+pub(crate) fn title(slug: &str) -> String {
+    let words = slug.replace('-', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A refusal or failure on its way out.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    slug: &'static str,
+    status: u16,
+    detail: String,
+    amount: Option<(&'static str, Money)>,
+    errors: Vec<FieldError>,
+}
+
+/// A mistake in one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// The field, header or parameter.
+    pub(crate) field: String,
+    /// What is wrong with it.
+    pub(crate) detail: String,
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Document {
+    /// Which kind of problem it is, for ever: a reference to the page that explains it.
+    #[serde(rename = "type")]
+    #[schema(format = UriRef)]
+    kind: String,
+    /// The kind in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong this time.
+    detail: String,
+    /// With insufficient-funds: what may be spent, overdraft not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<Amount>,
+    /// With above-signatory-limit: the most that may be moved in one payment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<Amount>,
+    /// What remains to be captured or refunded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<Amount>,
+    /// The mistakes by field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// A problem of a kind, with what that kind says.
+    pub(crate) fn of(kind: Kind) -> Self {
+        Self::saying(kind, kind.detail())
+    }
+
+    /// A problem of a kind, with words of its own.
+    pub(crate) fn saying(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { slug: kind.slug(), status: kind.status(), detail: detail.into(), amount: None, errors: Vec::new() }
+    }
+
+    /// A mistake in a field.
+    pub(crate) fn field(field: &str, detail: impl Into<String>) -> Self {
+        Self::of(Kind::InvalidRequest).at(field, detail)
+    }
+
+    /// The same, naming a field.
+    pub(crate) fn at(mut self, field: &str, detail: impl Into<String>) -> Self {
+        self.errors.push(FieldError { field: field.to_owned(), detail: detail.into() });
+        self
+    }
+
+    /// The same, naming a field with what the problem says itself.
+    pub(crate) fn in_field(self, field: &str) -> Self {
+        let detail = self.detail.clone();
+        self.at(field, detail)
+    }
+
+    /// A failure inside, which is logged and not told.
+    pub(crate) fn failed(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed inside");
+        Self::of(Kind::Internal)
+    }
+
+    /// Why a text is not an amount.
+    pub(crate) fn amount(field: &str, error: AmountError) -> Self {
+        let kind = match error {
+            AmountError::TooPrecise { .. } => Kind::AmountTooPrecise,
+            AmountError::Malformed | AmountError::TooLarge => Kind::InvalidAmount,
+        };
+        Self::saying(kind, error.to_string()).in_field(field)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slug(&self) -> &'static str {
+        self.slug
+    }
+
+    fn retry_after_seconds(&self) -> Option<u16> {
+        match self.slug {
+            "busy" | "timed-out" => Some(1),
+            "stopping" => Some(5),
+            "unavailable" => Some(30),
+            "clock-jumped" => Some(60),
+            _ => None,
+        }
+    }
+}
+
+/// The HTTP status of a refusal.
+fn status(refusal: &Refusal) -> u16 {
+    use ledger::Refusal as L;
+    match refusal {
+        Refusal::NotSignedIn => 401,
+        Refusal::NotAllowed | Refusal::NoRight | Refusal::ReadOnlyRight | Refusal::AboveSignatoryLimit { .. } => 403,
+        Refusal::UnknownCustomer
+        | Refusal::UnknownUser
+        | Refusal::UnknownPayment
+        | Refusal::Ledger(L::UnknownAccount) => 404,
+        Refusal::KeyReused
+        | Refusal::NameTaken
+        | Refusal::NumberTaken
+        | Refusal::CashAccountTaken
+        | Refusal::AlreadyFounded
+        | Refusal::Ledger(L::AlreadyReversed | L::AlreadyRefunded) => 409,
+        Refusal::NotFounded => 503,
+        _ => 422,
+    }
+}
+
+/// The amounts that go along tell only what the caller may see: the bank checks the caller's right on an account
+/// before it looks at the money in it.
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let member = match refusal {
+            Refusal::AboveSignatoryLimit { .. } => "limit",
+            Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. }) => "available",
+            _ => "remaining",
+        };
+        Self {
+            slug: refusal.slug(),
+            status: status(&refusal),
+            detail: refusal.to_string(),
+            amount: refusal.amount().map(|amount| (member, amount)),
+            errors: Vec::new(),
+        }
+    }
+}
+
+impl From<ledger::Refusal> for Problem {
+    fn from(refusal: ledger::Refusal) -> Self {
+        Refusal::from(refusal).into()
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(unavailable: Unavailable) -> Self {
+        match unavailable {
+            Unavailable::Busy => Self::of(Kind::Busy),
+            Unavailable::Stopping => Self::of(Kind::Stopping),
+            Unavailable::ClockJumped { .. } => Self::of(Kind::ClockJumped),
+            Unavailable::BatchTooLarge => Self::failed(&unavailable),
+            Unavailable::Failed(reason) => {
+                tracing::error!(%reason, "the engine can't answer");
+                Self::of(Kind::Unavailable)
+            }
+        }
+    }
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::UnknownAccount => ledger::Refusal::UnknownAccount.into(),
+            HistoryError::TooLong => Self::saying(Kind::PeriodTooLong, error.to_string()),
+            HistoryError::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+impl From<IbanError> for Problem {
+    fn from(error: IbanError) -> Self {
+        match error {
+            IbanError::Invalid => Self::saying(Kind::InvalidIban, error.to_string()),
+            IbanError::OtherBank => Self::saying(Kind::OtherBank, error.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let retry_after = self.retry_after_seconds();
+        let amount = |name| self.amount.filter(|(member, _)| *member == name).map(|(_, money)| Amount::of(money));
+        let (available, limit, remaining) = (amount("available"), amount("limit"), amount("remaining"));
+        let document = Document {
+            kind: format!("/problems/{}", self.slug),
+            title: title(self.slug),
+            status: self.status,
+            detail: self.detail,
+            available,
+            limit,
+            remaining,
+            errors: self.errors,
+        };
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// No route has this address.
+pub(crate) async fn not_found() -> Problem {
+    Problem::of(Kind::NotFound)
+}
+
+/// A route has this address, and not this method.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::of(Kind::MethodNotAllowed)
+}

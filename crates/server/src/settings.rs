@@ -1,0 +1,106 @@
+//! What an operator can set, and the limits of everything that others can make grow.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to serve. Plain data: the program fills it from its configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The address and port to listen on.
+    pub listen: SocketAddr,
+    /// The file with the certificate and those that lead to its root, in PEM, the server's own first.
+    pub certificate: PathBuf,
+    /// The file with the certificate's private key, in PEM.
+    pub private_key: PathBuf,
+    /// How long a session lasts, in minutes.
+    pub session_minutes: u32,
+    /// What nobody may exceed.
+    pub limits: Limits,
+}
+
+/// What nobody may exceed. The defaults suit a machine with two cores and a gigabyte of memory.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections open at once; further ones are closed when they come. With TLS each takes up to 50 KiB, so the
+    /// default keeps them below 200 MiB.
+    pub connections: usize,
+    /// Connections open at once from one IPv4 address or IPv6 network of 64 bits, so that one client can't take all. An
+    /// office behind one address has room.
+    pub connections_per_address: usize,
+    /// How long a client may take for the TLS handshake. A second suffices on bad lines; more is an attack.
+    pub handshake: Duration,
+    /// How long a client may take to send a request's header. For HTTP/1.1 it is also how long a connection is kept
+    /// without a request, because hyper counts both as one.
+    pub header_read: Duration,
+    /// How long an HTTP/2 connection is kept without a request, or any connection with an answer that its client
+    /// doesn't take. Counted in steps: it may last up to twice this long.
+    pub idle: Duration,
+    /// How long one request may take, its body's arrival included. What takes longer has met a failure.
+    pub request: Duration,
+    /// The largest body of a request. The largest that makes sense, a payment with text, has less than 1 KiB.
+    pub body_bytes: usize,
+    /// The largest header of a request. Tokens and keys have less than 1 KiB.
+    pub header_bytes: u32,
+    /// Requests at once in one HTTP/2 connection: what RFC 9113 advises as the least.
+    pub streams: u32,
+    /// Passwords checked at once. Each takes a core for some 20 ms and 19 MiB, so fewer than there are cores, so that
+    /// payments go on during a flood of sign-ins.
+    pub password_workers: usize,
+    /// Passwords waiting to be checked. At 50 a second and worker the last waits about a second; who comes later is
+    /// told to try again.
+    pub passwords_waiting: usize,
+    /// How long a stopping server lets requests in flight finish.
+    pub stop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            connections_per_address: 512,
+            handshake: Duration::from_secs(10),
+            header_read: Duration::from_secs(15),
+            idle: Duration::from_secs(60),
+            request: Duration::from_secs(30),
+            body_bytes: 64 * 1024,
+            header_bytes: 16 * 1024,
+            streams: 100,
+            password_workers: 1,
+            passwords_waiting: 50,
+            stop: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Why serving can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The certificate can't be used.
+    #[error("the certificate {path} can't be used: {reason}")]
+    Certificate {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The private key can't be used.
+    #[error("the private key {path} can't be used: {reason}")]
+    PrivateKey {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The address can't be taken.
+    #[error("can't listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The cryptographic library does not work on this machine.
+    #[error("cryptography does not work on this machine: {0}")]
+    Cryptography(String),
+}

@@ -1,0 +1,224 @@
+//! Signing in and out, and who one is.
+//!
+//! A session is a random token that only its bearer knows; the bank keeps its hash. A wrong name and a wrong password
+//! are told apart neither by the answer nor by its time.
+
+use std::fmt;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bank::{Body, Caller, Command, CustomerId, Refusal, Role, Sealed, User, UserId};
+use engine::{Field, Outcome};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::extract::{Json as Sent, Token};
+use crate::password::MAX_CHARACTERS;
+use crate::problem::{Kind, Problem};
+use crate::times::moment;
+
+/// A password on its way in: never shown, and wiped from memory.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Password)]
+pub(crate) struct Password(Zeroizing<String>);
+
+impl Password {
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("…")
+    }
+}
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+/// A name and its password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignIn {
+    /// The user's name. Capital and small letters are the same.
+    name: String,
+    /// The password.
+    password: Password,
+}
+
+/// A new session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Session {
+    /// Send it as `Authorization: Bearer …`. It is told once.
+    token: String,
+    /// When the session is over.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// Who signed in.
+    user: SessionUser,
+}
+
+/// Who signed in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionUser {
+    /// The user's number.
+    id: u32,
+    /// What the user is to the bank.
+    role: RoleName,
+    /// The number of the customer for whom the user acts.
+    customer: Option<u32>,
+}
+
+/// What a user is to the bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = Role)]
+pub(crate) enum RoleName {
+    /// Acts for one customer, within that customer's rights.
+    Customer,
+    /// Runs the bank.
+    Operator,
+    /// Sees all, changes nothing.
+    Auditor,
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Customer => Self::Customer,
+            Role::Operator => Self::Operator,
+            Role::Auditor => Self::Auditor,
+        }
+    }
+}
+
+impl From<RoleName> for Role {
+    fn from(role: RoleName) -> Self {
+        match role {
+            RoleName::Customer => Self::Customer,
+            RoleName::Operator => Self::Operator,
+            RoleName::Auditor => Self::Auditor,
+        }
+    }
+}
+
+/// Opens a session. The oldest is closed where a user has as many as allowed.
+#[utoipa::path(
+    post, path = "/v1/sign-in", tag = "Sign in", request_body = SignIn, security(()),
+    responses((status = 200, description = "A session is open", body = Session)),
+)]
+pub(crate) async fn sign_in(State(app): State<App>, Sent(sent): Sent<SignIn>) -> Result<Json<Session>, Problem> {
+    let index = app.engine.name_index(&sent.name);
+    let known = app.engine.peek(|state| {
+        let id = state.user_named(index)?;
+        state.user(id).map(|user| (id, user.role, user.customer, user.password.clone()))
+    })?;
+    let hash = app.open_some(Field::Password, known.as_ref().map(|(.., password)| password))?;
+    let right = right_password(&app, sent.password, hash).await?;
+    let Some((user, role, customer, _)) = known.as_ref().filter(|_| right) else {
+        note_failure(&app, known.map(|(user, ..)| user));
+        return Err(Problem::of(Kind::WrongCredentials));
+    };
+    let token = app.engine.new_token();
+    let expires_at = app.engine.now().plus_ms(app.session_ms);
+    let body = Body::SignIn { user: *user, token: app.engine.token_hash(&token), expires_at };
+    match app.engine.submit(Command { caller: Caller::SYSTEM, request: None, body }).await? {
+        Outcome::Accepted(_) => {}
+        Outcome::Refused(refusal) => return Err(Problem::failed(&refusal)),
+        Outcome::Unchanged => return Err(Problem::failed(&"a sign-in changed nothing")),
+    }
+    app.metrics.note_sign_in("accepted");
+    let user = SessionUser { id: user.0, role: (*role).into(), customer: customer.map(|customer| customer.0) };
+    Ok(Json(Session { token, expires_at: moment(expires_at), user }))
+}
+
+/// Whether a password is the one of a hash, in the same time where there is none.
+async fn right_password(app: &App, password: Password, hash: Option<String>) -> Result<bool, Problem> {
+    let Password(password) = password;
+    // No password is as long; hashing a prefix of it takes the time of any other.
+    let fits = password.chars().count() <= MAX_CHARACTERS;
+    let password = Zeroizing::new(password.chars().take(MAX_CHARACTERS).collect::<String>());
+    let right = app.passwords.verify(password, hash).await;
+    if right.is_err() {
+        app.metrics.note_sign_in("busy");
+    }
+    Ok(right? && fits)
+}
+
+/// Has a failure noted, without waiting: the time of the answer must not tell whether the name is known.
+fn note_failure(app: &App, user: Option<UserId>) {
+    app.metrics.note_sign_in("wrong");
+    let Some(user) = user else { return };
+    let engine = app.engine.clone();
+    tokio::spawn(async move {
+        let command = Command { caller: Caller::SYSTEM, request: None, body: Body::SignInFailed { user } };
+        if let Err(error) = engine.submit(command).await {
+            tracing::warn!(user = user.0, %error, "a failed sign-in could not be noted");
+        }
+    });
+}
+
+/// Ends the session.
+#[utoipa::path(
+    post, path = "/v1/sign-out", tag = "Sign in",
+    responses((status = 204, description = "The session is over")),
+)]
+pub(crate) async fn sign_out(State(app): State<App>, token: Token) -> Result<StatusCode, Problem> {
+    let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
+    let command = Command { caller: who.caller, request: None, body: Body::SignOut { token: token.0 } };
+    match app.engine.submit(command).await? {
+        Outcome::Accepted(_) | Outcome::Unchanged => Ok(StatusCode::NO_CONTENT),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Who one is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Me {
+    /// The user's number.
+    id: u32,
+    /// The name to sign in with.
+    name: Option<String>,
+    /// What the user is to the bank.
+    role: RoleName,
+    /// The customer for whom the user acts.
+    customer: Option<MyCustomer>,
+}
+
+/// The customer for whom one acts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MyCustomer {
+    /// The customer's number.
+    id: u32,
+    /// The customer's name.
+    name: Option<String>,
+}
+
+/// Tells who one is.
+#[utoipa::path(
+    get, path = "/v1/me", tag = "Sign in",
+    responses((status = 200, description = "Who one is", body = Me)),
+)]
+pub(crate) async fn me(State(app): State<App>, token: Token) -> Result<Json<Me>, Problem> {
+    let (who, user, customer) = app
+        .read(token, |state, who| {
+            let user: User = state.user(who.caller.user).cloned().ok_or(Refusal::NotSignedIn)?;
+            let customer: Option<(CustomerId, Sealed)> =
+                who.customer.and_then(|id| state.customer(id).map(|customer| (id, customer.name.clone())));
+            Ok((*who, user, customer))
+        })
+        .await?;
+    let customer = match customer {
+        Some((id, name)) => Some(MyCustomer { id: id.0, name: app.open(Field::CustomerName, &name)? }),
+        None => None,
+    };
+    let name = app.open(Field::UserName, &user.name)?;
+    Ok(Json(Me { id: who.caller.user.0, name, role: user.role.into(), customer }))
+}

@@ -1,0 +1,135 @@
+//! Users: those who can sign in.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use bank::{Body, CustomerId, Refusal, What};
+use engine::{Field, NewSubject};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use crate::app::{App, created, unexpected};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, text};
+use crate::password::{MAX_CHARACTERS, MIN_CHARACTERS};
+use crate::problem::Problem;
+use crate::sign_in::{Password, RoleName};
+
+/// A user to be.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUser {
+    /// The name to sign in with, of at most 140 characters. Capital and small letters are the same.
+    name: String,
+    /// The password, of 12 to 200 characters. It takes no part in telling a retry from another request, so that the
+    /// journal holds nothing from which it could be guessed quickly.
+    #[serde(skip_serializing)]
+    #[schema(min_length = 12, max_length = 200)]
+    password: Password,
+    /// What the user is to the bank.
+    role: RoleName,
+    /// The number of the customer for whom the user acts; with the role customer, and only then.
+    customer: Option<u32>,
+}
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserView {
+    /// The user's number.
+    id: u32,
+    /// The name to sign in with; null where the person has been erased.
+    name: Option<String>,
+    /// What the user is to the bank.
+    role: RoleName,
+    /// The number of the customer for whom the user acts.
+    customer: Option<u32>,
+}
+
+/// A page of users.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Users {
+    /// In the order of their numbers.
+    users: Vec<UserView>,
+    /// Where the next page begins; null where there is none.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// Adds a user. For operators.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "Users", params(IdempotencyKey), request_body = NewUser,
+    responses((status = 201, description = "The new user", body = UserView)),
+)]
+pub(crate) async fn add_user(
+    State(app): State<App>,
+    token: Token,
+    key: IdempotencyKey,
+    Sent(sent): Sent<NewUser>,
+) -> Result<Response, Problem> {
+    let name = text("name", &sent.name)?;
+    let length = sent.password.reveal().chars().count();
+    if !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&length) {
+        let detail = format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters");
+        return Err(Problem::field("password", detail));
+    }
+    let customer = sent.customer.map(CustomerId);
+    // The caller's role and the customer are looked at before the work of hashing, and decided on after it.
+    let (who, known) = app.prepare(token, |state, who| {
+        who.must_run_the_bank()?;
+        let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
+        Ok(customer.map(subject).transpose()?)
+    })?;
+    let request = app.request(&who, &key, "POST /v1/users", &sent)?;
+    let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
+    let (name, password, new) = match known {
+        Some(subject) => (app.seal(subject, Field::UserName, name)?, app.seal(subject, Field::Password, &hash)?, None),
+        None => {
+            let new = NewSubject::generate();
+            (new.seal(Field::UserName, name), new.seal(Field::Password, &hash), Some(new))
+        }
+    };
+    let name_index = app.engine.name_index(&sent.name);
+    let body = Body::AddUser { name_index, name, password, role: sent.role.into(), customer };
+    let receipt = app.submit(&who, request, body, new).await?;
+    let What::UserAdded { id, name, role, customer, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let user = UserView {
+        id: id.0,
+        name: app.open(Field::UserName, name)?,
+        role: (*role).into(),
+        customer: customer.map(|customer| customer.0),
+    };
+    Ok(created(&receipt, "/v1/users", user))
+}
+
+/// Lists the users. For operators and auditors.
+#[utoipa::path(
+    get, path = "/v1/users", tag = "Users", params(Page),
+    responses((status = 200, description = "A page of users", body = Users)),
+)]
+pub(crate) async fn list_users(
+    State(app): State<App>,
+    token: Token,
+    Query(page): Query<Page>,
+) -> Result<Json<Users>, Problem> {
+    let (cursor, limit) = page.read()?;
+    let first = cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
+    let (found, count) = app
+        .read(token, |state, who| {
+            who.must_see_all()?;
+            let users = state.users().iter().skip(first).take(limit);
+            let found: Vec<_> = users.map(|user| (user.name.clone(), user.role, user.customer)).collect();
+            Ok((found, state.users().len()))
+        })
+        .await?;
+    let next = first.saturating_add(found.len());
+    let users = found.iter().zip((first..).skip(1)).map(|((name, role, customer), number)| {
+        Ok(UserView {
+            id: u32::try_from(number).unwrap_or(u32::MAX),
+            name: app.open(Field::UserName, name)?,
+            role: (*role).into(),
+            customer: customer.map(|customer| customer.0),
+        })
+    });
+    let users = users.collect::<Result<_, Problem>>()?;
+    Ok(Json(Users { users, next_cursor: (next < count).then(|| next.to_string()) }))
+}
