@@ -112,7 +112,16 @@ impl Standing {
         if self == Self::System { Ok(()) } else { Err(Refusal::NotAllowed) }
     }
 
-    /// Whether this caller may take `amount` out of an account.
+    /// Only those who can have money of their own to move: customers, and Kassa itself.
+    pub(crate) fn must_be_able_to_pay(self) -> Result<(), Refusal> {
+        match self {
+            Self::System | Self::Customer(_) => Ok(()),
+            Self::Operator | Self::Auditor => Err(Refusal::NotAllowed),
+        }
+    }
+
+    /// Whether this caller may take `amount` out of an account. An amount in another currency than the account's is
+    /// left to the ledger to refuse.
     pub(crate) fn may_debit(self, state: &State, account: AccountId, amount: Money) -> Result<(), Refusal> {
         let customer = match self {
             Self::System => return Ok(()),
@@ -121,7 +130,12 @@ impl Standing {
         };
         match state.right(customer, account) {
             Some(Right::Owner | Right::Signatory { limit_minor: None }) => Ok(()),
-            Some(Right::Signatory { limit_minor: Some(limit) }) if amount.minor <= limit => Ok(()),
+            Some(Right::Signatory { limit_minor: Some(limit) })
+                if amount.minor <= limit
+                    || state.ledger().account(account).map(|it| it.currency) != Some(amount.currency) =>
+            {
+                Ok(())
+            }
             Some(Right::Signatory { limit_minor: Some(limit) }) => {
                 Err(Refusal::AboveSignatoryLimit { limit: Money { minor: limit, ..amount } })
             }
@@ -140,14 +154,14 @@ pub(crate) fn add_customer(standing: Standing, state: &State, name: &Sealed) -> 
 pub(crate) fn add_user(standing: Standing, state: &State, body: &Body) -> Decided {
     let Body::AddUser { name_index, name, password, role, customer } = body else { return Err(Refusal::NotAllowed) };
     standing.must_run_the_bank()?;
-    if (*role == Role::Customer) != customer.is_some() {
-        return Err(Refusal::RoleAndCustomerDisagree);
-    }
     if let Some(customer) = customer {
         state.customer(*customer).ok_or(Refusal::UnknownCustomer)?;
     }
     if state.user_named(*name_index).is_some() {
         return Err(Refusal::NameTaken);
+    }
+    if (*role == Role::Customer) != customer.is_some() {
+        return Err(Refusal::RoleAndCustomerDisagree);
     }
     let id = UserId(next_number(state.users().len())?);
     accepted(What::UserAdded {

@@ -13,7 +13,7 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
         standing.must_be_system()?;
     }
     let owner = open.owner.map(|owner| state.customer(owner).ok_or(Refusal::UnknownCustomer)).transpose()?;
-    let number = open.number.unwrap_or(state.next_number());
+    let number = open.number.unwrap_or_else(|| state.next_number(open.kind));
     if number == 0 || number > founding.numbering.largest() || state.account_numbered(number).is_some() {
         return Err(Refusal::NumberTaken);
     }

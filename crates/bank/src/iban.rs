@@ -114,7 +114,9 @@ impl Numbering {
         let iban: Iban = typed.parse().map_err(|_| IbanError::Invalid)?;
         let own = iban.country_code() == self.country;
         let number = iban.bban().strip_prefix(self.bank_code.as_str()).filter(|_| own).ok_or(IbanError::OtherBank)?;
-        number.parse().map_err(|_| IbanError::OtherBank)
+        let number = number.parse().map_err(|_| IbanError::OtherBank)?;
+        // Check digits are 02 to 98; 00, 01 and 99 leave the same remainder and would be a second way to write it.
+        if self.iban(number) == typed { Ok(number) } else { Err(IbanError::Invalid) }
     }
 }
 

@@ -8,8 +8,12 @@ use crate::decide::{Decided, accepted};
 use crate::{Facts, PastPosting, Pay, Purpose, Refusal, Sealed, State, What};
 
 pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decided {
-    if pay.booked_at.is_some() {
+    standing.must_be_able_to_pay()?;
+    if pay.booked_at.is_some() || pay.value_date.is_some() || pay.purpose != Purpose::Payment {
         standing.must_be_system()?;
+    }
+    if pay.legs.len() > ledger::MAX_LEGS {
+        return Err(ledger::Refusal::TooManyLegs.into());
     }
     for leg in &pay.legs {
         let debited = debited_by(leg.debit, &pay.legs);
@@ -19,6 +23,9 @@ pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_
         may_be_paid(standing, state, leg.credit)?;
     }
     let booked_at = pay.booked_at.unwrap_or(facts.now);
+    if booked_at > facts.now {
+        return Err(Refusal::BookedAhead);
+    }
     let value_date = pay.value_date.unwrap_or(booked_at.day());
     let posting = state.ledger().post(&pay.legs, booked_at, value_date)?;
     accepted(What::Posted { posting, purpose: pay.purpose, text: pay.text.clone() })
@@ -52,6 +59,7 @@ pub(crate) fn place_hold(
     text: Option<&Sealed>,
     facts: &Facts<'_>,
 ) -> Decided {
+    standing.must_be_able_to_pay()?;
     must_exist(state, leg.debit)?;
     standing.may_debit(state, leg.debit, leg.amount)?;
     may_be_paid(standing, state, leg.credit)?;
@@ -98,10 +106,12 @@ pub(crate) fn refund(
     facts: &Facts<'_>,
 ) -> Decided {
     let past = past(of, facts)?;
-    let payee = usize::try_from(leg).ok().and_then(|leg| past.posting.legs().get(leg));
-    let payee = payee.ok_or(ledger::Refusal::NoSuchLeg)?.leg.credit;
+    let paid = usize::try_from(leg).ok().and_then(|leg| past.posting.legs().get(leg));
+    let paid = paid.ok_or(ledger::Refusal::NoSuchLeg)?.leg;
     if standing.must_run_the_bank().is_err() {
-        standing.may_debit(state, payee, amount)?;
+        standing.may_debit(state, paid.credit, amount)?;
+        // Cash that was deposited is handed out at the desk, not given back from afar.
+        may_be_paid(standing, state, paid.debit)?;
     }
     let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
     accepted(What::Posted { posting, purpose: Purpose::Refund, text: text.cloned() })

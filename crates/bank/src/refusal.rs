@@ -66,6 +66,9 @@ pub enum Refusal {
     /// Customers pay to customers' accounts.
     #[error("this account can't be paid to")]
     NotAPayee,
+    /// The booking time lies in the future.
+    #[error("the booking time lies in the future")]
+    BookedAhead,
     /// The ledger's reason.
     #[error(transparent)]
     Ledger(#[from] ledger::Refusal),
@@ -123,6 +126,7 @@ slugs! {
     "no-right" = R::NoRight => R::NoRight, "Check the account's number, or ask its owner for a right.";
     "read-only-right" = R::ReadOnlyRight => R::ReadOnlyRight, "Ask the owner, or somebody with a right to sign.";
     "not-a-payee" = R::NotAPayee => R::NotAPayee, "Check the payee's account number.";
+    "booked-ahead" = R::BookedAhead => R::BookedAhead, "Wait until the time has come, or give a value date.";
     "hold-not-open" = R::Ledger(L::HoldNotOpen) => L::HoldNotOpen.into(), "The hold was used up, voided or expired, or never placed. Look it up.";
     "hold-expired" = R::Ledger(L::HoldExpired) => L::HoldExpired.into(), "Place a new hold.";
     "hold-not-expired" = R::Ledger(L::HoldNotExpired) => L::HoldNotExpired.into(), "Void the hold, or wait.";

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use ledger::{Account, AccountId, Currency, HoldId, Ledger, PostingId, Timestamp};
+use ledger::{Account, AccountId, Currency, HoldId, Kind, Ledger, PostingId, Timestamp};
 use smallvec::{SmallVec, smallvec};
 
 use crate::access::NameIndex;
@@ -186,10 +186,23 @@ impl State {
         Some(self.founding.as_ref()?.numbering.iban(self.account_info(id)?.number))
     }
 
-    /// The number that the next account gets which is not given one.
+    /// The number that the next account of a kind gets which is not given one: for customers' accounts the one after
+    /// the largest of them; for the bank's own they count down from the largest that has an IBAN, so that the two never
+    /// meet, and numbers brought from another bank find their places free.
     #[must_use]
-    pub fn next_number(&self) -> u64 {
-        self.numbers.last_key_value().map_or(1, |(last, _)| last.saturating_add(1))
+    pub fn next_number(&self, kind: Kind) -> u64 {
+        let largest = self.founding.as_ref().map_or(0, |founding| founding.numbering.largest());
+        let middle = largest.div_euclid(2);
+        match kind {
+            Kind::Liability => {
+                let last = self.numbers.range(..=middle).next_back();
+                last.map_or(1, |(last, _)| last.saturating_add(1))
+            }
+            Kind::Asset | Kind::Income | Kind::Expense => {
+                let last = self.numbers.range(middle.saturating_add(1)..).next();
+                last.map_or(largest, |(last, _)| last.saturating_sub(1))
+            }
+        }
     }
 
     /// The cash account of a currency.

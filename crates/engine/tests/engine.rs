@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bank::{
-    Body, Caller, Command, Numbering, OpenAccount, Pay, Purpose, Refusal, Right, Role, UserId, What,
-};
+use bank::{Body, Caller, Command, Numbering, OpenAccount, Pay, Purpose, Refusal, Right, Role, UserId, What};
 use engine::{
     Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Submission, Unavailable, verify,
 };
@@ -143,13 +141,7 @@ fn plain(body: Body) -> Command {
 
 fn payment(debit: AccountId, credit: AccountId, minor: i64) -> Body {
     let leg = Leg { debit, credit, amount: Money { minor, currency: euro() } };
-    Body::Pay(Pay {
-        legs: [leg].into(),
-        purpose: Purpose::Payment,
-        text: None,
-        value_date: None,
-        booked_at: None,
-    })
+    Body::Pay(Pay { legs: [leg].into(), purpose: Purpose::Payment, text: None, value_date: None, booked_at: None })
 }
 
 #[test]
@@ -202,17 +194,13 @@ fn a_key_gives_its_first_outcome_for_ever() {
     let bench = Bench::new();
     bench.pay(CASH, ANNA, 100);
     let Ok(Outcome::Accepted(first)) = bench.keyed("rent", payment(ANNA, BEN, 60)) else { panic!("accepted") };
-    let too_much = Refusal::Ledger(ledger::Refusal::InsufficientFunds {
-        available: Money { minor: 40, currency: euro() },
-    });
+    let too_much =
+        Refusal::Ledger(ledger::Refusal::InsufficientFunds { available: Money { minor: 40, currency: euro() } });
     assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(Outcome::Refused(too_much)));
     bench.pay(CASH, ANNA, 1_000);
     let bench = bench.restart(|_| {});
     // Whatever has happened since: the same answer, and nothing moves.
-    assert_eq!(
-        bench.keyed("rent", payment(ANNA, BEN, 60)),
-        Ok(Outcome::Accepted(Receipt { repeated: true, ..first }))
-    );
+    assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 60)), Ok(Outcome::Accepted(Receipt { repeated: true, ..first })));
     assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(Outcome::Refused(too_much)));
     assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 61)), Ok(Outcome::Refused(Refusal::KeyReused)));
     assert_eq!(bench.posted(BEN), 60);
@@ -257,7 +245,9 @@ fn the_past_can_be_read_from_any_point() {
         let balance = expected.iter().rev().find(|(booked, ..)| *booked <= at).map_or(0, |(_, _, balance)| *balance);
         assert_eq!(wait(bench.engine.balance_at(ANNA, Timestamp(at))), Ok(balance), "{at}");
     }
-    for (from, until) in [(0, 1), (0, 400_000), (1_000, 64_000), (63_500, 129_500), (299_000, 400_000), (500_000, 600_000)] {
+    for (from, until) in
+        [(0, 1), (0, 400_000), (1_000, 64_000), (63_500, 129_500), (299_000, 400_000), (500_000, 600_000)]
+    {
         let (from, until) = (START_MS + from, START_MS + until);
         let within: Vec<_> = expected.iter().filter(|(at, ..)| (from..until).contains(at)).copied().collect();
         let opening = expected.iter().rev().find(|(at, ..)| *at < from).map_or(0, |(_, _, balance)| *balance);
@@ -495,7 +485,8 @@ fn a_right_is_looked_at_when_the_command_is_decided() {
         subject: Some(subject.clone()),
         past: None,
     };
-    let Ok(Outcome::Accepted(Receipt { what: What::CustomerAdded { id: customer, .. }, .. })) = bench.submit(submission)
+    let Ok(Outcome::Accepted(Receipt { what: What::CustomerAdded { id: customer, .. }, .. })) =
+        bench.submit(submission)
     else {
         panic!("a customer")
     };

@@ -61,8 +61,7 @@ impl BankFolder {
             bar.set_length(progress.of);
             bar.set_position(progress.event);
         };
-        let opened =
-            Engine::open(&self.folder, &self.master, options, Arc::new(SystemClock::new()), &mut progress);
+        let opened = Engine::open(&self.folder, &self.master, options, Arc::new(SystemClock::new()), &mut progress);
         bar.finish_and_clear();
         Ok(opened?)
     }
@@ -162,7 +161,11 @@ pub(crate) fn carry_out_for(
 
 /// Whether a password may be used at all.
 pub(crate) fn check_password(password: &str) -> Result<(), Failure> {
-    server::password::check(password).map_err(|error| Failure::new(error.to_string()))
+    use server::password::{MAX_CHARACTERS, MIN_CHARACTERS};
+    if (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&password.chars().count()) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")))
 }
 
 /// The hash under which a password is kept.

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::failure::Failure;
 
@@ -42,7 +43,9 @@ const SETTINGS: &[Setting] = &[
         name: "listen",
         default: "127.0.0.1:8443",
         about: "The address and port on which to serve HTTPS. Use 0.0.0.0:8443 or [::]:8443 to be reached from outside.",
-        take: |config, _, text| take(&mut config.server.listen, text.parse::<SocketAddr>(), "an address and port, such as 127.0.0.1:8443"),
+        take: |config, _, text| {
+            take(&mut config.server.listen, text.parse::<SocketAddr>(), "an address and port, such as 127.0.0.1:8443")
+        },
     },
     Setting {
         name: "certificate",
@@ -72,6 +75,36 @@ const SETTINGS: &[Setting] = &[
         default: "480",
         about: "How long a session lasts after signing in, in minutes.",
         take: |config, _, text| whole(&mut config.server.session_minutes, text, 1..=10_080),
+    },
+    Setting {
+        name: "connections",
+        default: "4096",
+        about: "How many connections may be open at once; further ones are closed when they come.",
+        take: |config, _, text| whole(&mut config.server.limits.connections, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "connections_per_address",
+        default: "512",
+        about: "How many of them from one IPv4 address, or one IPv6 network of 64 bits.",
+        take: |config, _, text| whole(&mut config.server.limits.connections_per_address, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "request_seconds",
+        default: "30",
+        about: "How long one request may take, the arrival of its body included.",
+        take: |config, _, text| seconds(&mut config.server.limits.request, text),
+    },
+    Setting {
+        name: "stop_seconds",
+        default: "20",
+        about: "How long a stopping server lets requests under way finish.",
+        take: |config, _, text| seconds(&mut config.server.limits.stop, text),
+    },
+    Setting {
+        name: "password_workers",
+        default: "1",
+        about: "How many passwords are checked at once. Each takes a core for some 20 ms, and 19 MiB.",
+        take: |config, _, text| whole(&mut config.server.limits.password_workers, text, 1..=64),
     },
     Setting {
         name: "log",
@@ -116,6 +149,13 @@ where
     Ok(())
 }
 
+fn seconds(place: &mut Duration, text: &str) -> Result<(), String> {
+    let mut seconds = 0;
+    whole(&mut seconds, text, 1..=3_600)?;
+    *place = Duration::from_secs(seconds);
+    Ok(())
+}
+
 impl Config {
     /// Reads the settings of the bank in `folder`. `flags` are `NAME=VALUE`.
     pub(crate) fn read(
@@ -130,7 +170,14 @@ impl Config {
             master_key_file: beside(folder),
             log: Log::Text,
             log_level: tracing::Level::INFO,
-            server: server::Settings::default(),
+            // Each of these is a setting with a default below, and is set there.
+            server: server::Settings {
+                listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+                certificate: PathBuf::new(),
+                private_key: PathBuf::new(),
+                session_minutes: 0,
+                limits: server::Limits::default(),
+            },
         };
         for setting in SETTINGS {
             let variable = format!("KASSA_{}", setting.name.to_uppercase());
@@ -228,9 +275,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the test");
         std::fs::write(folder.path().join(FILE), file).expect("a file for the test");
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let variable = |name: &str| {
-            environment.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())
-        };
+        let variable =
+            |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
         Config::read(folder.path(), &flags, variable).map_err(|failure| failure.to_string())
     }
 
@@ -244,6 +290,8 @@ mod tests {
         let (plain, written) = (read("", &[], &[]).unwrap(), read(&uncommented, &[], &[]).unwrap());
         assert_eq!(plain.server.listen, written.server.listen);
         assert_eq!(plain.server.session_minutes, written.server.session_minutes);
+        let (limits, defaults) = (written.server.limits, server::Limits::default());
+        assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         assert_eq!(uncommented.lines().count(), SETTINGS.len());
     }
 
@@ -261,7 +309,15 @@ mod tests {
     fn all_mistakes_are_told_together() {
         let file = "listen = \"here\"\nsession_minutes = 0\nlog = true\nlisten_on = 1\n";
         let told = read(file, &["colour=red", "log_level"], &[("KASSA_LOG_LEVEL", "loud")]).unwrap_err();
-        for part in ["listen must be", "session_minutes must be", "log must be", "listen_on", "colour", "NAME=VALUE", "LOG_LEVEL must be"] {
+        for part in [
+            "listen must be",
+            "session_minutes must be",
+            "log must be",
+            "listen_on",
+            "colour",
+            "NAME=VALUE",
+            "LOG_LEVEL must be",
+        ] {
             assert!(told.contains(part), "{part} is missing in: {told}");
         }
         assert!(read("listen =", &[], &[]).unwrap_err().contains("not TOML"));

@@ -47,8 +47,8 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
         }
     };
     let config = BankFolder::find(&open)?.config;
-    let words = welcome(&demo.data, config.server.listen.port(), &alice, &bob);
-    serve::serve(engine, config, output, words)
+    tls::make_where_missing(&demo.data, &config)?;
+    serve::serve(engine, config, output, |address| welcome(&demo.data, address.port(), &alice, &bob))
 }
 
 fn new_bank() -> Result<NewBank<'static>, Failure> {

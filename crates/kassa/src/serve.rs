@@ -1,5 +1,7 @@
 //! `kassa serve`: the bank, open for business until told to stop.
 
+use std::net::SocketAddr;
+
 use engine::Engine;
 use server::Server;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,19 +24,26 @@ pub(crate) fn run(command: &Serve, output: &Output) -> Result<(), Failure> {
     tls::make_where_missing(&folder.folder, &folder.config)?;
     start_log(&folder.config);
     let engine = folder.open(&command.bank, output)?;
-    serve(engine, folder.config, output, String::new())
+    serve(engine, folder.config, output, |_| String::new())
 }
 
 /// Serves until SIGINT or SIGTERM, or until the engine fails. A second signal ends the process at once.
-pub(crate) fn serve(engine: Engine, config: Config, output: &Output, welcome: String) -> Result<(), Failure> {
+pub(crate) fn serve(
+    engine: Engine,
+    config: Config,
+    output: &Output,
+    welcome: impl FnOnce(SocketAddr) -> String,
+) -> Result<(), Failure> {
     start_log(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     engine.answer_on(runtime.handle().clone());
     let served = runtime.block_on(async {
-        let server = Server::bind(config.server, engine.clone()).await.map_err(|error| Failure::new(error.to_string()))?;
+        let server =
+            Server::bind(config.server, engine.clone()).await.map_err(|error| Failure::new(error.to_string()))?;
         let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;
         let address = server.local_addr();
         output.line(format_args!("{} is open at https://{address} — Ctrl-C closes it.", name.unwrap_or_default()))?;
+        let welcome = welcome(address);
         if !welcome.is_empty() {
             output.line(format_args!("\n{welcome}"))?;
         }
@@ -55,7 +64,7 @@ pub(crate) fn serve(engine: Engine, config: Config, output: &Output, welcome: St
                 }
             }
         };
-        server.run(stop).await.map_err(|error| Failure::new(error.to_string()))?;
+        server.run(stop).await;
         match failure {
             Some(failure) => Err(Failure::new(failure.to_string())),
             None => Ok(()),
@@ -76,7 +85,8 @@ async fn asked_to_stop() -> std::io::Result<()> {
 
 /// Sends the log to standard error, once.
 fn start_log(config: &Config) {
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(config.log_level).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(config.log_level).with_target(false);
     // A log that is there already stays.
     let _ = match config.log {
         Log::Text => log.try_init(),

@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn sums_are_written_as_amounts_are() {
-        for (code, minor) in [("EUR", 0), ("EUR", 5), ("EUR", -5), ("EUR", 123_456), ("JPY", -7), ("KWD", 1), ("JPY", 0)] {
+        for (code, minor) in
+            [("EUR", 0), ("EUR", 5), ("EUR", -5), ("EUR", 123_456), ("JPY", -7), ("KWD", 1), ("JPY", 0)]
+        {
             let currency = Currency::from_code(code).unwrap();
             assert_eq!(decimal(i128::from(minor), currency), Money { minor, currency }.to_string());
         }

@@ -71,13 +71,13 @@ pub(crate) async fn list_customers(
     token: Token,
     Query(page): Query<Page>,
 ) -> Result<Json<Customers>, Problem> {
-    let (cursor, limit) = page.read()?;
-    let first = cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
+    let (first, limit) = page.places()?;
     let (names, count) = app
         .read(token, |state, who| {
             who.must_see_all()?;
             let customers = state.customers();
-            let names: Vec<_> = customers.iter().skip(first).take(limit).map(|customer| customer.name.clone()).collect();
+            let names: Vec<_> =
+                customers.iter().skip(first).take(limit).map(|customer| customer.name.clone()).collect();
             Ok((names, customers.len()))
         })
         .await?;

@@ -152,13 +152,21 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// After which, and how many.
+    /// The cursor, and how many.
     pub(crate) fn read(&self) -> Result<(Option<u64>, usize), Problem> {
         let limit = self.limit.unwrap_or(PAGE);
         if limit == 0 || limit > MAX_PAGE {
             return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
         }
         Ok((self.cursor, usize::from(limit)))
+    }
+
+    /// The same for a list whose cursor is a place, counted from 0.
+    pub(crate) fn places(&self) -> Result<(usize, usize), Problem> {
+        let (cursor, limit) = self.read()?;
+        // No list is longer than 32 bits can count, so a cursor beyond that is as good as one at their end.
+        let first = u32::try_from(cursor.unwrap_or(0)).unwrap_or(u32::MAX);
+        Ok((usize::try_from(first).unwrap_or(usize::MAX), limit))
     }
 }
 

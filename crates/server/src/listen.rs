@@ -36,16 +36,13 @@ use crate::{Limits, ServeError};
 /// How long accepting rests when the system has no more sockets to give; trying at once would only take a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a stream may send before it is read: HTTP/2's own default, and the size of the largest body.
-const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-
-/// What all streams of a connection may send together before it is read.
-const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// What a stream, and all streams of a connection together, may send before it is read: HTTP/2's own default. Bodies
+/// are small and read at once, so more would only let a client fill the memory.
+const WINDOW_BYTES: u32 = 65_535;
 
 /// TLS 1.3 and 1.2 with a certificate and its key, offering HTTP/2 and HTTP/1.1.
 pub fn tls(certificate: &Path, private_key: &Path) -> Result<ServerConfig, ServeError> {
-    let bad_certificate =
-        |reason: String| ServeError::Certificate { path: certificate.to_owned(), reason };
+    let bad_certificate = |reason: String| ServeError::Certificate { path: certificate.to_owned(), reason };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| bad_certificate(error.to_string()))?;
@@ -132,8 +129,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(limits.idle)
         .keep_alive_timeout(limits.header_read)
         .max_concurrent_streams(limits.streams)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .max_header_list_size(limits.header_bytes);
     builder
 }

@@ -62,7 +62,9 @@ impl Passwords {
     pub(crate) fn new(limits: &Limits) -> Result<Self, ServeError> {
         let workers = limits.password_workers.max(1);
         Ok(Self {
-            places: Arc::new(Semaphore::new(workers.saturating_add(limits.passwords_waiting).min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(
+                workers.saturating_add(limits.passwords_waiting).min(Semaphore::MAX_PERMITS),
+            )),
             workers: Arc::new(Semaphore::new(workers)),
             nobody: hash("nobody").map_err(|error| ServeError::Cryptography(error.to_string()))?,
         })

@@ -104,7 +104,7 @@ pub(crate) struct FieldError {
 pub(crate) struct Document {
     /// Which kind of problem it is, for ever: a reference to the page that explains it.
     #[serde(rename = "type")]
-    #[schema(format = UriRef)]
+    #[schema(format = "uri-reference")]
     kind: String,
     /// The kind in words.
     title: String,

@@ -22,8 +22,8 @@ pub struct Settings {
 /// What nobody may exceed. The defaults suit a machine with two cores and a gigabyte of memory.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections open at once; further ones are closed when they come. With TLS each takes up to 50 KiB, so the
-    /// default keeps them below 200 MiB.
+    /// Connections open at once; further ones are closed when they come. With TLS each takes some 50 KiB, and up to
+    /// 64 KiB more of what was sent and not read yet, so the default keeps them below 500 MiB.
     pub connections: usize,
     /// Connections open at once from one IPv4 address or IPv6 network of 64 bits, so that one client can't take all. An
     /// office behind one address has room.
@@ -42,7 +42,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The largest header of a request. Tokens and keys have less than 1 KiB.
     pub header_bytes: u32,
-    /// Requests at once in one HTTP/2 connection: what RFC 9113 advises as the least.
+    /// Requests at once in one HTTP/2 connection; a client queues further ones. Each may hold a body in memory, so
+    /// this is less than the 100 that RFC 9113 advises for sites of many small files.
     pub streams: u32,
     /// Passwords checked at once. Each takes a core for some 20 ms and 19 MiB, so fewer than there are cores, so that
     /// payments go on during a flood of sign-ins.
@@ -63,9 +64,9 @@ impl Default for Limits {
             header_read: Duration::from_secs(15),
             idle: Duration::from_secs(60),
             request: Duration::from_secs(30),
-            body_bytes: 64 * 1024,
+            body_bytes: 16 * 1024,
             header_bytes: 16 * 1024,
-            streams: 100,
+            streams: 32,
             password_workers: 1,
             passwords_waiting: 50,
             stop: Duration::from_secs(20),

@@ -43,7 +43,11 @@ mod tests {
 
     #[test]
     fn shown_and_read_back() {
-        for (ms, text) in [(0, "1970-01-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"), (1_795_294_453_120, "2026-11-21T20:54:13.120Z")] {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (1_795_294_453_120, "2026-11-21T20:54:13.120Z"),
+        ] {
             assert_eq!(moment(Timestamp(ms)), text);
             assert_eq!(parse_moment("at", text).unwrap(), Timestamp(ms));
             assert_eq!(parse_day("from", &text[..10]).unwrap(), Timestamp(ms).day());

@@ -111,8 +111,7 @@ pub(crate) async fn list_users(
     token: Token,
     Query(page): Query<Page>,
 ) -> Result<Json<Users>, Problem> {
-    let (cursor, limit) = page.read()?;
-    let first = cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
+    let (first, limit) = page.places()?;
     let (found, count) = app
         .read(token, |state, who| {
             who.must_see_all()?;

@@ -137,12 +137,7 @@ struct Importer<'a> {
 }
 
 impl<'a> Importer<'a> {
-    fn new(
-        engine: &'a Engine,
-        plan: &'a Plan,
-        runtime: &'a Runtime,
-        output: &'a Output,
-    ) -> Result<Self, Failure> {
+    fn new(engine: &'a Engine, plan: &'a Plan, runtime: &'a Runtime, output: &'a Output) -> Result<Self, Failure> {
         let currency = Currency::from_code(&plan.currency).expect("a plan's currency was looked up");
         let largest = engine.peek(|state| state.founding().map(|founding| founding.numbering.largest()))?;
         let largest = largest.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
@@ -192,7 +187,7 @@ impl<'a> Importer<'a> {
 
     fn accounts(&mut self) -> Result<Vec<AccountId>, Failure> {
         let rows = self.plan.accounts.iter().map(|row| {
-            let content = format!("{} {} {:?} {}", row.number, row.opened, row.name, row.overdraft_minor);
+            let content = format!("{} {} {:?}", row.number, row.opened, row.name);
             let open = OpenAccount {
                 number: Some(row.number),
                 currency: self.currency,
@@ -206,7 +201,26 @@ impl<'a> Importer<'a> {
             (row.line, self.command(&row.key, content.as_bytes(), Body::OpenAccount(open)).into())
         });
         let made = self.send("accounts", &self.plan.files.accounts, rows.collect())?;
-        made.into_iter().map(opened).collect()
+        let accounts: Vec<AccountId> = made.into_iter().map(opened).collect::<Result<_, _>>()?;
+        self.widen_overdrafts(&accounts)?;
+        Ok(accounts)
+    }
+
+    /// Gives accounts of an earlier run the overdraft that the history which came since needs.
+    fn widen_overdrafts(&mut self, accounts: &[AccountId]) -> Result<(), Failure> {
+        let too_small = |overdraft, needed| matches!(overdraft, Overdraft::Limited(limit) if limit < needed);
+        let rows = self.engine.peek(|state| {
+            let planned = self.plan.accounts.iter().zip(accounts);
+            let widened = planned.filter_map(|(row, account)| {
+                let overdraft = state.ledger().account(*account)?.overdraft;
+                let wider = Overdraft::Limited(row.overdraft_minor);
+                let body = Body::SetOverdraft { account: *account, overdraft: wider };
+                let command = Command { caller: Caller::SYSTEM, request: None, body };
+                too_small(overdraft, row.overdraft_minor).then(|| (row.line, command.into()))
+            });
+            widened.collect()
+        })?;
+        self.send("overdrafts", &self.plan.files.accounts, rows).map(drop)
     }
 
     fn rights(&mut self, customers: &[CustomerId], accounts: &[AccountId]) -> Result<(), Failure> {
@@ -259,8 +273,7 @@ impl<'a> Importer<'a> {
             for row in chunk {
                 let (account, contra) = (accounts[row.account], contras[row.contra]);
                 let minor = i64::try_from(row.amount_minor).expect("a planned amount fits an i64");
-                let deposit =
-                    Leg { debit: contra, credit: account, amount: Money { minor, currency: self.currency } };
+                let deposit = Leg { debit: contra, credit: account, amount: Money { minor, currency: self.currency } };
                 let leg = if row.direction == Direction::Credit { deposit } else { deposit.reversed() };
                 let content = format!("{} {} {minor} {} {:?}", leg.debit.0, leg.credit.0, row.date, row.text);
                 let text = match &row.text {
@@ -299,9 +312,8 @@ impl<'a> Importer<'a> {
     fn users(&mut self, users: &[ImportUser], passwords: &[String], customers: &[CustomerId]) -> Result<(), Failure> {
         for (user, password) in users.iter().zip(passwords) {
             let place = self.plan.customers.iter().position(|row| *row.key == *user.customer_key);
-            let place = place.ok_or_else(|| {
-                Failure::new(format!("no customer has the key {} in the source", user.customer_key))
-            })?;
+            let place = place
+                .ok_or_else(|| Failure::new(format!("no customer has the key {} in the source", user.customer_key)))?;
             bank_folder::check_password(password)?;
             let customer = customers[place];
             let subject = self.engine.peek(|state| state.customer(customer).map(|known| known.name.subject))?;
@@ -339,15 +351,10 @@ impl<'a> Importer<'a> {
         Ok(days)
     }
 
-    fn report(
-        &self,
-        reconciliation: &Reconciliation,
-        users: usize,
-        accounts: &[AccountId],
-    ) -> Result<Report, Failure> {
-        let ibans: Vec<String> = self.engine.peek(|state| {
-            accounts.iter().map(|account| state.iban(*account).unwrap_or_default()).collect()
-        })?;
+    fn report(&self, reconciliation: &Reconciliation, users: usize, accounts: &[AccountId]) -> Result<Report, Failure> {
+        let ibans: Vec<String> = self
+            .engine
+            .peek(|state| accounts.iter().map(|account| state.iban(*account).unwrap_or_default()).collect())?;
         let amount = |minor: i64| Money { minor, currency: self.currency }.to_string();
         let unsigned = |minor: u64| amount(i64::try_from(minor).unwrap_or(i64::MAX));
         let [agree_exact, within_0_10, within_0_20, within_0_50, within_1_00, within_100_00] = reconciliation.agreeing;
@@ -456,7 +463,8 @@ impl Report {
             format!("  {} on {}: posted {}, the source says {}", found.account, found.date, found.posted, found.source)
         }));
         if !self.overdrafts.is_empty() {
-            lines.push(format!("{} accounts got the overdraft limit that their history needed:", self.overdrafts.len()));
+            lines
+                .push(format!("{} accounts got the overdraft limit that their history needed:", self.overdrafts.len()));
         }
         lines.extend(self.overdrafts.iter().map(|given| format!("  {}: {}", given.account, given.limit)));
         lines.join("\n")

@@ -1,0 +1,518 @@
+//! The real binary, as its users meet it: files on disk, processes that are killed, and curl on the other end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+/// A command of the binary under test, away from the environment's settings.
+fn kassa(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kassa"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for variable in ["KASSA_MASTER_KEY", "KASSA_MASTER_KEY_FILE", "KASSA_LISTEN", "KASSA_DATA"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs a command to its end with `input` on standard input.
+fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("the program starts");
+    // A program that refuses before it reads closes its input; that is its right.
+    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+    child.wait_with_output().expect("the program ends")
+}
+
+fn succeeds(arguments: &[&str], input: &str) -> String {
+    let output = run(&mut kassa(arguments), input);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "kassa {arguments:?}: {told}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Runs what must fail, and gives what it says.
+fn fails(arguments: &[&str], input: &str) -> String {
+    let output = run(&mut kassa(arguments), input);
+    assert!(!output.status.success(), "kassa {arguments:?} should have failed");
+    let told = String::from_utf8(output.stderr).expect("text");
+    assert!(told.starts_with("kassa: ") && !told.contains("panicked"), "kassa {arguments:?} says: {told}");
+    told
+}
+
+/// A bank's folder, and another for what belongs beside it.
+struct Folder {
+    _temporary: tempfile::TempDir,
+    data: PathBuf,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let temporary = tempfile::tempdir().expect("a folder for the test");
+        let data = temporary.path().join("bank");
+        Self { _temporary: temporary, data }
+    }
+
+    fn data(&self) -> &str {
+        self.data.to_str().expect("a plain path")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.data.with_extension("key")
+    }
+
+    fn init(&self, country: &str, bank_code: &str, currency: &str) {
+        let flags = ["init", "--data", self.data(), "--country", country, "--bank-code", bank_code];
+        succeeds(&[&flags[..], &["--currency", currency, "--name", "Test Bank"]].concat(), "operator-password\n");
+    }
+}
+
+/// A server under test; killed when it goes out of use.
+struct Server {
+    child: Child,
+    url: String,
+    authority: PathBuf,
+    /// What it printed before it was ready.
+    words: String,
+}
+
+impl Server {
+    fn start(command: &str, data: &Path, last_words: &str) -> Self {
+        let data_flag = data.to_str().expect("a plain path");
+        let mut child = kassa(&[command, "--data", data_flag, "--set", "listen=127.0.0.1:0"])
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the server starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut words = String::new();
+        while !words.lines().last().is_some_and(|line| line.contains(last_words)) {
+            match lines.next() {
+                Some(line) => words = format!("{words}{}\n", line.expect("text")),
+                None => panic!("the server ended early, saying: {words}"),
+            }
+        }
+        // What comes later is let through, so that the server never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let url = words.split_once("https://").map(|(_, rest)| rest.split([' ', '\n']).next().unwrap_or(""));
+        let url = format!("https://{}", url.expect("it says where it is"));
+        Self { child, url, authority: data.join("tls/ca.pem"), words }
+    }
+
+    fn serve(data: &Path) -> Self {
+        Self::start("serve", data, "is open at")
+    }
+
+    /// Asks by curl, and gives status and body.
+    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
+        let (status, text) = self.ask_text(method, path, token, body, "application/json");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    fn ask_text(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+        accept: &str,
+    ) -> (u16, String) {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let key = format!("test-{}-{}", std::process::id(), KEYS.fetch_add(1, Ordering::Relaxed));
+        self.ask_under(&key, method, path, token, body, accept)
+    }
+
+    fn ask_under(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+        accept: &str,
+    ) -> (u16, String) {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "30", "-X", method, "-w", "\n%{http_code}", "--cacert"]).arg(&self.authority);
+        curl.args(["-H", &format!("Accept: {accept}"), "-H", &format!("Idempotency-Key: {key}")]);
+        if let Some(token) = token {
+            curl.args(["-H", &format!("Authorization: Bearer {token}")]);
+        }
+        if let Some(body) = body {
+            curl.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
+        }
+        let output = curl.arg(format!("{}{path}", self.url)).output().expect("curl runs");
+        assert!(output.status.success(), "curl {path}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        let (body, status) = text.rsplit_once('\n').expect("a status at the end");
+        (status.parse().expect("a number"), body.to_owned())
+    }
+
+    fn sign_in(&self, name: &str, password: &str) -> String {
+        let (status, answer) =
+            self.ask("POST", "/v1/sign-in", None, Some(&json!({ "name": name, "password": password })));
+        assert_eq!(status, 200, "{answer}");
+        answer["token"].as_str().expect("a token").to_owned()
+    }
+
+    fn get(&self, path: &str, token: &str) -> Value {
+        let (status, answer) = self.ask("GET", path, Some(token), None);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// Ends it as a power cut would.
+    fn kill(mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it is gone");
+    }
+
+    /// Ends it as Ctrl-C does, and gives whether it ended in order.
+    fn interrupt(mut self) -> bool {
+        let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+        self.child.wait().expect("it ends").success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended already needs no killing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn verified(data: &str) -> Value {
+    let report: Value = serde_json::from_str(&succeeds(&["verify", "--data", data, "--json"], "")).expect("JSON");
+    assert_eq!(report["ok"], true, "{report}");
+    report
+}
+
+#[test]
+fn the_demo_works_as_printed_and_again() {
+    let folder = Folder::new();
+    let mut balances = Vec::new();
+    for _ in 0..2 {
+        let server = Server::start("demo", &folder.data, "/v1/payments");
+        assert!(server.words.contains("alice-demo-password") && server.words.contains("auditor"), "{}", server.words);
+        let from = server.words.find("TOKEN=").expect("three lines to try");
+        let script = &server.words[from..];
+        assert_eq!(script.trim().lines().count(), 3, "{script}");
+        let output = Command::new("bash").args(["-euc", script]).output().expect("bash runs");
+        let told = String::from_utf8(output.stdout).expect("text");
+        let documents: Vec<Value> = serde_json::Deserializer::from_str(&told)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{error}: {told}"));
+        let [balance, payment] = documents.as_slice() else { panic!("{told}") };
+        balances.push(balance["available"].as_str().expect("an amount").to_owned());
+        assert_eq!(payment["amount"], "25.00", "{told}");
+        assert!(server.interrupt(), "Ctrl-C closes it in order");
+    }
+    assert_eq!(balances, ["2500.00", "2475.00"], "the second start finds the same bank");
+    assert_eq!(verified(folder.data())["postings"], 5);
+}
+
+#[test]
+fn what_stands_in_the_way_of_opening_is_told() {
+    let folder = Folder::new();
+    assert!(fails(&["serve", "--data", folder.data()], "").contains("kassa init"));
+    let flags = ["init", "--data", folder.data(), "--country", "AT", "--bank-code", "99999"];
+    assert!(fails(&flags, "").contains("password"), "no password");
+    assert!(fails(&flags, "short\n").contains("password"), "too short a password");
+    assert!(fails(&["init", "--data", folder.data(), "--country", "XX", "--bank-code", "1"], "x\n").contains("IBAN"));
+    assert!(!folder.data.exists(), "nothing was made by what was refused");
+    folder.init("AT", "99999", "EUR");
+    assert!(fails(&flags, "operator-password\n").contains("already"));
+
+    // A second server; the check runs beside the first.
+    let server = Server::serve(&folder.data);
+    assert!(fails(&["serve", "--data", folder.data()], "").contains("another"));
+    verified(folder.data());
+    // The port is taken.
+    let other = Folder::new();
+    other.init("AT", "99999", "EUR");
+    let listen = format!("listen={}", server.url.trim_start_matches("https://"));
+    assert!(fails(&["serve", "--data", other.data(), "--set", &listen], "").contains("in use"));
+    drop(server);
+
+    // The master key: wrong, readable by others, missing.
+    let key = fs::read_to_string(folder.key()).expect("the key beside the folder");
+    assert_eq!(fs::metadata(folder.key()).expect("the key").permissions().mode() & 0o777, 0o600);
+    fs::write(folder.key(), "00".repeat(32)).expect("a wrong key");
+    assert!(fails(&["verify", "--data", folder.data()], "").contains("master key"));
+    fs::write(folder.key(), &key).expect("the right key");
+    fs::set_permissions(folder.key(), fs::Permissions::from_mode(0o644)).expect("a mode");
+    assert!(fails(&["serve", "--data", folder.data()], "").contains("chmod 600"));
+    fs::remove_file(folder.key()).expect("no key");
+    assert!(fails(&["serve", "--data", folder.data()], "").contains("master key"));
+    // From the environment it is taken as well.
+    let output = run(kassa(&["verify", "--data", folder.data()]).env("KASSA_MASTER_KEY", key.trim()), "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let told = fails(&["verify", "--data", folder.data(), "--set", "listen=x", "--set", "colour=red"], "");
+    assert!(told.contains("listen") && told.contains("colour"), "all mistakes at once: {told}");
+}
+
+#[test]
+fn verify_finds_and_names_damage() {
+    let folder = Folder::new();
+    folder.init("AT", "99999", "EUR");
+    let path = folder.data.join("journal.db");
+    let mut bytes = fs::read(&path).expect("the journal");
+    // The founding event's frame is sealed, so the newest bytes before free space belong to some frame: flip bytes all
+    // over, and expect one or the other to be noticed, in words.
+    for place in (0..bytes.len()).step_by(997) {
+        bytes[place] ^= 0x55;
+    }
+    fs::write(&path, &bytes).expect("a damaged journal");
+    let output = run(&mut kassa(&["verify", "--data", folder.data(), "--json"]), "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}
+
+/// A small source: two customers, two accounts, and postings whose balances agree but for one.
+fn small_source(folder: &Path, postings: &str) {
+    fs::create_dir_all(folder).expect("a folder");
+    for (file, text) in [
+        ("customers.csv", "id,name\n1,Anna Novák\n2,\"Petr, the second\"\n"),
+        ("accounts.csv", "id,opened\n11,2020-01-01\n12,2020-01-01\n"),
+        ("rights.csv", "id,customer,account,type\n1,1,11,O\n2,2,12,O\n3,2,11,S\n"),
+        ("postings.csv", postings),
+    ] {
+        fs::write(folder.join(file), text).expect("a file");
+    }
+    let map = r#"
+[source]
+name = "small"
+currency = "EUR"
+encoding = "utf-8"
+separator = ","
+quote = '"'
+date_format = "%Y-%m-%d"
+decimal_separator = "."
+
+[customers]
+file = "customers.csv"
+key = "id"
+name = "{name}"
+
+[accounts]
+file = "accounts.csv"
+key = "id"
+number = "id"
+opened = "opened"
+
+[rights]
+file = "rights.csv"
+key = "id"
+customer = "customer"
+account = "account"
+type = "type"
+owner = ["O"]
+signatory = ["S"]
+read_only = []
+
+[postings]
+file = "postings.csv"
+key = "id"
+account = "account"
+date = "date"
+amount = "amount"
+balance = "balance"
+
+[[postings.contra]]
+account = "Cash before"
+kind = "asset"
+"#;
+    fs::write(folder.join("map.toml"), map).expect("the map");
+}
+
+const POSTINGS: &str = "id,account,date,amount,balance\n\
+                        1,11,2020-01-02,100.00,100.00\n\
+                        2,12,2020-01-02,50.00,50.30\n\
+                        3,11,2020-02-01,-130.00,-30.00\n\
+                        4,11,2020-02-03,40.00,10.00\n";
+
+#[test]
+fn an_import_can_be_broken_off_and_repeated() {
+    let folder = Folder::new();
+    folder.init("CZ", "0800", "EUR");
+    let source = folder.data.with_file_name("source");
+    small_source(&source, POSTINGS);
+    let (map, files) = (source.join("map.toml"), source.to_str().expect("a plain path").to_owned());
+    let flags = ["import", "--data", folder.data(), "--map", map.to_str().expect("a plain path"), &files, "--json"];
+    let report = |text: &str| -> Value { serde_json::from_str(text).expect("JSON") };
+
+    let first = report(&succeeds(&flags, ""));
+    assert_eq!((&first["customers"], &first["accounts"], &first["rights"]), (&json!(2), &json!(2), &json!(3)));
+    assert_eq!((&first["postings"], &first["account_days"]), (&json!(4), &json!(4)));
+    assert_eq!((&first["agree_exact"], &first["agree_within_0_50"]), (&json!(3), &json!(4)));
+    assert_eq!(first["largest_difference"], "0.30");
+    assert_eq!(first["overdrafts"].as_array().map(Vec::len), Some(1), "{first}");
+    assert_eq!(first["overdrafts"][0]["limit"], "30.00");
+    let before = verified(folder.data());
+
+    // Again: nothing changes but that the program was started.
+    let second = report(&succeeds(&flags, ""));
+    assert_eq!(second["already_there"], 2 + 2 + 3 + 1 + 4);
+    assert_eq!(verified(folder.data())["postings"], before["postings"]);
+
+    // One more row is taken; a row that says something else than before is not.
+    small_source(&source, &format!("{POSTINGS}5,12,2020-03-01,1.00,51.30\n"));
+    assert_eq!(report(&succeeds(&flags, ""))["postings"], 5);
+    small_source(&source, &POSTINGS.replace("100.00,100.00", "100.01,100.01"));
+    let told = fails(&flags, "");
+    assert!(told.contains("postings.csv:2:") && told.contains("before"), "{told}");
+
+    // Every mistake is named with its file and line, and nothing is done.
+    small_source(&source, &POSTINGS.replace("-130.00", "-130.001").replace("2,12,2020-01-02", "2,99,2020-13-02"));
+    let told = fails(&flags, "");
+    for part in ["postings.csv:3:", "postings.csv:4:", "nothing was imported"] {
+        assert!(told.contains(part), "{part} is missing in: {told}");
+    }
+    let users = [&flags[..], &["--user", "client:1:anna"]].concat();
+    small_source(&source, POSTINGS);
+    assert!(fails(&users, "").contains("password"));
+    succeeds(&users, "annas-password\n");
+    succeeds(&users, "annas-password\n");
+    let server = Server::serve(&folder.data);
+    let token = server.sign_in("anna", "annas-password");
+    assert_eq!(server.get("/v1/accounts", &token)["accounts"].as_array().map(Vec::len), Some(1));
+}
+
+/// The real bank's data: from KASSA_BERKA, or beside the project.
+fn berka() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/berka");
+    let folder = std::env::var_os("KASSA_BERKA").map_or(beside, PathBuf::from);
+    folder.join("trans.asc").exists().then_some(folder)
+}
+
+/// The sum of a statement's entries and its opening balance, in hundredths.
+fn hundredths(amount: &Value) -> i64 {
+    amount.as_str().expect("an amount").replace('.', "").parse().expect("digits")
+}
+
+#[test]
+fn a_real_banks_data_comes_in_exactly() {
+    let Some(source) = berka() else {
+        println!("SKIPPED: the Berka data is neither in KASSA_BERKA nor beside the project; see examples/berka");
+        return;
+    };
+    let folder = Folder::new();
+    folder.init("CZ", "0800", "CZK");
+    let map = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/berka/map.toml");
+    let (map, source) = (map.to_str().expect("a plain path"), source.to_str().expect("a plain path").to_owned());
+    let flags = ["import", "--data", folder.data(), "--map", map, &source, "--json"];
+    // Customer 2 owns account 2; customer 1 owns account 1.
+    let with_user = [&flags[..], &["--user", "client:2:anezka"]].concat();
+    let report: Value = serde_json::from_str(&succeeds(&with_user, "anezka-password\n")).expect("JSON");
+    for (name, expected) in [
+        ("customers", 5_369),
+        ("accounts", 4_500),
+        ("rights", 5_369),
+        ("postings", 49_102),
+        ("account_days", 39_960),
+        ("agree_exact", 23_634),
+        ("agree_within_0_10", 37_313),
+        ("agree_within_0_20", 39_569),
+        ("agree_within_0_50", 39_911),
+        ("agree_within_1_00", 39_932),
+        ("agree_within_100_00", 39_936),
+    ] {
+        assert_eq!(report[name], expected, "{name}");
+    }
+    assert_eq!(report["largest_difference"], "332.20");
+    let again: Value = serde_json::from_str(&succeeds(&flags, "")).expect("JSON");
+    assert_eq!(again["already_there"], 5_369 + 4_500 + 5_369 + 49_102 + again["contra_accounts"].as_u64().unwrap_or(0));
+
+    let server = Server::serve(&folder.data);
+    let operator = server.sign_in("operator", "operator-password");
+    let trial = server.get("/v1/trial-balance", &operator);
+    let liabilities = &trial["currencies"][0]["kinds"][1];
+    assert_eq!(liabilities["kind"], "liability");
+    // The customers' balances sum to 39,246,142.80; twelve card withdrawals of 27,200.00 in all are owed to the cards'
+    // settlement, which is a liability as well.
+    let owed = hundredths(&liabilities["credits"]) - hundredths(&liabilities["debits"]);
+    assert_eq!(owed, 3_924_614_280 + 2_720_000, "{trial}");
+    // A customer reads a month's statement and pays another customer.
+    let token = server.sign_in("anezka", "anezka-password");
+    let accounts = server.get("/v1/accounts", &token);
+    let own = accounts["accounts"][0]["iban"].as_str().expect("an IBAN").to_owned();
+    let other = "CZ3408000000000000000001".to_owned();
+    let month = format!("/v1/accounts/{own}/statement?from=1993-03-01&to=1993-03-31");
+    let statement = server.get(&month, &token);
+    let entries = statement["entries"].as_array().expect("entries");
+    assert!(!entries.is_empty());
+    let moved: i64 = entries.iter().map(|entry| hundredths(&entry["amount"])).sum();
+    assert_eq!(hundredths(&statement["opening_balance"]) + moved, hundredths(&statement["closing_balance"]));
+    let (status, paid) = server.ask(
+        "POST",
+        "/v1/payments",
+        Some(&token),
+        Some(&json!({ "from": own, "to": other, "amount": "250.50", "currency": "CZK", "text": "Nájem" })),
+    );
+    assert_eq!(status, 201, "{paid}");
+    let balances = |server: &Server, operator: &str| {
+        [&own, &other].map(|iban| server.get(&format!("/v1/accounts/{iban}/balance"), operator)["posted"].clone())
+    };
+    let before = balances(&server, &operator);
+    server.kill();
+
+    let server = Server::serve(&folder.data);
+    let operator = server.sign_in("operator", "operator-password");
+    let token = server.sign_in("anezka", "anezka-password");
+    assert_eq!(server.get(&month, &token), statement);
+    assert_eq!(balances(&server, &operator), before);
+    for iban in [&own, &other] {
+        let today = server.get(&format!("/v1/accounts/{iban}/statement?from=2026-01-01&to=2100-01-01"), &operator);
+        let entries = today["entries"].as_array().expect("entries");
+        assert_eq!(entries.len(), 1, "the payment is there exactly once: {today}");
+        assert_eq!(hundredths(&entries[0]["amount"]).abs(), 25_050);
+        assert_eq!(entries[0]["text"], "Nájem");
+    }
+    let after = server.get("/v1/trial-balance", &operator);
+    assert_eq!(after["currencies"], trial["currencies"], "a payment between customers moves nothing in the total");
+    assert_eq!(verified(folder.data())["postings"], 49_103);
+    let mut metrics = String::new();
+    let (status, told) = server.ask_text("GET", "/metrics", None, None, "text/plain");
+    metrics.push_str(&told);
+    assert!(status == 200 && metrics.contains("kassa_"), "{metrics}");
+    assert!(server.interrupt());
+}
+
+#[test]
+fn the_commands_read_well() {
+    let version = succeeds(&["version"], "");
+    assert!(version.starts_with("kassa 0."), "{version}");
+    let figures: Value = serde_json::from_str(&succeeds(
+        &[
+            "bench",
+            "ledger",
+            "--data",
+            Folder::new().data(),
+            "--accounts",
+            "10",
+            "--transfers",
+            "500",
+            "--batch",
+            "50",
+            "--json",
+        ],
+        "",
+    ))
+    .expect("JSON");
+    for name in ["transfers_per_s", "batch_ms_p50", "batch_ms_p99", "journal_bytes_per_transfer", "rss_bytes", "cpu_s"]
+    {
+        assert!(figures[name].is_number(), "{name} in {figures}");
+    }
+    let mut help = String::new();
+    let mut child = kassa(&["--help"]).spawn().expect("starts");
+    child.stdout.take().expect("output").read_to_string(&mut help).expect("text");
+    assert!(child.wait().expect("ends").success());
+    for command in ["demo", "init", "serve", "import", "verify", "bench", "version"] {
+        assert!(help.contains(command), "{command} in {help}");
+    }
+}

@@ -1,0 +1,419 @@
+//! Accounts: opening, showing and changing them. Balances are shown as people expect to read them, positive on the side
+//! on which the account's kind grows.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use bank::{AccountInfo, Body, CustomerId, OpenAccount, Refusal, Right, Sealed, State as Bank, SubjectId, What};
+use engine::Field;
+use ledger::{Account, AccountId, Kind, Overdraft, Status};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::amounts::{currency, natural, overdraft, overdraft_text};
+use crate::app::{App, SignedIn, account_of, changed, created, seen_account, unexpected};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, text};
+use crate::problem::Problem;
+use crate::rights::RightName;
+use crate::times::{moment, parse_moment};
+
+/// Which side of the trial balance an account stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = Kind)]
+pub(crate) enum KindName {
+    /// What the bank owns or is owed.
+    Asset,
+    /// What the bank owes: its customers' deposits.
+    Liability,
+    /// What the bank earned.
+    Income,
+    /// What the bank spent.
+    Expense,
+}
+
+impl From<Kind> for KindName {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Asset => Self::Asset,
+            Kind::Liability => Self::Liability,
+            Kind::Income => Self::Income,
+            Kind::Expense => Self::Expense,
+        }
+    }
+}
+
+impl From<KindName> for Kind {
+    fn from(kind: KindName) -> Self {
+        match kind {
+            KindName::Asset => Self::Asset,
+            KindName::Liability => Self::Liability,
+            KindName::Income => Self::Income,
+            KindName::Expense => Self::Expense,
+        }
+    }
+}
+
+/// Whether an account may be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = Status)]
+pub(crate) enum StatusName {
+    /// Debits and credits are allowed.
+    Open,
+    /// Money may come in, none may go out.
+    FrozenForDebits,
+    /// Nothing moves.
+    Frozen,
+    /// Nothing moves, for ever.
+    Closed,
+}
+
+impl From<Status> for StatusName {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Open => Self::Open,
+            Status::FrozenForDebits => Self::FrozenForDebits,
+            Status::Frozen => Self::Frozen,
+            Status::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<StatusName> for Status {
+    fn from(status: StatusName) -> Self {
+        match status {
+            StatusName::Open => Self::Open,
+            StatusName::FrozenForDebits => Self::FrozenForDebits,
+            StatusName::Frozen => Self::Frozen,
+            StatusName::Closed => Self::Closed,
+        }
+    }
+}
+
+/// An account to be.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAccount {
+    /// The currency (ISO 4217).
+    #[schema(example = "EUR")]
+    currency: String,
+    /// Its side of the trial balance; a liability where none is given.
+    kind: Option<KindName>,
+    /// What it is called, of at most 140 characters.
+    name: Option<String>,
+    /// The number of the customer who gets the right of an owner.
+    owner: Option<u32>,
+    /// How far below zero it may go: an amount, or `unlimited`. Where none is given, assets and expenses, which grow
+    /// by debits, are unlimited, and others are 0.
+    overdraft: Option<String>,
+    /// Its number within the bank; the next free one where none is given.
+    number: Option<u64>,
+    /// Whether deposits and withdrawals in its currency are booked against it. One account of kind asset per currency.
+    cash: Option<bool>,
+}
+
+/// An account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AccountView {
+    /// Its number (ISO 13616).
+    iban: String,
+    /// Its currency (ISO 4217).
+    currency: String,
+    /// Its side of the trial balance.
+    kind: KindName,
+    /// Whether it may be moved.
+    status: StatusName,
+    /// What it is called; null where it has no name, or its owner has been erased.
+    name: Option<String>,
+    /// How far below zero it may go: an amount, or `unlimited`.
+    overdraft: String,
+    /// What is booked.
+    #[schema(example = "25.00")]
+    posted: String,
+    /// What is reserved.
+    held: String,
+    /// What may be spent: posted less held, overdraft not counted.
+    available: String,
+    /// When it was opened.
+    #[schema(format = DateTime)]
+    opened_at: String,
+    /// The right that one's customer has on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    right: Option<RightName>,
+}
+
+/// A page of accounts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accounts {
+    /// In the order in which they were opened.
+    accounts: Vec<AccountView>,
+    /// Where the next page begins; null where there is none.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// An account as the state has it, its name sealed.
+struct Found {
+    iban: String,
+    account: Account,
+    name: Option<Sealed>,
+    right: Option<Right>,
+}
+
+impl Found {
+    fn new(state: &Bank, who: &SignedIn, id: AccountId) -> Option<Self> {
+        let AccountInfo { name, .. } = state.account_info(id)?;
+        Some(Self {
+            iban: state.iban(id)?,
+            account: *state.ledger().account(id)?,
+            name: name.clone(),
+            right: who.customer.and_then(|customer| state.right(customer, id)),
+        })
+    }
+
+    fn view(self, app: &App) -> Result<AccountView, Problem> {
+        let Self { iban, account, name, right } = self;
+        Ok(AccountView {
+            iban,
+            currency: account.currency.code().to_owned(),
+            kind: account.kind.into(),
+            status: account.status.into(),
+            name: app.open_some(Field::AccountName, name.as_ref())?,
+            overdraft: overdraft_text(account.overdraft, account.currency),
+            posted: natural(account.kind, account.posted_minor, account.currency),
+            held: account.money(account.held_minor).to_string(),
+            available: natural(account.kind, account.available_minor(), account.currency),
+            opened_at: moment(account.opened_at),
+            right: right.map(RightName::from),
+        })
+    }
+}
+
+/// Opens an account. For operators.
+#[utoipa::path(
+    post, path = "/v1/accounts", tag = "Accounts", params(IdempotencyKey), request_body = NewAccount,
+    responses((status = 201, description = "The new account", body = AccountView)),
+)]
+pub(crate) async fn open_account(
+    State(app): State<App>,
+    token: Token,
+    key: IdempotencyKey,
+    Sent(sent): Sent<NewAccount>,
+) -> Result<Response, Problem> {
+    let currency = currency(&sent.currency)?;
+    let kind = sent.kind.map_or(Kind::Liability, Kind::from);
+    let grows_by_debits = matches!(kind, Kind::Asset | Kind::Expense);
+    let overdraft = match &sent.overdraft {
+        Some(sent) => overdraft(sent, currency)?,
+        None if grows_by_debits => Overdraft::Unlimited,
+        None => Overdraft::Limited(0),
+    };
+    let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
+    let owner = sent.owner.map(CustomerId);
+    let (who, subject) = app.prepare(token, |state, _| {
+        let owner = owner.and_then(|owner| state.customer(owner));
+        Ok(owner.map_or(SubjectId::BANK, |owner| owner.name.subject))
+    })?;
+    let request = app.request(&who, &key, "POST /v1/accounts", &sent)?;
+    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
+    let cash = sent.cash.unwrap_or(false);
+    let open = OpenAccount { number: sent.number, currency, kind, overdraft, name, owner, cash, opened_at: None };
+    let receipt = app.submit(&who, request, Body::OpenAccount(open), None).await?;
+    let What::AccountOpened { id, currency, kind, overdraft, opened_at, name, .. } = &receipt.what else {
+        return Err(unexpected(&receipt));
+    };
+    // As it was at its opening, so that a retry gets the same answer.
+    let account = Account::new(*currency, *kind, *overdraft, *opened_at);
+    let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
+    let view = Found { iban, account, name: name.clone(), right: None }.view(&app)?;
+    Ok(created(&receipt, &format!("/v1/accounts/{}", view.iban), view))
+}
+
+/// Lists accounts: a customer's users see those on which the customer has a right, others see all.
+#[utoipa::path(
+    get, path = "/v1/accounts", tag = "Accounts", params(Page),
+    responses((status = 200, description = "A page of accounts", body = Accounts)),
+)]
+pub(crate) async fn list_accounts(
+    State(app): State<App>,
+    token: Token,
+    Query(page): Query<Page>,
+) -> Result<Json<Accounts>, Problem> {
+    let (first, limit) = page.places()?;
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
+    let (found, next) = app
+        .read(token, |state, who| {
+            // One more than asked for, to know whether there is a next page.
+            let mut ids = visible(state, who, first, limit + 1);
+            let next = if ids.len() > limit { ids.pop() } else { None };
+            let found: Vec<_> = ids.into_iter().filter_map(|id| Found::new(state, who, id)).collect();
+            Ok((found, next))
+        })
+        .await?;
+    let accounts = found.into_iter().map(|found| found.view(&app)).collect::<Result<_, _>>()?;
+    Ok(Json(Accounts { accounts, next_cursor: next.map(|next| next.0.to_string()) }))
+}
+
+/// Up to `limit` accounts that the caller may see, from `first` on.
+fn visible(state: &Bank, who: &SignedIn, first: u32, limit: usize) -> Vec<AccountId> {
+    if who.sees_all() {
+        return (first..state.ledger().next_account().0).take(limit).map(AccountId).collect();
+    }
+    let customer = who.customer.and_then(|customer| state.customer(customer));
+    let mut ids: Vec<_> = customer.map(|customer| customer.accounts.clone()).unwrap_or_default();
+    ids.retain(|id| id.0 >= first);
+    ids.sort_unstable();
+    ids.truncate(limit);
+    ids
+}
+
+/// Shows an account.
+#[utoipa::path(
+    get, path = "/v1/accounts/{iban}", tag = "Accounts", params(("iban" = String, Path, description = "The account's number")),
+    responses((status = 200, description = "The account", body = AccountView)),
+)]
+pub(crate) async fn show_account(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+) -> Result<Json<AccountView>, Problem> {
+    let found = app
+        .read(token, |state, who| {
+            let id = seen_account(state, who, &iban)?;
+            Ok(Found::new(state, who, id).ok_or(ledger::Refusal::UnknownAccount)?)
+        })
+        .await?;
+    Ok(Json(found.view(&app)?))
+}
+
+/// Of which moment a balance is asked.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AsOf {
+    /// The moment (RFC 3339), by booking time; now where none is given.
+    #[param(format = DateTime)]
+    at: Option<String>,
+}
+
+/// A balance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Balance {
+    /// The account's number.
+    iban: String,
+    /// Of which moment it is.
+    #[schema(format = DateTime)]
+    at: String,
+    /// What is booked.
+    #[schema(example = "25.00")]
+    posted: String,
+    /// What is reserved. Known of now only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<String>,
+    /// What may be spent: posted less held, overdraft not counted. Known of now only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<String>,
+    /// The account's currency (ISO 4217).
+    currency: String,
+}
+
+/// Tells an account's balance, now or as of a moment.
+#[utoipa::path(
+    get, path = "/v1/accounts/{iban}/balance", tag = "Accounts",
+    params(("iban" = String, Path, description = "The account's number"), AsOf),
+    responses((status = 200, description = "The balance", body = Balance)),
+)]
+pub(crate) async fn balance(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+    Query(as_of): Query<AsOf>,
+) -> Result<Json<Balance>, Problem> {
+    let at = as_of.at.map(|at| parse_moment("at", &at)).transpose()?;
+    let now = app.engine.now();
+    let (id, iban, account) = app
+        .read(token, |state, who| {
+            let id = seen_account(state, who, &iban)?;
+            let account = *state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
+            Ok((id, state.iban(id).unwrap_or_default(), account))
+        })
+        .await?;
+    let posted_minor = match at {
+        Some(at) => app.engine.balance_at(id, at).await?,
+        None => account.posted_minor,
+    };
+    let only_now = |text: String| at.is_none().then_some(text);
+    Ok(Json(Balance {
+        iban,
+        at: moment(at.unwrap_or(now)),
+        posted: natural(account.kind, posted_minor, account.currency),
+        held: only_now(account.money(account.held_minor).to_string()),
+        available: only_now(natural(account.kind, account.available_minor(), account.currency)),
+        currency: account.currency.code().to_owned(),
+    }))
+}
+
+/// Another status for an account.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatusChange {
+    /// The status.
+    status: StatusName,
+}
+
+/// Sets an account's status. For operators. A closed account stays closed, and only an empty one can be closed.
+#[utoipa::path(
+    put, path = "/v1/accounts/{iban}/status", tag = "Accounts",
+    params(("iban" = String, Path, description = "The account's number"), IdempotencyKey), request_body = StatusChange,
+    responses((status = 200, description = "The status is set", body = StatusChange)),
+)]
+pub(crate) async fn set_status(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+    key: IdempotencyKey,
+    Sent(sent): Sent<StatusChange>,
+) -> Result<Response, Problem> {
+    let (who, account) = app.prepare(token, |state, _| account_of(state, &iban))?;
+    let request = app.request(&who, &key, "PUT /v1/accounts/{iban}/status", &(account.0, &sent))?;
+    let body = Body::SetStatus { account, status: sent.status.into() };
+    let receipt = app.submit(&who, request, body, None).await?;
+    let What::StatusSet { status, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    Ok(changed(&receipt, StatusChange { status: (*status).into() }))
+}
+
+/// Another overdraft for an account.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OverdraftChange {
+    /// An amount in the account's currency of zero or more, or `unlimited`.
+    #[schema(example = "500.00")]
+    overdraft: String,
+}
+
+/// Sets how far below zero an account may go. For operators. Refused where more is used already.
+#[utoipa::path(
+    put, path = "/v1/accounts/{iban}/overdraft", tag = "Accounts",
+    params(("iban" = String, Path, description = "The account's number"), IdempotencyKey), request_body = OverdraftChange,
+    responses((status = 200, description = "The overdraft is set", body = OverdraftChange)),
+)]
+pub(crate) async fn set_overdraft(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+    key: IdempotencyKey,
+    Sent(sent): Sent<OverdraftChange>,
+) -> Result<Response, Problem> {
+    let (who, (account, currency)) = app.prepare(token, |state, who| {
+        who.must_run_the_bank()?;
+        let id = account_of(state, &iban)?;
+        let account = state.ledger().account(id).ok_or(Refusal::from(ledger::Refusal::UnknownAccount))?;
+        Ok((id, account.currency))
+    })?;
+    let request = app.request(&who, &key, "PUT /v1/accounts/{iban}/overdraft", &(account.0, &sent))?;
+    let body = Body::SetOverdraft { account, overdraft: overdraft(&sent.overdraft, currency)? };
+    let receipt = app.submit(&who, request, body, None).await?;
+    let What::OverdraftSet { overdraft, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))
+}

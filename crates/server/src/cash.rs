@@ -1,0 +1,76 @@
+//! Cash at the desk: deposits and withdrawals, booked against the cash account of their currency.
+
+use axum::extract::State;
+use axum::response::Response;
+use bank::{Body, What};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::amounts::money;
+use crate::app::{App, account_of, created, subject_of, unexpected};
+use crate::extract::{IdempotencyKey, Json as Sent, Token};
+use crate::payments::{Payment, sealed_text};
+use crate::problem::Problem;
+
+/// Cash brought or taken.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cash {
+    /// The account's number.
+    account: String,
+    /// A decimal number of more than zero, with at most the currency's decimals.
+    #[schema(example = "25.00")]
+    amount: String,
+    /// The account's currency (ISO 4217).
+    #[schema(example = "EUR")]
+    currency: String,
+    /// The text on the statement, of at most 140 characters.
+    text: Option<String>,
+}
+
+/// Books cash that was brought. For operators.
+#[utoipa::path(
+    post, path = "/v1/deposits", tag = "Payments", params(IdempotencyKey), request_body = Cash,
+    responses((status = 201, description = "The deposit, booked", body = Payment)),
+)]
+pub(crate) async fn deposit(
+    State(app): State<App>,
+    token: Token,
+    key: IdempotencyKey,
+    Sent(sent): Sent<Cash>,
+) -> Result<Response, Problem> {
+    book(&app, token, &key, &sent, true).await
+}
+
+/// Books cash that is taken. For operators.
+#[utoipa::path(
+    post, path = "/v1/withdrawals", tag = "Payments", params(IdempotencyKey), request_body = Cash,
+    responses((status = 201, description = "The withdrawal, booked", body = Payment)),
+)]
+pub(crate) async fn withdraw(
+    State(app): State<App>,
+    token: Token,
+    key: IdempotencyKey,
+    Sent(sent): Sent<Cash>,
+) -> Result<Response, Problem> {
+    book(&app, token, &key, &sent, false).await
+}
+
+async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {
+    let amount = money(&sent.amount, &sent.currency)?;
+    let (who, (account, subject)) = app.prepare(token, |state, _| {
+        let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
+        Ok((account, subject_of(state, account)))
+    })?;
+    let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
+    let request = app.request(&who, key, route, sent)?;
+    let text = sealed_text(app, subject, sent.text.as_deref())?;
+    let body = if brought { Body::Deposit { account, amount, text } } else { Body::Withdraw { account, amount, text } };
+    let receipt = app.submit(&who, request, body, None).await?;
+    let What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let ids: Vec<_> = posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect();
+    let ibans: Vec<_> = app.engine.peek(|state| ids.iter().map(|id| (*id, state.iban(*id))).collect())?;
+    let iban = |id| ibans.iter().find(|(known, _)| *known == id).and_then(|(_, iban)| iban.clone()).unwrap_or_default();
+    let payment = Payment::of(app, receipt.event, &receipt.what, iban)?.ok_or_else(|| unexpected(&receipt))?;
+    Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
+}

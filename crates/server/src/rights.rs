@@ -1,0 +1,168 @@
+//! The rights of customers on accounts.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use bank::{Body, CustomerId, Refusal, Right, State as Bank, What};
+use ledger::{AccountId, Currency, Money};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::amounts;
+use crate::app::{App, SignedIn, account_of, changed, removed, unexpected};
+use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
+use crate::problem::Problem;
+
+/// What a right allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = Right)]
+pub(crate) enum RightName {
+    /// To see the account and to move its money.
+    Owner,
+    /// The same, up to a limit in one payment where there is one.
+    Signatory,
+    /// To see it.
+    ReadOnly,
+}
+
+impl From<Right> for RightName {
+    fn from(right: Right) -> Self {
+        match right {
+            Right::Owner => Self::Owner,
+            Right::Signatory { .. } => Self::Signatory,
+            Right::ReadOnly => Self::ReadOnly,
+        }
+    }
+}
+
+/// A right to be.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRight {
+    /// What it allows.
+    right: RightName,
+    /// For a signatory: the most in one payment, in the account's currency; without end where none is given.
+    #[schema(example = "500.00")]
+    limit: Option<String>,
+}
+
+/// A right.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RightView {
+    /// The customer's number.
+    customer: u32,
+    /// What it allows.
+    right: RightName,
+    /// For a signatory: the most in one payment; null where there is no limit.
+    limit: Option<String>,
+}
+
+impl RightView {
+    fn new(customer: CustomerId, right: Right, currency: Currency) -> Self {
+        let limit = match right {
+            Right::Signatory { limit_minor } => limit_minor,
+            Right::Owner | Right::ReadOnly => None,
+        };
+        let limit = limit.map(|minor| Money { minor, currency }.to_string());
+        Self { customer: customer.0, right: right.into(), limit }
+    }
+}
+
+/// The rights on an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Rights {
+    /// In the order in which they were granted; an account has at most 100.
+    rights: Vec<RightView>,
+}
+
+/// The account, its currency, and the customer of an address, for those who run the bank.
+fn named(
+    state: &Bank,
+    who: &SignedIn,
+    iban: &str,
+    customer: &str,
+) -> Result<(AccountId, Currency, CustomerId), Problem> {
+    who.must_run_the_bank()?;
+    let id = account_of(state, iban)?;
+    let account = state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
+    let customer = customer.parse().map(CustomerId).map_err(|_| Refusal::UnknownCustomer)?;
+    Ok((id, account.currency, customer))
+}
+
+/// Gives a customer a right on an account, in place of the one there was. For operators.
+#[utoipa::path(
+    put, path = "/v1/accounts/{iban}/rights/{customer}", tag = "Accounts",
+    params(
+        ("iban" = String, Path, description = "The account's number"),
+        ("customer" = u32, Path, description = "The customer's number"),
+        IdempotencyKey,
+    ),
+    request_body = NewRight,
+    responses((status = 200, description = "The right", body = RightView)),
+)]
+pub(crate) async fn grant(
+    State(app): State<App>,
+    token: Token,
+    Path((iban, customer)): Path<(String, String)>,
+    key: IdempotencyKey,
+    Sent(sent): Sent<NewRight>,
+) -> Result<Response, Problem> {
+    let (who, (account, currency, customer)) = app.prepare(token, |state, who| named(state, who, &iban, &customer))?;
+    let right = match (sent.right, &sent.limit) {
+        (RightName::Owner, None) => Right::Owner,
+        (RightName::ReadOnly, None) => Right::ReadOnly,
+        (RightName::Signatory, None) => Right::Signatory { limit_minor: None },
+        (RightName::Signatory, Some(limit)) => Right::Signatory { limit_minor: Some(amounts::limit(limit, currency)?) },
+        (_, Some(_)) => return Err(Problem::field("limit", "only a signatory has a limit")),
+    };
+    let route = "PUT /v1/accounts/{iban}/rights/{customer}";
+    let request = app.request(&who, &key, route, &(account.0, customer.0, &sent))?;
+    let receipt = app.submit(&who, request, Body::Grant { customer, account, right }, None).await?;
+    let What::RightGranted { customer, right, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
+}
+
+/// Takes a customer's right on an account away. For operators.
+#[utoipa::path(
+    delete, path = "/v1/accounts/{iban}/rights/{customer}", tag = "Accounts",
+    params(
+        ("iban" = String, Path, description = "The account's number"),
+        ("customer" = u32, Path, description = "The customer's number"),
+        IdempotencyKey,
+    ),
+    responses((status = 204, description = "The right is no more")),
+)]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    token: Token,
+    Path((iban, customer)): Path<(String, String)>,
+    key: IdempotencyKey,
+) -> Result<Response, Problem> {
+    let (who, (account, _, customer)) = app.prepare(token, |state, who| named(state, who, &iban, &customer))?;
+    let route = "DELETE /v1/accounts/{iban}/rights/{customer}";
+    let request = app.request(&who, &key, route, &(account.0, customer.0))?;
+    let receipt = app.submit(&who, request, Body::Revoke { customer, account }, None).await?;
+    Ok(removed(&receipt))
+}
+
+/// Lists the rights on an account. For operators and auditors.
+#[utoipa::path(
+    get, path = "/v1/accounts/{iban}/rights", tag = "Accounts",
+    params(("iban" = String, Path, description = "The account's number")),
+    responses((status = 200, description = "The rights", body = Rights)),
+)]
+pub(crate) async fn list_rights(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+) -> Result<Json<Rights>, Problem> {
+    let rights = app.read(token, |state, who| {
+        who.must_see_all()?;
+        let id = account_of(state, &iban)?;
+        let account = state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
+        let rights = state.account_info(id).map(|info| info.rights.as_slice()).unwrap_or_default();
+        Ok(rights.iter().map(|(customer, right)| RightView::new(*customer, *right, account.currency)).collect())
+    });
+    Ok(Json(Rights { rights: rights.await? }))
+}

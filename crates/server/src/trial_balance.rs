@@ -1,0 +1,84 @@
+//! The trial balance: that debits equal credits, by currency and kind of account.
+
+use axum::Json;
+use axum::extract::State;
+use ledger::{Currency, Kind, TrialRow};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::accounts::KindName;
+use crate::amounts::decimal;
+use crate::app::App;
+use crate::extract::Token;
+use crate::problem::Problem;
+use crate::times::moment;
+
+/// A trial balance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TrialBalance {
+    /// Of which moment it is.
+    #[schema(format = DateTime)]
+    at: String,
+    /// By currency.
+    currencies: Vec<CurrencyRows>,
+}
+
+/// The part of one currency. Its debits equal its credits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CurrencyRows {
+    /// The currency (ISO 4217).
+    currency: String,
+    /// By kind of account.
+    kinds: Vec<KindRow>,
+    /// The sum of all debit balances.
+    debits: String,
+    /// The sum of all credit balances.
+    credits: String,
+}
+
+/// The part of one kind of account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KindRow {
+    /// The kind.
+    kind: KindName,
+    /// How many accounts it has, closed ones included.
+    accounts: u64,
+    /// The sum of its balances that are debits.
+    debits: String,
+    /// The sum of its balances that are credits.
+    credits: String,
+}
+
+/// Tells the trial balance. For operators and auditors.
+#[utoipa::path(
+    get, path = "/v1/trial-balance", tag = "Operation",
+    responses((status = 200, description = "The trial balance", body = TrialBalance)),
+)]
+pub(crate) async fn trial_balance(State(app): State<App>, token: Token) -> Result<Json<TrialBalance>, Problem> {
+    let at = app.engine.now();
+    let balance = app
+        .read(token, |state, who| {
+            who.must_see_all()?;
+            Ok(state.ledger().trial_balance())
+        })
+        .await?;
+    let currencies = balance.iter().map(|(currency, rows)| {
+        let rows: Vec<_> = rows.iter().collect();
+        CurrencyRows {
+            currency: currency.code().to_owned(),
+            debits: decimal(rows.iter().map(|(_, row)| row.debit_minor).sum(), *currency),
+            credits: decimal(rows.iter().map(|(_, row)| row.credit_minor).sum(), *currency),
+            kinds: rows.into_iter().map(|(kind, row)| kind_row(*kind, row, *currency)).collect(),
+        }
+    });
+    Ok(Json(TrialBalance { at: moment(at), currencies: currencies.collect() }))
+}
+
+fn kind_row(kind: Kind, row: &TrialRow, currency: Currency) -> KindRow {
+    KindRow {
+        kind: kind.into(),
+        accounts: row.accounts,
+        debits: decimal(row.debit_minor, currency),
+        credits: decimal(row.credit_minor, currency),
+    }
+}

@@ -1,0 +1,292 @@
+//! A small bank in a folder of its own, and requests to it without a network.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body as HttpBody;
+use axum::http::{HeaderMap, Request};
+use bank::{Body, Caller, Command, CustomerId, Numbering, OpenAccount, Right, Role, What};
+use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission};
+use http_body_util::BodyExt;
+use journal::MasterKey;
+use ledger::{Currency, Kind, Money, Overdraft};
+use serde_json::{Value, json};
+use server::{Limits, Settings};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// Everybody's password.
+pub(crate) const PASSWORD: &str = "a password of some length";
+
+/// How long a session lasts.
+pub(crate) const SESSION_MS: i64 = 10 * 60_000;
+
+/// A clock set by hand.
+pub(crate) struct Hands {
+    wall_ms: AtomicI64,
+    monotonic_ms: AtomicI64,
+}
+
+impl Clock for Hands {
+    fn wall_ms(&self) -> i64 {
+        self.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn monotonic_ms(&self) -> i64 {
+        self.monotonic_ms.load(Ordering::SeqCst)
+    }
+}
+
+/// The bank: a cash account with 100.00 EUR, the accounts of Ada and Bo, and users of every kind.
+pub(crate) struct Bank {
+    pub(crate) engine: Engine,
+    pub(crate) settings: Settings,
+    pub(crate) router: Router,
+    pub(crate) ada: String,
+    pub(crate) bo: String,
+    tokens: BTreeMap<String, String>,
+    hands: Arc<Hands>,
+    keys: AtomicU64,
+    folder: TempDir,
+}
+
+impl Bank {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hands = Arc::new(Hands { wall_ms: AtomicI64::new(1_795_294_453_120), monotonic_ms: AtomicI64::new(0) });
+        let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&hands);
+        let engine = Engine::create(&folder.path().join("bank"), &MasterKey::generate(), clock).unwrap();
+        let settings = Settings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            certificate: folder.path().join("certificate.pem"),
+            private_key: folder.path().join("key.pem"),
+            session_minutes: u32::try_from(SESSION_MS / 60_000).unwrap(),
+            limits,
+        };
+        let router = server::router(&settings, engine.clone(), &Arc::default()).unwrap();
+        let (ada, bo, tokens, keys) = (String::new(), String::new(), BTreeMap::new(), AtomicU64::new(0));
+        let mut bank = Self { engine, settings, router, ada, bo, tokens, hands, keys, folder };
+        bank.found().await;
+        bank
+    }
+
+    async fn found(&mut self) {
+        let numbering = Numbering::new("AT", "99999").unwrap();
+        self.system(Body::Found { name: "Bank <of> Tests".into(), numbering }.into()).await;
+        let cash = self.open(Kind::Asset, Overdraft::Unlimited, None, true).await;
+        assert_eq!(cash.0, 0);
+        for (user, customer) in
+            [("ada", "Ada"), ("bo", "Bo"), ("stranger", "Stranger"), ("sig", "Sig"), ("reader", "Reader")]
+        {
+            let subject = NewSubject::generate();
+            let name = subject.seal(Field::CustomerName, customer);
+            let added = self.system((Body::AddCustomer { name }, Some(subject.clone())).into()).await;
+            let What::CustomerAdded { id, .. } = added else { panic!("{added:?}") };
+            self.add_user(user, Role::Customer, Some(id), &subject, None).await;
+        }
+        for (user, role) in [("operator", Role::Operator), ("auditor", Role::Auditor)] {
+            let subject = NewSubject::generate();
+            self.add_user(user, role, None, &subject, Some(subject.clone())).await;
+        }
+        let ada = self.open(Kind::Liability, Overdraft::Limited(0), Some(CustomerId(1)), false).await;
+        let bo = self.open(Kind::Liability, Overdraft::Limited(0), Some(CustomerId(2)), false).await;
+        for (customer, right) in [(4, Right::Signatory { limit_minor: Some(500) }), (5, Right::ReadOnly)] {
+            self.system(Body::Grant { customer: CustomerId(customer), account: ada, right }.into()).await;
+        }
+        let amount = Money { minor: 10_000, currency: Currency::from_code("EUR").unwrap() };
+        self.system(Body::Deposit { account: ada, amount, text: None }.into()).await;
+        (self.ada, self.bo) = self.engine.peek(|state| (state.iban(ada).unwrap(), state.iban(bo).unwrap())).unwrap();
+    }
+
+    async fn system(&self, work: Work) -> What {
+        let command = Command { caller: Caller::SYSTEM, request: None, body: work.body };
+        let submission = Submission { command, subject: work.subject, past: None };
+        match self.engine.submit(submission).await.unwrap() {
+            Outcome::Accepted(receipt) => receipt.what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn open(&self, kind: Kind, overdraft: Overdraft, owner: Option<CustomerId>, cash: bool) -> ledger::AccountId {
+        let currency = Currency::from_code("EUR").unwrap();
+        let open = OpenAccount { number: None, currency, kind, overdraft, name: None, owner, cash, opened_at: None };
+        let opened = self.system(Body::OpenAccount(open).into()).await;
+        let What::AccountOpened { id, .. } = opened else { panic!("{opened:?}") };
+        id
+    }
+
+    async fn add_user(
+        &mut self,
+        user: &str,
+        role: Role,
+        customer: Option<CustomerId>,
+        subject: &NewSubject,
+        new: Option<NewSubject>,
+    ) {
+        // Only Ada signs in with her password; hashing takes its time.
+        let hash = if user == "ada" { server::password::hash(PASSWORD).unwrap() } else { String::new() };
+        let body = Body::AddUser {
+            name_index: self.engine.name_index(user),
+            name: subject.seal(Field::UserName, user),
+            password: subject.seal(Field::Password, &hash),
+            role,
+            customer,
+        };
+        let added = self.system((body, new).into()).await;
+        let What::UserAdded { id, .. } = added else { panic!("{added:?}") };
+        let token = self.engine.new_token();
+        let (hash, expires_at) = (self.engine.token_hash(&token), self.engine.now().plus_ms(SESSION_MS));
+        self.system(Body::SignIn { user: id, token: hash, expires_at }.into()).await;
+        self.tokens.insert(user.to_owned(), token);
+    }
+
+    /// The certificate's and the key's files, made anew; the certificate is given.
+    pub(crate) fn make_certificate(&self) -> Vec<u8> {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        std::fs::write(self.folder.path().join("certificate.pem"), made.cert.pem()).unwrap();
+        std::fs::write(self.folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().to_vec()
+    }
+
+    pub(crate) fn token(&self, who: &str) -> &str {
+        &self.tokens[who]
+    }
+
+    /// An IBAN of this bank that no account has.
+    pub(crate) fn unopened(&self) -> String {
+        Numbering::new("AT", "99999").unwrap().iban(777)
+    }
+
+    pub(crate) fn fresh_key(&self) -> String {
+        format!("key-{}", self.keys.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn let_time_pass_ms(&self, ms: i64) {
+        self.hands.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
+        self.hands.wall_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Sets the clock forward, which is not time passing.
+    pub(crate) fn jump_ms(&self, ms: i64) {
+        self.hands.wall_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub(crate) fn moment(&self) -> String {
+        jiff::Timestamp::from_millisecond(self.hands.wall_ms()).unwrap().to_string()
+    }
+
+    pub(crate) async fn send(&self, call: Call) -> Answer {
+        let response = self.router.clone().oneshot(call.request()).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
+        Answer { status, headers, body }
+    }
+
+    pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
+        self.send(Call::new("GET", path).by(self, who)).await
+    }
+
+    /// Pays from Ada's account to Bo's.
+    pub(crate) async fn pay(&self, who: &str, amount: &str, text: &str) -> Answer {
+        let mut body = json!({"from": self.ada, "to": self.bo, "amount": amount, "currency": "EUR"});
+        if !text.is_empty() {
+            body["text"] = json!(text);
+        }
+        self.send(Call::new("POST", "/v1/payments").by(self, who).key(&self.fresh_key()).json(&body)).await
+    }
+}
+
+/// Something for Kassa itself to have done.
+struct Work {
+    body: Body,
+    subject: Option<NewSubject>,
+}
+
+impl From<Body> for Work {
+    fn from(body: Body) -> Self {
+        Self { body, subject: None }
+    }
+}
+
+impl From<(Body, Option<NewSubject>)> for Work {
+    fn from((body, subject): (Body, Option<NewSubject>)) -> Self {
+        Self { body, subject }
+    }
+}
+
+/// A request.
+#[derive(Debug)]
+pub(crate) struct Call {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Call {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Self { method: method.into(), path: path.into(), headers: Vec::new(), body: String::new() }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn by(self, bank: &Bank, who: &str) -> Self {
+        self.header("authorization", &format!("Bearer {}", bank.token(who)))
+    }
+
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    pub(crate) fn body(mut self, body: &str) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").body(&body.to_string())
+    }
+
+    fn request(self) -> Request<HttpBody> {
+        let mut request = Request::builder().method(self.method.as_str()).uri(self.path);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        request.body(HttpBody::from(self.body)).unwrap()
+    }
+}
+
+/// What came of it.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The problem's name; empty where it is none.
+    pub(crate) fn slug(&self) -> String {
+        self.json()["type"].as_str().map(|kind| kind.replace("/problems/", "")).unwrap_or_default()
+    }
+}

@@ -1,0 +1,205 @@
+//! Connections: real TLS, both versions of HTTP, and the limits that cut a slow or greedy client.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use server::listen::{self, Counts};
+use server::{Limits, ServeError, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::bank_under_test::Bank;
+
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that is running, and its client's side.
+struct Running {
+    address: SocketAddr,
+    connector: TlsConnector,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    /// Serves a bank.
+    async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
+        let certificate = bank.make_certificate();
+        let server = Server::bind(bank.settings.clone(), bank.engine.clone()).await.unwrap();
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
+        Self { address, connector: connector(certificate, protocol), stop, serving }
+    }
+
+    /// Serves any router.
+    async fn router(router: Router, limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let tls = Arc::new(listen::tls(&certificate, &key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let counts = Arc::<Counts>::default();
+            listen::serve(listener, tls, router, &limits, &counts, async { drop(stopped.await) }).await;
+        });
+        Self { address, connector: connector(made.cert.der().to_vec(), b"http/1.1"), stop, serving }
+    }
+
+    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        timeout(PATIENCE, self.serving).await.unwrap().unwrap();
+    }
+}
+
+fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(certificate)).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Asks, and reads until the server closes.
+async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    rest(stream).await
+}
+
+async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
+    let mut answer = Vec::new();
+    // How the other side ends the connection is not the question here.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes in time");
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn both_versions_of_http() {
+    let bank = Bank::new().await;
+    let running = Running::bank(&bank, b"http/1.1").await;
+    let answer = ask(&mut running.connect().await.unwrap(), "/health/live").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("strict-transport-security: max-age=31536000\r\n"), "{answer}");
+    running.stop().await;
+
+    let running = Running::bank(&bank, b"h2").await;
+    let (mut client, connection) = h2::client::handshake(running.connect().await.unwrap()).await.unwrap();
+    let driving = tokio::spawn(connection);
+    let request = axum::http::Request::get("https://localhost/health/ready").body(()).unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 200);
+    drop(client);
+    running.stop().await;
+    driving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_client_is_cut_while_others_are_served() {
+    let limits = Limits { header_read: Duration::from_millis(300), ..Limits::default() };
+    let bank = Bank::with(Limits { handshake: Duration::from_millis(300), ..limits }).await;
+    let running = Running::bank(&bank, b"http/1.1").await;
+    let mut slow_header = running.connect().await.unwrap();
+    slow_header.write_all(b"GET / HTTP/1.1\r\nhost: lo").await.unwrap();
+    let mut silent = running.connect().await.unwrap();
+    let mut no_handshake = TcpStream::connect(running.address).await.unwrap();
+    assert!(ask(&mut running.connect().await.unwrap(), "/health/live").await.contains("live"));
+    assert!(!rest(&mut slow_header).await.contains("200 OK"));
+    assert_eq!(rest(&mut silent).await, "");
+    let ended = timeout(PATIENCE, no_handshake.read(&mut [0; 16])).await.unwrap();
+    assert!(matches!(ended, Ok(0) | Err(_)));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_connections_are_turned_away() {
+    for limits in
+        [Limits { connections: 2, ..Limits::default() }, Limits { connections_per_address: 2, ..Limits::default() }]
+    {
+        let running = Running::router(Router::new().route("/", get(|| async { "here" })), limits).await;
+        let mut first = running.connect().await.unwrap();
+        let second = running.connect().await.unwrap();
+        assert!(running.connect().await.is_err());
+        assert!(ask(&mut first, "/").await.ends_with("here"));
+        // Whoever leaves makes room, as soon as the server has noticed.
+        let again = async {
+            loop {
+                match running.connect().await {
+                    Ok(mut stream) => return ask(&mut stream, "/").await,
+                    Err(_) => sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        assert!(timeout(PATIENCE, again).await.unwrap().ends_with("here"));
+        drop(second);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn stopping_lets_a_request_finish() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handler = {
+        let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+        get(async move || {
+            begun.notify_one();
+            go_on.notified().await;
+            "finished"
+        })
+    };
+    let running = Running::router(Router::new().route("/", handler), Limits::default()).await;
+    let (address, mut stream) = (running.address, running.connect().await.unwrap());
+    let asking = tokio::spawn(async move { ask(&mut stream, "/").await });
+    begun.notified().await;
+    let stopping = tokio::spawn(running.stop());
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.expect("nothing more is accepted");
+    go_on.notify_one();
+    assert!(asking.await.unwrap().ends_with("finished"));
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_cuts_what_does_not_finish() {
+    let handler = get(std::future::pending::<&str>);
+    let limits = Limits { stop: Duration::from_millis(200), ..Limits::default() };
+    let running = Running::router(Router::new().route("/", handler), limits).await;
+    let mut stream = running.connect().await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    sleep(Duration::from_millis(50)).await;
+    running.stop().await;
+    assert_eq!(rest(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_there_is_told_at_once() {
+    let bank = Bank::new().await;
+    let missing = Server::bind(bank.settings.clone(), bank.engine.clone()).await;
+    assert!(matches!(missing.err(), Some(ServeError::Certificate { .. })));
+    bank.make_certificate();
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    std::fs::write(&bank.settings.private_key, other.signing_key.serialize_pem()).unwrap();
+    let wrong_key = Server::bind(bank.settings.clone(), bank.engine.clone()).await;
+    assert!(matches!(wrong_key.err(), Some(ServeError::PrivateKey { .. })));
+}

@@ -1,0 +1,265 @@
+//! The simulation runs, comes to the same for the same seed however often it is restarted, and its auditor notices when
+//! what it is told isn't what happened.
+
+use std::collections::BTreeMap;
+
+use bank::{Body, Decision, Event, What};
+use ledger::{BookedLeg, Posting};
+use sim::{Auditor, Disagreement, Observed, Random, Simulation, Summary, run};
+
+const SEEDS: u64 = 20;
+const STEPS: u64 = 20_000;
+
+fn checked(seed: u64, summary: Result<Summary, Disagreement>) -> Summary {
+    summary.unwrap_or_else(|disagreement| panic!("seed {seed}: {disagreement}"))
+}
+
+/// And everything that can happen does, so that agreement means something.
+#[test]
+fn bank_and_auditor_agree() {
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        for (outcome, count) in checked(seed, run(seed, STEPS)).outcomes {
+            *outcomes.entry(outcome).or_insert(0) += count;
+        }
+    }
+    for (outcome, at_least) in [
+        ("posted", 50_000),
+        ("captured", 5_000),
+        ("refunded", 5_000),
+        ("reversed", 1_000),
+        ("hold placed", 10_000),
+        ("hold voided", 1_000),
+        ("hold expired", 1_000),
+        ("status set", 1_000),
+        ("overdraft set", 500),
+        ("account opened", 500),
+        ("right granted", 500),
+        ("right revoked", 10),
+        ("session opened", 1_000),
+        ("session closed", 100),
+        ("repeated", 10_000),
+        ("refused insufficient-funds", 1_000),
+        ("refused capture-exceeds-hold", 100),
+        ("refused refund-exceeds-payment", 100),
+        ("refused hold-not-open", 100),
+        ("refused hold-expired", 100),
+        ("refused hold-not-expired", 100),
+        ("refused not-undoable", 100),
+        ("refused already-reversed", 100),
+        ("refused already-refunded", 100),
+        ("refused account-frozen", 100),
+        ("refused account-closed", 100),
+        ("refused account-not-empty", 100),
+        ("refused unknown-account", 100),
+        ("refused not-signed-in", 100),
+        ("refused not-allowed", 100),
+        ("refused no-right", 100),
+        ("refused above-signatory-limit", 5),
+    ] {
+        let count = outcomes.get(outcome).copied().unwrap_or(0);
+        assert!(count >= at_least, "{outcome}: {count} times only, of {outcomes:#?}");
+    }
+}
+
+#[test]
+fn the_same_seed_comes_to_the_same() {
+    for seed in 0..3 {
+        assert_eq!(run(seed, 5_000), run(seed, 5_000));
+    }
+    assert_ne!(checked(1, run(1, 5_000)).digest, checked(2, run(2, 5_000)).digest);
+}
+
+#[test]
+fn restarts_change_nothing() {
+    for seed in 0..4 {
+        let expected = checked(seed, run(seed, 4_000));
+        for times in [2_000, 300, 40] {
+            let mut chance = Random::new(seed + times);
+            let mut simulation = Simulation::new(seed);
+            for _ in 0..4_000 {
+                simulation.step().unwrap();
+                match chance.below(times) {
+                    0 => simulation.restart_from_records(),
+                    1 => simulation.restart_from_journal(),
+                    _ => {}
+                }
+            }
+            assert_eq!(checked(seed, simulation.finish()), expected, "a restart about every {times} steps");
+        }
+    }
+}
+
+// ---- The auditor is lied to ----
+
+/// A way in which what an auditor is told can differ from what happened.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// The event's amount is another.
+    Amount,
+    /// The event's amount and the command's are another, so that the answer still fits the question.
+    AmountAndCommand,
+    /// And the balances it tells fit, too.
+    AmountCommandAndBalances,
+    /// The answer has no event.
+    NoEvent,
+    /// The answer has its event twice.
+    TwoEvents,
+    /// The command is never seen.
+    Unseen,
+    /// The command is never seen, and the events after it are numbered as if it had not been.
+    UnseenAndClosedUp,
+    /// The command is seen twice.
+    SeenTwice,
+    /// An accepted command is told as refused for want of money.
+    Refused,
+    /// A refusal for want of money tells another balance.
+    OtherBalance,
+}
+
+const FAULTS: [Fault; 10] = [
+    Fault::Amount,
+    Fault::AmountAndCommand,
+    Fault::AmountCommandAndBalances,
+    Fault::NoEvent,
+    Fault::TwoEvents,
+    Fault::Unseen,
+    Fault::UnseenAndClosedUp,
+    Fault::SeenTwice,
+    Fault::Refused,
+    Fault::OtherBalance,
+];
+
+/// The one posting of a payment, deposit or withdrawal.
+fn posting_of(observed: &Observed) -> Option<&Posting> {
+    let cash_or_pay = matches!(observed.command.body, Body::Pay(_) | Body::Deposit { .. } | Body::Withdraw { .. });
+    match observed.events() {
+        [Event { what: What::Posted { posting, .. }, .. }] if cash_or_pay => Some(posting),
+        _ => None,
+    }
+}
+
+fn is_shortage(observed: &Observed) -> bool {
+    let Decision::Refused(refusal, _) = &observed.decision else { return false };
+    refusal.slug() == "insufficient-funds"
+}
+
+fn with_events(observed: &Observed, events: Vec<Event>) -> Observed {
+    Observed { decision: Decision::Accepted(events.into()), ..observed.clone() }
+}
+
+/// The same answer with a cent more in the first leg of its posting.
+fn with_another_amount(observed: &Observed, balances_fit: bool) -> Observed {
+    let mut event = observed.events()[0].clone();
+    let What::Posted { posting, .. } = &mut event.what else { panic!("not a posting") };
+    let mut legs: Vec<BookedLeg> = posting.legs().to_vec();
+    legs[0].leg.amount.minor += 1;
+    if balances_fit {
+        let (debit, credit) = (legs[0].leg.debit, legs[0].leg.credit);
+        for booked in &mut legs {
+            for (id, entry) in [(booked.leg.debit, &mut booked.debit), (booked.leg.credit, &mut booked.credit)] {
+                entry.balance_minor += i64::from(id == credit) - i64::from(id == debit);
+            }
+        }
+    }
+    *posting = Posting::recorded(legs.into(), posting.booked_at(), posting.value_date(), posting.cause());
+    with_events(observed, vec![event])
+}
+
+fn with_another_command(observed: &Observed) -> Observed {
+    let mut changed = observed.clone();
+    match &mut changed.command.body {
+        Body::Pay(pay) => pay.legs[0].amount.minor += 1,
+        Body::Deposit { amount, .. } | Body::Withdraw { amount, .. } => amount.minor += 1,
+        _ => panic!("not a payment"),
+    }
+    changed
+}
+
+fn with_another_balance(observed: &Observed) -> Observed {
+    let Decision::Refused(refusal, event) = &observed.decision else { panic!("not a refusal") };
+    let mut amount = refusal.amount().unwrap();
+    amount.minor -= 1;
+    let refusal = bank::Refusal::from_slug(refusal.slug(), Some(amount)).unwrap();
+    let event = event.clone().map(|event| Event { what: What::Refused { refusal }, ..event });
+    Observed { decision: Decision::Refused(refusal, event), ..observed.clone() }
+}
+
+fn refused(observed: &Observed) -> Observed {
+    let available = posting_of(observed).unwrap().legs()[0].leg.amount;
+    let refusal = ledger::Refusal::InsufficientFunds { available }.into();
+    let event = observed.events()[0].clone();
+    let event = observed.command.request.map(|_| Event { what: What::Refused { refusal }, ..event });
+    Observed { decision: Decision::Refused(refusal, event), ..observed.clone() }
+}
+
+/// The history as it is told with a fault at `place`.
+fn told(history: &[Observed], place: usize, fault: Fault) -> Vec<Observed> {
+    let mut told = history.to_vec();
+    let true_one = &history[place];
+    match fault {
+        Fault::Amount => told[place] = with_another_amount(true_one, false),
+        Fault::AmountAndCommand => told[place] = with_another_command(&with_another_amount(true_one, false)),
+        Fault::AmountCommandAndBalances => told[place] = with_another_command(&with_another_amount(true_one, true)),
+        Fault::NoEvent => told[place] = with_events(true_one, vec![]),
+        Fault::TwoEvents => told[place] = with_events(true_one, [true_one.events(), true_one.events()].concat()),
+        Fault::Unseen => {
+            told.remove(place);
+        }
+        Fault::UnseenAndClosedUp => {
+            told.remove(place);
+            told[place..].iter_mut().for_each(|observed| observed.first_event -= 1);
+        }
+        Fault::SeenTwice => told.insert(place, true_one.clone()),
+        Fault::Refused => told[place] = refused(true_one),
+        Fault::OtherBalance => told[place] = with_another_balance(true_one),
+    }
+    told
+}
+
+#[test]
+fn the_auditor_notices_what_is_not_so() {
+    for seed in 0..6 {
+        let mut simulation = Simulation::new(seed);
+        let history: Vec<Observed> = (0..1_500).map(|_| simulation.step().unwrap()).collect();
+        assert_eq!(audit(&history), Ok(()), "nothing is made up where all is true");
+        let postings: Vec<usize> = (0..1_000).filter(|place| posting_of(&history[*place]).is_some()).collect();
+        let shortages: Vec<usize> = (0..1_000).filter(|place| is_shortage(&history[*place])).collect();
+        let mut chance = Random::new(seed);
+        for fault in FAULTS {
+            for _ in 0..8 {
+                let places = if matches!(fault, Fault::OtherBalance) { &shortages } else { &postings };
+                let place = chance.pick(places).unwrap();
+                let noticed = audit(&told(&history, place, fault));
+                assert!(noticed.is_err(), "seed {seed}: {fault:?} at {place} went unnoticed: {:?}", history[place]);
+            }
+        }
+    }
+}
+
+fn audit(history: &[Observed]) -> Result<(), Disagreement> {
+    let mut auditor = Auditor::default();
+    history.iter().try_for_each(|observed| auditor.observe(observed))
+}
+
+/// A state that isn't the one the books were kept of is told apart, however like it is.
+#[test]
+fn the_books_fit_one_state_only() {
+    let mut simulation = Simulation::new(1);
+    let mut auditor = Auditor::default();
+    let mut state = bank::State::default();
+    for _ in 0..1_000 {
+        let observed = simulation.step().unwrap();
+        auditor.observe(&observed).unwrap();
+        for event in observed.events() {
+            state.apply(state.last_event() + 1, observed.at, event);
+        }
+    }
+    assert_eq!(auditor.compare(&state), Ok(()));
+    let (hold, _) = state.ledger().holds().next().expect("something is held");
+    let by = bank::UserId::SYSTEM;
+    let event = Event { by, what: What::HoldReleased { hold, reason: ledger::ReleaseReason::Voided }, request: None };
+    state.apply(state.last_event() + 1, state.time().unwrap(), &event);
+    let told = auditor.compare(&state).unwrap_err();
+    assert!(told.to_string().contains("the bank has seen"), "{told}");
+}
