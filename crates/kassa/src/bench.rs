@@ -56,6 +56,10 @@ struct Figures {
     batch_ms_p50: f64,
     batch_ms_p99: f64,
     batch_ms_max: f64,
+    /// How many transfers were made durable together, on average.
+    transfers_per_run: f64,
+    /// How long that took, from sealing to synced, on average.
+    append_ms_mean: f64,
     journal_bytes_per_transfer: f64,
     rss_bytes: u64,
     cpu_s: f64,
@@ -120,6 +124,7 @@ async fn measure(bench: &LedgerBench, output: &Output) -> Result<Figures, Failur
     };
     let elapsed = started.elapsed();
     let (cpu_s, rss_bytes) = (cpu_s()? - cpu_before, rss_bytes()?);
+    let engine::Measures { runs, append_us, .. } = engine.measures()?;
     bar.finish_and_clear();
     drop(traffic);
     stop(engine).await?;
@@ -137,6 +142,8 @@ async fn measure(bench: &LedgerBench, output: &Output) -> Result<Figures, Failur
         batch_ms_p50: quantile_ms(&waits, 0.5),
         batch_ms_p99: quantile_ms(&waits, 0.99),
         batch_ms_max: quantile_ms(&waits, 1.0),
+        transfers_per_run: transfers as f64 / runs.max(1) as f64,
+        append_ms_mean: append_us as f64 / runs.max(1) as f64 / 1_000.0,
         journal_bytes_per_transfer: (journal_bytes(&bench.data)? - bytes_before) as f64 / transfers.max(1) as f64,
         rss_bytes,
         cpu_s,
