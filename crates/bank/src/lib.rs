@@ -1,6 +1,6 @@
 //! The bank as one deterministic state machine.
 //!
-//! A [`Command`] asks. [`decide`] answers from the [`State`], the command and the [`Facts`], which hand in what a pure
+//! A [`Command`] asks. [`decide()`] answers from the [`State`], the command and the [`Facts`], which hand in what a pure
 //! function can't have: the time, and what lies in the past. Its answer is [`Events`], and [`State::apply`] is the only
 //! way that state changes. The journal keeps events, never commands, so a new rule never rewrites the past.
 //!

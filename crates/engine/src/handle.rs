@@ -89,16 +89,19 @@ pub struct Measures {
     pub sessions: u64,
 }
 
+/// Gives the bank's secret of a label.
+pub(crate) type Derive = Box<dyn Fn(&str) -> [u8; 32] + Send + Sync>;
+
 /// The bank's secrets, derived from the one that its journal holds.
 pub(crate) struct Secrets {
-    pub(crate) derive: Box<dyn Fn(&str) -> [u8; 32] + Send + Sync>,
+    pub(crate) derive: Derive,
     request: [u8; 32],
     names: hmac::Key,
     tokens: hmac::Key,
 }
 
 impl Secrets {
-    pub(crate) fn new(derive: Box<dyn Fn(&str) -> [u8; 32] + Send + Sync>) -> Self {
+    pub(crate) fn new(derive: Derive) -> Self {
         let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &derive(label));
         Self { request: derive("idempotency keys"), names: key("sign-in names"), tokens: key("session tokens"), derive }
     }

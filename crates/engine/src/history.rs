@@ -5,7 +5,7 @@
 //! entry is at most 63 steps from one. They are derived from the journal and kept in memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bank::{Event, Purpose, Sealed, UserId, What};
 use journal::Frame;
@@ -282,35 +282,49 @@ fn first_place(count: usize, holds: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// Decrypted frames at hand, by their first event. The one kept longest makes room.
+/// Decrypted frames at hand. The one kept longest makes room.
 #[derive(Default)]
-pub(crate) struct FrameCache(Mutex<(BTreeMap<u64, Arc<Frame>>, VecDeque<u64>)>);
+pub(crate) struct FrameCache(Mutex<KeptFrames>);
+
+#[derive(Default)]
+struct KeptFrames {
+    by_first_event: BTreeMap<u64, Arc<Frame>>,
+    oldest_first: VecDeque<u64>,
+}
 
 impl FrameCache {
     /// The frame that holds an event, if it is durable.
     pub(crate) fn frame_with(&self, shared: &Shared, event: u64) -> Result<Option<Arc<Frame>>, Unavailable> {
-        if let Some(frame) = self.at_hand(event) {
+        if let Some(frame) = self.kept().with(event) {
             return Ok(Some(frame));
         }
         let Some(frame) = shared.with_reader(|reader| reader.frame_with(event))?.map(Arc::new) else {
             return Ok(None);
         };
-        let mut kept = self.0.lock().expect("no thread panics while it holds the frames");
-        let (frames, order) = &mut *kept;
-        if frames.insert(frame.first_event, Arc::clone(&frame)).is_none() {
-            order.push_back(frame.first_event);
-        }
-        if order.len() > FRAMES_AT_HAND
-            && let Some(oldest) = order.pop_front()
-        {
-            frames.remove(&oldest);
-        }
+        self.kept().keep(Arc::clone(&frame));
         Ok(Some(frame))
     }
 
-    fn at_hand(&self, event: u64) -> Option<Arc<Frame>> {
-        let kept = self.0.lock().expect("no thread panics while it holds the frames");
-        let (_, frame) = kept.0.range(..=event).next_back()?;
+    fn kept(&self) -> MutexGuard<'_, KeptFrames> {
+        self.0.lock().expect("no thread panics while it holds the frames")
+    }
+}
+
+impl KeptFrames {
+    fn with(&self, event: u64) -> Option<Arc<Frame>> {
+        let (_, frame) = self.by_first_event.range(..=event).next_back()?;
         (event - frame.first_event < u64::from(frame.count)).then(|| Arc::clone(frame))
+    }
+
+    fn keep(&mut self, frame: Arc<Frame>) {
+        let first_event = frame.first_event;
+        if self.by_first_event.insert(first_event, frame).is_none() {
+            self.oldest_first.push_back(first_event);
+        }
+        if self.oldest_first.len() > FRAMES_AT_HAND
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.by_first_event.remove(&oldest);
+        }
     }
 }

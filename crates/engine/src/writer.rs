@@ -23,7 +23,7 @@ pub const MAX_QUEUED: usize = 10_000;
 pub const MAX_BATCH: usize = 8_190;
 
 /// The run is closed when it holds this many commands, so that those first in it don't wait for all that come after.
-pub const MAX_RUN_COMMANDS: u64 = 8_190;
+pub const MAX_RUN_COMMANDS: usize = 8_190;
 
 /// A frame is closed when its body has reached this size, in bytes. Small enough to be decrypted for one event, large
 /// enough that header and tag weigh little.
@@ -47,10 +47,10 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    fn commands(&self) -> u64 {
+    fn commands(&self) -> usize {
         match self {
             Self::One(..) => 1,
-            Self::Batch(batch, _) => batch.len() as u64,
+            Self::Batch(batch, _) => batch.len(),
             Self::ConfirmClock(_) | Self::Stop => 0,
         }
     }
@@ -107,7 +107,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            let mut commands: u64 = works.iter().map(Work::commands).sum();
+            let mut commands: usize = works.iter().map(Work::commands).sum();
             while commands < MAX_RUN_COMMANDS
                 && let Ok(work) = self.queue.try_recv()
             {
@@ -125,8 +125,8 @@ impl Writer {
     fn carry(&mut self, works: Vec<Work>) -> bool {
         let now = self.timekeeper.now(&*self.shared.clock);
         let mut replies = Vec::with_capacity(works.len());
-        let commands: u64 = works.iter().map(Work::commands).sum();
-        let mut draft = Draft { body_bytes: commands as usize * EVENT_BYTES, ..Draft::default() };
+        let commands: usize = works.iter().map(Work::commands).sum();
+        let mut draft = Draft { body_bytes: commands * EVENT_BYTES, ..Draft::default() };
         let (at, last_event) = {
             // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
             let Ok(mut books) = self.shared.books.write() else { return false };

@@ -340,7 +340,7 @@ fn a_full_queue_says_busy_at_once() {
     let one = || -> Submission { plain(payment(CASH, ANNA, 1)).into() };
     let mut senders = Vec::new();
     // The writer takes some off the queue before it looks at the clock, and no more than a run.
-    let busy = (0..=engine::MAX_QUEUED + engine::MAX_RUN_COMMANDS as usize).find_map(|_| {
+    let busy = (0..=engine::MAX_QUEUED + engine::MAX_RUN_COMMANDS).find_map(|_| {
         let engine = bench.engine.clone();
         let mut sending = Box::pin(async move { engine.submit(one()).await });
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -139,9 +139,9 @@ async fn measure(bench: &LedgerBench, output: &Output) -> Result<Figures, Failur
         hot: bench.hot,
         seconds: elapsed.as_secs_f64(),
         transfers_per_s: transfers as f64 / elapsed.as_secs_f64(),
-        batch_ms_p50: quantile_ms(&waits, 0.5),
-        batch_ms_p99: quantile_ms(&waits, 0.99),
-        batch_ms_max: quantile_ms(&waits, 1.0),
+        batch_ms_p50: percentile_ms(&waits, 50),
+        batch_ms_p99: percentile_ms(&waits, 99),
+        batch_ms_max: percentile_ms(&waits, 100),
         transfers_per_run: transfers as f64 / runs.max(1) as f64,
         append_ms_mean: append_us as f64 / runs.max(1) as f64 / 1_000.0,
         journal_bytes_per_transfer: (journal_bytes(&bench.data)? - bytes_before) as f64 / transfers.max(1) as f64,
@@ -354,9 +354,10 @@ fn below(random: u64, limit: u32) -> u32 {
     u32::try_from(((random >> 32) * u64::from(limit)) >> 32).expect("less than a 32-bit limit")
 }
 
-fn quantile_ms(sorted: &[Duration], quantile: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
-    sorted[(last as f64 * quantile).round() as usize].as_secs_f64() * 1_000.0
+/// The wait that so many in a hundred don't exceed, by nearest rank.
+fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).map_or(0.0, Duration::as_secs_f64) * 1_000.0
 }
 
 /// The memory that this process has in use, in bytes.
