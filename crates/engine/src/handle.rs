@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use crate::clock::Clock;
 use crate::history::{FrameCache, History};
 use crate::personal::{Keyring, NewSubject, random};
-use crate::writer::{Answer, MAX_BATCH, Work};
+use crate::writer::{Answer, MAX_BATCH, Pace, Work};
 
 /// A bank that is open for business. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) durable: watch::Sender<Option<u64>>,
     pub(crate) failure: Mutex<Option<String>>,
     pub(crate) counters: Counters,
+    pub(crate) pace: Pace,
     pub(crate) keyring: Keyring,
     pub(crate) frames: FrameCache,
     pub(crate) clock: Arc<dyn Clock>,

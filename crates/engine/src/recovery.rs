@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timekeeper};
 use crate::handle::{Books, Counters, Secrets, Shared};
 use crate::history::FrameCache;
 use crate::personal::Keyring;
-use crate::writer::{Draft, MAX_QUEUED, Writer, commit};
+use crate::writer::{Draft, MAX_QUEUED, Pace, Writer, commit};
 use crate::{Engine, checkpoint};
 
 /// After reading this many events at start, a checkpoint is written so that the next start is quick.
@@ -126,6 +126,7 @@ impl Engine {
             durable,
             failure: Mutex::new(None),
             counters: Counters::default(),
+            pace: Pace::new(),
             keyring: Keyring::default(),
             frames: FrameCache::default(),
             clock,

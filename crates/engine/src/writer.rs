@@ -1,9 +1,9 @@
 //! The two threads that carry a command: the writer decides and applies, the committer makes durable and lets the
 //! answers go.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bank::{Body, Caller, Command, Decision, Event, Facts, What, decide};
@@ -24,6 +24,18 @@ pub const MAX_BATCH: usize = 8_190;
 
 /// The run is closed when it holds this many commands, so that those first in it don't wait for all that come after.
 pub const MAX_RUN_COMMANDS: usize = 8_190;
+
+/// A run of this many commands is worth a sync of its own, and waits for nobody.
+const LARGE_RUN_COMMANDS: usize = 1_024;
+
+/// Callers who have just been answered often come back at once. A run waits for as many as that, for this share of the
+/// time that making the last run durable took, so that all go with one sync. Otherwise they would fall into two halves
+/// of which each always waits through the other's sync, and get half the work done. Who is alone never waits: a single
+/// caller is as many as were answered.
+const COMPANY_SHARE: u32 = 4;
+
+/// On the slowest of disks, too, nobody waits longer than this for company.
+const MAX_COMPANY_WAIT: Duration = Duration::from_millis(2);
 
 /// A frame is closed when its body has reached this size, in bytes. Small enough to be decrypted for one event, large
 /// enough that header and tag weigh little.
@@ -71,12 +83,16 @@ enum Reply {
 }
 
 /// What is made durable in one transaction, and who is told then.
+#[derive(Default)]
 pub(crate) struct Run {
-    at: Timestamp,
+    /// The time of all its events: looked at once, when the run begins. None while the clock is not to be trusted.
+    at: Option<Timestamp>,
     last_event: u64,
-    frames: Vec<PlainFrame>,
-    subject_keys: Vec<SubjectKey>,
+    commands: usize,
+    draft: Draft,
     replies: Vec<Reply>,
+    /// Whether the writer was told to stop after it.
+    stop: bool,
 }
 
 /// The thread that decides.
@@ -87,78 +103,151 @@ pub(crate) struct Writer {
     pub(crate) timekeeper: Timekeeper,
 }
 
-/// The run that is being made: its events, encoded in frames of about [`FRAME_BYTES`], and the keys that go with them.
+/// The events of the run that is being made, encoded in frames of about [`FRAME_BYTES`], and the keys that go with them.
 #[derive(Default)]
 pub(crate) struct Draft {
-    /// How large the events will be in all, as far as can be guessed.
+    /// How large the events to come will be in all, as far as can be guessed.
     body_bytes: usize,
     pub(crate) frames: Vec<PlainFrame>,
     subject_keys: Vec<SubjectKey>,
     refusals: u64,
 }
 
+/// How the two threads keep step.
+pub(crate) struct Pace {
+    state: Mutex<Paced>,
+    idle: Condvar,
+}
+
+struct Paced {
+    /// Whether a run is being made durable.
+    busy: bool,
+    /// How many answers the last run let go.
+    released: usize,
+    /// Until when those who got them may come back and find their place in the next run.
+    company_until: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        let state = Paced { busy: false, released: 0, company_until: Instant::now() };
+        Self { state: Mutex::new(state), idle: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Paced> {
+        self.state.lock().expect("no thread panics while it keeps pace")
+    }
+
+    fn begin(&self) {
+        self.state().busy = true;
+    }
+
+    /// A run that took this long has let go its answers.
+    fn end(&self, released: usize, took: Duration) {
+        let company_until = Instant::now() + (took / COMPANY_SHARE).min(MAX_COMPANY_WAIT);
+        *self.state() = Paced { busy: false, released, company_until };
+        self.idle.notify_one();
+    }
+
+    /// Waits until no run is being made durable. Gives how many callers may be expected in the next run, of which
+    /// `waiting` are in it already, and until when to expect them.
+    fn until_idle(&self, waiting: usize) -> (usize, Instant) {
+        let mut state = self.state();
+        let was_busy = state.busy;
+        while state.busy {
+            state = self.idle.wait(state).expect("no thread panics while it keeps pace");
+        }
+        // Whoever waited while the run was made durable is beside those whom it answered. Whoever came after its end
+        // may be one of these.
+        let company = if was_busy { waiting + state.released } else { state.released };
+        (company, state.company_until)
+    }
+}
+
 impl Writer {
     /// Decides what comes until told to stop, or until the committer is gone.
     pub(crate) fn run(mut self) {
-        loop {
-            let mut works = Vec::new();
-            match self.queue.recv_timeout(TICK) {
-                Ok(work) => works.push(work),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+        while let Some(run) = self.next_run() {
+            let stop = run.stop;
+            if run.is_worth_committing() {
+                self.shared.pace.begin();
+                if self.committer.send(run).is_err() {
+                    return;
+                }
             }
-            let mut commands: usize = works.iter().map(Work::commands).sum();
-            while commands < MAX_RUN_COMMANDS
-                && let Ok(work) = self.queue.try_recv()
-            {
-                commands += work.commands();
-                works.push(work);
-            }
-            let stop = works.iter().any(|work| matches!(work, Work::Stop));
-            if !self.carry(works) || stop {
+            if stop {
                 return;
             }
         }
     }
 
-    /// Decides one run and hands it on. False when there is nobody to hand it to.
-    fn carry(&mut self, works: Vec<Work>) -> bool {
-        let now = self.timekeeper.now(&*self.shared.clock);
-        let mut replies = Vec::with_capacity(works.len());
-        let commands: usize = works.iter().map(Work::commands).sum();
-        let mut draft = Draft { body_bytes: commands * EVENT_BYTES, ..Draft::default() };
-        let (at, last_event) = {
-            // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
-            let Ok(mut books) = self.shared.books.write() else { return false };
-            if let Ok(now) = now {
-                release_expired(&mut books, &mut draft, now);
-            }
-            for work in works {
-                match work {
-                    Work::One(submission, reply) => {
-                        replies.push(Reply::One(answer(&mut books, &mut draft, submission, now), reply));
-                    }
-                    Work::Batch(batch, reply) => {
-                        let answers =
-                            batch.into_iter().map(|submission| answer(&mut books, &mut draft, submission, now));
-                        replies.push(Reply::Batch(answers.collect(), reply));
-                    }
-                    Work::ConfirmClock(reply) => {
-                        self.timekeeper.confirm();
-                        // A caller who has gone away needs no answer.
-                        let _ = reply.send(());
-                    }
-                    Work::Stop => {}
-                }
-            }
-            (books.state.time().unwrap_or(Timestamp(0)), books.state.last_event())
+    /// Decides the next run: whatever queues up while the run before is being made durable. None when nobody can ask
+    /// any more, or when the state is not to be trusted.
+    fn next_run(&mut self) -> Option<Run> {
+        let mut run = Run::default();
+        let first = match self.queue.recv_timeout(TICK) {
+            Ok(work) => Some(work),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return None,
         };
-        if replies.is_empty() && draft.frames.is_empty() {
-            return true;
+        self.decide(&mut run, first)?;
+        if !run.is_worth_committing() {
+            return Some(run);
         }
-        let Draft { frames, subject_keys, refusals, .. } = draft;
-        self.shared.counters.refusals.fetch_add(refusals, Ordering::Relaxed);
-        self.committer.send(Run { at, last_event, frames, subject_keys, replies }).is_ok()
+        let (company, until) = self.shared.pace.until_idle(run.replies.len());
+        self.decide(&mut run, None)?;
+        while !run.stop && run.commands < LARGE_RUN_COMMANDS && run.replies.len() < company {
+            let Ok(work) = self.queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
+            self.decide(&mut run, Some(work))?;
+        }
+        Some(run)
+    }
+
+    /// Decides `first` and what has queued up behind it, as far as the run has room. None when a law was found broken.
+    fn decide(&mut self, run: &mut Run, first: Option<Work>) -> Option<()> {
+        let mut works: Vec<Work> = first.into_iter().collect();
+        let mut commands: usize = works.iter().map(Work::commands).sum();
+        while run.commands + commands < MAX_RUN_COMMANDS
+            && let Ok(work) = self.queue.try_recv()
+        {
+            commands += work.commands();
+            works.push(work);
+        }
+        run.commands += commands;
+        run.draft.body_bytes = commands * EVENT_BYTES;
+        let now = run.at.map_or_else(|| self.timekeeper.now(&*self.shared.clock), Ok);
+        // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
+        let mut books = self.shared.books.write().ok()?;
+        if let (None, Ok(now)) = (run.at, now) {
+            run.at = Some(now);
+            release_expired(&mut books, &mut run.draft, now);
+        }
+        for work in works {
+            match work {
+                Work::One(submission, reply) => {
+                    let answer = answer(&mut books, &mut run.draft, submission, now);
+                    run.replies.push(Reply::One(answer, reply));
+                }
+                Work::Batch(batch, reply) => {
+                    let answers = batch.into_iter().map(|one| answer(&mut books, &mut run.draft, one, now));
+                    run.replies.push(Reply::Batch(answers.collect(), reply));
+                }
+                Work::ConfirmClock(reply) => {
+                    self.timekeeper.confirm();
+                    // A caller who has gone away needs no answer.
+                    let _ = reply.send(());
+                }
+                Work::Stop => run.stop = true,
+            }
+        }
+        run.last_event = books.state.last_event();
+        Some(())
+    }
+}
+
+impl Run {
+    fn is_worth_committing(&self) -> bool {
+        !self.replies.is_empty() || !self.draft.frames.is_empty()
     }
 }
 
@@ -231,10 +320,10 @@ impl Draft {
 /// with a checkpoint, or when an append fails.
 pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>) {
     while let Ok(run) = runs.recv() {
-        let Run { at, last_event, frames, subject_keys, replies } = run;
-        shared.counters.commands.fetch_add(replies.iter().map(Reply::commands).sum(), Ordering::Relaxed);
-        if !frames.is_empty() {
-            let started = Instant::now();
+        let started = Instant::now();
+        let Run { at, last_event, commands, draft, replies, .. } = run;
+        let Draft { frames, subject_keys, refusals, .. } = draft;
+        if let (Some(at), false) = (at, frames.is_empty()) {
             let keys = subject_keys.clone();
             let sealed = journal.seal(at.0, frames, subject_keys);
             if let Err(error) = journal.append(&sealed) {
@@ -247,14 +336,18 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
             shared.counters.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
             shared.durable.send_replace(Some(last_event));
         }
+        shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
+        shared.counters.refusals.fetch_add(refusals, Ordering::Relaxed);
+        let (released, took) = (replies.len(), started.elapsed());
         match shared.runtime.get() {
             // The tasks that wait are woken by a thread of their own runtime, which costs a tenth of waking each from
             // here.
-            Some(runtime) if replies.len() > 1 => {
+            Some(runtime) if released > 1 => {
                 runtime.spawn(async move { replies.into_iter().for_each(Reply::let_go) });
             }
             _ => replies.into_iter().for_each(Reply::let_go),
         }
+        shared.pace.end(released, took);
     }
     if shared.books.is_poisoned() {
         return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
@@ -277,17 +370,11 @@ impl Reply {
             Self::Batch(answers, to) => drop(to.send(answers)),
         }
     }
-
-    fn commands(&self) -> u64 {
-        match self {
-            Self::One(..) => 1,
-            Self::Batch(answers, _) => answers.len() as u64,
-        }
-    }
 }
 
 /// From here on nothing is answered: what is in memory may tell of things that never came to be.
 fn fail(shared: &Shared, why: &str) {
+    shared.pace.end(0, Duration::ZERO);
     tracing::error!(error = why, "the journal could not be written; stop, see to the disk, and start again");
     *shared.failure.lock().expect("no thread panics while it holds the failure") = Some(why.to_owned());
     shared.durable.send_replace(None);
