@@ -132,7 +132,12 @@ pub enum Outcome {
     /// Done, now or under the same key before.
     Accepted(Receipt),
     /// Refused, now or under the same key before.
-    Refused(Refusal),
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Whether it was refused under the same key before, and this is the first outcome given again.
+        repeated: bool,
+    },
     /// Nothing was to be changed.
     Unchanged,
 }
@@ -287,10 +292,10 @@ impl Engine {
         };
         let recorded = self.event(first)?.ok_or_else(|| Unavailable::Failed(format!("event {first} is missing")))?;
         if recorded.event.request.map(|request| request.fingerprint) != fingerprint {
-            return Ok(Outcome::Refused(Refusal::KeyReused));
+            return Ok(Outcome::Refused { refusal: Refusal::KeyReused, repeated: false });
         }
         Ok(match recorded.event.what {
-            What::Refused { refusal } => Outcome::Refused(refusal),
+            What::Refused { refusal } => Outcome::Refused { refusal, repeated: true },
             what => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
         })
     }

@@ -274,7 +274,7 @@ fn answer(books: &mut Books, draft: &mut Draft, submission: Submission, now: Res
         Decision::Refused(refusal, event) => {
             draft.refusals += 1;
             draft.record_all(books, now, event);
-            Answer::Outcome(Outcome::Refused(refusal))
+            Answer::Outcome(Outcome::Refused { refusal, repeated: false })
         }
         Decision::Accepted(events) => {
             let event = books.state.last_event() + 1;

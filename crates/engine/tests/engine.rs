@@ -185,6 +185,10 @@ fn a_restart_finds_the_same_bank() {
     }
 }
 
+fn refused(refusal: Refusal) -> Result<Outcome, Unavailable> {
+    Ok(Outcome::Refused { refusal, repeated: false })
+}
+
 fn is_accepted(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Accepted(_))
 }
@@ -196,13 +200,14 @@ fn a_key_gives_its_first_outcome_for_ever() {
     let Ok(Outcome::Accepted(first)) = bench.keyed("rent", payment(ANNA, BEN, 60)) else { panic!("accepted") };
     let too_much =
         Refusal::Ledger(ledger::Refusal::InsufficientFunds { available: Money { minor: 40, currency: euro() } });
-    assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(Outcome::Refused(too_much)));
+    assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), refused(too_much));
     bench.pay(CASH, ANNA, 1_000);
     let bench = bench.restart(|_| {});
     // Whatever has happened since: the same answer, and nothing moves.
     assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 60)), Ok(Outcome::Accepted(Receipt { repeated: true, ..first })));
-    assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(Outcome::Refused(too_much)));
-    assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 61)), Ok(Outcome::Refused(Refusal::KeyReused)));
+    let again = Outcome::Refused { refusal: too_much, repeated: true };
+    assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(again));
+    assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 61)), refused(Refusal::KeyReused));
     assert_eq!(bench.posted(BEN), 60);
     // Within one batch, too.
     let request = bench.engine.request(UserId::SYSTEM, b"twice", b"");
@@ -290,9 +295,9 @@ fn a_refund_finds_its_payment_however_old() {
     };
     assert_eq!(bench.submit(refund(25)).map(is_accepted), Ok(true));
     let remaining = Money { minor: 15, currency: euro() };
-    let refused = Refusal::Ledger(ledger::Refusal::RefundExceedsPayment { remaining });
-    assert_eq!(bench.submit(refund(16)), Ok(Outcome::Refused(refused)));
-    assert_eq!(bench.submit(Submission { past: None, ..refund(15) }), Ok(Outcome::Refused(Refusal::UnknownPayment)));
+    let too_much = Refusal::Ledger(ledger::Refusal::RefundExceedsPayment { remaining });
+    assert_eq!(bench.submit(refund(16)), refused(too_much));
+    assert_eq!(bench.submit(Submission { past: None, ..refund(15) }), refused(Refusal::UnknownPayment));
     assert_eq!(bench.submit(refund(15)).map(is_accepted), Ok(true));
     assert_eq!((bench.posted(ANNA), bench.posted(BEN)), (100, 0));
     assert_eq!(bench.engine.past_posting(PostingId::new(1).unwrap()), Ok(None), "event 1 is no posting");
@@ -417,8 +422,8 @@ fn personal_fields_open_until_their_key_is_gone() {
         role: Role::Customer,
         customer: None,
     };
-    let refused = Submission { command: plain(user), subject: Some(stranger.clone()), past: None };
-    assert_eq!(bench.submit(refused), Ok(Outcome::Refused(Refusal::RoleAndCustomerDisagree)));
+    let submission = Submission { command: plain(user), subject: Some(stranger.clone()), past: None };
+    assert_eq!(bench.submit(submission), refused(Refusal::RoleAndCustomerDisagree));
     assert_eq!(bench.engine.seal(stranger.id(), Field::Text, "x"), Ok(None));
     // The text lies nowhere in the files.
     bench.engine.stop();
@@ -503,9 +508,9 @@ fn a_right_is_looked_at_when_the_command_is_decided() {
     bench.pay(CASH, ANNA, 100);
     let caller = Caller { user, session: Some(token) };
     let pay = || Command { caller, request: None, body: payment(ANNA, BEN, 1) };
-    assert_eq!(bench.submit(pay()), Ok(Outcome::Refused(Refusal::NoRight)));
+    assert_eq!(bench.submit(pay()), refused(Refusal::NoRight));
     bench.accepted(Body::Grant { customer, account: ANNA, right: Right::Owner });
     assert_eq!(bench.submit(pay()).map(is_accepted), Ok(true));
     bench.hands.pass(10_000);
-    assert_eq!(bench.submit(pay()), Ok(Outcome::Refused(Refusal::NotSignedIn)));
+    assert_eq!(bench.submit(pay()), refused(Refusal::NotSignedIn));
 }

@@ -154,7 +154,7 @@ pub(crate) fn carry_out_for(
     let command = Command { caller: Caller::SYSTEM, request: Some(request), body };
     match engine.submit_blocking(Submission { command, subject, past: None })? {
         Outcome::Accepted(receipt) => Ok(receipt.what),
-        Outcome::Refused(refusal) => Err(Failure::new(format!("{step}: {refusal}"))),
+        Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{step}: {refusal}"))),
         Outcome::Unchanged => Err(Failure::new(format!("{step}: nothing was changed"))),
     }
 }

@@ -297,7 +297,7 @@ async fn one_at_a_time(
 async fn accepted(engine: &Engine, submission: impl Into<Submission>) -> Result<What, Failure> {
     match engine.submit(submission).await? {
         Outcome::Accepted(receipt) => Ok(receipt.what),
-        Outcome::Refused(refusal) => Err(Failure::new(format!("refused: {refusal}"))),
+        Outcome::Refused { refusal, .. } => Err(Failure::new(format!("refused: {refusal}"))),
         Outcome::Unchanged => Err(unexpected()),
     }
 }
@@ -306,7 +306,7 @@ fn all_accepted(outcomes: Vec<Result<Outcome, engine::Unavailable>>) -> Result<(
     for outcome in outcomes {
         match outcome? {
             Outcome::Accepted(_) => {}
-            Outcome::Refused(refusal) => return Err(Failure::new(format!("refused: {refusal}"))),
+            Outcome::Refused { refusal, .. } => return Err(Failure::new(format!("refused: {refusal}"))),
             Outcome::Unchanged => return Err(unexpected()),
         }
     }

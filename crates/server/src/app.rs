@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{Body, Caller, Command, CustomerId, Refusal, Request, Role, Sealed, State, SubjectId};
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Submission};
@@ -19,7 +19,7 @@ use crate::ids::PaymentIds;
 use crate::listen::Counts;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem, REPLAYED};
 use crate::{ServeError, Settings};
 
 /// What all handlers share. Cloning gives another handle on the same.
@@ -193,7 +193,7 @@ impl App {
         let command = Command { caller: who.caller, request: Some(request), body };
         match self.engine.submit(Submission { command, subject, past: None }).await? {
             Outcome::Accepted(receipt) => Ok(receipt),
-            Outcome::Refused(refusal) => Err(refusal.into()),
+            Outcome::Refused { refusal, repeated } => Err(Problem::refused(refusal, repeated)),
             Outcome::Unchanged => Err(Problem::failed(&"a write was accepted and changed nothing")),
         }
     }
@@ -226,8 +226,7 @@ pub(crate) fn removed(receipt: &Receipt) -> Response {
 /// Marks an answer that was given before under the same key.
 fn marked(receipt: &Receipt, mut response: Response) -> Response {
     if receipt.repeated {
-        let name = HeaderName::from_static("idempotency-replayed");
-        response.headers_mut().insert(name, HeaderValue::from_static("true"));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{IbanError, Refusal};
 use engine::{HistoryError, Unavailable};
@@ -87,6 +87,8 @@ pub(crate) struct Problem {
     detail: String,
     amount: Option<(&'static str, Money)>,
     errors: Vec<FieldError>,
+    /// Whether it was told before, under the same idempotency key.
+    repeated: bool,
 }
 
 /// A mistake in one field.
@@ -97,6 +99,9 @@ pub(crate) struct FieldError {
     /// What is wrong with it.
     pub(crate) detail: String,
 }
+
+/// The header of an answer that was given before, under the same idempotency key.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -135,7 +140,14 @@ impl Problem {
 
     /// A problem of a kind, with words of its own.
     pub(crate) fn saying(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { slug: kind.slug(), status: kind.status(), detail: detail.into(), amount: None, errors: Vec::new() }
+        Self {
+            slug: kind.slug(),
+            status: kind.status(),
+            detail: detail.into(),
+            amount: None,
+            errors: Vec::new(),
+            repeated: false,
+        }
     }
 
     /// A mistake in a field.
@@ -153,6 +165,11 @@ impl Problem {
     pub(crate) fn in_field(self, field: &str) -> Self {
         let detail = self.detail.clone();
         self.at(field, detail)
+    }
+
+    /// A refusal, as it was told before under the same key if `repeated`.
+    pub(crate) fn refused(refusal: Refusal, repeated: bool) -> Self {
+        Self { repeated, ..refusal.into() }
     }
 
     /// A failure inside, which is logged and not told.
@@ -222,6 +239,7 @@ impl From<Refusal> for Problem {
             detail: refusal.to_string(),
             amount: refusal.amount().map(|amount| (member, amount)),
             errors: Vec::new(),
+            repeated: false,
         }
     }
 }
@@ -290,6 +308,9 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.repeated {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
         response
     }

@@ -131,7 +131,7 @@ pub(crate) async fn sign_in(State(app): State<App>, Sent(sent): Sent<SignIn>) ->
     let body = Body::SignIn { user: *user, token: app.engine.token_hash(&token), expires_at };
     match app.engine.submit(Command { caller: Caller::SYSTEM, request: None, body }).await? {
         Outcome::Accepted(_) => {}
-        Outcome::Refused(refusal) => return Err(Problem::failed(&refusal)),
+        Outcome::Refused { refusal, .. } => return Err(Problem::failed(&refusal)),
         Outcome::Unchanged => return Err(Problem::failed(&"a sign-in changed nothing")),
     }
     app.metrics.note_sign_in("accepted");
@@ -175,7 +175,7 @@ pub(crate) async fn sign_out(State(app): State<App>, token: Token) -> Result<Sta
     let command = Command { caller: who.caller, request: None, body: Body::SignOut { token: token.0 } };
     match app.engine.submit(command).await? {
         Outcome::Accepted(_) | Outcome::Unchanged => Ok(StatusCode::NO_CONTENT),
-        Outcome::Refused(refusal) => Err(refusal.into()),
+        Outcome::Refused { refusal, .. } => Err(refusal.into()),
     }
 }
 

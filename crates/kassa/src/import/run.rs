@@ -423,13 +423,13 @@ impl<'a> Importer<'a> {
                     self.already_there += usize::from(receipt.repeated);
                     made.push(receipt.what);
                 }
-                Outcome::Refused(bank::Refusal::KeyReused) => {
+                Outcome::Refused { refusal: bank::Refusal::KeyReused, .. } => {
                     return Err(Failure::new(format!(
                         "{file}:{line}: this row was imported before and said something else then; a row's content \
                          can't change under its key"
                     )));
                 }
-                Outcome::Refused(refusal) => return Err(Failure::new(format!("{file}:{line}: {refusal}"))),
+                Outcome::Refused { refusal, .. } => return Err(Failure::new(format!("{file}:{line}: {refusal}"))),
                 Outcome::Unchanged => return Err(unexpected()),
             }
         }

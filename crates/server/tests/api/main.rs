@@ -347,7 +347,7 @@ async fn a_retry_gets_the_first_answer() {
         assert_eq!((first.status, first.text()), (second.status, second.text()), "{path}");
         assert_eq!(first.header("location"), second.header("location"));
         assert_eq!(first.header("idempotency-replayed"), "");
-        assert_eq!(second.header("idempotency-replayed") == "true", status < 300, "{path}");
+        assert_eq!(second.header("idempotency-replayed"), "true", "{path}");
     }
     let key = bank.fresh_key();
     assert_eq!(bank.send(Call::new("POST", "/v1/payments").by(&bank, "ada").key(&key).json(&pay)).await.status, 201);
