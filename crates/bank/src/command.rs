@@ -6,7 +6,7 @@ use ledger::{
 use smallvec::SmallVec;
 
 use crate::access::NameIndex;
-use crate::{CustomerId, Numbering, Purpose, Request, Right, Role, Sealed, TokenHash, UserId};
+use crate::{CustomerId, Numbering, Purpose, Refusal, Request, Right, Role, Sealed, TokenHash, UserId};
 
 /// A request to the bank. Personal fields are sealed and names resolved to ids before it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,9 @@ pub enum Body {
         /// How its account numbers are made.
         numbering: Numbering,
     },
+    /// What was asked names something that does not exist, or the caller may not name: found out before the rest could
+    /// be made a command. It is refused with that reason, so that it is remembered like any other refusal.
+    Unresolved(Refusal),
     /// A new customer.
     AddCustomer {
         /// The customer's name, sealed under the customer's new key.

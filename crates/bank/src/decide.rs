@@ -70,6 +70,7 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
             let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
             accepted(What::Founded { name: name.clone(), country, bank_code })
         }
+        Body::Unresolved(refusal) => Err(*refusal),
         Body::AddCustomer { name } => access::add_customer(standing, state, name),
         Body::AddUser { .. } => access::add_user(standing, state, body),
         Body::SignIn { user, token, expires_at } => access::sign_in(standing, state, *user, *token, *expires_at, facts),

@@ -65,8 +65,16 @@ impl Numbering {
         (1..=MAX_BBAN.saturating_sub(bank_code.len()))
             .filter_map(|digits| u32::try_from(digits).ok())
             .map(|digits| Self { country: country.to_owned(), bank_code: bank_code.to_owned(), digits })
-            .find(|numbering| numbering.iban(0).parse::<Iban>().is_ok())
+            .find(Self::names_the_bank)
             .ok_or_else(no_such_form)
+    }
+
+    /// Whether the IBANs are valid, and their bank and branch the same whatever the account: the whole code was given.
+    fn names_the_bank(&self) -> bool {
+        let (Ok(first), Ok(last)) = (self.iban(0).parse::<Iban>(), self.iban(self.largest()).parse::<Iban>()) else {
+            return false;
+        };
+        first.bank_identifier() == last.bank_identifier() && first.branch_identifier() == last.branch_identifier()
     }
 
     /// The country's two letters.
@@ -163,9 +171,17 @@ mod tests {
 
     #[test]
     fn no_such_form() {
-        for (country, bank_code) in
-            [("XX", "1"), ("at", "19043"), ("AT", "1904300234573201"), ("AT", "1904é"), ("", "")]
-        {
+        for (country, bank_code) in [
+            ("XX", "1"),
+            ("at", "19043"),
+            ("AT", "1904300234573201"),
+            ("AT", "1904é"),
+            ("", ""),
+            ("AT", ""),
+            ("AT", "1"),
+            ("DE", "1"),
+            ("GB", "NWBK"),
+        ] {
             assert!(Numbering::new(country, bank_code).is_err(), "{country} {bank_code}");
         }
     }

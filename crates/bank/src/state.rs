@@ -188,7 +188,7 @@ impl State {
 
     /// The number that the next account of a kind gets which is not given one: for customers' accounts the one after
     /// the largest of them; for the bank's own they count down from the largest that has an IBAN, so that the two never
-    /// meet, and numbers brought from another bank find their places free.
+    /// meet, and numbers brought from another bank find their places free. Where the largest is taken, the first gap.
     #[must_use]
     pub fn next_number(&self, kind: Kind) -> u64 {
         let largest = self.founding.as_ref().map_or(0, |founding| founding.numbering.largest());
@@ -196,13 +196,19 @@ impl State {
         match kind {
             Kind::Liability => {
                 let last = self.numbers.range(..=middle).next_back();
-                last.map_or(1, |(last, _)| last.saturating_add(1))
+                let next = last.map_or(1, |(last, _)| last.saturating_add(1));
+                if next <= middle { next } else { self.first_gap().unwrap_or(next) }
             }
             Kind::Asset | Kind::Income | Kind::Expense => {
                 let last = self.numbers.range(middle.saturating_add(1)..).next();
                 last.map_or(largest, |(last, _)| last.saturating_sub(1))
             }
         }
+    }
+
+    /// The smallest number that is not taken, below the largest that is.
+    fn first_gap(&self) -> Option<u64> {
+        self.numbers.keys().zip(1_u64..).find(|(taken, place)| *taken != place).map(|(_, place)| place)
     }
 
     /// The cash account of a currency.
@@ -345,13 +351,12 @@ impl State {
             What::HoldReleased { hold, .. } if self.ledger.hold(*hold).is_none() => {
                 Err(format!("hold {} is released and was not open", hold.event()))
             }
-            What::HoldPlaced { hold, .. } if self.ledger.account(hold.debit).is_none() => {
-                Err(format!("a hold is placed on account {}, which does not exist", hold.debit.0))
+            What::HoldPlaced { hold, .. } => self.ledger.check_hold(hold),
+            What::StatusSet { account, status } => {
+                self.ledger.set_status(*account, *status).map_err(|refusal| refusal.to_string())
             }
-            What::StatusSet { account, .. } | What::OverdraftSet { account, .. }
-                if self.ledger.account(*account).is_none() =>
-            {
-                Err(format!("account {} is changed and does not exist", account.0))
+            What::OverdraftSet { account, overdraft } => {
+                self.ledger.set_overdraft(*account, *overdraft).map_err(|refusal| refusal.to_string())
             }
             What::AccountOpened { id, .. } if *id != self.ledger.next_account() => {
                 Err(format!("account {} is opened out of order", id.0))

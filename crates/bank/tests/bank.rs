@@ -343,6 +343,7 @@ fn who_may_do_what() {
         (Body::Expire { hold: over_hold }, [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (Body::Refund { of: paid, leg: 0, amount: eur(1), text: None }, [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
         (Body::Reverse { of: paid, text: None }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Unresolved(Refusal::NoRight), [NO_RIGHT; 5]),
     ];
     let seen: BTreeSet<usize> = rows.iter().map(|(body, _)| body_place(body)).collect();
     assert_eq!(seen, (0..BODIES).collect(), "a command has no row");
@@ -388,10 +389,11 @@ fn body_place(body: &Body) -> usize {
         Body::Expire { .. } => 17,
         Body::Refund { .. } => 18,
         Body::Reverse { .. } => 19,
+        Body::Unresolved(_) => 20,
     }
 }
 
-const BODIES: usize = 20;
+const BODIES: usize = 21;
 
 /// A refusal's place in the documented order of precedence. No wildcard: a new refusal must be given its rows.
 fn refusal_place(refusal: Refusal) -> usize {

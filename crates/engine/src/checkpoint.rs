@@ -2,8 +2,9 @@
 //! bank stops in order and after a long recovery, as a whole, into a new file that takes the old one's place. It may
 //! be deleted at any time; a damaged one is left aside.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -33,6 +34,14 @@ fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
+/// Takes the checkpoint out of the way, under a name of its own that is returned.
+pub(crate) fn leave_aside(folder: &Path) -> io::Result<PathBuf> {
+    let aside = path(folder).with_extension("lost");
+    std::fs::rename(path(folder), &aside)?;
+    File::open(folder)?.sync_all()?;
+    Ok(aside)
+}
+
 /// Writes the state as it is now; the journal's head must be at its last event.
 pub(crate) fn write(shared: &Shared, journal: &Journal) -> io::Result<()> {
     let books = shared.books.read().map_err(|_| io::Error::other("the state is not to be trusted"))?;
@@ -42,7 +51,8 @@ pub(crate) fn write(shared: &Shared, journal: &Journal) -> io::Result<()> {
     }
     let target = path(&shared.folder);
     let next = target.with_extension("next");
-    let file = BufWriter::new(File::create(&next)?);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+    let file = BufWriter::new(file);
     let mut out = journal.blob_writer(file, CONTEXT)?;
     out.write_all(&head.seq.to_be_bytes())?;
     out.write_all(&head.last_event.to_be_bytes())?;

@@ -2,9 +2,10 @@
 //! forward by more than a minute against monotonic time stops the writing until an operator confirms it: one wrong
 //! second in the year 2100 would expire every hold and session, and could never be taken back.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ledger::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 /// How far the wall clock may run ahead of monotonic time between two looks, in milliseconds. More than any step that
 /// a time service makes on a machine in order, leap seconds included.
@@ -15,29 +16,14 @@ pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn wall_ms(&self) -> i64;
 
-    /// Milliseconds since some moment, never running backwards and never set by anyone.
+    /// Milliseconds since some moment, never running backwards and never set by anyone, going on while the machine
+    /// sleeps.
     fn monotonic_ms(&self) -> i64;
 }
 
-/// The machine's clock.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemClock {
-    started: Instant,
-}
-
-impl SystemClock {
-    /// The machine's clock, its monotonic time counted from now.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { started: Instant::now() }
-    }
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// The machine's clock. Its monotonic time is that since booting, which unlike `Instant` counts sleep.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn wall_ms(&self) -> i64 {
@@ -46,7 +32,8 @@ impl Clock for SystemClock {
     }
 
     fn monotonic_ms(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+        let since_boot = clock_gettime(ClockId::Boottime);
+        since_boot.tv_sec * 1_000 + since_boot.tv_nsec / 1_000_000
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::hash::Hasher;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use crate::clock::Clock;
 use crate::history::{FrameCache, History};
 use crate::personal::{Keyring, NewSubject, random};
-use crate::writer::{Answer, MAX_BATCH, Pace, Work};
+use crate::writer::{Answer, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Work};
 
 /// A bank that is open for business. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -40,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) keyring: Keyring,
     pub(crate) frames: FrameCache,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The journal's time, as the writer last looked.
+    pub(crate) now_ms: AtomicI64,
+    /// How many commands wait to be decided.
+    pub(crate) queued: AtomicUsize,
     pub(crate) secrets: Secrets,
     /// A reader not in use. Each takes a file handle, so a few are kept and used by turns.
     pub(crate) readers: Mutex<Vec<Reader>>,
@@ -90,21 +94,19 @@ pub struct Measures {
     pub sessions: u64,
 }
 
-/// Gives the bank's secret of a label.
-pub(crate) type Derive = Box<dyn Fn(&str) -> [u8; 32] + Send + Sync>;
-
-/// The bank's secrets, derived from the one that its journal holds.
+/// The bank's secrets that are used often.
 pub(crate) struct Secrets {
-    pub(crate) derive: Derive,
+    pub(crate) all: journal::Secrets,
     request: [u8; 32],
     names: hmac::Key,
     tokens: hmac::Key,
 }
 
 impl Secrets {
-    pub(crate) fn new(derive: Derive) -> Self {
-        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &derive(label));
-        Self { request: derive("idempotency keys"), names: key("sign-in names"), tokens: key("session tokens"), derive }
+    pub(crate) fn new(all: journal::Secrets) -> Self {
+        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &all.derive(label));
+        let (names, tokens) = (key("sign-in names"), key("session tokens"));
+        Self { request: all.derive("idempotency keys"), names, tokens, all }
     }
 }
 
@@ -274,11 +276,18 @@ impl Engine {
     }
 
     fn enqueue(&self, work: Work) -> Result<(), Unavailable> {
+        let commands = work.commands();
+        let busy = || {
+            self.shared.queued.fetch_sub(commands, Ordering::Relaxed);
+            self.shared.counters.busy.fetch_add(1, Ordering::Relaxed);
+            Unavailable::Busy
+        };
+        // Counted before it is sent, so that the writer never takes off more than was put on.
+        if self.shared.queued.fetch_add(commands, Ordering::Relaxed) + commands > MAX_QUEUED_COMMANDS {
+            return Err(busy());
+        }
         self.queue.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.shared.counters.busy.fetch_add(1, Ordering::Relaxed);
-                Unavailable::Busy
-            }
+            TrySendError::Full(_) => busy(),
             TrySendError::Disconnected(_) => self.shared.why_unavailable(),
         })
     }
@@ -312,11 +321,11 @@ impl Engine {
         self.shared.look(|books| look(&books.state))
     }
 
-    /// The time as the journal would tell it now.
+    /// The journal's time, as the writer last looked: at most a quarter of a second ago, and before a jump of the
+    /// clock that nobody has confirmed.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let wall = Timestamp(self.shared.clock.wall_ms());
-        self.peek(State::time).ok().flatten().map_or(wall, |last| last.max(wall))
+        Timestamp(self.shared.now_ms.load(Ordering::Relaxed))
     }
 
     /// An operator has looked at the clock after it jumped, and says it is right.
@@ -360,7 +369,7 @@ impl Engine {
     /// A secret of this bank for one use, named by `label`; the same for ever.
     #[must_use]
     pub fn secret(&self, label: &str) -> [u8; 32] {
-        (self.shared.secrets.derive)(label)
+        self.shared.secrets.all.derive(label)
     }
 
     /// What the engine counts.
@@ -401,8 +410,10 @@ impl Engine {
     pub fn stop(&self) {
         // Waiting for a place in the queue is right here: everything before it is still to be done.
         let _ = self.queue.send(Work::Stop);
-        let threads = std::mem::take(&mut *self.threads.lock().expect("no thread panics while it holds the threads"));
-        for thread in threads {
+        // Held while waiting, so that whoever else says stop returns no sooner.
+        let mut threads = self.threads.lock().expect("no thread panics while it holds the threads");
+        for thread in threads.drain(..) {
+            // One that panicked has said so.
             let _ = thread.join();
         }
     }

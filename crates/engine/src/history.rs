@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bank::{Event, Purpose, Sealed, UserId, What};
+use bank::{Event, PastPosting, Purpose, Sealed, UserId, What};
 use journal::Frame;
 use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
 
 use crate::handle::Shared;
-use crate::{Engine, Unavailable};
+use crate::{Engine, Recorded, Unavailable};
 
 /// How many entries of an account lie between two marks. At 24 bytes a mark this costs less than a byte a transfer,
 /// and a walk from a mark reads at most this many frames.
@@ -133,6 +133,22 @@ struct Start {
 }
 
 impl Engine {
+    /// One durable event.
+    pub fn event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
+        let Some(frame) = self.shared.frames.frame_with(&self.shared, number)? else { return Ok(None) };
+        let event = Event::decode_nth(&frame.body, number - frame.first_event)
+            .map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
+        Ok(Some(Recorded { number, at: Timestamp(frame.time_ms), event }))
+    }
+
+    /// The posting that a refund or reversal names, for its [`crate::Submission`].
+    pub fn past_posting(&self, id: PostingId) -> Result<Option<PastPosting>, Unavailable> {
+        Ok(match self.event(id.event())?.map(|recorded| recorded.event.what) {
+            Some(What::Posted { posting, .. }) => Some(PastPosting { id, posting }),
+            _ => None,
+        })
+    }
+
     /// Up to `limit` entries of an account, the newest first, from before the entry numbered `before` on, or from the
     /// newest of all.
     pub async fn entries(
@@ -171,10 +187,10 @@ impl Engine {
         let start = self.start_of_walk(account, move |mark, _| mark.booked_at >= until).await?;
         let mut entries = self
             .walk(account, start, move |entries, entry| {
-                if entries.len() > MAX_WALK {
+                let within = entry.booked_at >= from;
+                if within && entries.len() >= MAX_WALK && entry.booked_at < until {
                     return Err(HistoryError::TooLong);
                 }
-                let within = entry.booked_at >= from;
                 if entry.booked_at < until {
                     entries.push(entry);
                 }

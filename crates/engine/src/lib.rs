@@ -1,8 +1,8 @@
 //! The one writer over one journal.
 //!
 //! Two threads carry a command: one decides and applies (`writer`), the other makes durable and lets the answers go
-//! (`committer`); while one run is being synced, the next is being decided. A run is whatever has queued up: a lone
-//! request never waits for company.
+//! (`committer`); while one run is being synced, the next is being decided. A run is whatever has queued up; only
+//! when several were just answered does it wait a moment for them to come back.
 //!
 //! Nothing leaves before it is durable: answers, refusals and reads are stamped with the last event they saw, and let
 //! go when that event is on disk. When an append fails, the engine stops serving, because the state in memory may tell
@@ -27,4 +27,4 @@ pub use personal::{Field, NewSubject};
 pub use recovery::{OpenError, Options, Progress};
 pub use subscription::{Recorded, Subscription};
 pub use verify::{Problem, Report, verify};
-pub use writer::{MAX_BATCH, MAX_QUEUED, MAX_RUN_COMMANDS};
+pub use writer::{MAX_BATCH, MAX_QUEUED, MAX_QUEUED_COMMANDS, MAX_RUN_COMMANDS};

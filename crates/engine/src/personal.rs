@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use aws_lc_rs::rand::{SystemRandom, fill};
 use bank::{Sealed, SubjectId};
 use journal::SubjectKey;
 
@@ -49,13 +48,9 @@ impl NewSubject {
     /// A random id and key.
     #[must_use]
     pub fn generate() -> Self {
-        let (mut id, mut key) = ([0; 8], [0; 32]);
-        for bytes in [&mut id[..], &mut key[..]] {
-            fill(bytes).expect("the system gives random bytes");
-        }
         // 0 is the bank; SQLite's integers are signed, so the top bit stays clear.
-        let subject = (u64::from_be_bytes(id) >> 1).max(1);
-        Self { key: SubjectKey { subject, key } }
+        let subject = (u64::from_be_bytes(random()) >> 1).max(1);
+        Self { key: SubjectKey::generate(subject) }
     }
 
     /// The id.
@@ -101,6 +96,16 @@ impl Engine {
         Ok(self.subject_key(subject)?.map(|key| seal(&key, field, text)))
     }
 
+    /// Seals a name of the bank's own, which tells of nobody and is never erased.
+    #[must_use]
+    pub fn seal_as_bank(&self, field: Field, text: &str) -> Sealed {
+        seal(&self.bank_key(), field, text)
+    }
+
+    fn bank_key(&self) -> SubjectKey {
+        SubjectKey { subject: SubjectId::BANK.0, key: self.secret("the bank's own names") }
+    }
+
     /// Opens a personal field. None when the subject's key was destroyed: the person has been erased.
     pub fn open_sealed(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, Unavailable> {
         let Some(key) = self.subject_key(sealed.subject)? else { return Ok(None) };
@@ -113,7 +118,7 @@ impl Engine {
             return Ok(Some(key));
         }
         let found = match subject {
-            SubjectId::BANK => Some(SubjectKey { subject: 0, key: self.secret("the bank's own names") }),
+            SubjectId::BANK => Some(self.bank_key()),
             SubjectId(id) => self.shared.with_reader(|reader| reader.subject_key(id))?,
         };
         if let Some(key) = &found {
@@ -123,10 +128,10 @@ impl Engine {
     }
 }
 
-/// Random bytes for tokens, from the system.
+/// Random bytes from the system.
 #[must_use]
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::SecureRandom::fill(&SystemRandom::new(), &mut bytes).expect("the system gives random bytes");
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
     bytes
 }

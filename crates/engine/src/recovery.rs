@@ -1,6 +1,7 @@
 //! Opening a bank: the checkpoint, the events after it, and the two threads.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
@@ -58,8 +59,8 @@ pub enum OpenError {
     },
     /// The journal ends before the checkpoint.
     #[error(
-        "the checkpoint tells of event {checkpoint}, and the journal ends at {journal}: events have been lost. Put back \
-         the newest copy of the journal, or start with --accept-loss to go on without them"
+        "the checkpoint tells of an event {checkpoint} that is not in the journal, which ends at {journal}: events have \
+         been lost. Put back the newest copy of the journal, or start once with --accept-loss to go on without them"
     )]
     LostTail {
         /// The checkpoint's last event.
@@ -70,6 +71,9 @@ pub enum OpenError {
     /// The first event could not be written.
     #[error("the journal can't be written: {0}")]
     Append(#[from] journal::AppendError),
+    /// The checkpoint of lost events can't be left aside.
+    #[error("the checkpoint can't be renamed: {0}")]
+    Checkpoint(std::io::Error),
     /// The machine would not start a thread.
     #[error("a thread can't be started: {0}")]
     Thread(std::io::Error),
@@ -111,11 +115,8 @@ impl Engine {
         let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
         announce(&mut journal, &mut books, &mut timekeeper, &*clock)?;
 
+        let now_ms = books.state.time().map_or(0, |at| at.0);
         let (durable, _) = watch::channel(Some(books.state.last_event()));
-        let derive = {
-            let reader = Mutex::new(journal.reader()?);
-            Box::new(move |label: &str| reader.lock().expect("deriving a secret never panics").secret(label))
-        };
         let open_reader = {
             let (folder, master) = (folder.to_owned(), master.clone());
             Box::new(move || Reader::open(&folder, &master))
@@ -127,10 +128,12 @@ impl Engine {
             failure: Mutex::new(None),
             counters: Counters::default(),
             pace: Pace::new(),
+            now_ms: AtomicI64::new(now_ms),
+            queued: AtomicUsize::new(0),
             keyring: Keyring::default(),
             frames: FrameCache::default(),
             clock,
-            secrets: Secrets::new(derive),
+            secrets: Secrets::new(journal.secrets()),
             readers: Mutex::new(vec![reader]),
             runtime: OnceLock::new(),
             open_reader,
@@ -176,7 +179,8 @@ fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Books,
     if !options.accept_loss {
         return Err(OpenError::LostTail { checkpoint: at.last_event, journal: reader.head()?.last_event });
     }
-    tracing::warn!(event = at.last_event, "the checkpoint is of events that are lost; it is left aside");
+    let aside = checkpoint::leave_aside(folder).map_err(OpenError::Checkpoint)?;
+    tracing::warn!(event = at.last_event, aside = %aside.display(), "the checkpoint is of lost events; it is left aside");
     Ok(Books::default())
 }
 
@@ -190,7 +194,8 @@ fn replay(
     while books.state.last_event() < end {
         let frames = reader.frames_from(books.state.last_event() + 1, FRAMES_AT_A_TIME)?;
         for frame in &frames {
-            for (number, event) in (frame.first_event..).zip(Event::decode_all(&frame.body)) {
+            let events = (frame.first_event..frame.first_event + u64::from(frame.count)).zip(frame_events(frame));
+            for (number, event) in events {
                 let event = event.map_err(|reason| OpenError::Event { number, reason })?;
                 books.state.apply(number, Timestamp(frame.time_ms), &event);
                 books.history.note(number, &event);
@@ -199,6 +204,12 @@ fn replay(
         progress(Progress { event: books.state.last_event(), of: end });
     }
     Ok(())
+}
+
+/// The events of a frame: as many as it says, or an error where one can't be understood or is missing.
+pub(crate) fn frame_events(frame: &journal::Frame) -> impl Iterator<Item = Result<Event, String>> + '_ {
+    let missing = std::iter::repeat_with(|| Err("the frame ends before it".to_owned()));
+    Event::decode_all(&frame.body).chain(missing).take(frame.count as usize)
 }
 
 /// Writes down that this program took over the journal, as its first event.

@@ -2,9 +2,7 @@
 //! consume, each remembering its own position.
 
 use bank::Event;
-use ledger::{PostingId, Timestamp};
-
-use bank::{PastPosting, What};
+use ledger::Timestamp;
 
 use crate::{Engine, Unavailable};
 
@@ -52,21 +50,5 @@ impl Engine {
     #[must_use]
     pub fn subscribe(&self, from: u64) -> Subscription {
         Subscription { engine: self.clone(), next: from.max(1) }
-    }
-
-    /// One durable event.
-    pub fn event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
-        let Some(frame) = self.shared.frames.frame_with(&self.shared, number)? else { return Ok(None) };
-        let event = Event::decode_nth(&frame.body, number - frame.first_event)
-            .map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
-        Ok(Some(Recorded { number, at: Timestamp(frame.time_ms), event }))
-    }
-
-    /// The posting that a refund or reversal names, for its [`crate::Submission`].
-    pub fn past_posting(&self, id: PostingId) -> Result<Option<PastPosting>, Unavailable> {
-        Ok(match self.event(id.event())?.map(|recorded| recorded.event.what) {
-            Some(What::Posted { posting, .. }) => Some(PastPosting { id, posting }),
-            _ => None,
-        })
     }
 }

@@ -8,6 +8,7 @@ use journal::MasterKey;
 use ledger::Timestamp;
 
 use crate::handle::digest_of;
+use crate::recovery::frame_events;
 use crate::{OpenError, checkpoint};
 
 /// Something that is not as it must be.
@@ -90,7 +91,7 @@ impl Replay {
     }
 
     fn frame(&mut self, frame: &journal::Frame) {
-        for (number, event) in (frame.first_event..).zip(Event::decode_all(&frame.body)) {
+        for (number, event) in (frame.first_event..).zip(frame_events(frame)) {
             if self.broken {
                 return;
             }

@@ -19,6 +19,9 @@ use crate::handle::{Books, Outcome, Receipt, Shared, Submission, Unavailable};
 /// below a second; who comes later is told at once to try again.
 pub const MAX_QUEUED: usize = 10_000;
 
+/// The most commands that wait in all, those of batches counted each: eight full batches, and some tens of megabytes.
+pub const MAX_QUEUED_COMMANDS: usize = 65_536;
+
 /// The most commands in one batch.
 pub const MAX_BATCH: usize = 8_190;
 
@@ -59,7 +62,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    fn commands(&self) -> usize {
+    pub(crate) fn commands(&self) -> usize {
         match self {
             Self::One(..) => 1,
             Self::Batch(batch, _) => batch.len(),
@@ -215,7 +218,11 @@ impl Writer {
         }
         run.commands += commands;
         run.draft.body_bytes = commands * EVENT_BYTES;
+        self.shared.queued.fetch_sub(commands, Ordering::Relaxed);
         let now = run.at.map_or_else(|| self.timekeeper.now(&*self.shared.clock), Ok);
+        if let Ok(now) = now {
+            self.shared.now_ms.store(now.0, Ordering::Relaxed);
+        }
         // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
         let mut books = self.shared.books.write().ok()?;
         if let (None, Ok(now)) = (run.at, now) {
@@ -319,6 +326,7 @@ impl Draft {
 /// The thread that makes durable: seals each run, appends it, and lets its answers go. Ends when the writer has ended,
 /// with a checkpoint, or when an append fails.
 pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>) {
+    let _watch = Watch(shared);
     while let Ok(run) = runs.recv() {
         let started = Instant::now();
         let Run { at, last_event, commands, draft, replies, .. } = run;
@@ -368,6 +376,17 @@ impl Reply {
         match self {
             Self::One(answer, to) => drop(to.send(answer)),
             Self::Batch(answers, to) => drop(to.send(answers)),
+        }
+    }
+}
+
+/// Sees to it that nobody waits for a committer that has panicked.
+struct Watch<'a>(&'a Shared);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            fail(self.0, "a bug stopped the thread that writes the journal; see what it said before");
         }
     }
 }

@@ -18,7 +18,7 @@ pub enum KeyError {
     TooOpen { path: PathBuf, mode: u32 },
     #[error("{path} is there already, and a master key is never overwritten: choose another file")]
     AlreadyThere { path: PathBuf },
-    #[error("the master key {path} can't be read or written")]
+    #[error("the master key {path} can't be read or written: {source}")]
     Io { path: PathBuf, source: io::Error },
 }
 
@@ -30,6 +30,11 @@ pub enum OpenError {
     Missing { dir: PathBuf },
     #[error("there is a journal in {dir} already: use another --data")]
     AlreadyThere { dir: PathBuf },
+    #[error(
+        "the journal in {dir} is gone: the file `head` tells of one, and journal.db is missing or empty. Put journal.db back \
+         from a backup; don't remove anything before"
+    )]
+    Lost { dir: PathBuf },
     #[error("the making of the journal in {dir} was interrupted: remove the folder and run `kassa init` again")]
     Unfinished { dir: PathBuf },
     #[error("another Kassa is using {dir}; stop it first, or use another --data")]
@@ -56,7 +61,7 @@ pub enum OpenError {
     NoWal { path: PathBuf },
     #[error("the journal is damaged: {0}")]
     Damaged(Problem),
-    #[error("the journal can't be opened")]
+    #[error("the journal can't be opened: {0}")]
     Storage(#[from] StorageError),
 }
 
@@ -83,7 +88,7 @@ pub enum AppendError {
     Damaged(Problem),
     /// The write failed, perhaps after having become durable: only opening the journal anew tells. It is poisoned, and
     /// not tried again, for a sync that is repeated after a failure may report success without having saved anything.
-    #[error("the journal can't be written")]
+    #[error("the journal can't be written: {0}")]
     Storage(#[from] StorageError),
 }
 
@@ -94,7 +99,7 @@ pub enum ReadError {
     #[error("the journal is damaged: {0}")]
     Damaged(Problem),
     /// The database or the file system failed.
-    #[error("the journal can't be read")]
+    #[error("the journal can't be read: {0}")]
     Storage(#[from] StorageError),
 }
 

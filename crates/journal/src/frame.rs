@@ -92,7 +92,6 @@ pub struct PlainFrame {
 pub struct SealedRun {
     pub(crate) follows: Head,
     pub(crate) head: Head,
-    pub(crate) time_ms: i64,
     pub(crate) key: Arc<WrappedKey>,
     pub(crate) frames: Vec<SealedFrame>,
     /// Subjects and their wrapped keys.
@@ -153,7 +152,7 @@ impl Sealer {
         let frames = sealed.map(|(i, frame)| self.seal_frame(&keyring.journal_id, time_ms, i == last, frame)).collect();
         let wrap = |key: &SubjectKey| (key.subject, keyring.wrap(Purpose::SubjectKey, key.subject, &key.key));
         let subject_keys = subject_keys.iter().map(wrap).collect();
-        SealedRun { follows, head: self.tip, time_ms, key: Arc::clone(&self.stored), frames, subject_keys }
+        SealedRun { follows, head: self.tip, key: Arc::clone(&self.stored), frames, subject_keys }
     }
 
     fn seal_frame(&mut self, id: &[u8; 16], time_ms: i64, end_mark: bool, plain: PlainFrame) -> SealedFrame {

@@ -79,15 +79,17 @@ impl MasterKey {
             write!(text, "{byte:02x}").expect("writing to a string succeeds");
         }
         text.push('\n');
-        let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            sync_folder_of(path)
-        })();
-        written.map_err(|source: io::Error| match source.kind() {
+        let io_error = |source: io::Error| match source.kind() {
             io::ErrorKind::AlreadyExists => KeyError::AlreadyThere { path: path.into() },
             _ => KeyError::Io { path: path.into(), source },
+        };
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io_error)?;
+        let written =
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_folder_of(path));
+        written.map_err(|error| {
+            // Half a key would stand in the way of the next try. If it can't be removed either, the error says where.
+            let _ = std::fs::remove_file(path);
+            io_error(error)
         })
     }
 

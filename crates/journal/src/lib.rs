@@ -29,5 +29,5 @@ pub use blob::{BlobReader, BlobWriter};
 pub use error::{AppendError, KeyError, OpenError, Problem, ProblemKind, ReadError, StorageError};
 pub use frame::{Frame, Head, MAX_BODY_BYTES, PlainFrame, SealedRun};
 pub use keys::{MasterKey, SubjectKey, open_field, seal_field};
-pub use sqlite::{Journal, Reader};
+pub use sqlite::{Journal, Reader, Secrets};
 pub use verify::{Verified, verify};

@@ -11,14 +11,15 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 
 use crate::frame::Head;
 use crate::keys::sync_folder_of;
 
-/// A loss of power may lose as much of the mark, in milliseconds of the runs' own time: a trip wire needs no more.
-const SYNC_EVERY_MS: u64 = 1_000;
+/// A loss of power may lose as much of the mark: a trip wire needs no more.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// The distance of the two slots: no file system tears two of its blocks in one write of 80 bytes.
 const SLOT_DISTANCE: u64 = 4_096;
@@ -35,7 +36,7 @@ pub(crate) struct HeadMark {
     file: File,
     key: hmac::Key,
     next_slot: u64,
-    synced_ms: i64,
+    synced_at: Instant,
 }
 
 impl HeadMark {
@@ -43,7 +44,7 @@ impl HeadMark {
     pub(crate) fn start(path: &Path, secret: &[u8; 32], head: &Head) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        let mut mark = Self { file, key, next_slot: 0, synced_ms: i64::MIN };
+        let mut mark = Self { file, key, next_slot: 0, synced_at: Instant::now() };
         for _ in 0..2 {
             mark.write_slot(head)?;
             mark.file.sync_all()?;
@@ -69,12 +70,12 @@ impl HeadMark {
         Ok(None)
     }
 
-    /// Notes a head that has become durable with a run of this time.
-    pub(crate) fn write(&mut self, head: &Head, time_ms: i64) -> io::Result<()> {
+    /// Notes a head that has become durable.
+    pub(crate) fn write(&mut self, head: &Head) -> io::Result<()> {
         self.write_slot(head)?;
-        if time_ms.abs_diff(self.synced_ms) >= SYNC_EVERY_MS {
+        if self.synced_at.elapsed() >= SYNC_EVERY {
             self.sync()?;
-            self.synced_ms = time_ms;
+            self.synced_at = Instant::now();
         }
         Ok(())
     }
@@ -126,8 +127,8 @@ mod tests {
         let path = dir.path().join("head");
         let secret = [3; 32];
         let mut mark = HeadMark::start(&path, &secret, &head(1)).expect("made");
-        mark.write(&head(2), 0).expect("written");
-        mark.write(&head(3), 0).expect("written");
+        mark.write(&head(2)).expect("written");
+        mark.write(&head(3)).expect("written");
         assert_eq!(HeadMark::read(&path, &secret).expect("read"), Some(head(3)));
         mark.file.write_all_at(&[0xff], SLOT_DISTANCE).expect("torn");
         assert_eq!(HeadMark::read(&path, &secret).expect("read"), Some(head(2)));

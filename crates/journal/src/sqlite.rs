@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -68,6 +68,19 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The label of the head mark's key. Labels with this prefix are the journal's own.
 const MARK_LABEL: &str = "journal/head-mark";
 
+/// The secrets of one bank: each is HKDF-SHA-256 (RFC 5869) of a random secret made with the journal, with a label as
+/// info, and the same as long as the journal lives.
+#[derive(Clone)]
+pub struct Secrets(Arc<Keyring>);
+
+impl Secrets {
+    /// The secret of a label. Labels that begin with `journal/` are the journal's own.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        self.0.secret(label)
+    }
+}
+
 /// The writer of a journal: there is one at a time, in one process.
 pub struct Journal {
     dir: PathBuf,
@@ -91,6 +104,7 @@ impl Journal {
     /// Refuses a folder that has a journal.
     pub fn create(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
         check_sqlite()?;
+        must_not_be_lost(dir)?;
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(no_access(dir.into()))?;
         let lock = lock(dir)?;
         let path = database(dir);
@@ -113,6 +127,7 @@ impl Journal {
     /// and one that ends before the head mark or contradicts it; with `accept_loss` the latter is opened as it is.
     pub fn open(dir: &Path, master: &MasterKey, accept_loss: bool) -> Result<Self, OpenError> {
         check_sqlite()?;
+        must_not_be_lost(dir)?;
         if !database(dir).exists() {
             return Err(OpenError::Missing { dir: dir.into() });
         }
@@ -132,8 +147,14 @@ impl Journal {
             }
             Err(error) => return Err(error),
         }
-        // Not before: a log that is refused stays as it is, for whoever can mend it.
-        conn.wal_checkpoint_v2(Some(MAIN), CheckpointMode::TRUNCATE)?;
+        // What SQLite has taken over from the log after a crash may be in memory only; from here on it counts as durable.
+        sync_log(dir)?;
+        // Not before: a log that is refused stays as it is, for whoever can mend it. A reader in the way does no harm.
+        conn.busy_timeout(Duration::ZERO)?;
+        match conn.wal_checkpoint_v2(Some(MAIN), CheckpointMode::TRUNCATE) {
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => return Err(error.into()),
+            _ => conn.busy_timeout(BUSY_TIMEOUT)?,
+        }
         let mark = HeadMark::start(&mark_path(dir), &mark_key, &head).map_err(no_access(mark_path(dir)))?;
         Ok(Self {
             dir: dir.into(),
@@ -177,7 +198,7 @@ impl Journal {
             if head != journal.head {
                 journal.head = head;
                 journal.stored_key = Some(run.key.id);
-                journal.mark.write(&head, run.time_ms).map_err(StorageError::from)?;
+                journal.mark.write(&head).map_err(StorageError::from)?;
                 journal.trim_log()?;
             }
             Ok(head)
@@ -212,11 +233,10 @@ impl Journal {
         u64::from(pages.unsigned_abs()) * u64::from(PAGE_BYTES + 24)
     }
 
-    /// A secret of this bank alone: HKDF-SHA-256 (RFC 5869) of a random secret made with the journal, the label as
-    /// info. It is the same as long as the journal lives. Labels that begin with `journal/` are the journal's own.
+    /// The bank's secrets.
     #[must_use]
-    pub fn secret(&self, label: &str) -> [u8; 32] {
-        self.keyring.secret(label)
+    pub fn secrets(&self) -> Secrets {
+        Secrets(Arc::clone(&self.keyring))
     }
 
     /// A writer of a file sealed under this journal's master key, to be read with [`Reader::blob_reader`].
@@ -265,6 +285,11 @@ impl Journal {
                 .execute(params![run.key.id.cast_signed(), run.key.wrapped])?;
         }
         for (subject, wrapped) in &run.subject_keys {
+            // The same person may come twice, when somebody sends again what was not answered.
+            let unwrap = |wrapped: &[u8]| self.keyring.unwrap(Purpose::SubjectKey, *subject, wrapped);
+            if stored_subject_key(&transaction, *subject)?.is_some_and(|stored| unwrap(&stored) == unwrap(wrapped)) {
+                continue;
+            }
             transaction
                 .prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")?
                 .execute(params![subject.cast_signed(), wrapped])?;
@@ -322,6 +347,7 @@ impl Reader {
     /// Opens a journal for reading only.
     pub fn open(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
         check_sqlite()?;
+        must_not_be_lost(dir)?;
         let path = database(dir);
         if !path.exists() {
             return Err(OpenError::Missing { dir: dir.into() });
@@ -372,12 +398,7 @@ impl Reader {
 
     /// A subject's key, unless it was never made or is destroyed.
     pub fn subject_key(&self, subject: u64) -> Result<Option<SubjectKey>, ReadError> {
-        let wrapped: Option<Vec<u8>> = self
-            .conn
-            .prepare_cached("SELECT wrapped FROM subject_keys WHERE subject = ?1")?
-            .query_row([subject.cast_signed()], |row| row.get(0))
-            .optional()?;
-        let Some(wrapped) = wrapped else {
+        let Some(wrapped) = stored_subject_key(&self.conn, subject)? else {
             return Ok(None);
         };
         let Some(key) = self.keyring.unwrap(Purpose::SubjectKey, subject, &wrapped) else {
@@ -385,12 +406,6 @@ impl Reader {
             return Err(ReadError::Damaged(ProblemKind::BadSubjectKey.at(0, detail)));
         };
         Ok(Some(SubjectKey { subject, key: *key }))
-    }
-
-    /// The same as [`Journal::secret`].
-    #[must_use]
-    pub fn secret(&self, label: &str) -> [u8; 32] {
-        self.keyring.secret(label)
     }
 
     /// Reads what [`Journal::blob_writer`] wrote with the same context.
@@ -450,12 +465,34 @@ fn database(dir: &Path) -> PathBuf {
     dir.join("journal.db")
 }
 
+/// A head mark without a journal tells of one that was there.
+fn must_not_be_lost(dir: &Path) -> Result<(), OpenError> {
+    let lost = mark_path(dir).exists() && fs::metadata(database(dir)).map_or(0, |journal| journal.len()) == 0;
+    if lost { Err(OpenError::Lost { dir: dir.into() }) } else { Ok(()) }
+}
+
 fn mark_path(dir: &Path) -> PathBuf {
     dir.join("head")
 }
 
 fn no_access(path: PathBuf) -> impl FnOnce(io::Error) -> OpenError {
     move |source| OpenError::NoAccess { path, source }
+}
+
+fn stored_subject_key(conn: &Connection, subject: u64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+    let mut statement = conn.prepare_cached("SELECT wrapped FROM subject_keys WHERE subject = ?1")?;
+    statement.query_row([subject.cast_signed()], |row| row.get(0)).optional()
+}
+
+/// Syncs the log's file, where there is one.
+fn sync_log(dir: &Path) -> Result<(), OpenError> {
+    let mut path = database(dir).into_os_string();
+    path.push("-wal");
+    let path = PathBuf::from(path);
+    match File::open(&path).and_then(|log| log.sync_all()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(no_access(path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// SQLite gives its `-wal` and `-shm` the mode of the database.

@@ -215,6 +215,34 @@ fn after_a_failed_write_nothing_more_is_accepted() {
 }
 
 #[test]
+fn the_same_subject_may_be_sent_twice() {
+    let bench = Bench::new();
+    let mut journal = bench.create();
+    let key = SubjectKey::generate(1);
+    for _ in 0..2 {
+        let run = journal.seal(0, frames(journal.head(), 1), vec![key.clone()]);
+        journal.append(&run).unwrap();
+    }
+    assert_eq!(bench.reader().subject_key(1).unwrap().map(|stored| stored.key), Some(key.key));
+}
+
+#[test]
+fn a_journal_that_is_gone_is_missed() {
+    for damage in ["removed", "emptied"] {
+        let bench = Bench::filled();
+        fs::remove_file(bench.dir().join("journal.db")).unwrap();
+        if damage == "emptied" {
+            fs::write(bench.dir().join("journal.db"), "").unwrap();
+        }
+        let made = Journal::create(&bench.dir(), &bench.master).err();
+        let read = Reader::open(&bench.dir(), &bench.master).err();
+        for refused in [bench.open().err(), made, read] {
+            assert!(matches!(refused, Some(OpenError::Lost { .. })), "{damage}: {refused:?}");
+        }
+    }
+}
+
+#[test]
 fn a_stale_writer_is_refused() {
     let bench = Bench::new();
     let mut first = bench.create();
@@ -541,13 +569,13 @@ fn destroying_a_subjects_key_erases_what_was_sealed_under_it() {
 fn secrets_are_lasting_and_of_one_bank() {
     let bench = Bench::new();
     let journal = bench.create();
-    let secret = journal.secret("tokens");
-    assert_ne!(secret, journal.secret("index"));
-    assert_eq!(secret, journal.reader().unwrap().secret("tokens"));
+    let secret = journal.secrets().derive("tokens");
+    assert_ne!(secret, journal.secrets().derive("index"));
+    assert_eq!(secret, journal.secrets().clone().derive("tokens"));
     drop(journal);
-    assert_eq!(secret, bench.open().unwrap().secret("tokens"));
+    assert_eq!(secret, bench.open().unwrap().secrets().derive("tokens"));
     let other = Bench { master: bench.master.clone(), ..Bench::new() };
-    assert_ne!(secret, other.create().secret("tokens"));
+    assert_ne!(secret, other.create().secrets().derive("tokens"));
 }
 
 #[test]

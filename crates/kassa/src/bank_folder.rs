@@ -1,7 +1,7 @@
 //! A bank's folder: finding it, its settings and its master key, making it, and opening it.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bank::{Body, Caller, Command, Numbering, OpenAccount, Role, UserId, What};
@@ -12,7 +12,7 @@ use ledger::{Currency, Kind, Overdraft};
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::tls;
+use crate::{log, tls};
 
 /// The flags of every command that opens a bank.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,16 +38,19 @@ pub(crate) struct BankFolder {
 impl BankFolder {
     /// The folder that the flags name, with its settings read and its master key at hand.
     pub(crate) fn find(open: &Open) -> Result<Self, Failure> {
-        if !open.data.join("journal.db").exists() {
+        if open.data.is_file() {
+            return Err(Failure::new(format!("{} is a file; name the bank's folder with --data", open.data.display())));
+        }
+        if !open.data.join("journal.db").exists() && !open.data.join("head").exists() {
             return Err(Failure::new(format!(
                 "there is no bank in {}; make one with `kassa init --data {0}`, or name another folder with --data",
                 open.data.display()
             )));
         }
         let config = Config::read(&open.data, &open.set, variable)?;
-        let master = match variable("KASSA_MASTER_KEY") {
-            Some(key) => MasterKey::from_hex(&key)
-                .map_err(|error| Failure::new(format!("the environment variable KASSA_MASTER_KEY: {error}")))?,
+        log::start(&config);
+        let master = match master_key_of_environment()? {
+            Some(key) => key,
             None => MasterKey::read_file(&config.master_key_file)?,
         };
         Ok(Self { folder: open.data.clone(), config, master })
@@ -61,7 +64,7 @@ impl BankFolder {
             bar.set_length(progress.of);
             bar.set_position(progress.event);
         };
-        let opened = Engine::open(&self.folder, &self.master, options, Arc::new(SystemClock::new()), &mut progress);
+        let opened = Engine::open(&self.folder, &self.master, options, Arc::new(SystemClock), &mut progress);
         bar.finish_and_clear();
         Ok(opened?)
     }
@@ -75,19 +78,24 @@ pub(crate) struct NewBank<'a> {
     pub(crate) currencies: &'a [Currency],
 }
 
-/// Makes a bank's folder: the master key beside it where there is none, the settings, a certificate for this machine,
-/// and the journal with the bank founded in it.
-pub(crate) fn create(folder: &Path, set: &[String], new: &NewBank<'_>) -> Result<Engine, Failure> {
-    if folder.join("journal.db").exists() {
-        return Err(Failure::new(format!(
-            "there is a bank in {} already; `kassa serve --data {0}` serves it",
-            folder.display()
-        )));
+/// Makes a bank's folder, as far as it is not there: the master key beside it, the settings, a certificate for this
+/// machine, and the journal with the bank founded in it. So a making that was broken off can be done again.
+pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<(Engine, Config), Failure> {
+    let folder = &open.data;
+    if folder.is_file() {
+        return Err(Failure::new(format!("{} is a file; name a folder with --data", folder.display())));
     }
-    let config = Config::read(folder, set, variable)?;
-    let master = match variable("KASSA_MASTER_KEY") {
-        Some(key) => MasterKey::from_hex(&key)
-            .map_err(|error| Failure::new(format!("the environment variable KASSA_MASTER_KEY: {error}")))?,
+    if folder.join("journal.db").exists() || folder.join("head").exists() {
+        let found_folder = BankFolder::find(open)?;
+        tls::make_where_missing(folder, &found_folder.config)?;
+        let engine = found_folder.open(open, output)?;
+        found(&engine, new)?;
+        return Ok((engine, found_folder.config));
+    }
+    let config = Config::read(folder, &open.set, variable)?;
+    log::start(&config);
+    let master = match master_key_of_environment()? {
+        Some(key) => key,
         None if config.master_key_file.exists() => MasterKey::read_file(&config.master_key_file)?,
         None => {
             let fresh = MasterKey::generate();
@@ -95,13 +103,22 @@ pub(crate) fn create(folder: &Path, set: &[String], new: &NewBank<'_>) -> Result
             fresh
         }
     };
-    let engine = Engine::create(folder, &master, Arc::new(SystemClock::new()))?;
+    let engine = Engine::create(folder, &master, Arc::new(SystemClock))?;
     let settings = folder.join(config::FILE);
     if !settings.exists() {
-        std::fs::write(settings, config::template())?;
+        std::fs::write(&settings, config::template())
+            .map_err(|error| Failure::new(format!("{} can't be written: {error}", settings.display())))?;
     }
     tls::make_where_missing(folder, &config)?;
-    Ok(engine).and_then(|engine| found(&engine, new).map(|()| engine))
+    found(&engine, new)?;
+    Ok((engine, config))
+}
+
+/// The master key of the environment, where it is there.
+fn master_key_of_environment() -> Result<Option<MasterKey>, Failure> {
+    let Some(key) = variable("KASSA_MASTER_KEY") else { return Ok(None) };
+    let key = MasterKey::from_hex(&key);
+    key.map(Some).map_err(|error| Failure::new(format!("the environment variable KASSA_MASTER_KEY: {error}")))
 }
 
 /// Founds the bank and opens its cash accounts. Each step has its key, so that doing it again changes nothing.
@@ -114,7 +131,7 @@ pub(crate) fn found(engine: &Engine, new: &NewBank<'_>) -> Result<(), Failure> {
             currency: *currency,
             kind: Kind::Asset,
             overdraft: Overdraft::Unlimited,
-            name: engine.seal(bank::SubjectId::BANK, Field::AccountName, "Cash")?,
+            name: Some(engine.seal_as_bank(Field::AccountName, "Cash")),
             owner: None,
             cash: true,
             opened_at: None,
@@ -122,6 +139,12 @@ pub(crate) fn found(engine: &Engine, new: &NewBank<'_>) -> Result<(), Failure> {
         carry_out(engine, &format!("cash {currency}"), Body::OpenAccount(open))?;
     }
     Ok(())
+}
+
+/// Whether somebody can sign in with a name.
+pub(crate) fn is_known(engine: &Engine, user: &str) -> Result<bool, Failure> {
+    let index = engine.name_index(user);
+    Ok(engine.peek(|state| state.user_named(index).is_some())?)
 }
 
 /// Adds a user of the bank itself.
@@ -182,7 +205,7 @@ pub(crate) fn read_password(of: &str) -> Result<String, Failure> {
         std::io::stderr().flush()?;
     }
     let mut line = String::new();
-    input.lock().read_line(&mut line)?;
+    input.lock().read_line(&mut line).map_err(|error| Failure::new(format!("the password can't be read: {error}")))?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.is_empty() {
         return Err(Failure::new(format!("give the password of {of} on standard input, as one line")));

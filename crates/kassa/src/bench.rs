@@ -107,12 +107,12 @@ pub(crate) fn ledger(bench: &LedgerBench, output: &Output) -> Result<(), Failure
 
 async fn measure(bench: &LedgerBench, output: &Output) -> Result<Figures, Failure> {
     let master = MasterKey::generate();
-    let engine = Engine::create(&bench.data, &master, Arc::new(SystemClock::new()))?;
+    let engine = Engine::create(&bench.data, &master, Arc::new(SystemClock))?;
     let callers = prepare(&engine, bench.accounts, output).await?;
     stop(engine).await?;
     let bytes_before = journal_bytes(&bench.data)?;
 
-    let engine = Engine::open(&bench.data, &master, Options::default(), Arc::new(SystemClock::new()), &mut |_| {})?;
+    let engine = Engine::open(&bench.data, &master, Options::default(), Arc::new(SystemClock), &mut |_| {})?;
     engine.answer_on(tokio::runtime::Handle::current());
     let traffic = Arc::new(Traffic { engine: engine.clone(), callers, accounts: bench.accounts, hot: bench.hot });
     let bar = output.bar("transfers", bench.transfers);

@@ -66,7 +66,7 @@ const SETTINGS: &[Setting] = &[
                 data folder; the default lies beside it, with the ending .key. The environment variable\n\
                 KASSA_MASTER_KEY, holding the key itself, goes before the file.",
         take: |config, folder, text| match text {
-            "" => Ok(()),
+            "" => beside(folder).map(|file| config.master_key_file = file),
             text => path(&mut config.master_key_file, folder, text),
         },
     },
@@ -167,7 +167,7 @@ impl Config {
         let file = file_values(folder, &mut mistakes);
         let flags = flag_values(flags, &mut mistakes);
         let mut config = Self {
-            master_key_file: beside(folder),
+            master_key_file: PathBuf::new(),
             log: Log::Text,
             log_level: tracing::Level::INFO,
             // Each of these is a setting with a default below, and is set there.
@@ -199,11 +199,16 @@ impl Config {
     }
 }
 
-/// The master key's file where none is named: beside the data folder, never in it.
-fn beside(folder: &Path) -> PathBuf {
-    let mut name = folder.as_os_str().to_owned();
+/// The master key's file where none is named: beside the data folder, never in it, however the folder was written.
+fn beside(folder: &Path) -> Result<PathBuf, String> {
+    let written: PathBuf = folder.components().collect();
+    let folder = match written.file_name() {
+        Some(_) => written,
+        None => std::path::absolute(written).map_err(|error| error.to_string())?.components().collect(),
+    };
+    let mut name = folder.file_name().ok_or("has no default for a data folder without a name")?.to_owned();
     name.push(".key");
-    PathBuf::from(name)
+    Ok(folder.with_file_name(name))
 }
 
 /// The file's settings as text, by name. There need not be a file.
@@ -293,6 +298,19 @@ mod tests {
         let (limits, defaults) = (written.server.limits, server::Limits::default());
         assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         assert_eq!(uncommented.lines().count(), SETTINGS.len());
+    }
+
+    #[test]
+    fn the_master_key_never_lies_in_the_folder() {
+        for (folder, key) in
+            [("bank", "bank.key"), ("bank/", "bank.key"), ("a/bank//.", "a/bank.key"), ("/b/c/", "/b/c.key")]
+        {
+            assert_eq!(beside(Path::new(folder)), Ok(PathBuf::from(key)), "{folder}");
+        }
+        let here = std::env::current_dir().unwrap();
+        let name = format!("{}.key", here.file_name().unwrap().display());
+        assert_eq!(beside(Path::new(".")), Ok(here.with_file_name(name)));
+        assert!(beside(Path::new("/")).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bank::{Body, CustomerId, Numbering, OpenAccount, Role, What};
 use engine::{Engine, Field, NewSubject};
 use ledger::{AccountId, Currency, Kind, Money, Overdraft};
 
-use crate::bank_folder::{self, BankFolder, NewBank, Open};
+use crate::bank_folder::{self, NewBank, Open};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{serve, tls};
@@ -23,21 +23,19 @@ pub(crate) struct Demo {
 }
 
 /// Who may sign in: name, password, role. The passwords are no secret; a demo bank holds nothing of worth.
-const USERS: [(&str, &str, &str); 4] = [
-    ("alice", "alice-demo-password", "customer"),
-    ("bob", "bob-demo-password", "customer"),
-    ("operator", "operator-demo-password", "operator"),
-    ("auditor", "auditor-demo-password", "auditor"),
+const USERS: [(&str, &str, Role); 4] = [
+    ("alice", "alice-demo-password", Role::Customer),
+    ("bob", "bob-demo-password", Role::Customer),
+    ("operator", "operator-demo-password", Role::Operator),
+    ("auditor", "auditor-demo-password", Role::Auditor),
 ];
 
 pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
     let open = Open { data: demo.data.clone(), set: demo.set.clone(), accept_loss: false };
-    let engine = if demo.data.join("journal.db").exists() {
-        BankFolder::find(&open)?.open(&open, output)?
-    } else {
+    if !demo.data.join("journal.db").exists() {
         output.line(format_args!("Making a small demo bank in {} …", demo.data.display()))?;
-        bank_folder::create(&demo.data, &demo.set, &new_bank()?)?
-    };
+    }
+    let (engine, config) = bank_folder::create(&open, &new_bank()?, output)?;
     // Each step is done once for ever, so a bank whose making was broken off is finished here.
     let (alice, bob) = match furnish(&engine) {
         Ok(accounts) => accounts,
@@ -46,8 +44,6 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let config = BankFolder::find(&open)?.config;
-    tls::make_where_missing(&demo.data, &config)?;
     serve::serve(engine, config, output, |address| welcome(&demo.data, address.port(), &alice, &bob))
 }
 
@@ -68,12 +64,7 @@ fn furnish(engine: &Engine) -> Result<(String, String), Failure> {
         account(engine, bob, "Bob's current account", euro, 80_000)?,
     ];
     for (name, password, role) in USERS {
-        let role = match role {
-            "operator" => Role::Operator,
-            "auditor" => Role::Auditor,
-            _ => continue,
-        };
-        if !is_known(engine, name)? {
+        if role != Role::Customer && !bank_folder::is_known(engine, name)? {
             bank_folder::add_staff(engine, name, password, role)?;
         }
     }
@@ -90,7 +81,7 @@ fn customer(engine: &Engine, user: &str, full_name: &str) -> Result<CustomerId, 
     else {
         return Err(Failure::new("the bank gave another answer than the demo expects".into()));
     };
-    if !is_known(engine, user)? {
+    if !bank_folder::is_known(engine, user)? {
         let password = USERS.iter().find(|(name, ..)| *name == user).map_or("", |(_, password, _)| password);
         let seal = |field, text: &str| -> Result<bank::Sealed, Failure> {
             let sealed = engine.seal(name.subject, field, text)?;
@@ -106,12 +97,6 @@ fn customer(engine: &Engine, user: &str, full_name: &str) -> Result<CustomerId, 
         bank_folder::carry_out(engine, &format!("user {user}"), body)?;
     }
     Ok(id)
-}
-
-/// Hashing a password takes a while on purpose, so it isn't done for those who are there.
-fn is_known(engine: &Engine, user: &str) -> Result<bool, Failure> {
-    let index = engine.name_index(user);
-    Ok(engine.peek(|state| state.user_named(index).is_some())?)
 }
 
 fn account(
@@ -151,10 +136,12 @@ fn welcome(folder: &Path, port: u16, alice: &str, bob: &str) -> String {
     let authority = tls::authority(folder);
     let curl = format!("curl -sS --cacert {}", shell(&authority.display().to_string()));
     let url = format!("https://127.0.0.1:{port}");
-    let users: String =
-        USERS.iter().map(|(name, password, role)| format!("  {name:<10} {password:<24} {role}\n")).collect();
+    let users: String = USERS
+        .iter()
+        .map(|(name, password, role)| format!("  {name:<10} {password:<24} {}\n", role_name(*role)))
+        .collect();
     format!(
-        "Open {url}/ — who may sign in, with which password, as what:\n\n{users}\n\
+        "{url}/ says what this is. Who may sign in, with which password, as what:\n\n{users}\n\
          Sign in as Alice, see her balance, pay Bob:\n\n\
          TOKEN=$({curl} {url}/v1/sign-in -H 'Content-Type: application/json' \
          -d '{{\"name\":\"alice\",\"password\":\"alice-demo-password\"}}' | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')\n\
@@ -163,6 +150,14 @@ fn welcome(folder: &Path, port: u16, alice: &str, bob: &str) -> String {
          -H \"Idempotency-Key: $(date +%s%N)\" \
          -d '{{\"from\":\"{alice}\",\"to\":\"{bob}\",\"amount\":\"25.00\",\"currency\":\"EUR\",\"text\":\"Lunch\"}}'\n"
     )
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Customer => "customer",
+        Role::Operator => "operator",
+        Role::Auditor => "auditor",
+    }
 }
 
 /// A word as a shell takes it literally.

@@ -7,6 +7,7 @@ mod demo;
 mod failure;
 mod import;
 mod init;
+mod log;
 mod output;
 mod serve;
 mod tls;

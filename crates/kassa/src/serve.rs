@@ -7,7 +7,7 @@ use server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bank_folder::{BankFolder, Open};
-use crate::config::{Config, Log};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::tls;
@@ -22,19 +22,17 @@ pub(crate) struct Serve {
 pub(crate) fn run(command: &Serve, output: &Output) -> Result<(), Failure> {
     let folder = BankFolder::find(&command.bank)?;
     tls::make_where_missing(&folder.folder, &folder.config)?;
-    start_log(&folder.config);
     let engine = folder.open(&command.bank, output)?;
     serve(engine, folder.config, output, |_| String::new())
 }
 
-/// Serves until SIGINT or SIGTERM, or until the engine fails. A second signal ends the process at once.
+/// Serves until SIGINT, SIGTERM or SIGHUP, or until the engine fails. A second signal ends the process at once.
 pub(crate) fn serve(
     engine: Engine,
     config: Config,
     output: &Output,
     welcome: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
-    start_log(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     engine.answer_on(runtime.handle().clone());
     let served = runtime.block_on(async {
@@ -76,20 +74,12 @@ pub(crate) fn serve(
 
 async fn asked_to_stop() -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        // The terminal was closed.
+        _ = hangup.recv() => {}
     }
     Ok(())
-}
-
-/// Sends the log to standard error, once.
-fn start_log(config: &Config) {
-    let log =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(config.log_level).with_target(false);
-    // A log that is there already stays.
-    let _ = match config.log {
-        Log::Text => log.try_init(),
-        Log::Json => log.json().flatten_event(true).try_init(),
-    };
 }

@@ -27,7 +27,9 @@ pub(crate) fn make_where_missing(folder: &Path, config: &Config) -> Result<(), F
     }
     let (authority_pem, certificate_pem, key_pem) =
         make().map_err(|error| Failure::new(format!("a certificate can't be made: {error}")))?;
-    std::fs::create_dir_all(folder.join("tls"))?;
+    let beside = folder.join("tls");
+    std::fs::create_dir_all(&beside)
+        .map_err(|error| Failure::new(format!("{} can't be made: {error}", beside.display())))?;
     write(&authority(folder), &authority_pem, 0o644)?;
     write(&private_key, &key_pem, 0o600)?;
     write(&certificate, &certificate_pem, 0o644)
@@ -53,6 +55,8 @@ fn make() -> Result<(String, String, String), rcgen::Error> {
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path);
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::new(format!("{} can't be written: {error}", path.display())))
 }

@@ -257,6 +257,48 @@ fn what_stands_in_the_way_of_opening_is_told() {
 }
 
 #[test]
+fn a_making_that_was_broken_off_can_be_done_again() {
+    let folder = Folder::new();
+    fs::create_dir(&folder.data).expect("a folder");
+    // Something stands where the certificate goes, so the making fails after the journal is there.
+    fs::write(folder.data.join("tls"), "").expect("a file in the way");
+    let flags = ["init", "--data", folder.data(), "--country", "AT", "--bank-code", "99999"];
+    assert!(fails(&flags, "operator-password\n").contains("tls"));
+    fs::remove_file(folder.data.join("tls")).expect("out of the way");
+    succeeds(&flags, "operator-password\n");
+    assert!(fails(&flags, "operator-password\n").contains("already"));
+    let server = Server::serve(&folder.data);
+    server.sign_in("operator", "operator-password");
+}
+
+#[test]
+fn a_lost_tail_is_refused_until_accepted_once() {
+    let folder = Folder::new();
+    folder.init("AT", "99999", "EUR");
+    let (journal, old) = (folder.data.join("journal.db"), folder.data.with_extension("old"));
+    fs::copy(&journal, &old).expect("a copy");
+    let server = Server::serve(&folder.data);
+    server.sign_in("operator", "operator-password");
+    assert!(server.interrupt());
+    fs::copy(&old, &journal).expect("the old copy in its place");
+    for command in ["serve", "verify"] {
+        let told = run(&mut kassa(&[command, "--data", folder.data()]), "");
+        assert!(!told.status.success(), "{command} takes an old copy for the whole");
+    }
+    assert!(fails(&["serve", "--data", folder.data()], "").contains("--accept-loss"));
+    // Accepted once, it is not asked again, however the server ends.
+    let flags = ["serve", "--data", folder.data(), "--set", "listen=127.0.0.1:0", "--accept-loss"];
+    let mut child = kassa(&flags).stderr(Stdio::inherit()).spawn().expect("the server starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("text");
+    assert!(line.contains("is open at"), "{line}");
+    child.kill().expect("it was running");
+    child.wait().expect("it is gone");
+    drop(Server::serve(&folder.data));
+    verified(folder.data());
+}
+
+#[test]
 fn verify_finds_and_names_damage() {
     let folder = Folder::new();
     folder.init("AT", "99999", "EUR");

@@ -248,7 +248,9 @@ impl Ledger {
 
     /// Sets an account's overdraft.
     pub fn apply_overdraft(&mut self, id: AccountId, overdraft: Overdraft) {
-        self.accounts[id.index()].overdraft = overdraft;
+        let account = &mut self.accounts[id.index()];
+        account.overdraft = overdraft;
+        assert!(account.allows_available(account.available_minor()), "law: available stays within the overdraft");
     }
 
     /// Books a posting.
@@ -295,6 +297,7 @@ impl Ledger {
         let account = &mut self.accounts[hold.debit.index()];
         let held = account.held_minor.checked_add(hold.remaining_minor);
         account.held_minor = held.expect("law: held money can be counted");
+        assert!(account.allows_available(account.available_minor()), "law: available stays within the overdraft");
         self.expiries.insert((hold.expires_at, id));
         self.holds.insert(id, hold);
     }
@@ -339,6 +342,16 @@ impl Ledger {
             Ok(again) if again == *posting => Ok(()),
             Ok(again) => Err(format!("its entries should read {:?} and read {:?}", again.legs, posting.legs)),
             Err(refusal) => Err(format!("it should have been refused: {refusal}")),
+        }
+    }
+
+    /// Says in words why a recorded hold doesn't fit the books as they are.
+    pub fn check_hold(&self, hold: &Hold) -> Result<(), String> {
+        let leg = Leg { debit: hold.debit, credit: hold.credit, amount: hold.amount };
+        match self.place_hold(leg, Timestamp::MIN, hold.expires_at) {
+            Ok(again) if again == *hold => Ok(()),
+            Ok(again) => Err(format!("a hold should be {again:?} and is {hold:?}")),
+            Err(refusal) => Err(format!("a hold should have been refused: {refusal}")),
         }
     }
 

@@ -211,11 +211,11 @@ pub(crate) async fn open_account(
     };
     let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
     let owner = sent.owner.map(CustomerId);
-    let (who, subject) = app.prepare(token, |state, _| {
+    let looked = app.prepare_write(token, &key, "POST /v1/accounts", &sent, |state, _| {
         let owner = owner.and_then(|owner| state.customer(owner));
         Ok(owner.map_or(SubjectId::BANK, |owner| owner.name.subject))
-    })?;
-    let request = app.request(&who, &key, "POST /v1/accounts", &sent)?;
+    });
+    let (who, request, subject) = looked.await?;
     let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
     let cash = sent.cash.unwrap_or(false);
     let open = OpenAccount { number: sent.number, currency, kind, overdraft, name, owner, cash, opened_at: None };
@@ -375,8 +375,9 @@ pub(crate) async fn set_status(
     key: IdempotencyKey,
     Sent(sent): Sent<StatusChange>,
 ) -> Result<Response, Problem> {
-    let (who, account) = app.prepare(token, |state, _| account_of(state, &iban))?;
-    let request = app.request(&who, &key, "PUT /v1/accounts/{iban}/status", &(account.0, &sent))?;
+    let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
+    let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
+    let (who, request, account) = looked.await?;
     let body = Body::SetStatus { account, status: sent.status.into() };
     let receipt = app.submit(&who, request, body, None).await?;
     let What::StatusSet { status, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
@@ -405,13 +406,14 @@ pub(crate) async fn set_overdraft(
     key: IdempotencyKey,
     Sent(sent): Sent<OverdraftChange>,
 ) -> Result<Response, Problem> {
-    let (who, (account, currency)) = app.prepare(token, |state, who| {
+    let (route, body) = ("PUT /v1/accounts/{iban}/overdraft", (&iban, &sent));
+    let looked = app.prepare_write(token, &key, route, &body, |state, who| {
         who.must_run_the_bank()?;
         let id = account_of(state, &iban)?;
         let account = state.ledger().account(id).ok_or(Refusal::from(ledger::Refusal::UnknownAccount))?;
         Ok((id, account.currency))
-    })?;
-    let request = app.request(&who, &key, "PUT /v1/accounts/{iban}/overdraft", &(account.0, &sent))?;
+    });
+    let (who, request, (account, currency)) = looked.await?;
     let body = Body::SetOverdraft { account, overdraft: overdraft(&sent.overdraft, currency)? };
     let receipt = app.submit(&who, request, body, None).await?;
     let What::OverdraftSet { overdraft, .. } = &receipt.what else { return Err(unexpected(&receipt)) };

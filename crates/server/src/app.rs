@@ -168,9 +168,37 @@ impl App {
         self.engine.seal(subject, field, text)?.ok_or_else(|| Problem::of(Kind::PersonErased))
     }
 
+    /// The same for a write under a key, with what the two are remembered as. What the bank refuses already here,
+    /// because something that is named does not exist, is decided and remembered like any other refusal.
+    pub(crate) async fn prepare_write<T>(
+        &self,
+        token: Token,
+        key: &IdempotencyKey,
+        route: &str,
+        body: &impl Serialize,
+        look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
+    ) -> Result<(SignedIn, Request, T), Problem> {
+        let (who, looked) = self.prepare(token, |state, who| Ok(look(state, who)))?;
+        let request = self.request(&who, key, route, body)?;
+        let problem = match looked {
+            Ok(found) => return Ok((who, request, found)),
+            Err(problem) => problem,
+        };
+        if let Some(refusal) = problem.refusal() {
+            let told = self.submit(&who, request, Body::Unresolved(refusal), None).await;
+            // This problem says more than the refusal alone, unless the key was used before or the session is over.
+            if let Err(told) = told
+                && (told.is_repeated() || told.refusal() != Some(refusal))
+            {
+                return Err(told);
+            }
+        }
+        Err(problem)
+    }
+
     /// What a write and its key are remembered as: `route` with what its address names, and the body as it was
     /// understood, so that a retry may be spaced differently.
-    pub(crate) fn request(
+    fn request(
         &self,
         who: &SignedIn,
         key: &IdempotencyKey,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::amounts::money;
 use crate::app::{App, account_of, created, subject_of, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
-use crate::payments::{Payment, sealed_text};
+use crate::payments::{Payment, accounts_of, sealed_text};
 use crate::problem::Problem;
 
 /// Cash brought or taken.
@@ -58,17 +58,17 @@ pub(crate) async fn withdraw(
 
 async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {
     let amount = money(&sent.amount, &sent.currency)?;
-    let (who, (account, subject)) = app.prepare(token, |state, _| {
+    let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
+    let looked = app.prepare_write(token, key, route, sent, |state, _| {
         let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
         Ok((account, subject_of(state, account)))
-    })?;
-    let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
-    let request = app.request(&who, key, route, sent)?;
+    });
+    let (who, request, (account, subject)) = looked.await?;
     let text = sealed_text(app, subject, sent.text.as_deref())?;
     let body = if brought { Body::Deposit { account, amount, text } } else { Body::Withdraw { account, amount, text } };
     let receipt = app.submit(&who, request, body, None).await?;
     let What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
-    let ids: Vec<_> = posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect();
+    let ids = accounts_of(posting);
     let ibans: Vec<_> = app.engine.peek(|state| ids.iter().map(|id| (*id, state.iban(*id))).collect())?;
     let iban = |id| ibans.iter().find(|(known, _)| *known == id).and_then(|(_, iban)| iban.clone()).unwrap_or_default();
     let payment = Payment::of(app, receipt.event, &receipt.what, iban)?.ok_or_else(|| unexpected(&receipt))?;

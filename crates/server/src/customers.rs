@@ -51,8 +51,7 @@ pub(crate) async fn add_customer(
     Sent(sent): Sent<NewCustomer>,
 ) -> Result<Response, Problem> {
     let name = text("name", &sent.name)?;
-    let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
-    let request = app.request(&who, &key, "POST /v1/customers", &sent)?;
+    let (who, request, ()) = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| Ok(())).await?;
     let subject = NewSubject::generate();
     let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, name) };
     let receipt = app.submit(&who, request, body, Some(subject)).await?;

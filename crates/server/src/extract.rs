@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
-use bank::{Refusal, TokenHash};
+use bank::TokenHash;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -70,8 +70,21 @@ fn field_error(text: &str) -> Problem {
     let at_path = said.split_once(": ").filter(|(path, _)| !path.contains(' '));
     let quoted = || said.split('`').nth(1).map(|field| (field, said));
     match at_path.or_else(quoted) {
-        Some((field, detail)) => Problem::field(field, detail),
-        None => Problem::saying(Kind::InvalidRequest, said),
+        Some((field, detail)) => Problem::field(field, plain(detail)),
+        None => Problem::saying(Kind::InvalidRequest, plain(said)),
+    }
+}
+
+/// The words of the libraries that only a programmer understands, said plainly.
+fn plain(said: &str) -> &str {
+    if said.contains("invalid digit") || said.contains("cannot parse integer from empty string") {
+        "it must be a whole number of digits"
+    } else if said.contains("number too large") {
+        "the number is too large"
+    } else if said.contains("expected struct") {
+        "the body must be one JSON object"
+    } else {
+        said
     }
 }
 
@@ -96,10 +109,10 @@ impl FromRequestParts<App> for Token {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (scheme, token) = header.and_then(|header| header.split_once(' ')).ok_or(Refusal::NotSignedIn)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Refusal::NotSignedIn.into());
-        }
+        let (_, token) = header
+            .and_then(|header| header.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .ok_or_else(Problem::no_token)?;
         Ok(Self(app.engine.token_hash(token.trim())))
     }
 }

@@ -175,14 +175,14 @@ pub(crate) async fn pay(
     Sent(sent): Sent<NewPayment>,
 ) -> Result<Response, Problem> {
     let amount = money(&sent.amount, &sent.currency)?;
-    let (who, (debit, credit, ibans, subject)) = app.prepare(token, |state, _| {
+    let looked = app.prepare_write(token, &key, "POST /v1/payments", &sent, |state, _| {
         let debit = account_of(state, &sent.from).map_err(|problem| problem.in_field("from"))?;
         let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
         let ibans = [debit, credit].map(|id| state.iban(id).unwrap_or_default());
         let subject = subject_of(state, debit);
         Ok((debit, credit, ibans, subject))
-    })?;
-    let request = app.request(&who, &key, "POST /v1/payments", &sent)?;
+    });
+    let (who, request, (debit, credit, ibans, subject)) = looked.await?;
     let pay = Pay {
         legs: [Leg { debit, credit, amount }].into_iter().collect(),
         purpose: Purpose::Payment,
@@ -226,6 +226,6 @@ pub(crate) async fn show_payment(
 }
 
 /// All accounts that a posting moves.
-fn accounts_of(posting: &Posting) -> Vec<AccountId> {
+pub(crate) fn accounts_of(posting: &Posting) -> Vec<AccountId> {
     posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect()
 }

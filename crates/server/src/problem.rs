@@ -87,6 +87,8 @@ pub(crate) struct Problem {
     detail: String,
     amount: Option<(&'static str, Money)>,
     errors: Vec<FieldError>,
+    /// The bank's refusal that it tells of.
+    refusal: Option<Refusal>,
     /// Whether it was told before, under the same idempotency key.
     repeated: bool,
 }
@@ -146,6 +148,7 @@ impl Problem {
             detail: detail.into(),
             amount: None,
             errors: Vec::new(),
+            refusal: None,
             repeated: false,
         }
     }
@@ -170,6 +173,22 @@ impl Problem {
     /// A refusal, as it was told before under the same key if `repeated`.
     pub(crate) fn refused(refusal: Refusal, repeated: bool) -> Self {
         Self { repeated, ..refusal.into() }
+    }
+
+    /// Whether it was told before, under the same idempotency key.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.repeated
+    }
+
+    /// The bank's refusal that it tells of.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
+    /// No token was sent where one is needed.
+    pub(crate) fn no_token() -> Self {
+        let detail = "sign in, and send the token as Authorization: Bearer …".to_owned();
+        Self { detail, ..Refusal::NotSignedIn.into() }
     }
 
     /// A failure inside, which is logged and not told.
@@ -239,6 +258,7 @@ impl From<Refusal> for Problem {
             detail: refusal.to_string(),
             amount: refusal.amount().map(|amount| (member, amount)),
             errors: Vec::new(),
+            refusal: Some(refusal),
             repeated: false,
         }
     }

@@ -108,7 +108,9 @@ pub(crate) async fn grant(
     key: IdempotencyKey,
     Sent(sent): Sent<NewRight>,
 ) -> Result<Response, Problem> {
-    let (who, (account, currency, customer)) = app.prepare(token, |state, who| named(state, who, &iban, &customer))?;
+    let (route, body) = ("PUT /v1/accounts/{iban}/rights/{customer}", (&iban, &customer, &sent));
+    let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
+    let (who, request, (account, currency, customer)) = looked.await?;
     let right = match (sent.right, &sent.limit) {
         (RightName::Owner, None) => Right::Owner,
         (RightName::ReadOnly, None) => Right::ReadOnly,
@@ -116,8 +118,6 @@ pub(crate) async fn grant(
         (RightName::Signatory, Some(limit)) => Right::Signatory { limit_minor: Some(amounts::limit(limit, currency)?) },
         (_, Some(_)) => return Err(Problem::field("limit", "only a signatory has a limit")),
     };
-    let route = "PUT /v1/accounts/{iban}/rights/{customer}";
-    let request = app.request(&who, &key, route, &(account.0, customer.0, &sent))?;
     let receipt = app.submit(&who, request, Body::Grant { customer, account, right }, None).await?;
     let What::RightGranted { customer, right, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
@@ -139,9 +139,9 @@ pub(crate) async fn revoke(
     Path((iban, customer)): Path<(String, String)>,
     key: IdempotencyKey,
 ) -> Result<Response, Problem> {
-    let (who, (account, _, customer)) = app.prepare(token, |state, who| named(state, who, &iban, &customer))?;
-    let route = "DELETE /v1/accounts/{iban}/rights/{customer}";
-    let request = app.request(&who, &key, route, &(account.0, customer.0))?;
+    let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
+    let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
+    let (who, request, (account, _, customer)) = looked.await?;
     let receipt = app.submit(&who, request, Body::Revoke { customer, account }, None).await?;
     Ok(removed(&receipt))
 }

@@ -94,7 +94,7 @@ pub enum ServeError {
         reason: String,
     },
     /// The address can't be taken.
-    #[error("can't listen on {address}: {source}")]
+    #[error("can't listen on {address}: {source}; choose another address with the setting `listen`")]
     Bind {
         /// The address.
         address: SocketAddr,

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bank::{Body, CustomerId, Refusal, What};
 use engine::{Field, NewSubject};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -23,13 +23,18 @@ pub(crate) struct NewUser {
     name: String,
     /// The password, of 12 to 200 characters. It takes no part in telling a retry from another request, so that the
     /// journal holds nothing from which it could be guessed quickly.
-    #[serde(skip_serializing)]
+    #[serde(serialize_with = "nothing")]
     #[schema(min_length = 12, max_length = 200)]
     password: Password,
     /// What the user is to the bank.
     role: RoleName,
     /// The number of the customer for whom the user acts; with the role customer, and only then.
     customer: Option<u32>,
+}
+
+/// What a password is remembered as with a request.
+fn nothing<S: Serializer>(_: &Password, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_unit()
 }
 
 /// A user.
@@ -74,12 +79,12 @@ pub(crate) async fn add_user(
     }
     let customer = sent.customer.map(CustomerId);
     // The caller's role and the customer are looked at before the work of hashing, and decided on after it.
-    let (who, known) = app.prepare(token, |state, who| {
+    let looked = app.prepare_write(token, &key, "POST /v1/users", &sent, |state, who| {
         who.must_run_the_bank()?;
         let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
         Ok(customer.map(subject).transpose()?)
-    })?;
-    let request = app.request(&who, &key, "POST /v1/users", &sent)?;
+    });
+    let (who, request, known) = looked.await?;
     let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
     let (name, password, new) = match known {
         Some(subject) => (app.seal(subject, Field::UserName, name)?, app.seal(subject, Field::Password, &hash)?, None),

@@ -103,8 +103,11 @@ struct ReportedOverdraft {
 pub(crate) fn run(import: &Import, output: &Output) -> Result<(), Failure> {
     let decimals = |code: &str| Currency::from_code(code).map(Currency::decimals);
     let plan = super::load(&import.map, &import.folder, &decimals).map_err(|mistakes| {
-        let count = mistakes.all().len();
-        Failure::new(format!("nothing was imported, because of {count} mistakes:\n{mistakes}"))
+        let count = match mistakes.all().len() {
+            1 => "a mistake".to_owned(),
+            many => format!("{many} mistakes"),
+        };
+        Failure::new(format!("nothing was imported, because of {count}:\n{mistakes}"))
     })?;
     let passwords = read_passwords(&import.users)?;
     let folder = BankFolder::find(&import.bank)?;
@@ -193,7 +196,7 @@ impl<'a> Importer<'a> {
                 currency: self.currency,
                 kind: Kind::Liability,
                 overdraft: Overdraft::Limited(row.overdraft_minor),
-                name: row.name.as_ref().and_then(|name| self.seal_for_bank(name)),
+                name: row.name.as_ref().map(|name| self.engine.seal_as_bank(Field::AccountName, name)),
                 owner: None,
                 cash: false,
                 opened_at: Some(value_date(row.opened).start()),
@@ -215,7 +218,9 @@ impl<'a> Importer<'a> {
                 let overdraft = state.ledger().account(*account)?.overdraft;
                 let wider = Overdraft::Limited(row.overdraft_minor);
                 let body = Body::SetOverdraft { account: *account, overdraft: wider };
-                let command = Command { caller: Caller::SYSTEM, request: None, body };
+                // Under a key of its own, so that an operator who narrows it later is not overruled.
+                let key = format!("overdraft {} {}", row.key, row.overdraft_minor);
+                let command = self.command(&key, b"", body);
                 too_small(overdraft, row.overdraft_minor).then(|| (row.line, command.into()))
             });
             widened.collect()
@@ -252,7 +257,7 @@ impl<'a> Importer<'a> {
                 currency: self.currency,
                 kind,
                 overdraft: Overdraft::Unlimited,
-                name: self.seal_for_bank(&contra.name),
+                name: Some(self.engine.seal_as_bank(Field::AccountName, &contra.name)),
                 owner: None,
                 cash: false,
                 // As old as the oldest posting, so that its history does not begin before it.
@@ -338,16 +343,23 @@ impl<'a> Importer<'a> {
 
     /// The posted balance at the end of each day on which an account has entries.
     fn end_of_day_balances(&self, account: AccountId) -> Result<Vec<(Date, i64)>, Failure> {
-        let until = self.engine.now().plus_ms(1);
-        let period = self.runtime.block_on(self.engine.period(account, ledger::Timestamp::MIN, until))?;
+        let mut entries = Vec::new();
+        let mut before = None;
+        loop {
+            let page = self.runtime.block_on(self.engine.entries(account, before, ROWS_AT_A_TIME))?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.ordinal);
+            entries.extend(page.iter().map(|entry| (entry.booked_at.day(), entry.balance_minor)));
+        }
         let mut days: Vec<(Date, i64)> = Vec::new();
-        for entry in period.entries {
-            let day = date(entry.booked_at.day())?;
-            match days.last_mut() {
-                Some((last, balance)) if *last == day => *balance = entry.balance_minor,
-                _ => days.push((day, entry.balance_minor)),
+        // From the newest to the oldest: the first balance met of a day is its last.
+        for (day, balance) in entries {
+            let day = date(day)?;
+            if days.last().is_none_or(|(last, _)| *last != day) {
+                days.push((day, balance));
             }
         }
+        days.reverse();
         Ok(days)
     }
 
@@ -387,10 +399,6 @@ impl<'a> Importer<'a> {
             breaks: breaks.collect(),
             overdrafts: overdrafts.collect(),
         })
-    }
-
-    fn seal_for_bank(&self, name: &str) -> Option<bank::Sealed> {
-        self.engine.seal(SubjectId::BANK, Field::AccountName, name).ok().flatten()
     }
 
     fn command(&self, key: &str, content: &[u8], body: Body) -> Command {

@@ -169,7 +169,11 @@ impl Bank {
 
     pub(crate) fn let_time_pass_ms(&self, ms: i64) {
         self.hands.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
-        self.hands.wall_ms.fetch_add(ms, Ordering::SeqCst);
+        let now_ms = self.hands.wall_ms.fetch_add(ms, Ordering::SeqCst) + ms;
+        // The engine's time is what its writer saw when it looked last, which is soon.
+        while self.engine.now().0 < now_ms {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Sets the clock forward, which is not time passing.
