@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{IbanError, Refusal};
 use engine::{HistoryError, Unavailable};
-use ledger::{AmountError, Money};
+use ledger::AmountError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -85,7 +85,6 @@ pub(crate) struct Problem {
     slug: &'static str,
     status: u16,
     detail: String,
-    amount: Option<(&'static str, Money)>,
     errors: Vec<FieldError>,
     /// The bank's refusal that it tells of.
     refusal: Option<Refusal>,
@@ -146,7 +145,6 @@ impl Problem {
             slug: kind.slug(),
             status: kind.status(),
             detail: detail.into(),
-            amount: None,
             errors: Vec::new(),
             refusal: None,
             repeated: false,
@@ -247,16 +245,10 @@ fn status(refusal: &Refusal) -> u16 {
 /// before it looks at the money in it.
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let member = match refusal {
-            Refusal::AboveSignatoryLimit { .. } => "limit",
-            Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. }) => "available",
-            _ => "remaining",
-        };
         Self {
             slug: refusal.slug(),
             status: status(&refusal),
             detail: refusal.to_string(),
-            amount: refusal.amount().map(|amount| (member, amount)),
             errors: Vec::new(),
             refusal: Some(refusal),
             repeated: false,
@@ -307,8 +299,12 @@ impl From<IbanError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry_after = self.retry_after_seconds();
-        let amount = |name| self.amount.filter(|(member, _)| *member == name).map(|(_, money)| Amount::of(money));
-        let (available, limit, remaining) = (amount("available"), amount("limit"), amount("remaining"));
+        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
+        let (available, limit, remaining) = match self.refusal {
+            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
+            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
+            _ => (None, None, amount),
+        };
         let document = Document {
             kind: format!("/problems/{}", self.slug),
             title: title(self.slug),

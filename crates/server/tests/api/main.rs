@@ -349,6 +349,21 @@ async fn a_retry_gets_the_first_answer() {
         assert_eq!(first.header("idempotency-replayed"), "");
         assert_eq!(second.header("idempotency-replayed"), "true", "{path}");
     }
+    // What was refused because something did not exist stays refused when it does.
+    let mut early = pay.clone();
+    early["to"] = json!(bank.unopened());
+    let key = bank.fresh_key();
+    let call = |key: &str| Call::new("POST", "/v1/payments").by(&bank, "ada").key(key).json(&early);
+    let first = bank.send(call(&key)).await;
+    assert_eq!((first.slug(), first.header("idempotency-replayed")), ("unknown-account".into(), ""));
+    let number: u64 = bank.unopened()[9..].parse().unwrap();
+    let open = json!({"currency": "EUR", "number": number});
+    let opened = bank.send(Call::new("POST", "/v1/accounts").by(&bank, "operator").key("late").json(&open)).await;
+    assert_eq!(opened.status, 201, "{}", opened.text());
+    let second = bank.send(call(&key)).await;
+    assert_eq!((second.slug(), second.header("idempotency-replayed")), ("unknown-account".into(), "true"));
+    assert_eq!(bank.send(call(&bank.fresh_key())).await.status, 201);
+
     let key = bank.fresh_key();
     assert_eq!(bank.send(Call::new("POST", "/v1/payments").by(&bank, "ada").key(&key).json(&pay)).await.status, 201);
     let mut other = pay.clone();
