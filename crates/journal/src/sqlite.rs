@@ -95,6 +95,8 @@ pub struct Journal {
     /// A destroyed key's row may still be in the log.
     wipe_due: bool,
     next_checkpoint_pages: i32,
+    /// The log's pages after the last append.
+    log_pages: i32,
     /// Released last, when all else is closed.
     _lock: File,
 }
@@ -167,6 +169,7 @@ impl Journal {
             poisoned: false,
             wipe_due: false,
             next_checkpoint_pages: LOG_LIMIT_PAGES,
+            log_pages: 0,
             _lock: lock,
         })
     }
@@ -228,9 +231,8 @@ impl Journal {
     /// The bytes of the write-ahead log in use, for a metric: it grows past about 16 MiB only under a long read.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
-        let pages = log_pages(&self.conn).map_or(0, |(pages, _)| pages);
         // A page in the log has 24 bytes of SQLite's before it.
-        u64::from(pages.unsigned_abs()) * u64::from(PAGE_BYTES + 24)
+        u64::from(self.log_pages.unsigned_abs()) * u64::from(PAGE_BYTES + 24)
     }
 
     /// The bank's secrets.
@@ -308,6 +310,7 @@ impl Journal {
     /// Moves the log into the database file when enough of it waits.
     fn trim_log(&mut self) -> Result<(), AppendError> {
         let (pages, moved) = log_pages(&self.conn)?;
+        self.log_pages = pages;
         if pages - moved < self.next_checkpoint_pages {
             return Ok(());
         }
