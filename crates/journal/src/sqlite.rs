@@ -489,9 +489,7 @@ fn stored_subject_key(conn: &Connection, subject: u64) -> Result<Option<Vec<u8>>
 
 /// Syncs the log's file, where there is one.
 fn sync_log(dir: &Path) -> Result<(), OpenError> {
-    let mut path = database(dir).into_os_string();
-    path.push("-wal");
-    let path = PathBuf::from(path);
+    let path = log_path(&database(dir));
     match File::open(&path).and_then(|log| log.sync_all()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(no_access(path)(error)),
         _ => Ok(()),
@@ -534,8 +532,36 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Where the folder may not be written, SQLite can't make the index of its log; it needs none if the log is empty and
+/// nobody changes the file.
 fn connect_reader(path: &Path) -> Result<Connection, OpenError> {
-    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    let connected = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|conn| {
+        conn.table_exists(None::<&str>, "meta")?;
+        Ok(conn)
+    });
+    match connected {
+        Err(OpenError::Storage(StorageError::Sqlite(error))) if may_not_write(&error) && log_bytes_of(path) == 0 => {
+            let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = PathBuf::from(format!("file:{escaped}?immutable=1"));
+            connect(&uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+        }
+        connected => connected,
+    }
+}
+
+fn may_not_write(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+}
+
+/// The file of the write-ahead log of a database.
+fn log_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    PathBuf::from(path)
+}
+
+fn log_bytes_of(database: &Path) -> u64 {
+    fs::metadata(log_path(database)).map_or(0, |log| log.len())
 }
 
 fn connect_writer(path: &Path) -> Result<Connection, OpenError> {
