@@ -514,3 +514,96 @@ fn a_right_is_looked_at_when_the_command_is_decided() {
     bench.hands.pass(10_000);
     assert_eq!(bench.submit(pay()), refused(Refusal::NotSignedIn));
 }
+
+/// How many bytes are flipped. `KASSA_FLIPS` asks for more.
+const FLIPS: u64 = 600;
+
+/// Random places by a seed (SplitMix64), so that a failure can be had again.
+fn draw(seed: &mut u64, below: u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) % below
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for file in std::fs::read_dir(from).expect("a folder").flatten() {
+        // The index of the log is made anew by whoever opens a copy.
+        if !file.file_name().to_string_lossy().ends_with("-shm") {
+            std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+        }
+    }
+}
+
+/// Any byte of the data folder, flipped: it is found and named, or it is harmless because all reads the same. Never a
+/// wrong balance, never a panic.
+#[test]
+fn any_flipped_byte_is_found_or_harmless() {
+    let bench = Bench::new();
+    for cents in 1..=150 {
+        bench.pay(CASH, ANNA, cents);
+        bench.hands.pass(7);
+    }
+    let batch = (0..400).map(|_| plain(payment(ANNA, BEN, 1)).into()).collect();
+    wait(bench.engine.submit_batch(batch)).expect("a batch");
+    let outside = bench.data.parent().expect("the test's folder").to_owned();
+    // As after a crash, with a log; and as after an orderly stop, with a checkpoint.
+    let (crashed, stopped) = (outside.join("crashed"), outside.join("stopped"));
+    copy_folder(&bench.data, &crashed);
+    let bench = bench.restart(|data| copy_folder(data, &stopped));
+    let balances = |engine: &Engine| {
+        engine.peek(|state| [CASH, ANNA, BEN].map(|id| state.ledger().account(id).map(|account| account.posted_minor)))
+    };
+    let expected_balances = balances(&bench.engine);
+    let flips = std::env::var("KASSA_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(FLIPS);
+    let (mut found, mut harmless) = (0, 0);
+    for whole in [crashed, stopped] {
+        let expected = verify(&whole, &bench.master, &mut |_| {}).expect("in order");
+        assert_eq!(expected.problems, []);
+        let files = std::fs::read_dir(&whole).expect("a folder").flatten().map(|file| file.path());
+        let files: Vec<_> = files.filter(|file| !file.to_string_lossy().ends_with("-shm")).collect();
+        let sizes: Vec<u64> = files.iter().map(|file| std::fs::metadata(file).map_or(0, |found| found.len())).collect();
+        for flip in 0..flips / 2 {
+            let mut seed = flip;
+            let mut place = draw(&mut seed, sizes.iter().sum());
+            let file = sizes.iter().position(|size| {
+                let here = place < *size;
+                place -= if here { 0 } else { *size };
+                here
+            });
+            let file = &files[file.expect("a place in a file")];
+            let bit = 1 << draw(&mut seed, 8);
+            let copy = outside.join("copy");
+            copy_folder(&whole, &copy);
+            let flipped = copy.join(file.file_name().expect("a name"));
+            let mut bytes = std::fs::read(&flipped).expect("a file");
+            bytes[usize::try_from(place).expect("a small file")] ^= bit;
+            std::fs::write(&flipped, bytes).expect("a flipped bit");
+            let which = format!("flip {flip}: bit {bit} of byte {place} of {}", flipped.display());
+
+            let noticed = match verify(&copy, &bench.master, &mut |_| {}) {
+                Ok(report) if report.problems.is_empty() => {
+                    assert_eq!((report.digest, report.events), (expected.digest, expected.events), "{which}");
+                    false
+                }
+                Ok(report) => {
+                    assert!(report.problems.iter().all(|problem| !problem.detail.is_empty()), "{which}");
+                    true
+                }
+                Err(error) => {
+                    assert!(!error.to_string().is_empty(), "{which}");
+                    true
+                }
+            };
+            if let Ok(engine) = Engine::open(&copy, &bench.master, Options::default(), bench.hands.clone(), &mut |_| {})
+            {
+                assert_eq!(balances(&engine), expected_balances, "{which}");
+                engine.stop();
+            }
+            std::fs::remove_dir_all(&copy).expect("the copy is removed");
+            if noticed { found += 1 } else { harmless += 1 }
+        }
+    }
+    assert!(found > flips / 3, "{found} of {flips} were found, {harmless} were harmless");
+}

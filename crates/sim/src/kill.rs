@@ -276,7 +276,7 @@ impl Bank {
             settled.push((sent, told(first)?));
         }
         self.note(settled)?;
-        let mut balances = vec![START_CENTS; ACCOUNTS];
+        let mut balances = [START_CENTS; ACCOUNTS];
         for sent in self.booked.values() {
             balances[sent.from] -= sent.cents;
             balances[sent.to] += sent.cents;
