@@ -4,7 +4,7 @@ use std::hash::Hasher;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::thread::JoinHandle;
 
 use aws_lc_rs::{digest, hmac};
@@ -32,9 +32,9 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) books: RwLock<Books>,
-    /// The last durable event, or None once the engine has failed.
-    pub(crate) durable: watch::Sender<Option<u64>>,
-    pub(crate) failure: Mutex<Option<String>>,
+    pub(crate) durable: watch::Sender<Durable>,
+    /// Why the engine has stopped, or takes nothing more.
+    pub(crate) failure: Mutex<Option<Unavailable>>,
     pub(crate) counters: Counters,
     pub(crate) pace: Pace,
     pub(crate) keyring: Keyring,
@@ -50,6 +50,25 @@ pub(crate) struct Shared {
     /// Whose threads let the answers go.
     pub(crate) runtime: OnceLock<Handle>,
     pub(crate) open_reader: Box<dyn Fn() -> Result<Reader, journal::OpenError> + Send + Sync>,
+}
+
+/// How far the journal is durable, and who may be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Durable {
+    /// The last durable event.
+    pub(crate) last_event: u64,
+    /// Whether anybody is answered still.
+    pub(crate) open: bool,
+    /// How often the state in memory was thrown away, because it told of events that never came to be. What was read
+    /// from an earlier one is not let go.
+    pub(crate) epoch: u32,
+}
+
+/// What must become durable before something that was read may be let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    last_event: u64,
+    epoch: u32,
 }
 
 /// The state, and the marks that lead into the past.
@@ -172,6 +191,10 @@ pub enum Unavailable {
         /// By how much.
         by_ms: i64,
     },
+    /// Nothing can be written until there is room on the disk and the server was started again. What is there can be
+    /// read.
+    #[error("the disk is full, so nothing can be written: make room on it, and start the server again")]
+    DiskFull,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -209,29 +232,52 @@ impl Shared {
     }
 
     pub(crate) fn why_unavailable(&self) -> Unavailable {
-        let failure = self.failure.lock().expect("no thread panics while it holds the failure");
-        failure.as_ref().map_or(Unavailable::Stopping, |failure| Unavailable::Failed(failure.clone()))
+        self.failure().clone().unwrap_or(Unavailable::Stopping)
     }
 
-    /// Looks at the books as they are, durable or not.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&Books) -> T) -> Result<T, Unavailable> {
-        if self.durable.borrow().is_none() {
+    pub(crate) fn failure(&self) -> MutexGuard<'_, Option<Unavailable>> {
+        self.failure.lock().expect("no thread panics while it holds the failure")
+    }
+
+    /// Looks at the books as they are, durable or not, and tells what must become durable before it may be told.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Books) -> T) -> Result<(T, Stamp), Unavailable> {
+        if !self.durable.borrow().open {
             return Err(self.why_unavailable());
         }
         // A poisoned lock means that a law was found broken: nothing in memory can be trusted.
         let books = self.books.read().map_err(|_| Unavailable::Failed("a law of the ledger was broken".into()))?;
-        Ok(look(&books))
+        // The books are thrown away under the same lock, so the epoch is theirs.
+        let stamp = Stamp { last_event: books.state.last_event(), epoch: self.durable.borrow().epoch };
+        Ok((look(&books), stamp))
+    }
+
+    /// Waits until what was read may be told.
+    pub(crate) async fn until_durable(&self, stamp: Stamp) -> Result<(), Unavailable> {
+        let settled =
+            |durable: &Durable| !durable.open || durable.epoch != stamp.epoch || durable.last_event >= stamp.last_event;
+        let mut durable = *self.durable.borrow();
+        if !settled(&durable) {
+            let waited = self.durable.subscribe().wait_for(settled).await.map(|durable| *durable);
+            durable = waited.map_err(|_| self.why_unavailable())?;
+        }
+        if durable.open && durable.epoch == stamp.epoch { Ok(()) } else { Err(self.why_unavailable()) }
     }
 
     /// Waits until an event is durable.
-    pub(crate) async fn until_durable(&self, event: u64) -> Result<(), Unavailable> {
-        let reached = |durable: &Option<u64>| durable.is_none_or(|durable| durable >= event);
-        if !reached(&self.durable.borrow()) {
-            let waited = self.durable.subscribe().wait_for(reached).await.map(|_| ());
-            waited.map_err(|_| self.why_unavailable())?;
-        }
-        let failed = self.durable.borrow().is_none();
-        if failed { Err(self.why_unavailable()) } else { Ok(()) }
+    pub(crate) async fn until_event(&self, event: u64) -> Result<(), Unavailable> {
+        let settled = |durable: &Durable| !durable.open || durable.last_event >= event;
+        let waited = self.durable.subscribe().wait_for(settled).await.map(|durable| *durable);
+        if waited.is_ok_and(|durable| durable.open) { Ok(()) } else { Err(self.why_unavailable()) }
+    }
+
+    /// Tells how far the journal is durable now.
+    pub(crate) fn advance(&self, last_event: u64) {
+        self.durable.send_modify(|durable| durable.last_event = last_event);
+    }
+
+    /// Answers nobody any more.
+    pub(crate) fn close(&self) {
+        self.durable.send_modify(|durable| durable.open = false);
     }
 }
 
@@ -311,14 +357,14 @@ impl Engine {
 
     /// Reads the state. What was read is let go when all it saw is durable.
     pub async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> Result<T, Unavailable> {
-        let (value, seen) = self.shared.look(|books| (read(&books.state), books.state.last_event()))?;
-        self.shared.until_durable(seen).await?;
+        let (value, stamp) = self.shared.look(|books| read(&books.state))?;
+        self.shared.until_durable(stamp).await?;
         Ok(value)
     }
 
     /// Looks at the state without waiting: for what only prepares a command, whose answer waits by itself.
     pub fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Unavailable> {
-        self.shared.look(|books| look(&books.state))
+        Ok(self.shared.look(|books| look(&books.state))?.0)
     }
 
     /// The journal's time, as the writer last looked: at most a quarter of a second ago, and before a jump of the
@@ -380,7 +426,7 @@ impl Engine {
         let (accounts, holds, sessions) =
             self.peek(|state| (state.ledger().accounts().len(), state.ledger().holds().len(), state.session_count()))?;
         Ok(Measures {
-            last_event: self.shared.durable.borrow().unwrap_or(0),
+            last_event: self.shared.durable.borrow().last_event,
             commands: count(&counters.commands),
             refusals: count(&counters.refusals),
             runs: count(&counters.runs),
@@ -398,10 +444,15 @@ impl Engine {
         self.read(digest_of).await
     }
 
+    /// Whether anything can be written, as far as is known; reading may go on where it can't.
+    pub fn writable(&self) -> Result<(), Unavailable> {
+        self.shared.failure().clone().map_or(Ok(()), Err)
+    }
+
     /// Resolves when the engine has failed, and says why. It never resolves while the bank is in order.
     pub async fn failed(&self) -> Unavailable {
         // The sender lives as long as this handle, so an error is not possible.
-        let _ = self.shared.durable.subscribe().wait_for(Option::is_none).await;
+        let _ = self.shared.durable.subscribe().wait_for(|durable| !durable.open).await;
         self.shared.why_unavailable()
     }
 

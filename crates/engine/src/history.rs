@@ -212,7 +212,7 @@ impl Engine {
         account: AccountId,
         after: impl Fn(&Mark, u64) -> bool,
     ) -> Result<Option<Start>, HistoryError> {
-        let (found, seen) = self.shared.look(|books| {
+        let (found, stamp) = self.shared.look(|books| {
             let known = books.state.ledger().account(account);
             let marks = books.history.of(account);
             let place = first_place(marks.len(), |place| after(&marks[place], ordinal_of(place)));
@@ -220,9 +220,9 @@ impl Engine {
                 known.last_posting.map(|posting| Start { event: posting.event(), ordinal: known.entries })
             });
             let at_mark = marks.get(place).map(|mark| Start { event: mark.event, ordinal: ordinal_of(place) });
-            (known.map(|_| at_mark.or(newest)), books.state.last_event())
+            known.map(|_| at_mark.or(newest))
         })?;
-        self.shared.until_durable(seen).await?;
+        self.shared.until_durable(stamp).await?;
         found.ok_or(HistoryError::UnknownAccount)
     }
 

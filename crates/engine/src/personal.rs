@@ -1,12 +1,13 @@
 //! Personal fields at the edge: sealing them before they enter a command, opening them for those entitled to see.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 use bank::{Sealed, SubjectId};
-use journal::SubjectKey;
+use journal::{MasterKey, Reader, SubjectKey};
 
-use crate::{Engine, Unavailable};
+use crate::{Engine, OpenError, Unavailable};
 
 /// The most subjects' keys kept at hand. At about 64 bytes each this is a few megabytes; others are read when needed.
 const MAX_KEYS_AT_HAND: usize = 65_536;
@@ -85,9 +86,32 @@ impl Keyring {
         keys.insert(key.subject, key);
     }
 
-    fn get(&self, subject: u64) -> Option<SubjectKey> {
-        self.0.lock().expect("no thread panics while it holds the keyring").get(&subject).cloned()
+    /// The key of a subject, from `find` where it is not at hand. None when it was destroyed.
+    fn key_of<E>(
+        &self,
+        subject: SubjectId,
+        find: impl FnOnce() -> Result<Option<SubjectKey>, E>,
+    ) -> Result<Option<SubjectKey>, E> {
+        let at_hand = self.0.lock().expect("no thread panics while it holds the keyring").get(&subject.0).cloned();
+        if at_hand.is_some() {
+            return Ok(at_hand);
+        }
+        let found = find()?;
+        if let Some(key) = &found {
+            self.keep(key.clone());
+        }
+        Ok(found)
     }
+}
+
+/// The key of the bank's own names.
+fn bank_key(secrets: &journal::Secrets) -> SubjectKey {
+    SubjectKey { subject: SubjectId::BANK.0, key: secrets.derive("the bank's own names") }
+}
+
+fn open_with(key: &SubjectKey, field: Field, sealed: &Sealed) -> Option<String> {
+    let plain = journal::open_field(key, field.context(), &sealed.bytes);
+    plain.and_then(|plain| String::from_utf8(plain).ok())
 }
 
 impl Engine {
@@ -99,32 +123,41 @@ impl Engine {
     /// Seals a name of the bank's own, which tells of nobody and is never erased.
     #[must_use]
     pub fn seal_as_bank(&self, field: Field, text: &str) -> Sealed {
-        seal(&self.bank_key(), field, text)
-    }
-
-    fn bank_key(&self) -> SubjectKey {
-        SubjectKey { subject: SubjectId::BANK.0, key: self.secret("the bank's own names") }
+        seal(&bank_key(&self.shared.secrets.all), field, text)
     }
 
     /// Opens a personal field. None when the subject's key was destroyed: the person has been erased.
     pub fn open_sealed(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, Unavailable> {
-        let Some(key) = self.subject_key(sealed.subject)? else { return Ok(None) };
-        let plain = journal::open_field(&key, field.context(), &sealed.bytes);
-        Ok(plain.and_then(|plain| String::from_utf8(plain).ok()))
+        Ok(self.subject_key(sealed.subject)?.and_then(|key| open_with(&key, field, sealed)))
     }
 
     fn subject_key(&self, subject: SubjectId) -> Result<Option<SubjectKey>, Unavailable> {
-        if let Some(key) = self.shared.keyring.get(subject.0) {
-            return Ok(Some(key));
-        }
-        let found = match subject {
-            SubjectId::BANK => Some(self.bank_key()),
-            SubjectId(id) => self.shared.with_reader(|reader| reader.subject_key(id))?,
-        };
-        if let Some(key) = &found {
-            self.shared.keyring.keep(key.clone());
-        }
-        Ok(found)
+        self.shared.keyring.key_of(subject, || match subject {
+            SubjectId::BANK => Ok(Some(bank_key(&self.shared.secrets.all))),
+            SubjectId(id) => self.shared.with_reader(|reader| reader.subject_key(id)),
+        })
+    }
+}
+
+/// Opens the personal fields of a bank that somebody else may be running.
+pub struct Opener {
+    reader: Reader,
+    keyring: Keyring,
+}
+
+impl Opener {
+    /// For the bank in `folder`.
+    pub fn new(folder: &Path, master: &MasterKey) -> Result<Self, OpenError> {
+        Ok(Self { reader: Reader::open(folder, master)?, keyring: Keyring::default() })
+    }
+
+    /// The same as [`Engine::open_sealed`].
+    pub fn open_sealed(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, OpenError> {
+        let key = self.keyring.key_of(sealed.subject, || match sealed.subject {
+            SubjectId::BANK => Ok::<_, OpenError>(Some(bank_key(&self.reader.secrets()))),
+            SubjectId(id) => Ok(self.reader.subject_key(id)?),
+        })?;
+        Ok(key.and_then(|key| open_with(&key, field, sealed)))
     }
 }
 

@@ -12,17 +12,15 @@ use ledger::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timekeeper};
-use crate::handle::{Books, Counters, Secrets, Shared};
+use crate::handle::{Books, Counters, Durable, Secrets, Shared};
 use crate::history::FrameCache;
 use crate::personal::Keyring;
+use crate::replay::{events_of, for_each_frame};
 use crate::writer::{Draft, MAX_QUEUED, Pace, Writer, commit};
-use crate::{Engine, checkpoint};
+use crate::{Engine, Recorded, checkpoint};
 
 /// After reading this many events at start, a checkpoint is written so that the next start is quick.
 const EVENTS_WORTH_A_CHECKPOINT: u64 = 200_000;
-
-/// How many frames recovery reads at a time.
-const FRAMES_AT_A_TIME: usize = 64;
 
 /// How to open a bank.
 #[derive(Debug, Clone, Copy, Default)]
@@ -110,13 +108,13 @@ impl Engine {
         let mut books = stored(folder, &mut reader, options)?;
         let end = journal.head().last_event;
         let read = end - books.state.last_event();
-        replay(&mut reader, &mut books, progress, end)?;
+        catch_up(&mut reader, &mut books, progress, end)?;
 
         let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
         announce(&mut journal, &mut books, &mut timekeeper, &*clock)?;
 
         let now_ms = books.state.time().map_or(0, |at| at.0);
-        let (durable, _) = watch::channel(Some(books.state.last_event()));
+        let (durable, _) = watch::channel(Durable { last_event: books.state.last_event(), open: true, epoch: 0 });
         let open_reader = {
             let (folder, master) = (folder.to_owned(), master.clone());
             Box::new(move || Reader::open(&folder, &master))
@@ -161,6 +159,14 @@ impl Engine {
     }
 }
 
+/// The books as the journal has them, for when those in memory tell of events that never came to be.
+pub(crate) fn rebuilt(shared: &Shared, journal: &Journal) -> Result<Books, OpenError> {
+    let mut reader = journal.reader()?;
+    let mut books = stored(&shared.folder, &mut reader, Options::default())?;
+    catch_up(&mut reader, &mut books, &mut |_| {}, journal.head().last_event)?;
+    Ok(books)
+}
+
 /// The books of the checkpoint, or empty ones.
 fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Books, OpenError> {
     let checkpoint = match checkpoint::read(folder, reader) {
@@ -185,31 +191,21 @@ fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Books,
 }
 
 /// Applies what the journal has after the books' last event.
-fn replay(
+fn catch_up(
     reader: &mut Reader,
     books: &mut Books,
     progress: &mut dyn FnMut(Progress),
     end: u64,
 ) -> Result<(), OpenError> {
-    while books.state.last_event() < end {
-        let frames = reader.frames_from(books.state.last_event() + 1, FRAMES_AT_A_TIME)?;
-        for frame in &frames {
-            let events = (frame.first_event..frame.first_event + u64::from(frame.count)).zip(frame_events(frame));
-            for (number, event) in events {
-                let event = event.map_err(|reason| OpenError::Event { number, reason })?;
-                books.state.apply(number, Timestamp(frame.time_ms), &event);
-                books.history.note(number, &event);
-            }
+    for_each_frame(reader, books.state.last_event(), end, |frame| {
+        for recorded in events_of(frame) {
+            let Recorded { number, at, event } = recorded?;
+            books.state.apply(number, at, &event);
+            books.history.note(number, &event);
         }
         progress(Progress { event: books.state.last_event(), of: end });
-    }
-    Ok(())
-}
-
-/// The events of a frame: as many as it says, or an error where one can't be understood or is missing.
-pub(crate) fn frame_events(frame: &journal::Frame) -> impl Iterator<Item = Result<Event, String>> + '_ {
-    let missing = std::iter::repeat_with(|| Err("the frame ends before it".to_owned()));
-    Event::decode_all(&frame.body).chain(missing).take(frame.count as usize)
+        Ok(())
+    })
 }
 
 /// Writes down that this program took over the journal, as its first event.

@@ -29,7 +29,7 @@ const FRAMES_AT_A_TIME: usize = 16;
 impl Subscription {
     /// The next events, at least one; waits for them where there are none yet.
     pub async fn next(&mut self) -> Result<Vec<Recorded>, Unavailable> {
-        self.engine.shared.until_durable(self.next).await?;
+        self.engine.shared.until_event(self.next).await?;
         let frames = self.engine.shared.with_reader(|reader| reader.frames_from(self.next, FRAMES_AT_A_TIME))?;
         let mut events = Vec::new();
         for frame in &frames {

@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use bank::{Event, State, What};
+use bank::{State, What};
 use journal::MasterKey;
-use ledger::Timestamp;
 
 use crate::handle::digest_of;
-use crate::recovery::frame_events;
-use crate::{OpenError, checkpoint};
+use crate::replay::events_of;
+use crate::{OpenError, Recorded, checkpoint};
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,30 +90,34 @@ impl Replay {
     }
 
     fn frame(&mut self, frame: &journal::Frame) {
-        for (number, event) in (frame.first_event..).zip(frame_events(frame)) {
+        for recorded in events_of(frame) {
             if self.broken {
                 return;
             }
-            let fits = event.and_then(|event| self.state.check(number, &event).map(|()| event));
-            match fits {
-                Ok(event) => self.event(number, frame, &event),
-                Err(reason) => {
+            match recorded.and_then(|recorded| recorded.check(&self.state).map(|()| recorded)) {
+                Ok(recorded) => self.event(frame.seq, &recorded),
+                Err(misfit) => {
                     self.broken = true;
-                    self.problem(frame.seq, "event-does-not-fit", format!("event {number}: {reason}"));
+                    self.problem(
+                        frame.seq,
+                        "event-does-not-fit",
+                        format!("event {}: {}", misfit.number, misfit.reason),
+                    );
                 }
             }
         }
     }
 
-    fn event(&mut self, number: u64, frame: &journal::Frame, event: &Event) {
+    fn event(&mut self, frame: u64, recorded: &Recorded) {
+        let Recorded { number, at, event } = recorded;
         self.postings += u64::from(matches!(event.what, What::Posted { .. }));
-        self.state.apply(number, Timestamp(frame.time_ms), event);
+        self.state.apply(*number, *at, event);
         if let Some((at, digest)) = self.stored
-            && at == number
+            && at == *number
             && digest_of(&self.state) != digest
         {
             let detail = format!("the state after event {number} has another digest than the checkpoint says");
-            self.problem(frame.seq, "digest-differs", detail);
+            self.problem(frame, "digest-differs", detail);
         }
     }
 }

@@ -7,13 +7,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bank::{Body, Caller, Command, Decision, Event, Facts, What, decide};
-use journal::{Journal, PlainFrame, SubjectKey};
+use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::checkpoint;
 use crate::clock::Timekeeper;
 use crate::handle::{Books, Outcome, Receipt, Shared, Submission, Unavailable};
+use crate::recovery::rebuilt;
+use crate::{OpenError, checkpoint};
 
 /// The most pieces of work (single commands or batches) that wait to be decided. At ten thousand the wait is well
 /// below a second; who comes later is told at once to try again.
@@ -91,6 +92,8 @@ pub(crate) struct Run {
     /// The time of all its events: looked at once, when the run begins. None while the clock is not to be trusted.
     at: Option<Timestamp>,
     last_event: u64,
+    /// Of which state it was decided; see [`crate::handle::Durable`].
+    epoch: u32,
     commands: usize,
     draft: Draft,
     replies: Vec<Reply>,
@@ -187,7 +190,7 @@ impl Writer {
     /// Decides the next run: whatever queues up while the run before is being made durable. None when nobody can ask
     /// any more, or when the state is not to be trusted.
     fn next_run(&mut self) -> Option<Run> {
-        let mut run = Run::default();
+        let mut run = Run { epoch: self.shared.durable.borrow().epoch, ..Run::default() };
         let first = match self.queue.recv_timeout(TICK) {
             Ok(work) => Some(work),
             Err(RecvTimeoutError::Timeout) => None,
@@ -225,18 +228,23 @@ impl Writer {
         }
         // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
         let mut books = self.shared.books.write().ok()?;
-        if let (None, Ok(now)) = (run.at, now) {
-            run.at = Some(now);
-            release_expired(&mut books, &mut run.draft, now);
+        let epoch = self.shared.durable.borrow().epoch;
+        let now = match now {
+            _ if epoch != run.epoch || self.shared.failure().is_some() => Err(self.shared.why_unavailable()),
+            now => now.map_err(|by_ms| Unavailable::ClockJumped { by_ms }),
+        };
+        if let (None, Ok(now)) = (run.at, &now) {
+            run.at = Some(*now);
+            release_expired(&mut books, &mut run.draft, *now);
         }
         for work in works {
             match work {
                 Work::One(submission, reply) => {
-                    let answer = answer(&mut books, &mut run.draft, submission, now);
+                    let answer = answer(&mut books, &mut run.draft, submission, &now);
                     run.replies.push(Reply::One(answer, reply));
                 }
                 Work::Batch(batch, reply) => {
-                    let answers = batch.into_iter().map(|one| answer(&mut books, &mut run.draft, one, now));
+                    let answers = batch.into_iter().map(|one| answer(&mut books, &mut run.draft, one, &now));
                     run.replies.push(Reply::Batch(answers.collect(), reply));
                 }
                 Work::ConfirmClock(reply) => {
@@ -270,10 +278,15 @@ fn release_expired(books: &mut Books, draft: &mut Draft, now: Timestamp) {
 }
 
 /// Decides one command, and applies what it changes.
-fn answer(books: &mut Books, draft: &mut Draft, submission: Submission, now: Result<Timestamp, i64>) -> Answer {
+fn answer(
+    books: &mut Books,
+    draft: &mut Draft,
+    submission: Submission,
+    now: &Result<Timestamp, Unavailable>,
+) -> Answer {
     let now = match now {
-        Ok(now) => now,
-        Err(by_ms) => return Answer::Unavailable(Unavailable::ClockJumped { by_ms }),
+        Ok(now) => *now,
+        Err(unavailable) => return Answer::Unavailable(unavailable.clone()),
     };
     let facts = Facts { now, past: submission.past.as_deref() };
     match decide(&books.state, &submission.command, &facts) {
@@ -329,20 +342,35 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
     let _watch = Watch(shared);
     while let Ok(run) = runs.recv() {
         let started = Instant::now();
-        let Run { at, last_event, commands, draft, replies, .. } = run;
-        let Draft { frames, subject_keys, refusals, .. } = draft;
+        let Run { at, last_event, epoch, commands, draft, mut replies, .. } = run;
+        let Draft { mut frames, subject_keys, refusals, .. } = draft;
+        if epoch != shared.durable.borrow().epoch {
+            // Decided on a state that was thrown away meanwhile.
+            frames.clear();
+            replies.iter_mut().for_each(|reply| reply.withdraw(&shared.why_unavailable()));
+        }
         if let (Some(at), false) = (at, frames.is_empty()) {
             let keys = subject_keys.clone();
             let sealed = journal.seal(at.0, frames, subject_keys);
-            if let Err(error) = journal.append(&sealed) {
-                return fail(shared, &error.to_string());
+            match journal.append(&sealed) {
+                Ok(_) => {}
+                Err(AppendError::Full) => {
+                    replies.iter_mut().for_each(|reply| reply.withdraw(&Unavailable::DiskFull));
+                    replies.into_iter().for_each(Reply::let_go);
+                    shared.pace.end(0, Duration::ZERO);
+                    match only_read(shared, &journal) {
+                        Ok(()) => continue,
+                        Err(error) => return fail(shared, &error.to_string()),
+                    }
+                }
+                Err(error) => return fail(shared, &error.to_string()),
             }
             keys.into_iter().for_each(|key| shared.keyring.keep(key));
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             shared.counters.append_us.fetch_add(micros, Ordering::Relaxed);
             shared.counters.runs.fetch_add(1, Ordering::Relaxed);
             shared.counters.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
-            shared.durable.send_replace(Some(last_event));
+            shared.advance(last_event);
         }
         shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
         shared.counters.refusals.fetch_add(refusals, Ordering::Relaxed);
@@ -360,7 +388,7 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
     if shared.books.is_poisoned() {
         return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
     }
-    shared.durable.send_replace(None);
+    shared.close();
     if let Err(error) = checkpoint::write(shared, &journal) {
         tracing::warn!(%error, "no checkpoint was written; the next start reads the journal instead");
     }
@@ -369,7 +397,28 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
     }
 }
 
+/// The disk is full: nothing of the run was written, and nothing more will be. The state in memory, which tells of it,
+/// is thrown away for what the journal has, and what is there can be read.
+fn only_read(shared: &Shared, journal: &Journal) -> Result<(), OpenError> {
+    tracing::error!("the disk is full: what is there can be read; make room, and start again, to write");
+    // Reading waits meanwhile. A poisoned lock is for the caller, who looks at it when the runs end.
+    let Ok(mut books) = shared.books.write() else { return Ok(()) };
+    *shared.failure() = Some(Unavailable::DiskFull);
+    *books = rebuilt(shared, journal)?;
+    shared.durable.send_modify(|durable| durable.epoch += 1);
+    Ok(())
+}
+
 impl Reply {
+    /// Takes back what was answered, because it never came to be.
+    fn withdraw(&mut self, unavailable: &Unavailable) {
+        let withdraw = |answer: &mut Answer| *answer = Answer::Unavailable(unavailable.clone());
+        match self {
+            Self::One(answer, _) => withdraw(answer),
+            Self::Batch(answers, _) => answers.iter_mut().for_each(withdraw),
+        }
+    }
+
     /// Gives the answer to whoever waits for it. A caller who has gone away needs none: asking again under the same
     /// key gives it.
     fn let_go(self) {
@@ -395,6 +444,6 @@ impl Drop for Watch<'_> {
 fn fail(shared: &Shared, why: &str) {
     shared.pace.end(0, Duration::ZERO);
     tracing::error!(error = why, "the journal could not be written; stop, see to the disk, and start again");
-    *shared.failure.lock().expect("no thread panics while it holds the failure") = Some(why.to_owned());
-    shared.durable.send_replace(None);
+    *shared.failure() = Some(Unavailable::Failed(why.to_owned()));
+    shared.close();
 }

@@ -369,6 +369,19 @@ impl Reader {
         read_head(&self.conn, &self.keyring)
     }
 
+    /// The durable head of a journal in `dir`; refuses one that ends before its head mark, as [`Journal::open`] does.
+    pub fn whole_head(&self, dir: &Path) -> Result<Head, OpenError> {
+        let head = self.head()?;
+        check_mark(dir, &self.conn, &self.keyring, &self.keyring.secret(MARK_LABEL), &head)?;
+        Ok(head)
+    }
+
+    /// The bank's secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        Secrets(Arc::clone(&self.keyring))
+    }
+
     /// At most `max_frames` frames, starting with the one that holds `event`; none when the journal ends before it.
     /// Each is checked: its columns, hash and decryption, and that it follows the frame before it. When `event` is a
     /// frame's first, as it is for whoever reads on, that includes the frame before, which is not returned.

@@ -63,6 +63,7 @@ kinds! {
     TimedOut "timed-out" 503 "the answer took too long", "Repeat the request under the same key: it is carried out once, and the answer tells.";
     ClockJumped "clock-jumped" 503 "the server's clock jumped forward, and writing has stopped", "Wait for an operator to look at the clock and to confirm it.";
     Stopping "stopping" 503 "the server is stopping", "Repeat the request in a moment, under the same key.";
+    DiskFull "disk-full" 503 "nothing can be written at the moment, because the disk is full", "What is there can be read. Repeat the request later, under the same key. Operators: make room on the disk, and start the server again.";
     Unavailable "unavailable" 503 "the bank can't answer now", "Repeat the request later, under the same key. Operators: see the log.";
     Internal "internal" 500 "something went wrong inside", "Repeat the request under the same key. Operators: see the log.";
 }
@@ -213,7 +214,7 @@ impl Problem {
         match self.slug {
             "busy" | "timed-out" => Some(1),
             "stopping" => Some(5),
-            "unavailable" => Some(30),
+            "unavailable" | "disk-full" => Some(30),
             "clock-jumped" => Some(60),
             _ => None,
         }
@@ -267,6 +268,7 @@ impl From<Unavailable> for Problem {
         match unavailable {
             Unavailable::Busy => Self::of(Kind::Busy),
             Unavailable::Stopping => Self::of(Kind::Stopping),
+            Unavailable::DiskFull => Self::of(Kind::DiskFull),
             Unavailable::ClockJumped { .. } => Self::of(Kind::ClockJumped),
             Unavailable::BatchTooLarge => Self::failed(&unavailable),
             Unavailable::Failed(reason) => {
