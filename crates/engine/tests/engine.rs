@@ -607,3 +607,26 @@ fn any_flipped_byte_is_found_or_harmless() {
     }
     assert!(found > flips / 3, "{found} of {flips} were found, {harmless} were harmless");
 }
+
+#[test]
+fn a_key_is_remembered_after_a_million_others_and_a_restart() {
+    let bench = Bench::new();
+    let Ok(Outcome::Accepted(first)) = bench.keyed("the first", payment(CASH, ANNA, 77)) else { panic!("accepted") };
+    let mut number = 0_u64;
+    while number < 1_000_000 {
+        let batch = (0..8_000).map(|_| {
+            number += 1;
+            let request = bench.engine.request(UserId::SYSTEM, &number.to_be_bytes(), b"");
+            let command = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(CASH, BEN, 1) };
+            Submission::from(command)
+        });
+        let outcomes = wait(bench.engine.submit_batch(batch.collect())).expect("a batch");
+        assert!(outcomes.into_iter().all(|outcome| outcome.is_ok_and(is_accepted)));
+    }
+    let bench = bench.restart(|_| {});
+    let again = bench.keyed("the first", payment(CASH, ANNA, 77));
+    assert_eq!(again, Ok(Outcome::Accepted(Receipt { repeated: true, ..first })));
+    let other = bench.keyed("the first", payment(CASH, ANNA, 78));
+    assert_eq!(other, refused(Refusal::KeyReused));
+    assert_eq!(bench.posted(ANNA), 77);
+}
