@@ -1,7 +1,7 @@
 //! A bank's folder: finding it, its settings and its master key, making it, and opening it.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bank::{Body, Caller, Command, Numbering, OpenAccount, Role, UserId, What};
@@ -41,7 +41,7 @@ impl BankFolder {
         if open.data.is_file() {
             return Err(Failure::new(format!("{} is a file; name the bank's folder with --data", open.data.display())));
         }
-        if !open.data.join("journal.db").exists() && !open.data.join("head").exists() {
+        if !is_there(&open.data) {
             return Err(Failure::new(format!(
                 "there is no bank in {}; make one with `kassa init --data {0}`, or name another folder with --data",
                 open.data.display()
@@ -70,6 +70,11 @@ impl BankFolder {
     }
 }
 
+/// Whether a folder holds a bank, or what is left of one.
+pub(crate) fn is_there(folder: &Path) -> bool {
+    folder.join("journal.db").exists() || folder.join("head").exists()
+}
+
 /// What a new bank is to be.
 #[derive(Debug, Clone)]
 pub(crate) struct NewBank<'a> {
@@ -85,7 +90,7 @@ pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<
     if folder.is_file() {
         return Err(Failure::new(format!("{} is a file; name a folder with --data", folder.display())));
     }
-    if folder.join("journal.db").exists() || folder.join("head").exists() {
+    if is_there(folder) {
         let found_folder = BankFolder::find(open)?;
         tls::make_where_missing(folder, &found_folder.config)?;
         let engine = found_folder.open(open, output)?;

@@ -62,9 +62,9 @@ pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
     ))
 }
 
-/// The first operator. A bank that has users is whole, and not to be made again.
+/// The first operator. A bank that has one is whole, and not to be made again.
 fn add_operator(engine: &Engine, init: &Init, password: &str) -> Result<(), Failure> {
-    if engine.peek(|state| !state.users().is_empty())? {
+    if engine.peek(|state| state.users().iter().any(|user| user.role == Role::Operator))? {
         return Err(Failure::new(format!(
             "there is a bank in {} already; `kassa serve --data {0}` serves it",
             init.data.display()

@@ -4,6 +4,7 @@ mod bank_folder;
 mod bench;
 mod config;
 mod demo;
+mod export;
 mod failure;
 mod import;
 mod init;
@@ -40,6 +41,8 @@ enum Cmd {
     Serve(serve::Serve),
     /// Bring in another bank's customers, accounts, rights and history from delimited files.
     Import(import::run::Import),
+    /// Write the books for other programs: as an hledger journal, as CSV, or as JSON lines. Works beside a running server.
+    Export(export::Export),
     /// Check a bank: every frame, the chain, the books and their laws. Works beside a running server.
     Verify(verify::Verify),
     /// Measure how fast the bank is on this machine.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Cmd::Init(init) => init::run(init, &output),
         Cmd::Serve(serve) => serve::run(serve, &output),
         Cmd::Import(import) => import::run::run(import, &output),
+        Cmd::Export(export) => export::run(export, &output),
         Cmd::Verify(verify) => match verify::run(verify, &output) {
             Ok(false) => return ExitCode::FAILURE,
             done => done.map(drop),

@@ -659,11 +659,10 @@ fn a_real_banks_data_comes_in_exactly() {
         return;
     };
     let folder = Folder::new();
-    folder.init("CZ", "0800", "CZK");
     let map = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/berka/map.toml");
     let (map, source) = (map.to_str().expect("a plain path"), source.to_str().expect("a plain path").to_owned());
     let flags = ["import", "--data", folder.data(), "--map", map, &source, "--json"];
-    // A first try is killed somewhere on its way; the next goes on where it stopped.
+    // The map says what bank to found. A first try is killed somewhere on its way; the next goes on where it stopped.
     let mut first = kassa(&flags).spawn().expect("the import starts");
     std::thread::sleep(Duration::from_millis(700));
     // It may have ended by then, which is as good.
@@ -691,6 +690,7 @@ fn a_real_banks_data_comes_in_exactly() {
     let again: Value = serde_json::from_str(&succeeds(&flags, "")).expect("JSON");
     assert_eq!(again["already_there"], 5_369 + 4_500 + 5_369 + 49_102 + again["contra_accounts"].as_u64().unwrap_or(0));
 
+    folder.init("CZ", "0800", "CZK");
     let server = Server::serve(&folder.data);
     let operator = server.sign_in("operator", "operator-password");
     let trial = server.get("/v1/trial-balance", &operator);

@@ -11,7 +11,7 @@ use jiff::civil::date;
 use jiff::fmt::strtime;
 
 use super::Mistakes;
-use super::plan::{ContraKind, Direction};
+use super::plan::{ContraKind, Direction, PlannedBank};
 use super::section::{Document, Section};
 use super::source::{AmountFormat, SourceFormat, Template};
 
@@ -24,6 +24,8 @@ pub(crate) struct Map {
     pub(super) source_name: String,
     pub(super) currency: String,
     pub(super) decimals: u32,
+    /// The bank to found where there is none.
+    pub(super) bank: Option<PlannedBank>,
     pub(super) format: SourceFormat,
     pub(super) customers: Customers,
     pub(super) accounts: Accounts,
@@ -110,6 +112,17 @@ impl ContraRule<String> {
     }
 }
 
+/// The bank to found, where the section is there.
+fn bank(mut section: Section<'_>, is_there: bool) -> Option<PlannedBank> {
+    let planned = is_there.then(|| PlannedBank {
+        name: section.text("name"),
+        country: section.text("country"),
+        bank_code: section.text("bank_code"),
+    });
+    section.finish();
+    planned
+}
+
 impl Map {
     /// Reads a map. `file` names it in mistakes, of which all are told.
     pub(crate) fn parse(
@@ -127,10 +140,13 @@ impl Map {
             let decimals = currency_decimals(code).ok_or_else(|| format!("is not a known currency: {code}"))?;
             Ok((code.to_owned(), decimals))
         });
+        let has_bank = root.has("bank");
+        let bank = bank(root.optional_section("bank"), has_bank);
         let map = Self {
             source_name,
             currency,
             decimals,
+            bank,
             format: format(source, decimals),
             customers: customers(root.section("customers")),
             accounts: accounts(root.section("accounts")),

@@ -20,6 +20,7 @@
 //! | | `separator`, `quote` | one ASCII character each; without `quote` nothing is quoted |
 //! | | `date_format` | as `strptime`; a date must be written just so. `%y` means 1969 to 2068 |
 //! | | `decimal_separator`, `thousands_separator` | one character each, the second optional |
+//! | `[bank]` | `name`, `country`, `bank_code` | optional section: the bank to found where `--data` holds none |
 //! | `[customers]` | `file`, `key`, `name` | `name` is a template |
 //! | `[accounts]` | `file`, `key`, `number`, `opened`, `name` | `number`: digits, the account's number within the bank; `name`: optional template |
 //! | `[rights]` | `file`, `key`, `customer`, `account` | the columns that hold the customer's and the account's key |

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) currency: String,
     /// How many decimals the currency's minor unit has.
     pub(crate) decimals: u32,
+    /// The bank to found where there is none.
+    pub(crate) bank: Option<PlannedBank>,
     /// Where the rows come from, for saying where something went wrong.
     pub(crate) files: PlanFiles,
     /// In the order of their file.
@@ -42,6 +44,17 @@ pub(crate) struct Plan {
     pub(crate) contras: Vec<PlannedContra>,
     /// By date, and within a date in the order of their file.
     pub(crate) postings: Vec<PlannedPosting>,
+}
+
+/// A bank to be, for a source that is to be looked at by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlannedBank {
+    /// Its name.
+    pub(crate) name: String,
+    /// The first part of its IBANs (ISO 3166-1).
+    pub(crate) country: String,
+    /// The second part of its IBANs.
+    pub(crate) bank_code: String,
 }
 
 /// The names of the plan's files, as the map has them.
@@ -195,6 +208,7 @@ pub(crate) fn build(map: &Map, read: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Re
         source_name: map.source_name.clone(),
         currency: map.currency.clone(),
         decimals: map.decimals,
+        bank: map.bank.clone(),
         files: PlanFiles {
             customers: map.customers.table.file.clone(),
             accounts: map.accounts.table.file.clone(),

@@ -213,6 +213,7 @@ mod tests {
             source_name: String::new(),
             currency: "EUR".to_owned(),
             decimals: 2,
+            bank: None,
             files: PlanFiles {
                 customers: String::new(),
                 accounts: String::new(),

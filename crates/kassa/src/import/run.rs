@@ -6,7 +6,8 @@ use std::io::BufRead;
 use std::path::PathBuf;
 
 use bank::{
-    Body, Caller, Command, CustomerId, OpenAccount, Pay, Purpose, Request, Right, Role, SubjectId, UserId, What,
+    Body, Caller, Command, CustomerId, Numbering, OpenAccount, Pay, Purpose, Request, Right, Role, SubjectId, UserId,
+    What,
 };
 use engine::{Engine, Field, NewSubject, Outcome, Submission};
 use jiff::civil::Date;
@@ -16,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::plan::{self, ContraKind, Direction, Plan};
 use super::reconcile::{Reconciliation, reconcile};
-use crate::bank_folder::{self, BankFolder};
+use crate::bank_folder::{self, BankFolder, NewBank};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -110,14 +111,26 @@ pub(crate) fn run(import: &Import, output: &Output) -> Result<(), Failure> {
         Failure::new(format!("nothing was imported, because of {count}:\n{mistakes}"))
     })?;
     let passwords = read_passwords(&import.users)?;
-    let folder = BankFolder::find(&import.bank)?;
-    let engine = folder.open(&import.bank, output)?;
+    let engine = open(import, &plan, output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = Importer::new(&engine, &plan, &runtime, output)
         .and_then(|mut importer| importer.carry_out(&import.users, &passwords));
     engine.stop();
     let report = report?;
     if import.json { output.json(&report) } else { output.line(report.sentence()) }
+}
+
+/// The bank to import into; founded as the map says where there is none.
+fn open(import: &Import, plan: &Plan, output: &Output) -> Result<Engine, Failure> {
+    let Some(planned) = plan.bank.as_ref().filter(|_| !bank_folder::is_there(&import.bank.data)) else {
+        return BankFolder::find(&import.bank)?.open(&import.bank, output);
+    };
+    let numbering = Numbering::new(&planned.country, &planned.bank_code)
+        .map_err(|error| Failure::new(format!("{}: {error}", import.map.display())))?;
+    let currency = Currency::from_code(&plan.currency).expect("a plan's currency was looked up");
+    let new = NewBank { name: &planned.name, numbering, currencies: &[currency] };
+    let (engine, _) = bank_folder::create(&import.bank, &new, output)?;
+    Ok(engine)
 }
 
 fn read_passwords(users: &[ImportUser]) -> Result<Vec<String>, Failure> {

@@ -1,0 +1,149 @@
+//! A CSV line (RFC 4180) for each entry, two for each leg of a posting, in the order of booking. Amounts and balances are
+//! those of a statement: positive on the side on which the account's kind grows, which the column `kind` tells. So the
+//! last line of an account has its balance, and what a line adds to the balance is its amount.
+
+use std::io::{self, Write};
+
+use bank::{Sealed, State, What};
+use engine::{Field, Recorded};
+use ledger::{AccountId, Cause, Entry, Posting};
+
+use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, kind_name, moment, purpose_name};
+
+/// The columns; the last one is left out with the personal fields.
+const COLUMNS: [&str; 13] = [
+    "event",
+    "booked_at",
+    "value_date",
+    "account",
+    "kind",
+    "number",
+    "counterparty",
+    "amount",
+    "balance",
+    "currency",
+    "purpose",
+    "cause",
+    "text",
+];
+
+pub(super) struct Csv<'a> {
+    out: ::csv::Writer<&'a mut dyn Write>,
+    personal: &'a Personal,
+}
+
+impl From<::csv::Error> for Ended {
+    fn from(error: ::csv::Error) -> Self {
+        match error.into_kind() {
+            ::csv::ErrorKind::Io(error) => error.into(),
+            other => io::Error::other(format!("{other:?}")).into(),
+        }
+    }
+}
+
+impl<'a> Csv<'a> {
+    pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal) -> Result<Self, Ended> {
+        let mut out = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+        let columns = if personal.0.is_some() { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - 1] };
+        out.write_record(columns)?;
+        Ok(Self { out, personal })
+    }
+}
+
+impl Form for Csv<'_> {
+    fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        let What::Posted { posting, purpose, text } = &recorded.event.what else { return Ok(()) };
+        let whole = Whole {
+            number: recorded.number.to_string(),
+            booked_at: moment(posting.booked_at()),
+            value_date: day(posting.value_date()),
+            purpose: purpose_name(*purpose),
+            cause: cause(posting),
+            text: text_cell(self.personal, text.as_ref())?,
+        };
+        for booked in posting.legs() {
+            let (debit, credit, minor) = (booked.leg.debit, booked.leg.credit, i128::from(booked.leg.amount.minor));
+            self.entry(state, &whole, [debit, credit], -minor, booked.debit)?;
+            self.entry(state, &whole, [credit, debit], minor, booked.credit)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Ended> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// What all entries of a posting have in common.
+struct Whole {
+    number: String,
+    booked_at: String,
+    value_date: String,
+    purpose: &'static str,
+    cause: String,
+    text: Option<String>,
+}
+
+impl Csv<'_> {
+    /// The entry of the first of two accounts; `minor` is what it adds there, credits positive.
+    fn entry(
+        &mut self,
+        state: &State,
+        whole: &Whole,
+        [account, other]: [AccountId; 2],
+        minor: i128,
+        entry: Entry,
+    ) -> Result<(), Ended> {
+        let (kind, currency) = kind_and_currency(state, account)?;
+        let sign = i128::from(kind.natural(1));
+        let cells = [
+            &whole.number,
+            &whole.booked_at,
+            &whole.value_date,
+            &iban(state, account)?,
+            kind_name(kind),
+            &entry.ordinal.to_string(),
+            &iban(state, other)?,
+            &decimal(sign * minor, currency),
+            &decimal(sign * i128::from(entry.balance_minor), currency),
+            currency.code(),
+            whole.purpose,
+            &whole.cause,
+        ];
+        Ok(self.out.write_record(cells.into_iter().chain(whole.text.as_deref()))?)
+    }
+}
+
+/// What a posting was made for, where that is another event: `refund-of 12`.
+fn cause(posting: &Posting) -> String {
+    match posting.cause() {
+        Cause::Order => String::new(),
+        Cause::Capture { hold, .. } => format!("capture-of {}", hold.event()),
+        Cause::Refund { of, .. } => format!("refund-of {}", of.event()),
+        Cause::Reversal { of } => format!("reversal-of {}", of.event()),
+    }
+}
+
+fn text_cell(personal: &Personal, text: Option<&Sealed>) -> Result<Option<String>, Ended> {
+    let text = personal.open(Field::Text, text)?;
+    Ok(text.map(|text| text.map(|text| harmless(&text)).unwrap_or_default()))
+}
+
+/// A text that no spreadsheet takes for a formula: whoever pays somebody writes into their spreadsheet. As on a statement,
+/// an apostrophe before it keeps it a text.
+fn harmless(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if formula { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_text() {
+        for (text, expected) in [("=1+1", "'=1+1"), ("-2", "'-2"), ("\t=1", "'\t=1"), ("rent = due", "rent = due")] {
+            assert_eq!(harmless(text), expected);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A journal for hledger (plain-text accounting): a directive for each currency and account, a transaction for each
+//! posting with all its legs, and after each entry the balance, which hledger checks.
+//!
+//! hledger counts debits as positive, so liabilities and income are negative while they have credit balances. A
+//! transaction's date is the day of booking in UTC, its secondary date the value date where that is another, its code
+//! the number of the posting's event. Holds move no money and are left out.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use bank::{Purpose, Sealed, State, What};
+use engine::{Field, Recorded};
+use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting};
+
+use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, purpose_name};
+
+pub(super) struct Hledger<'a> {
+    out: &'a mut dyn Write,
+    personal: &'a Personal,
+    /// The currencies declared so far.
+    currencies: BTreeSet<Currency>,
+}
+
+impl<'a> Hledger<'a> {
+    pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal, last_event: u64) -> Result<Self, Ended> {
+        writeln!(out, "; Exported by Kassa {}, up to event {last_event}.", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out, "decimal-mark .")?;
+        Ok(Self { out, personal, currencies: BTreeSet::new() })
+    }
+
+    fn account(&mut self, state: &State, id: AccountId, cash: bool, name: Option<&Sealed>) -> Result<(), Ended> {
+        let (kind, currency) = kind_and_currency(state, id)?;
+        if self.currencies.insert(currency) {
+            // The decimal point must be there, even if there are no decimals.
+            let places = usize::try_from(currency.decimals()).unwrap_or(0);
+            writeln!(self.out, "\ncommodity 1000.{:0<places$} {currency}", "")?;
+        }
+        let letter = match kind {
+            Kind::Asset if cash => 'C',
+            Kind::Asset => 'A',
+            Kind::Liability => 'L',
+            Kind::Income => 'R',
+            Kind::Expense => 'X',
+        };
+        writeln!(self.out, "\naccount {}  ; type:{letter}", account_name(kind, &iban(state, id)?))?;
+        if let Some(Some(name)) = self.personal.open(Field::AccountName, name)? {
+            writeln!(self.out, "    ; {}", without_tags(&name))?;
+        }
+        Ok(())
+    }
+
+    fn transaction(
+        &mut self,
+        state: &State,
+        number: u64,
+        posting: &Posting,
+        purpose: Purpose,
+        text: Option<&Sealed>,
+    ) -> Result<(), Ended> {
+        let (booked, valued) = (posting.booked_at().day(), posting.value_date());
+        write!(self.out, "\n{}", day(booked))?;
+        if valued != booked {
+            write!(self.out, "={}", day(valued))?;
+        }
+        write!(self.out, " ({number}) {}", purpose_name(purpose))?;
+        if let Some(Some(text)) = self.personal.open(Field::Text, text)? {
+            write!(self.out, ": {}", description(&text))?;
+        }
+        match posting.cause() {
+            Cause::Order => writeln!(self.out)?,
+            Cause::Capture { hold, .. } => writeln!(self.out, "  ; capture-of:{}", hold.event())?,
+            Cause::Refund { of, .. } => writeln!(self.out, "  ; refund-of:{}", of.event())?,
+            Cause::Reversal { of } => writeln!(self.out, "  ; reversal-of:{}", of.event())?,
+        }
+        for booked in posting.legs() {
+            let minor = i128::from(booked.leg.amount.minor);
+            self.entry(state, booked.leg.debit, minor, booked.debit)?;
+            self.entry(state, booked.leg.credit, -minor, booked.credit)?;
+        }
+        Ok(())
+    }
+
+    /// An entry, with the amount as hledger counts it: debits positive.
+    fn entry(&mut self, state: &State, id: AccountId, minor: i128, entry: Entry) -> Result<(), Ended> {
+        let (kind, currency) = kind_and_currency(state, id)?;
+        let (amount, balance) = (decimal(minor, currency), decimal(-i128::from(entry.balance_minor), currency));
+        let account = account_name(kind, &iban(state, id)?);
+        Ok(writeln!(self.out, "    {account}  {amount} {currency} = {balance} {currency}")?)
+    }
+}
+
+impl Form for Hledger<'_> {
+    fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        match &recorded.event.what {
+            What::Founded { name, .. } => Ok(writeln!(self.out, "; The books of {}.", one_line(name))?),
+            What::AccountOpened { id, name, cash, .. } => self.account(state, *id, *cash, name.as_ref()),
+            What::Posted { posting, purpose, text } => {
+                self.transaction(state, recorded.number, posting, *purpose, text.as_ref())
+            }
+            // These neither move money nor bring an account.
+            What::LeaderStarted { .. }
+            | What::CustomerAdded { .. }
+            | What::UserAdded { .. }
+            | What::SessionOpened { .. }
+            | What::SessionClosed { .. }
+            | What::SignInFailed { .. }
+            | What::RightGranted { .. }
+            | What::RightRevoked { .. }
+            | What::StatusSet { .. }
+            | What::OverdraftSet { .. }
+            | What::HoldPlaced { .. }
+            | What::HoldReleased { .. }
+            | What::Refused { .. } => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Ended> {
+        Ok(self.out.flush()?)
+    }
+}
+
+fn account_name(kind: Kind, iban: &str) -> String {
+    let side = match kind {
+        Kind::Asset => "assets",
+        Kind::Liability => "liabilities",
+        Kind::Income => "income",
+        Kind::Expense => "expenses",
+    };
+    format!("{side}:{iban}")
+}
+
+/// A text on one line: whatever some program takes for a line's end, or can't show, becomes a space.
+fn one_line(text: &str) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.replace(breaks, " ").trim().to_owned()
+}
+
+/// A text as part of a description: a semicolon would begin a comment there, and a bar part payee and note.
+fn description(text: &str) -> String {
+    one_line(text).replace(';', ",").replace('|', "/")
+}
+
+/// A text as a comment: a word before a colon would be a tag there, and some tags have a meaning to hledger.
+fn without_tags(text: &str) -> String {
+    one_line(text).replace(':', " :")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_say_nothing_to_hledger() {
+        assert_eq!(description(" a\r\n2020-01-01 b ; type:X | c\u{2028}"), "a  2020-01-01 b , type:X / c");
+        assert_eq!(without_tags("type:X, date:1\t:a:b"), "type :X, date :1  :a :b");
+    }
+}

@@ -1,0 +1,333 @@
+//! Every event as a JSON object on a line of its own: its number, when it happened, the number of the user who asked for
+//! it (0 is Kassa itself), its type, what the type tells, and the idempotency key as it is kept, a keyed hash.
+//!
+//! What guards a secret never leaves: neither the hashes of passwords and of session tokens, nor the blind indexes by
+//! which users are found.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use bank::{Right, Role, Sealed, State, What};
+use engine::{Field, Recorded};
+use ledger::{AccountId, Cause, Currency, Entry, Money, Overdraft, Posting, ReleaseReason, Status};
+use serde::Serialize;
+
+use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, kind_name, moment, purpose_name};
+
+pub(super) struct Jsonl<'a> {
+    out: &'a mut dyn Write,
+    personal: &'a Personal,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: u64,
+    at: String,
+    by: u32,
+    #[serde(flatten)]
+    told: Told<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+/// A personal field: not there where personal fields are left out, null where the person has been erased.
+type Opened = Option<Option<String>>;
+
+/// What is told of an event: each [`What`] under its name, in the words of the REST interface.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+enum Told<'a> {
+    Founded {
+        name: &'a str,
+        country: &'a str,
+        bank_code: &'a str,
+    },
+    LeaderStarted {
+        version: &'a str,
+    },
+    CustomerAdded {
+        id: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Opened,
+    },
+    UserAdded {
+        id: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Opened,
+        role: &'static str,
+        customer: Option<u32>,
+    },
+    SessionOpened {
+        user: u32,
+        expires_at: String,
+    },
+    SessionClosed {},
+    SignInFailed {
+        user: u32,
+    },
+    AccountOpened {
+        iban: String,
+        currency: &'static str,
+        kind: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Opened,
+        overdraft: String,
+        opened_at: String,
+        owner: Option<u32>,
+        cash: bool,
+    },
+    RightGranted {
+        iban: String,
+        customer: u32,
+        right: &'static str,
+        limit: Option<String>,
+    },
+    RightRevoked {
+        iban: String,
+        customer: u32,
+    },
+    StatusSet {
+        iban: String,
+        status: &'static str,
+    },
+    OverdraftSet {
+        iban: String,
+        overdraft: String,
+    },
+    Posted {
+        purpose: &'static str,
+        booked_at: String,
+        value_date: String,
+        legs: Vec<Leg>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<Causes>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Opened,
+    },
+    HoldPlaced {
+        #[serde(flatten)]
+        movement: Movement,
+        expires_at: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Opened,
+    },
+    HoldReleased {
+        hold: u64,
+        reason: &'static str,
+    },
+    Refused {
+        refusal: &'static str,
+        #[serde(flatten)]
+        amount: Option<Amount>,
+    },
+}
+
+#[derive(Serialize)]
+struct Amount {
+    amount: String,
+    currency: &'static str,
+}
+
+/// Money that goes, or is to go, from the debited account to the credited.
+#[derive(Serialize)]
+struct Movement {
+    from: String,
+    to: String,
+    #[serde(flatten)]
+    amount: Amount,
+}
+
+#[derive(Serialize)]
+struct Leg {
+    #[serde(flatten)]
+    movement: Movement,
+    from_entry: EntryOfLeg,
+    to_entry: EntryOfLeg,
+}
+
+/// What a leg did to one of its accounts.
+#[derive(Serialize)]
+struct EntryOfLeg {
+    number: u64,
+    balance: String,
+}
+
+/// The event for which a posting was made.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Causes {
+    Capture { capture_of: u64, last: bool },
+    Refund { refund_of: u64, leg: u32 },
+    Reversal { reversal_of: u64 },
+}
+
+impl<'a> Jsonl<'a> {
+    pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal) -> Self {
+        Self { out, personal }
+    }
+
+    fn tell<'b>(&self, state: &State, what: &'b What) -> Result<Told<'b>, Ended> {
+        let open = |field, sealed: Option<&Sealed>| self.personal.open(field, sealed);
+        Ok(match what {
+            What::Founded { name, country, bank_code } => Told::Founded { name, country, bank_code },
+            What::LeaderStarted { version } => Told::LeaderStarted { version },
+            What::CustomerAdded { id, name } => {
+                Told::CustomerAdded { id: id.0, name: open(Field::CustomerName, Some(name))? }
+            }
+            What::UserAdded { id, name_index: _, name, password: _, role, customer } => Told::UserAdded {
+                id: id.0,
+                name: open(Field::UserName, Some(name))?,
+                role: role_name(*role),
+                customer: customer.map(|customer| customer.0),
+            },
+            What::SessionOpened { user, token: _, expires_at } => {
+                Told::SessionOpened { user: user.0, expires_at: moment(*expires_at) }
+            }
+            What::SessionClosed { token: _ } => Told::SessionClosed {},
+            What::SignInFailed { user } => Told::SignInFailed { user: user.0 },
+            What::AccountOpened { id, number: _, currency, kind, overdraft, opened_at, name, owner, cash } => {
+                Told::AccountOpened {
+                    iban: iban(state, *id)?,
+                    currency: currency.code(),
+                    kind: kind_name(*kind),
+                    name: open(Field::AccountName, name.as_ref())?,
+                    overdraft: overdraft_text(*overdraft, *currency),
+                    opened_at: moment(*opened_at),
+                    owner: owner.map(|owner| owner.0),
+                    cash: *cash,
+                }
+            }
+            What::RightGranted { customer, account, right } => {
+                let (_, currency) = kind_and_currency(state, *account)?;
+                let (right, limit_minor) = match right {
+                    Right::Owner => ("owner", None),
+                    Right::Signatory { limit_minor } => ("signatory", *limit_minor),
+                    Right::ReadOnly => ("read-only", None),
+                };
+                let limit = limit_minor.map(|minor| Money { minor, currency }.to_string());
+                Told::RightGranted { iban: iban(state, *account)?, customer: customer.0, right, limit }
+            }
+            What::RightRevoked { customer, account } => {
+                Told::RightRevoked { iban: iban(state, *account)?, customer: customer.0 }
+            }
+            What::StatusSet { account, status } => {
+                Told::StatusSet { iban: iban(state, *account)?, status: status_name(*status) }
+            }
+            What::OverdraftSet { account, overdraft } => {
+                let (_, currency) = kind_and_currency(state, *account)?;
+                Told::OverdraftSet { iban: iban(state, *account)?, overdraft: overdraft_text(*overdraft, currency) }
+            }
+            What::Posted { posting, purpose, text } => Told::Posted {
+                purpose: purpose_name(*purpose),
+                booked_at: moment(posting.booked_at()),
+                value_date: day(posting.value_date()),
+                legs: legs(state, posting)?,
+                cause: cause(posting.cause()),
+                text: open(Field::Text, text.as_ref())?,
+            },
+            What::HoldPlaced { hold, text } => Told::HoldPlaced {
+                movement: movement(state, hold.debit, hold.credit, hold.amount)?,
+                expires_at: moment(hold.expires_at),
+                text: open(Field::Text, text.as_ref())?,
+            },
+            What::HoldReleased { hold, reason } => {
+                let reason = match reason {
+                    ReleaseReason::Voided => "voided",
+                    ReleaseReason::Expired => "expired",
+                };
+                Told::HoldReleased { hold: hold.event(), reason }
+            }
+            What::Refused { refusal } => {
+                Told::Refused { refusal: refusal.slug(), amount: refusal.amount().map(amount) }
+            }
+        })
+    }
+}
+
+impl Form for Jsonl<'_> {
+    fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        let event = &recorded.event;
+        let line = Line {
+            event: recorded.number,
+            at: moment(recorded.at),
+            by: event.by.0,
+            told: self.tell(state, &event.what)?,
+            key: event.request.map(|request| hex(&request.key)),
+        };
+        serde_json::to_writer(&mut *self.out, &line).map_err(std::io::Error::from)?;
+        Ok(self.out.write_all(b"\n")?)
+    }
+
+    fn end(&mut self) -> Result<(), Ended> {
+        Ok(self.out.flush()?)
+    }
+}
+
+fn legs(state: &State, posting: &Posting) -> Result<Vec<Leg>, Ended> {
+    let legs = posting.legs().iter().map(|booked| {
+        let ledger::Leg { debit, credit, amount } = booked.leg;
+        Ok(Leg {
+            movement: movement(state, debit, credit, amount)?,
+            from_entry: entry(state, debit, booked.debit)?,
+            to_entry: entry(state, credit, booked.credit)?,
+        })
+    });
+    legs.collect()
+}
+
+fn movement(state: &State, debit: AccountId, credit: AccountId, money: Money) -> Result<Movement, Ended> {
+    Ok(Movement { from: iban(state, debit)?, to: iban(state, credit)?, amount: amount(money) })
+}
+
+fn amount(money: Money) -> Amount {
+    Amount { amount: money.to_string(), currency: money.currency.code() }
+}
+
+/// The balance is shown as on a statement: positive on the side on which the account's kind grows.
+fn entry(state: &State, account: AccountId, entry: Entry) -> Result<EntryOfLeg, Ended> {
+    let (kind, currency) = kind_and_currency(state, account)?;
+    let natural = i128::from(kind.natural(1)) * i128::from(entry.balance_minor);
+    Ok(EntryOfLeg { number: entry.ordinal, balance: decimal(natural, currency) })
+}
+
+fn cause(cause: Cause) -> Option<Causes> {
+    match cause {
+        Cause::Order => None,
+        Cause::Capture { hold, last } => Some(Causes::Capture { capture_of: hold.event(), last }),
+        Cause::Refund { of, leg } => Some(Causes::Refund { refund_of: of.event(), leg }),
+        Cause::Reversal { of } => Some(Causes::Reversal { reversal_of: of.event() }),
+    }
+}
+
+fn overdraft_text(overdraft: Overdraft, currency: Currency) -> String {
+    match overdraft {
+        Overdraft::Unlimited => "unlimited".to_owned(),
+        Overdraft::Limited(limit) => decimal(i128::from(limit), currency),
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Customer => "customer",
+        Role::Operator => "operator",
+        Role::Auditor => "auditor",
+    }
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Open => "open",
+        Status::FrozenForDebits => "frozen-for-debits",
+        Status::Frozen => "frozen",
+        Status::Closed => "closed",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String can't fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
