@@ -1042,3 +1042,124 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn days_and_moments() {
+    const DAY_MS: i64 = 86_400_000;
+    for (ms, day) in [
+        (0, 0),
+        (DAY_MS - 1, 0),
+        (DAY_MS, 1),
+        (-1, -1),
+        (-DAY_MS, -1),
+        (-DAY_MS - 1, -2),
+        (725_846_400_000, 8_401), // 1993-01-01
+        (i64::MAX, i32::MAX),
+        (i64::MIN, i32::MIN),
+    ] {
+        assert_eq!(Timestamp(ms).day(), ValueDate(day), "{ms}");
+    }
+    assert_eq!(ValueDate(8_401).start(), Timestamp(725_846_400_000));
+    assert_eq!(ValueDate(-1).start(), Timestamp(-DAY_MS));
+    assert_eq!(Timestamp(5).plus_ms(-7), Timestamp(-2));
+    assert_eq!(Timestamp(i64::MAX).plus_ms(1), Timestamp(i64::MAX));
+}
+
+#[test]
+fn balances_as_people_read_them() {
+    for (kind, natural) in [(Kind::Asset, -7), (Kind::Expense, -7), (Kind::Liability, 7), (Kind::Income, 7)] {
+        assert_eq!(kind.natural(7), natural, "{kind:?}");
+    }
+}
+
+fn small_currency() -> Currency {
+    Currency::from_code("EUR").unwrap()
+}
+
+fn euros(minor: i64) -> Money {
+    Money { minor, currency: small_currency() }
+}
+
+/// Cash and two deposits of customers, the first with a hold on it and a payment partly refunded.
+fn small_bank() -> Ledger {
+    let mut ledger = Ledger::default();
+    for (kind, overdraft) in [
+        (Kind::Asset, Overdraft::Unlimited),
+        (Kind::Liability, Overdraft::Limited(0)),
+        (Kind::Liability, Overdraft::Limited(50)),
+    ] {
+        ledger.apply_account(Account::new(small_currency(), kind, overdraft, Timestamp(0)));
+    }
+    let (now, day) = (Timestamp(10), ValueDate(0));
+    let mut event = 0;
+    let mut post = |ledger: &mut Ledger, debit, credit, minor| {
+        event += 1;
+        let leg = Leg { debit: AccountId(debit), credit: AccountId(credit), amount: euros(minor) };
+        let posting = ledger.post(&[leg], now, day).unwrap();
+        let id = PostingId::new(event).unwrap();
+        ledger.apply_posting(id, &posting);
+        (id, posting)
+    };
+    post(&mut ledger, 0, 1, 1_000);
+    let (of, paid) = post(&mut ledger, 1, 2, 300);
+    let refund = ledger.refund(of, &paid, 0, euros(100), now, day).unwrap();
+    ledger.apply_posting(PostingId::new(3).unwrap(), &refund);
+    let leg = Leg { debit: AccountId(1), credit: AccountId(2), amount: euros(70) };
+    let hold = ledger.place_hold(leg, now, Timestamp(20)).unwrap();
+    ledger.apply_hold(HoldId::new(4).unwrap(), hold);
+    ledger
+}
+
+#[test]
+fn a_stored_ledger_is_restored_whole() {
+    let ledger = small_bank();
+    let mut restored = Ledger::default();
+    ledger.accounts().for_each(|(_, account)| restored.restore_account(*account));
+    ledger.holds().for_each(|(id, hold)| restored.apply_hold(id, *hold));
+    ledger.undone().for_each(|(id, undone)| restored.restore_undone(id, undone.clone()));
+    assert_eq!(restored, ledger);
+    assert_eq!(restored.account(AccountId(1)).unwrap().held_minor, 70);
+    assert_eq!(restored.first_expired_hold(Timestamp(20)), HoldId::new(4));
+}
+
+#[test]
+fn a_trial_balance_has_each_balance_on_its_side() {
+    let balance = small_bank().trial_balance();
+    let rows = &balance[&small_currency()];
+    let row = |kind| (rows[&kind].accounts, rows[&kind].debit_minor, rows[&kind].credit_minor);
+    assert_eq!(row(Kind::Asset), (1, 1_000, 0));
+    assert_eq!(row(Kind::Liability), (2, 0, 1_000));
+}
+
+#[test]
+fn a_recorded_hold_is_checked_against_the_books() {
+    let ledger = small_bank();
+    let leg = Leg { debit: AccountId(1), credit: AccountId(2), amount: euros(730) };
+    let hold = ledger.place_hold(leg, Timestamp(10), Timestamp(20)).unwrap();
+    assert_eq!(ledger.check_hold(&hold), Ok(()));
+    let smaller = Hold { remaining_minor: 729, ..hold };
+    assert!(ledger.check_hold(&smaller).unwrap_err().contains("should be"));
+    let larger = Hold { amount: euros(731), remaining_minor: 731, ..hold };
+    assert!(ledger.check_hold(&larger).unwrap_err().contains("refused"));
+}
+
+#[test]
+fn a_broken_law_is_told() {
+    assert_eq!(small_bank().check_laws(), Ok(()));
+    let account = |posted_minor, overdraft| {
+        let new = Account::new(small_currency(), Kind::Liability, overdraft, Timestamp(0));
+        Account { posted_minor, ..new }
+    };
+    let mut unbalanced = Ledger::default();
+    unbalanced.restore_account(account(5, Overdraft::Limited(0)));
+    assert!(unbalanced.check_laws().unwrap_err().contains("sums to 5"));
+    let mut overdrawn = Ledger::default();
+    overdrawn.restore_account(account(-5, Overdraft::Limited(4)));
+    overdrawn.restore_account(account(5, Overdraft::Limited(0)));
+    assert!(overdrawn.check_laws().unwrap_err().contains("overdraft"));
+}
+
+#[test]
+fn a_currency_reads_as_its_code() {
+    assert_eq!(format!("{} {:?}", small_currency(), small_currency()), "EUR EUR");
+}
