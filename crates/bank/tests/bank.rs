@@ -542,6 +542,8 @@ fn every_refusal_in_its_order() {
         }
     }
     assert_eq!(street.bank.ask(anna, paying(annas, fees, 1)), Ok(()), "services can be paid for");
+    let as_many_as_may_be = vec![leg(annas, bens, eur(1)); ledger::MAX_LEGS];
+    assert_eq!(street.bank.ask(anna, pay(&as_many_as_may_be)), Ok(()));
 
     let elsewhere = [R::NotFounded, R::TooManyRights];
     let shown = rows.iter().map(|(_, _, given, _)| *given).chain(elsewhere).chain(NOT_SHOWN);
