@@ -39,7 +39,7 @@ pub struct Report {
 }
 
 /// The state as it is replayed, until something doesn't fit.
-struct Replay {
+struct Check {
     state: State,
     postings: u64,
     stored: Option<(u64, [u8; 32])>,
@@ -50,24 +50,24 @@ struct Replay {
 /// Checks the bank in `folder`, telling each frame's last event to `progress`.
 pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) -> Result<Report, OpenError> {
     let reader = journal::Reader::open(folder, master)?;
-    let mut replay = Replay { state: State::default(), postings: 0, stored: None, problems: Vec::new(), broken: false };
+    let mut check = Check { state: State::default(), postings: 0, stored: None, problems: Vec::new(), broken: false };
     match checkpoint::read(folder, &reader) {
-        Ok(checkpoint) => replay.stored = checkpoint.map(|found| (found.head.last_event, found.digest)),
-        Err(error) => replay.problem(0, "checkpoint-damaged", error.to_string()),
+        Ok(checkpoint) => check.stored = checkpoint.map(|found| (found.head.last_event, found.digest)),
+        Err(error) => check.problem(0, "checkpoint-damaged", error.to_string()),
     }
     drop(reader);
     let verified = journal::verify(folder, master, &mut |frame| {
-        replay.frame(frame);
+        check.frame(frame);
         progress(frame.first_event + u64::from(frame.count) - 1);
     })?;
-    if let Err(law) = replay.state.ledger().check_laws() {
-        replay.problem(0, "law-broken", law);
+    if let Err(law) = check.state.ledger().check_laws() {
+        check.problem(0, "law-broken", law);
     }
     let end = verified.head.last_event;
-    if let Some((event, _)) = replay.stored
+    if let Some((event, _)) = check.stored
         && event > end
     {
-        replay.problem(0, "lost-tail", format!("the checkpoint tells of event {event}; the journal ends at {end}"));
+        check.problem(0, "lost-tail", format!("the checkpoint tells of event {event}; the journal ends at {end}"));
     }
     let from_journal = verified.problems.into_iter().map(|problem| Problem {
         frame: problem.frame,
@@ -77,14 +77,14 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     Ok(Report {
         frames: verified.frames,
         events: verified.events,
-        postings: replay.postings,
+        postings: check.postings,
         head: verified.head.hash,
-        digest: digest_of(&replay.state),
-        problems: from_journal.chain(replay.problems).collect(),
+        digest: digest_of(&check.state),
+        problems: from_journal.chain(check.problems).collect(),
     })
 }
 
-impl Replay {
+impl Check {
     fn problem(&mut self, frame: u64, kind: &str, detail: String) {
         self.problems.push(Problem { frame, kind: kind.to_owned(), detail });
     }

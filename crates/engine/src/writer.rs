@@ -34,8 +34,8 @@ const LARGE_RUN_COMMANDS: usize = 1_024;
 
 /// Callers who have just been answered often come back at once. A run waits for as many as that, for this share of the
 /// time that making the last run durable took, so that all go with one sync. Otherwise they would fall into two halves
-/// of which each always waits through the other's sync, and get half the work done. Who is alone never waits: a single
-/// caller is as many as were answered.
+/// of which each always waits through the other's sync, and get half the work done. Who was alone in the last run never
+/// waits: a single caller is as many as were answered.
 const COMPANY_SHARE: u32 = 4;
 
 /// On the slowest of disks, too, nobody waits longer than this for company.
@@ -343,46 +343,26 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
     while let Ok(run) = runs.recv() {
         let started = Instant::now();
         let Run { at, last_event, epoch, commands, draft, mut replies, .. } = run;
-        let Draft { mut frames, subject_keys, refusals, .. } = draft;
-        if epoch != shared.durable.borrow().epoch {
-            // Decided on a state that was thrown away meanwhile.
-            frames.clear();
-            replies.iter_mut().for_each(|reply| reply.withdraw(&shared.why_unavailable()));
-        }
-        if let (Some(at), false) = (at, frames.is_empty()) {
-            let keys = subject_keys.clone();
-            let sealed = journal.seal(at.0, frames, subject_keys);
-            match journal.append(&sealed) {
-                Ok(_) => {}
-                Err(AppendError::Full) => {
-                    replies.iter_mut().for_each(|reply| reply.withdraw(&Unavailable::DiskFull));
-                    replies.into_iter().for_each(Reply::let_go);
-                    shared.pace.end(0, Duration::ZERO);
-                    match only_read(shared, &journal) {
-                        Ok(()) => continue,
-                        Err(error) => return fail(shared, &error.to_string()),
-                    }
-                }
-                Err(error) => return fail(shared, &error.to_string()),
-            }
-            keys.into_iter().for_each(|key| shared.keyring.keep(key));
-            let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            shared.counters.append_us.fetch_add(micros, Ordering::Relaxed);
-            shared.counters.runs.fetch_add(1, Ordering::Relaxed);
-            shared.counters.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
-            shared.advance(last_event);
-        }
         shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
-        shared.counters.refusals.fetch_add(refusals, Ordering::Relaxed);
-        let (released, took) = (replies.len(), started.elapsed());
-        match shared.runtime.get() {
-            // The tasks that wait are woken by a thread of their own runtime, which costs a tenth of waking each from
-            // here.
-            Some(runtime) if released > 1 => {
-                runtime.spawn(async move { replies.into_iter().for_each(Reply::let_go) });
+        shared.counters.refusals.fetch_add(draft.refusals, Ordering::Relaxed);
+        let appended = match at {
+            // Decided on a state that was thrown away meanwhile.
+            _ if epoch != shared.durable.borrow().epoch => Err(AppendError::Full),
+            Some(at) if !draft.frames.is_empty() => append(shared, &mut journal, at, draft, last_event),
+            _ => Ok(()),
+        };
+        match appended {
+            Ok(()) => {}
+            Err(AppendError::Full) => {
+                replies.iter_mut().for_each(|reply| reply.withdraw(&Unavailable::DiskFull));
+                if let Err(error) = only_read(shared, &journal) {
+                    return fail(shared, &error.to_string());
+                }
             }
-            _ => replies.into_iter().for_each(Reply::let_go),
+            Err(error) => return fail(shared, &error.to_string()),
         }
+        let (released, took) = (replies.len(), started.elapsed());
+        let_go(shared, replies);
         shared.pace.end(released, took);
     }
     if shared.books.is_poisoned() {
@@ -397,9 +377,44 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
     }
 }
 
+/// Makes a run durable, and tells so.
+fn append(
+    shared: &Shared,
+    journal: &mut Journal,
+    at: Timestamp,
+    draft: Draft,
+    last_event: u64,
+) -> Result<(), AppendError> {
+    let started = Instant::now();
+    let keys = draft.subject_keys.clone();
+    let sealed = journal.seal(at.0, draft.frames, draft.subject_keys);
+    journal.append(&sealed)?;
+    keys.into_iter().for_each(|key| shared.keyring.keep(key));
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    shared.counters.append_us.fetch_add(micros, Ordering::Relaxed);
+    shared.counters.runs.fetch_add(1, Ordering::Relaxed);
+    shared.counters.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
+    shared.advance(last_event);
+    Ok(())
+}
+
+/// Lets the answers go. Tasks that wait are woken by a thread of their own runtime, which costs a tenth of waking each
+/// from here.
+fn let_go(shared: &Shared, replies: Vec<Reply>) {
+    match shared.runtime.get() {
+        Some(runtime) if replies.len() > 1 => {
+            runtime.spawn(async move { replies.into_iter().for_each(Reply::let_go) });
+        }
+        _ => replies.into_iter().for_each(Reply::let_go),
+    }
+}
+
 /// The disk is full: nothing of the run was written, and nothing more will be. The state in memory, which tells of it,
-/// is thrown away for what the journal has, and what is there can be read.
+/// is thrown away for what the journal has, and what is there can be read. Done once; later calls change nothing.
 fn only_read(shared: &Shared, journal: &Journal) -> Result<(), OpenError> {
+    if shared.failure().is_some() {
+        return Ok(());
+    }
     tracing::error!("the disk is full: what is there can be read; make room, and start again, to write");
     // Reading waits meanwhile. A poisoned lock is for the caller, who looks at it when the runs end.
     let Ok(mut books) = shared.books.write() else { return Ok(()) };

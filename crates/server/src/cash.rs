@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::amounts::money;
 use crate::app::{App, account_of, created, subject_of, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
-use crate::payments::{Payment, accounts_of, sealed_text};
+use crate::payments::{Payment, accounts_of, ibans_of, sealed_text};
 use crate::problem::Problem;
 
 /// Cash brought or taken.
@@ -69,8 +69,7 @@ async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brough
     let receipt = app.submit(&who, request, body, None).await?;
     let What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let ids = accounts_of(posting);
-    let ibans: Vec<_> = app.engine.peek(|state| ids.iter().map(|id| (*id, state.iban(*id))).collect())?;
-    let iban = |id| ibans.iter().find(|(known, _)| *known == id).and_then(|(_, iban)| iban.clone()).unwrap_or_default();
-    let payment = Payment::of(app, receipt.event, &receipt.what, iban)?.ok_or_else(|| unexpected(&receipt))?;
+    let ibans = app.engine.peek(|state| ibans_of(state, &ids))?;
+    let payment = Payment::of(app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(&receipt))?;
     Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
 }

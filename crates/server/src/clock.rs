@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::app::{App, SignedIn};
+use crate::app::App;
 use crate::extract::Token;
 use crate::problem::Problem;
 
@@ -14,10 +14,7 @@ use crate::problem::Problem;
     responses((status = 204, description = "Writing goes on")),
 )]
 pub(crate) async fn confirm_clock(State(app): State<App>, token: Token) -> Result<StatusCode, Problem> {
-    // By the clock, which is in doubt, every session may be over; the journal's time is the last that was not.
-    let now = app.engine.now();
-    let who = app.engine.peek(|state| SignedIn::find(state, token, state.time().unwrap_or(now)))??;
-    who.must_run_the_bank()?;
+    let (who, ()) = app.prepare(token, |_, who| Ok(who.must_run_the_bank()?))?;
     app.engine.confirm_clock().await?;
     tracing::warn!(user = who.caller.user.0, "an operator confirmed the clock");
     Ok(StatusCode::NO_CONTENT)

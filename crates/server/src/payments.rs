@@ -128,14 +128,15 @@ impl From<Purpose> for PurposeName {
 }
 
 impl Payment {
-    /// An event as a payment, where it is one. `iban` gives the number of an account in it.
+    /// An event as a payment, where it is one. `ibans` are those of the accounts in it.
     pub(crate) fn of(
         app: &App,
         event: u64,
         what: &What,
-        iban: impl Fn(AccountId) -> String,
+        ibans: &[(AccountId, String)],
     ) -> Result<Option<Self>, Problem> {
         let What::Posted { posting, purpose, text } = what else { return Ok(None) };
+        let iban = |id| ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default();
         let mut movements = posting.legs().iter().map(|booked| {
             let Leg { debit, credit, amount } = booked.leg;
             let currency = amount.currency.code().to_owned();
@@ -178,7 +179,7 @@ pub(crate) async fn pay(
     let looked = app.prepare_write(token, &key, "POST /v1/payments", &sent, |state, _| {
         let debit = account_of(state, &sent.from).map_err(|problem| problem.in_field("from"))?;
         let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
-        let ibans = [debit, credit].map(|id| state.iban(id).unwrap_or_default());
+        let ibans = [debit, credit].map(|id| (id, state.iban(id).unwrap_or_default()));
         let subject = subject_of(state, debit);
         Ok((debit, credit, ibans, subject))
     });
@@ -191,9 +192,7 @@ pub(crate) async fn pay(
         booked_at: None,
     };
     let receipt = app.submit(&who, request, Body::Pay(pay), None).await?;
-    let [from, to] = ibans;
-    let iban = |id| if id == debit { from.clone() } else { to.clone() };
-    let payment = Payment::of(&app, receipt.event, &receipt.what, iban)?.ok_or_else(|| unexpected(&receipt))?;
+    let payment = Payment::of(&app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(&receipt))?;
     Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
 }
 
@@ -216,13 +215,16 @@ pub(crate) async fn show_payment(
     let ibans = app
         .read(token, |state, who| {
             let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
-            let ibans: Vec<_> = ids.iter().map(|id| (*id, state.iban(*id).unwrap_or_default())).collect();
-            if seen { Ok(ibans) } else { Err(Refusal::NoRight.into()) }
+            if seen { Ok(ibans_of(state, &ids)) } else { Err(Refusal::NoRight.into()) }
         })
         .await?;
-    let iban = |id| ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default();
-    let payment = Payment::of(&app, event, &recorded.event.what, iban)?.ok_or(Refusal::UnknownPayment)?;
+    let payment = Payment::of(&app, event, &recorded.event.what, &ibans)?.ok_or(Refusal::UnknownPayment)?;
     Ok(Json(payment))
+}
+
+/// The IBANs of accounts.
+pub(crate) fn ibans_of(state: &bank::State, ids: &[AccountId]) -> Vec<(AccountId, String)> {
+    ids.iter().map(|id| (*id, state.iban(*id).unwrap_or_default())).collect()
 }
 
 /// All accounts that a posting moves.
