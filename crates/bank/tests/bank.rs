@@ -629,6 +629,18 @@ fn a_signatory_limit_holds_for_the_whole_payment() {
     bank.act(dora, parts(&[(annas, 10_000)]));
 }
 
+/// A capture brings money in, and a void lets it go: neither is a payment that a limit of the payee's side could bound.
+#[test]
+fn a_signatory_limit_does_not_bound_what_comes_in() {
+    let Street { mut bank, dora, bens, open_hold, .. } = Street::new();
+    let right = Right::Signatory { limit_minor: Some(1) };
+    bank.system(Body::Grant { customer: CustomerId(4), account: bens, right });
+    let capture = Body::Capture { hold: open_hold, amount: eur(2), last: false };
+    for body in [capture, Body::Void { hold: open_hold }] {
+        assert_eq!(bank.ask(dora, body), Ok(()));
+    }
+}
+
 #[test]
 fn the_eleventh_session_closes_the_oldest() {
     let Street { mut bank, ben, .. } = Street::new();
