@@ -41,6 +41,9 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// The past posting that the command names, looked up in the journal.
     pub past: Option<&'a PastPosting>,
+    /// The event that was the first outcome of the command's idempotency key, looked up in the index of the past, if
+    /// it is older than what the state remembers.
+    pub earlier: Option<u64>,
 }
 
 /// A posting of any age, as the journal has it.

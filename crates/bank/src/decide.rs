@@ -31,7 +31,7 @@ pub enum Decision {
 #[must_use]
 pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     if let Some(request) = &command.request
-        && let Some(first) = state.outcome_of(&request.key)
+        && let Some(first) = state.outcome_of(&request.key).or(facts.earlier)
     {
         return Decision::Repeated(first);
     }

@@ -30,4 +30,4 @@ pub use iban::{IbanError, Numbering, NumberingError};
 pub use personal::{Sealed, SubjectId};
 pub use record::{Record, RestoreError};
 pub use refusal::Refusal;
-pub use state::{AccountInfo, Customer, Founding, Session, State, User};
+pub use state::{AccountInfo, Customer, Founding, KEYS_AT_HAND, Outcomes, Session, State, User};

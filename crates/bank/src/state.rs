@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use ledger::{Account, AccountId, Currency, HoldId, Kind, Ledger, PostingId, Timestamp};
 use smallvec::{SmallVec, smallvec};
@@ -24,10 +25,21 @@ pub struct State {
     pub(crate) users: Vec<User>,
     pub(crate) user_names: BTreeMap<NameIndex, UserId>,
     pub(crate) sessions: BTreeMap<TokenHash, Session>,
-    /// The event that was the first outcome of each idempotency key. An index of the past: derived from the events,
-    /// kept out of the digest, and never iterated but to store it.
-    pub(crate) outcomes: HashMap<[u8; 16], u64, BuildHasherDefault<KeyHasher>>,
+    /// The newest of these; see [`Outcomes`].
+    pub(crate) outcomes: Outcomes,
+    /// Those that were set aside, to be written to the index of the past.
+    pub(crate) outcomes_aside: Option<Arc<Outcomes>>,
+    /// Outcomes up to this event are found elsewhere.
+    pub(crate) outcomes_after: u64,
 }
+
+/// The event that was the first outcome of each idempotency key: the newest of them, the older are in the engine's
+/// index of the past. Derived from the events, kept out of the digest, and never iterated but to store it.
+pub type Outcomes = HashMap<[u8; 16], u64, BuildHasherDefault<KeyHasher>>;
+
+/// How many outcomes the state keeps before they are set aside: seven eighths of 2^20, as many as fill a table of 26 MB
+/// that never has to grow.
+pub const KEYS_AT_HAND: usize = 917_504;
 
 /// What the bank was founded as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +100,7 @@ pub struct Session {
 
 /// Hashes an idempotency key, which is a keyed hash already, by taking its first bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct KeyHasher(u64);
+pub struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {
@@ -236,20 +248,17 @@ impl State {
         self.sessions.len()
     }
 
-    /// The event that was the first outcome of an idempotency key.
+    /// The event that was the first outcome of an idempotency key, if that is new enough to be remembered here.
     #[must_use]
     pub fn outcome_of(&self, key: &[u8; 16]) -> Option<u64> {
-        self.outcomes.get(key).copied()
+        let aside = || self.outcomes_aside.as_ref()?.get(key);
+        self.outcomes.get(key).or_else(aside).copied()
     }
 
-    /// All idempotency keys with their outcomes, in no order: only for storing them.
-    pub fn outcomes(&self) -> impl ExactSizeIterator<Item = (&[u8; 16], u64)> {
-        self.outcomes.iter().map(|(key, event)| (key, *event))
-    }
-
-    /// Takes back a stored idempotency key. Only for restoring a stored state.
-    pub fn restore_outcome(&mut self, key: [u8; 16], event: u64) {
-        self.outcomes.insert(key, event);
+    /// The outcomes that are remembered and not set aside, in no order.
+    #[must_use]
+    pub fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
     }
 
     // ---- Changing ----
@@ -265,7 +274,7 @@ impl State {
         self.last_event = number;
         self.time = Some(at);
         if let Some(request) = &event.request {
-            self.outcomes.insert(request.key, number);
+            self.restore_outcome(request.key, number);
         }
         match &event.what {
             What::Founded { name, country, bank_code } => {
@@ -336,6 +345,33 @@ impl State {
             }
             What::HoldReleased { hold, .. } => self.ledger.apply_release(*hold),
         }
+    }
+
+    /// From now on only outcomes of events after this one are remembered.
+    pub fn remember_outcomes_after(&mut self, event: u64) {
+        self.outcomes_after = event;
+    }
+
+    /// Remembers the outcome of a key, unless it is found elsewhere. `apply` does it by itself; this is for restoring a
+    /// stored state.
+    pub fn restore_outcome(&mut self, key: [u8; 16], event: u64) {
+        if event > self.outcomes_after {
+            self.outcomes.insert(key, event);
+        }
+    }
+
+    /// Sets aside the outcomes that are remembered, so that they can be written elsewhere. They are known here, too,
+    /// until they are forgotten.
+    pub fn set_outcomes_aside(&mut self) -> Arc<Outcomes> {
+        let fresh = Outcomes::with_capacity_and_hasher(KEYS_AT_HAND, BuildHasherDefault::default());
+        let aside = Arc::new(std::mem::replace(&mut self.outcomes, fresh));
+        self.outcomes_aside = Some(Arc::clone(&aside));
+        aside
+    }
+
+    /// Forgets the outcomes that were set aside, because they are found elsewhere now, and gives them back.
+    pub fn forget_outcomes_aside(&mut self) -> Option<Arc<Outcomes>> {
+        self.outcomes_aside.take()
     }
 
     /// Says in words why an event from a journal doesn't fit this state, for a checker that must not stop.

@@ -53,7 +53,7 @@ impl Bank {
             Body::Refund { of, .. } | Body::Reverse { of, .. } => self.posting(*of),
             _ => None,
         };
-        decide(&self.state, command, &Facts { now: self.now(), past: past.as_ref() })
+        decide(&self.state, command, &Facts { now: self.now(), past: past.as_ref(), earlier: None })
     }
 
     fn posting(&self, id: PostingId) -> Option<PastPosting> {
@@ -146,7 +146,7 @@ fn restored(state: &State) -> State {
         again.restore_bytes(&record).unwrap();
     }
     for (key, event) in state.outcomes() {
-        again.restore_outcome(*key, event);
+        again.restore_outcome(*key, *event);
     }
     again
 }

@@ -8,17 +8,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
+use bank::State;
 use journal::{Head, Journal, Reader};
-use ledger::{AccountId, Timestamp};
 
-use crate::handle::{Books, Shared, digest_of};
-use crate::history::Mark;
+use crate::handle::{Shared, digest_of};
 
 /// The file's name in the data folder.
 const FILE: &str = "checkpoint";
 
 /// What the file is sealed as, with the version of its form.
-const CONTEXT: &[u8] = b"kassa checkpoint 1";
+const CONTEXT: &[u8] = b"kassa checkpoint 2";
 
 /// A record of the state is at most this large; a larger length means a file that is not what it says.
 const MAX_RECORD_BYTES: u64 = 16 * 1024 * 1024;
@@ -27,7 +26,7 @@ const MAX_RECORD_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) struct Checkpoint {
     pub(crate) head: Head,
     pub(crate) digest: [u8; 32],
-    pub(crate) books: Books,
+    pub(crate) state: State,
 }
 
 fn path(folder: &Path) -> PathBuf {
@@ -63,19 +62,6 @@ pub(crate) fn write(shared: &Shared, journal: &Journal) -> io::Result<()> {
         out.write_all(record)
     })?;
     out.write_all(&0_u64.to_be_bytes())?;
-    let outcomes = books.state.outcomes();
-    out.write_all(&(outcomes.len() as u64).to_be_bytes())?;
-    for (key, event) in outcomes {
-        out.write_all(key)?;
-        out.write_all(&event.to_be_bytes())?;
-    }
-    out.write_all(&(books.history.marks().count() as u64).to_be_bytes())?;
-    for (account, mark) in books.history.marks() {
-        out.write_all(&account.0.to_be_bytes())?;
-        out.write_all(&mark.event.to_be_bytes())?;
-        out.write_all(&mark.booked_at.0.to_be_bytes())?;
-        out.write_all(&mark.balance_minor.to_be_bytes())?;
-    }
     let file = out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     std::fs::rename(&next, &target)?;
@@ -91,7 +77,7 @@ pub(crate) fn read(folder: &Path, reader: &Reader) -> io::Result<Option<Checkpoi
     let mut input = reader.blob_reader(BufReader::new(file), CONTEXT)?;
     let head = Head { seq: number(&mut input)?, last_event: number(&mut input)?, hash: bytes(&mut input)? };
     let digest = bytes(&mut input)?;
-    let mut books = Books::default();
+    let mut state = State::default();
     let mut context = digest::Context::new(&digest::SHA256);
     let mut record = Vec::new();
     loop {
@@ -105,27 +91,16 @@ pub(crate) fn read(folder: &Path, reader: &Reader) -> io::Result<Option<Checkpoi
         record.resize(usize::try_from(length).map_err(|_| damaged("a record is too long"))?, 0);
         input.read_exact(&mut record)?;
         context.update(&record);
-        books.state.restore_bytes(&record).map_err(|error| damaged(&error.to_string()))?;
+        state.restore_bytes(&record).map_err(|error| damaged(&error.to_string()))?;
     }
-    if context.finish().as_ref() != digest || books.state.last_event() != head.last_event {
+    if context.finish().as_ref() != digest || state.last_event() != head.last_event {
         return Err(damaged("its digest is not that of its records"));
-    }
-    for _ in 0..number(&mut input)? {
-        let key = bytes(&mut input)?;
-        books.state.restore_outcome(key, number(&mut input)?);
-    }
-    for _ in 0..number(&mut input)? {
-        let account = AccountId(u32::from_be_bytes(bytes(&mut input)?));
-        let event = number(&mut input)?;
-        let booked_at = Timestamp(i64::from_be_bytes(bytes(&mut input)?));
-        let balance_minor = i64::from_be_bytes(bytes(&mut input)?);
-        books.history.restore(account, Mark { event, booked_at, balance_minor });
     }
     // The last chunk is marked as such, so reading to the end shows that nothing was cut off.
     if input.read(&mut [0])? != 0 {
         return Err(damaged("something follows its end"));
     }
-    Ok(Some(Checkpoint { head, digest, books }))
+    Ok(Some(Checkpoint { head, digest, state }))
 }
 
 fn number(input: &mut impl Read) -> io::Result<u64> {

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
-use crate::history::{FrameCache, History};
+use crate::history::{FrameCache, Index, Recent};
 use crate::personal::{Keyring, NewSubject, random};
 use crate::writer::{Answer, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Work};
 
@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) pace: Pace,
     pub(crate) keyring: Keyring,
     pub(crate) frames: FrameCache,
+    pub(crate) index: Index,
     pub(crate) clock: Arc<dyn Clock>,
     /// The journal's time, as the writer last looked.
     pub(crate) now_ms: AtomicI64,
@@ -71,11 +72,10 @@ pub(crate) struct Stamp {
     epoch: u32,
 }
 
-/// The state, and the marks that lead into the past.
-#[derive(Default)]
+/// The state, and what is newest of the past.
 pub(crate) struct Books {
     pub(crate) state: State,
-    pub(crate) history: History,
+    pub(crate) recent: Recent,
 }
 
 #[derive(Default)]
@@ -292,8 +292,9 @@ impl Engine {
     pub async fn submit(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
+        let earlier = self.look_back(std::slice::from_ref(&submission)).await?;
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Work::One(submission, reply))?;
+        self.enqueue(Work::One(submission, earlier, reply))?;
         let answer = answer.await.map_err(|_| self.shared.why_unavailable())?;
         self.settle(answer, fingerprint)
     }
@@ -302,8 +303,9 @@ impl Engine {
     pub fn submit_blocking(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
+        let earlier = self.shared.look_back(std::slice::from_ref(&submission))?;
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Work::One(submission, reply))?;
+        self.enqueue(Work::One(submission, earlier, reply))?;
         let answer = answer.blocking_recv().map_err(|_| self.shared.why_unavailable())?;
         self.settle(answer, fingerprint)
     }
@@ -315,8 +317,9 @@ impl Engine {
         }
         let fingerprints: Vec<_> =
             batch.iter().map(|one| one.command.request.map(|request| request.fingerprint)).collect();
+        let earlier = self.look_back(&batch).await?;
         let (reply, answers) = oneshot::channel();
-        self.enqueue(Work::Batch(batch, reply))?;
+        self.enqueue(Work::Batch(batch, earlier, reply))?;
         let answers = answers.await.map_err(|_| self.shared.why_unavailable())?;
         Ok(answers.into_iter().zip(fingerprints).map(|(answer, print)| self.settle(answer, print)).collect())
     }

@@ -14,6 +14,7 @@ mod checkpoint;
 mod clock;
 mod handle;
 mod history;
+mod keeper;
 mod personal;
 mod recovery;
 mod replay;
@@ -23,7 +24,7 @@ mod writer;
 
 pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
 pub use handle::{Engine, Measures, Outcome, Receipt, Submission, Unavailable};
-pub use history::{HistoryEntry, HistoryError, MAX_WALK, Period};
+pub use history::{Found, HistoryEntry, HistoryError, MAX_SCAN, MAX_WALK, Period, Search};
 pub use personal::{Field, NewSubject, Opener};
 pub use recovery::{OpenError, Options, Progress};
 pub use replay::Replay;

@@ -6,14 +6,15 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
 
-use bank::{Event, UserId, What};
+use bank::{Event, State, UserId, What};
 use journal::{Journal, MasterKey, ReadError, Reader};
 use ledger::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timekeeper};
 use crate::handle::{Books, Counters, Durable, Secrets, Shared};
-use crate::history::FrameCache;
+use crate::history::{Aside, FrameCache, Index, Recent};
+use crate::keeper::{Chore, Keeper};
 use crate::personal::Keyring;
 use crate::replay::{events_of, for_each_frame};
 use crate::writer::{Draft, MAX_QUEUED, Pace, Writer, commit};
@@ -55,17 +56,22 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The journal ends before the checkpoint.
+    /// The journal ends before what was made from it.
     #[error(
-        "the checkpoint tells of an event {checkpoint} that is not in the journal, which ends at {journal}: events have \
+        "the {witness} tells of an event {known} that is not in the journal, which ends at {journal}: events have \
          been lost. Put back the newest copy of the journal, or start once with --accept-loss to go on without them"
     )]
     LostTail {
-        /// The checkpoint's last event.
-        checkpoint: u64,
+        /// What tells of lost events.
+        witness: &'static str,
+        /// Its last event.
+        known: u64,
         /// The journal's last event.
         journal: u64,
     },
+    /// The index of the past can't be opened.
+    #[error("the index of the past can't be opened: {0}")]
+    History(std::io::Error),
     /// The first event could not be written.
     #[error("the journal can't be written: {0}")]
     Append(#[from] journal::AppendError),
@@ -105,14 +111,16 @@ impl Engine {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, OpenError> {
         let mut reader = journal.reader()?;
-        let mut books = stored(folder, &mut reader, options)?;
+        let index = Index::open(folder, master, &mut reader, options.accept_loss)?;
+        let state = stored(folder, &mut reader, options)?;
         let end = journal.head().last_event;
-        let read = end - books.state.last_event();
-        catch_up(&mut reader, &mut books, progress, end)?;
+        let applied = end - state.last_event();
+        let mut books = caught_up(&mut reader, state, &index, progress, end)?;
 
         let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
         announce(&mut journal, &mut books, &mut timekeeper, &*clock)?;
 
+        let left = books.recent.aside();
         let now_ms = books.state.time().map_or(0, |at| at.0);
         let (durable, _) = watch::channel(Durable { last_event: books.state.last_event(), open: true, epoch: 0 });
         let open_reader = {
@@ -130,21 +138,27 @@ impl Engine {
             queued: AtomicUsize::new(0),
             keyring: Keyring::default(),
             frames: FrameCache::default(),
+            index,
             clock,
             secrets: Secrets::new(journal.secrets()),
             readers: Mutex::new(vec![reader]),
             runtime: OnceLock::new(),
             open_reader,
         });
-        if read >= EVENTS_WORTH_A_CHECKPOINT
+        if applied >= EVENTS_WORTH_A_CHECKPOINT
             && let Err(error) = checkpoint::write(&shared, &journal)
         {
             tracing::warn!(%error, "no checkpoint was written; the next start reads the journal again");
         }
-        Self::spawn(shared, journal, timekeeper).map_err(OpenError::Thread)
+        Self::spawn(shared, journal, timekeeper, left).map_err(OpenError::Thread)
     }
 
-    fn spawn(shared: Arc<Shared>, journal: Journal, timekeeper: Timekeeper) -> Result<Self, std::io::Error> {
+    fn spawn(
+        shared: Arc<Shared>,
+        journal: Journal,
+        timekeeper: Timekeeper,
+        left: Option<Arc<Aside>>,
+    ) -> Result<Self, std::io::Error> {
         let (queue, works) = sync_channel(MAX_QUEUED);
         // No run waits between the two threads: while one is being made durable, the next grows.
         let (committer, runs) = sync_channel(0);
@@ -152,7 +166,9 @@ impl Engine {
         let writing = thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
         let committing = {
             let shared = Arc::clone(&shared);
-            let commit = move || commit(&shared, journal, &runs);
+            let keeper = Keeper::start(Arc::clone(&shared))?;
+            left.map(Chore::Write).into_iter().for_each(|chore| keeper.ask(chore));
+            let commit = move || commit(&shared, journal, &runs, keeper);
             thread::Builder::new().name("committer".into()).spawn(commit)?
         };
         Ok(Self { shared, queue, threads: Arc::new(Mutex::new(vec![writing, committing])) })
@@ -162,50 +178,78 @@ impl Engine {
 /// The books as the journal has them, for when those in memory tell of events that never came to be.
 pub(crate) fn rebuilt(shared: &Shared, journal: &Journal) -> Result<Books, OpenError> {
     let mut reader = journal.reader()?;
-    let mut books = stored(&shared.folder, &mut reader, Options::default())?;
-    catch_up(&mut reader, &mut books, &mut |_| {}, journal.head().last_event)?;
-    Ok(books)
+    let state = stored(&shared.folder, &mut reader, Options::default())?;
+    caught_up(&mut reader, state, &shared.index, &mut |_| {}, journal.head().last_event)
 }
 
-/// The books of the checkpoint, or empty ones.
-fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Books, OpenError> {
+/// The state of the checkpoint, or an empty one.
+fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<State, OpenError> {
     let checkpoint = match checkpoint::read(folder, reader) {
         Ok(Some(checkpoint)) => checkpoint,
-        Ok(None) => return Ok(Books::default()),
+        Ok(None) => return Ok(State::default()),
         Err(error) => {
             tracing::warn!(%error, "the checkpoint is left aside, and the whole journal read");
-            return Ok(Books::default());
+            return Ok(State::default());
         }
     };
     let at = checkpoint.head;
     let there = reader.frame_with(at.last_event)?.is_some_and(|frame| frame.hash == at.hash);
     if there {
-        return Ok(checkpoint.books);
+        return Ok(checkpoint.state);
     }
     if !options.accept_loss {
-        return Err(OpenError::LostTail { checkpoint: at.last_event, journal: reader.head()?.last_event });
+        let journal = reader.head()?.last_event;
+        return Err(OpenError::LostTail { witness: "checkpoint", known: at.last_event, journal });
     }
     let aside = checkpoint::leave_aside(folder).map_err(OpenError::Checkpoint)?;
     tracing::warn!(event = at.last_event, aside = %aside.display(), "the checkpoint is of lost events; it is left aside");
-    Ok(Books::default())
+    Ok(State::default())
 }
 
-/// Applies what the journal has after the books' last event.
-fn catch_up(
+/// The books at the journal's end: the state with what the journal has after it, and what the index doesn't tell of.
+fn caught_up(
     reader: &mut Reader,
-    books: &mut Books,
+    mut state: State,
+    index: &Index,
     progress: &mut dyn FnMut(Progress),
     end: u64,
-) -> Result<(), OpenError> {
-    for_each_frame(reader, books.state.last_event(), end, |frame| {
+) -> Result<Books, OpenError> {
+    let covered = index.runs().covered();
+    state.remember_outcomes_after(covered);
+    let from = state.last_event().min(covered);
+    let mut books = Books { state, recent: Recent::new(covered) };
+    for_each_frame(reader, from, end, |frame| {
+        let mut last = from;
         for recorded in events_of(frame) {
             let Recorded { number, at, event } = recorded?;
-            books.state.apply(number, at, &event);
-            books.history.note(number, &event);
+            if number > books.state.last_event() {
+                books.state.apply(number, at, &event);
+            } else if let Some(request) = &event.request {
+                books.state.restore_outcome(request.key, number);
+            }
+            if number > covered {
+                books.recent.note(number, &event);
+            }
+            last = number;
         }
-        progress(Progress { event: books.state.last_event(), of: end });
-        Ok(())
-    })
+        if books.recent.is_full(&books.state, last) {
+            write_newest(&mut books, index, last, frame.hash);
+        }
+        progress(Progress { event: last, of: end });
+        Ok::<_, OpenError>(())
+    })?;
+    Ok(books)
+}
+
+/// Writes what is newest to the index, up to an event that ends a frame of this hash. Where that fails it stays in
+/// memory, and is tried again later.
+fn write_newest(books: &mut Books, index: &Index, last: u64, hash: [u8; 32]) {
+    let Books { state, recent } = books;
+    let aside = recent.set_aside(state, last);
+    match index.write(&aside, hash).and_then(|()| index.merge(&mut || Ok(()))) {
+        Ok(()) => drop(recent.let_go(state, index.runs().covered())),
+        Err(error) => tracing::warn!(%error, "the index of the past could not be written; trying again later"),
+    }
 }
 
 /// Writes down that this program took over the journal, as its first event.

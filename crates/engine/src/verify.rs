@@ -7,6 +7,7 @@ use bank::{State, What};
 use journal::MasterKey;
 
 use crate::handle::digest_of;
+use crate::history::Comparison;
 use crate::replay::events_of;
 use crate::{OpenError, Recorded, checkpoint};
 
@@ -43,6 +44,7 @@ struct Check {
     state: State,
     postings: u64,
     stored: Option<(u64, [u8; 32])>,
+    index: Comparison,
     problems: Vec<Problem>,
     broken: bool,
 }
@@ -50,7 +52,11 @@ struct Check {
 /// Checks the bank in `folder`, telling each frame's last event to `progress`.
 pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) -> Result<Report, OpenError> {
     let reader = journal::Reader::open(folder, master)?;
-    let mut check = Check { state: State::default(), postings: 0, stored: None, problems: Vec::new(), broken: false };
+    let mut state = State::default();
+    // Keys are compared with the index, and need not be remembered.
+    state.remember_outcomes_after(u64::MAX);
+    let index = Comparison::open(folder, master).map_err(OpenError::History)?;
+    let mut check = Check { state, postings: 0, stored: None, index, problems: Vec::new(), broken: false };
     match checkpoint::read(folder, &reader) {
         Ok(checkpoint) => check.stored = checkpoint.map(|found| (found.head.last_event, found.digest)),
         Err(error) => check.problem(0, "checkpoint-damaged", error.to_string()),
@@ -62,6 +68,11 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     })?;
     if let Err(law) = check.state.ledger().check_laws() {
         check.problem(0, "law-broken", law);
+    }
+    // What is wrong with the journal would only be told once more by the comparison with it.
+    let comparable = check.problems.is_empty() && verified.problems.is_empty();
+    for damage in std::mem::take(&mut check.index).finish(comparable) {
+        check.problem(0, "history-damaged", damage);
     }
     let end = verified.head.last_event;
     if let Some((event, _)) = check.stored
@@ -112,6 +123,7 @@ impl Check {
         let Recorded { number, at, event } = recorded;
         self.postings += u64::from(matches!(event.what, What::Posted { .. }));
         self.state.apply(*number, *at, event);
+        self.index.note(*number, event);
         if let Some((at, digest)) = self.stored
             && at == *number
             && digest_of(&self.state) != digest

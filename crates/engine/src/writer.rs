@@ -13,8 +13,10 @@ use tokio::sync::oneshot;
 
 use crate::clock::Timekeeper;
 use crate::handle::{Books, Outcome, Receipt, Shared, Submission, Unavailable};
+use crate::history::Earlier;
+use crate::keeper::{Chore, Keeper};
+use crate::OpenError;
 use crate::recovery::rebuilt;
-use crate::{OpenError, checkpoint};
 
 /// The most pieces of work (single commands or batches) that wait to be decided. At ten thousand the wait is well
 /// below a second; who comes later is told at once to try again.
@@ -56,8 +58,8 @@ const MAX_EXPIRIES_PER_RUN: usize = 1_000;
 
 /// Something for the writer to do.
 pub(crate) enum Work {
-    One(Submission, oneshot::Sender<Answer>),
-    Batch(Vec<Submission>, oneshot::Sender<Vec<Answer>>),
+    One(Submission, Earlier, oneshot::Sender<Answer>),
+    Batch(Vec<Submission>, Earlier, oneshot::Sender<Vec<Answer>>),
     ConfirmClock(oneshot::Sender<()>),
     Stop,
 }
@@ -66,7 +68,7 @@ impl Work {
     pub(crate) fn commands(&self) -> usize {
         match self {
             Self::One(..) => 1,
-            Self::Batch(batch, _) => batch.len(),
+            Self::Batch(batch, ..) => batch.len(),
             Self::ConfirmClock(_) | Self::Stop => 0,
         }
     }
@@ -97,6 +99,8 @@ pub(crate) struct Run {
     commands: usize,
     draft: Draft,
     replies: Vec<Reply>,
+    /// What the keeper is to do once it is durable.
+    chores: Vec<Chore>,
     /// Whether the writer was told to stop after it.
     stop: bool,
 }
@@ -206,6 +210,7 @@ impl Writer {
             let Ok(work) = self.queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
             self.decide(&mut run, Some(work))?;
         }
+        self.make_room(&mut run)?;
         Some(run)
     }
 
@@ -239,13 +244,16 @@ impl Writer {
         }
         for work in works {
             match work {
-                Work::One(submission, reply) => {
-                    let answer = answer(&mut books, &mut run.draft, submission, &now);
+                Work::One(submission, earlier, reply) => {
+                    let facts = self.facts(&books, &now, earlier, std::slice::from_ref(&submission));
+                    let answer = answer(&mut books, &mut run.draft, 0, submission, &facts);
                     run.replies.push(Reply::One(answer, reply));
                 }
-                Work::Batch(batch, reply) => {
-                    let answers = batch.into_iter().map(|one| answer(&mut books, &mut run.draft, one, &now));
-                    run.replies.push(Reply::Batch(answers.collect(), reply));
+                Work::Batch(batch, earlier, reply) => {
+                    let facts = self.facts(&books, &now, earlier, &batch);
+                    let answer = |(place, one)| answer(&mut books, &mut run.draft, place, one, &facts);
+                    let answers = batch.into_iter().enumerate().map(answer).collect();
+                    run.replies.push(Reply::Batch(answers, reply));
                 }
                 Work::ConfirmClock(reply) => {
                     self.timekeeper.confirm();
@@ -256,6 +264,31 @@ impl Writer {
             }
         }
         run.last_event = books.state.last_event();
+        Some(())
+    }
+
+    /// What is known of the time and of the keys of some commands, now that their turn has come.
+    fn facts(
+        &self,
+        books: &Books,
+        now: &Result<Timestamp, Unavailable>,
+        earlier: Earlier,
+        commands: &[Submission],
+    ) -> Result<(Timestamp, Earlier), Unavailable> {
+        let now = now.clone()?;
+        // Keys have left memory for the disk since they were looked for there.
+        let stale = earlier.covered < books.recent.after();
+        Ok((now, if stale { self.shared.look_back(commands)? } else { earlier }))
+    }
+
+    /// Sets aside what is newest, when there is much of it, and lets go what has been written meanwhile.
+    fn make_room(&self, run: &mut Run) -> Option<()> {
+        let mut books = self.shared.books.write().ok()?;
+        let Books { state, recent } = &mut *books;
+        run.chores.extend(recent.let_go(state, self.shared.index.runs().covered()).map(Chore::Free));
+        if recent.is_full(state, run.last_event) && !run.draft.frames.is_empty() {
+            run.chores.push(Chore::Write(recent.set_aside(state, run.last_event)));
+        }
         Some(())
     }
 }
@@ -271,24 +304,25 @@ fn release_expired(books: &mut Books, draft: &mut Draft, now: Timestamp) {
     for _ in 0..MAX_EXPIRIES_PER_RUN {
         let Some(hold) = books.state.ledger().first_expired_hold(now) else { return };
         let command = Command { caller: Caller::SYSTEM, request: None, body: Body::Expire { hold } };
-        if let Decision::Accepted(events) = decide(&books.state, &command, &Facts { now, past: None }) {
+        if let Decision::Accepted(events) = decide(&books.state, &command, &Facts { now, past: None, earlier: None }) {
             draft.record_all(books, now, events);
         }
     }
 }
 
-/// Decides one command, and applies what it changes.
+/// Decides one command, and applies what it changes. `place` is where it is among those that the facts are about.
 fn answer(
     books: &mut Books,
     draft: &mut Draft,
+    place: usize,
     submission: Submission,
-    now: &Result<Timestamp, Unavailable>,
+    facts: &Result<(Timestamp, Earlier), Unavailable>,
 ) -> Answer {
-    let now = match now {
-        Ok(now) => *now,
+    let (now, earlier) = match facts {
+        Ok((now, earlier)) => (*now, earlier.outcome(place)),
         Err(unavailable) => return Answer::Unavailable(unavailable.clone()),
     };
-    let facts = Facts { now, past: submission.past.as_deref() };
+    let facts = Facts { now, past: submission.past.as_deref(), earlier };
     match decide(&books.state, &submission.command, &facts) {
         Decision::Repeated(first) => Answer::Repeated(first),
         Decision::Refused(refusal, event) => {
@@ -310,7 +344,7 @@ impl Draft {
     pub(crate) fn record(&mut self, books: &mut Books, at: Timestamp, event: &Event) {
         let number = books.state.last_event() + 1;
         books.state.apply(number, at, event);
-        books.history.note(number, event);
+        books.recent.note(number, event);
         if self.frames.last().is_none_or(|frame| frame.body.len() >= FRAME_BYTES) {
             let body = Vec::with_capacity(self.body_bytes.min(FRAME_BYTES + EVENT_BYTES));
             self.frames.push(PlainFrame { first_event: number, count: 0, body });
@@ -338,11 +372,11 @@ impl Draft {
 
 /// The thread that makes durable: seals each run, appends it, and lets its answers go. Ends when the writer has ended,
 /// with a checkpoint, or when an append fails.
-pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>) {
+pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>, keeper: Keeper) {
     let _watch = Watch(shared);
     while let Ok(run) = runs.recv() {
         let started = Instant::now();
-        let Run { at, last_event, epoch, commands, draft, mut replies, .. } = run;
+        let Run { at, last_event, epoch, commands, draft, mut replies, chores, .. } = run;
         shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
         shared.counters.refusals.fetch_add(draft.refusals, Ordering::Relaxed);
         let appended = match at {
@@ -352,7 +386,7 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
             _ => Ok(()),
         };
         match appended {
-            Ok(()) => {}
+            Ok(()) => chores.into_iter().for_each(|chore| keeper.ask(chore)),
             Err(AppendError::Full) => {
                 replies.iter_mut().for_each(|reply| reply.withdraw(&Unavailable::DiskFull));
                 if let Err(error) = only_read(shared, &journal) {
@@ -369,9 +403,7 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
         return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
     }
     shared.close();
-    if let Err(error) = checkpoint::write(shared, &journal) {
-        tracing::warn!(%error, "no checkpoint was written; the next start reads the journal instead");
-    }
+    keeper.finish(shared, &journal);
     if let Err(error) = journal.close() {
         tracing::error!(%error, "the journal could not be closed in order");
     }

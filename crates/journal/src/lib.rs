@@ -16,12 +16,14 @@
 //! | `sqlite` | the journal's home: [`Journal`], the one writer, and [`Reader`] |
 //! | `verify` | the check of a whole journal, beside a running server too |
 //! | `blob` | streams sealed under the master key, for checkpoint files |
+//! | `pages` | files of sealed pages read in any order, for the index of the past |
 
 mod blob;
 mod error;
 mod frame;
 mod keys;
 mod mark;
+mod pages;
 mod sqlite;
 mod verify;
 
@@ -29,5 +31,6 @@ pub use blob::{BlobReader, BlobWriter};
 pub use error::{AppendError, KeyError, OpenError, Problem, ProblemKind, ReadError, StorageError};
 pub use frame::{Frame, Head, MAX_BODY_BYTES, PlainFrame, SealedRun};
 pub use keys::{MasterKey, SubjectKey, open_field, seal_field};
+pub use pages::{PAGE_BYTES, PageReader, PageWriter};
 pub use sqlite::{Journal, Reader, Secrets};
 pub use verify::{Verified, verify};

@@ -106,7 +106,7 @@ impl Simulation {
     pub fn step(&mut self) -> Result<Observed, Disagreement> {
         let (at, command) = self.workload.next_command();
         let past = self.past(&command);
-        let decision = decide(&self.state, &command, &Facts { now: at, past: past.as_ref() });
+        let decision = decide(&self.state, &command, &Facts { now: at, past: past.as_ref(), earlier: None });
         let observed = Observed { at, command, decision, first_event: self.state.last_event() + 1 };
         for event in observed.events() {
             let written = self.journal.append(at, event);
@@ -128,7 +128,7 @@ impl Simulation {
         let read: Result<(), bank::RestoreError> = self.state.write_records(|record| state.restore_bytes(record));
         read.expect("a state's own records can be read back");
         for (key, event) in self.state.outcomes() {
-            state.restore_outcome(*key, event);
+            state.restore_outcome(*key, *event);
         }
         self.state = state;
     }

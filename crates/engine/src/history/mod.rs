@@ -2,9 +2,14 @@
 //!
 //! Every entry in the journal names the posting that made the account's entry before it, so an account can be walked
 //! backwards from its newest entry. Marks, one for every 64th entry, are where a walk into the past may begin: any
-//! entry is at most 63 steps from one. They are derived from the journal and kept in memory.
+//! entry is at most 63 steps from one. They are derived from the journal and kept in the index.
+
+mod filter;
+mod index;
+mod run;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bank::{Event, PastPosting, Purpose, Sealed, UserId, What};
@@ -12,23 +17,23 @@ use journal::Frame;
 use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
 
 use crate::handle::Shared;
-use crate::{Engine, Recorded, Unavailable};
+use crate::{Engine, Field, Recorded, Submission, Unavailable};
 
-/// How many entries of an account lie between two marks. At 24 bytes a mark this costs less than a byte a transfer,
-/// and a walk from a mark reads at most this many frames.
+pub(crate) use index::{Aside, Comparison, Index, Recent};
+use index::Runs;
+
+/// How many entries of an account lie between two marks. At 32 bytes a mark this costs a byte a transfer on disk, and
+/// a walk from a mark to any entry reads at most this many frames.
 const ENTRIES_PER_MARK: u64 = 64;
 
 /// The most entries that one statement may have, so that one request can't fill the memory. A page of print has 50.
 pub const MAX_WALK: usize = 100_000;
 
+/// The most entries that one search looks at. Where the account's entries are far apart each takes a frame, of 0.1 ms.
+pub const MAX_SCAN: usize = 2_000;
+
 /// How many decrypted frames are kept at hand, of about 16 KiB each. Walks often come back to the frame they left.
 const FRAMES_AT_HAND: usize = 512;
-
-/// The marks of all accounts.
-#[derive(Default)]
-pub(crate) struct History {
-    marks: Vec<Vec<Mark>>,
-}
 
 /// What an account was after its entry number 64, 128, ….
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,41 +41,6 @@ pub(crate) struct Mark {
     pub(crate) event: u64,
     pub(crate) booked_at: Timestamp,
     pub(crate) balance_minor: i64,
-}
-
-impl History {
-    /// Notes an event's entries.
-    pub(crate) fn note(&mut self, number: u64, event: &Event) {
-        let What::Posted { posting, .. } = &event.what else { return };
-        for booked in posting.legs() {
-            for (account, entry) in [(booked.leg.debit, booked.debit), (booked.leg.credit, booked.credit)] {
-                if entry.ordinal.is_multiple_of(ENTRIES_PER_MARK) {
-                    let mark =
-                        Mark { event: number, booked_at: posting.booked_at(), balance_minor: entry.balance_minor };
-                    self.restore(account, mark);
-                }
-            }
-        }
-    }
-
-    /// All marks, by account, for a checkpoint.
-    pub(crate) fn marks(&self) -> impl Iterator<Item = (AccountId, &Mark)> {
-        let accounts = (0..).map(AccountId).zip(&self.marks);
-        accounts.flat_map(|(account, marks)| marks.iter().map(move |mark| (account, mark)))
-    }
-
-    /// Adds an account's next mark.
-    pub(crate) fn restore(&mut self, account: AccountId, mark: Mark) {
-        let place = account.0 as usize;
-        if self.marks.len() <= place {
-            self.marks.resize_with(place + 1, Vec::new);
-        }
-        self.marks[place].push(mark);
-    }
-
-    fn of(&self, account: AccountId) -> &[Mark] {
-        self.marks.get(account.0 as usize).map_or(&[], Vec::as_slice)
-    }
 }
 
 /// An entry of an account, as a statement shows it. Amounts count credits as positive.
@@ -132,7 +102,118 @@ struct Start {
     ordinal: u64,
 }
 
+impl Start {
+    fn at((number, mark): (u32, Mark)) -> Self {
+        Self { event: mark.event, ordinal: ordinal_of(number) }
+    }
+}
+
+/// Which entries of an account are asked for. Every field that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Below this number.
+    pub before: Option<u64>,
+    /// Booked at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Booked before this moment.
+    pub until: Option<Timestamp>,
+    /// Of at least this amount in minor units, in or out.
+    pub min_minor: Option<u64>,
+    /// Of at most this amount in minor units, in or out.
+    pub max_minor: Option<u64>,
+    /// With this account on the other side.
+    pub counterparty: Option<AccountId>,
+    /// With this in their text; capital and small letters are the same.
+    pub text: Option<String>,
+}
+
+impl Search {
+    fn asks_for(&self, engine: &Engine, entry: &HistoryEntry) -> Result<bool, Unavailable> {
+        let minor = entry.amount_minor.unsigned_abs();
+        let plain = self.min_minor.is_none_or(|min| minor >= min)
+            && self.max_minor.is_none_or(|max| minor <= max)
+            && self.counterparty.is_none_or(|other| entry.counterparty == other);
+        let (true, Some(wanted)) = (plain, &self.text) else { return Ok(plain) };
+        let Some(sealed) = &entry.text else { return Ok(false) };
+        let text = engine.open_sealed(Field::Text, sealed)?;
+        Ok(text.is_some_and(|text| text.to_lowercase().contains(&wanted.to_lowercase())))
+    }
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// The entries, the newest first.
+    pub entries: Vec<HistoryEntry>,
+    /// Where to go on, as [`Search::before`]; none where nothing is left.
+    pub next: Option<u64>,
+}
+
+/// What the index says of the keys of some commands.
+pub(crate) struct Earlier {
+    /// Up to this event it was looked for on disk. What is later is in memory.
+    pub(crate) covered: u64,
+    /// The first outcomes, by the place of the command, in order.
+    outcomes: Vec<(usize, u64)>,
+}
+
+impl Earlier {
+    /// The first outcome of the key of the command at a place.
+    pub(crate) fn outcome(&self, place: usize) -> Option<u64> {
+        let at = self.outcomes.binary_search_by_key(&place, |(place, _)| *place).ok()?;
+        Some(self.outcomes[at].1)
+    }
+}
+
+/// Keys that may be known to the index, by the place of their command. Nearly always none, so that nobody asks the disk.
+struct Suspects {
+    runs: Runs,
+    keys: Vec<(usize, [u8; 16])>,
+}
+
+impl Suspects {
+    fn confirm(self) -> io::Result<Earlier> {
+        let mut outcomes = Vec::new();
+        for (place, key) in &self.keys {
+            outcomes.extend(self.runs.outcome_of(key)?.map(|event| (*place, event)));
+        }
+        outcomes.sort_unstable();
+        outcomes.dedup();
+        Ok(Earlier { covered: self.runs.covered(), outcomes })
+    }
+}
+
+impl Shared {
+    fn suspects(&self, commands: &[Submission]) -> Suspects {
+        let runs = self.index.runs();
+        let key = |(place, one): (usize, &Submission)| Some((place, one.command.request?.key));
+        let keys = runs.suspects(commands.iter().enumerate().filter_map(key));
+        Suspects { runs, keys }
+    }
+
+    /// Looks for the keys of commands in the index. May ask the disk.
+    pub(crate) fn look_back(&self, commands: &[Submission]) -> Result<Earlier, Unavailable> {
+        self.suspects(commands).confirm().map_err(|error| self.damaged(&error))
+    }
+
+    fn damaged(&self, error: &io::Error) -> Unavailable {
+        self.index.distrust(error);
+        Unavailable::Failed(format!("the index of the past can't be read: {error}"))
+    }
+}
+
 impl Engine {
+    /// The same as [`Shared::look_back`], where nobody may wait for the disk.
+    pub(crate) async fn look_back(&self, commands: &[Submission]) -> Result<Earlier, Unavailable> {
+        let suspects = self.shared.suspects(commands);
+        let confirmed = if suspects.keys.is_empty() {
+            suspects.confirm()
+        } else {
+            tokio::task::spawn_blocking(|| suspects.confirm()).await.map_err(|_| Unavailable::Stopping)?
+        };
+        confirmed.map_err(|error| self.shared.damaged(&error))
+    }
+
     /// One durable event.
     pub fn event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
         let Some(frame) = self.shared.frames.frame_with(&self.shared, number)? else { return Ok(None) };
@@ -157,36 +238,53 @@ impl Engine {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, HistoryError> {
-        let newest = before.map_or(u64::MAX, |before| before.saturating_sub(1));
-        let start = self.start_of_walk(account, |_, ordinal| ordinal >= newest).await?;
-        self.walk(account, start, move |entries, entry| {
-            if entry.ordinal <= newest && entries.len() < limit {
-                entries.push(entry);
+        Ok(self.search(account, Search { before, ..Search::default() }, limit).await?.entries)
+    }
+
+    /// Up to `limit` entries of an account that a search asks for, the newest first. Looks at [`MAX_SCAN`] entries at
+    /// most, and says where to go on.
+    pub async fn search(&self, account: AccountId, search: Search, limit: usize) -> Result<Found, HistoryError> {
+        let newest = search.before.map_or(u64::MAX, |before| before.saturating_sub(1));
+        let until = search.until.unwrap_or(Timestamp(i64::MAX));
+        let engine = self.clone();
+        let mut scanned = 0;
+        let after = move |mark: &Mark, ordinal| ordinal >= newest || mark.booked_at >= until;
+        self.walk(account, after, Found::default(), move |found, entry| {
+            if entry.ordinal > newest || entry.booked_at >= until {
+                return Ok(true);
             }
-            Ok(entries.len() < limit)
+            // Booking times never run backwards within an account.
+            if limit == 0 || search.from.is_some_and(|from| entry.booked_at < from) {
+                return Ok(false);
+            }
+            scanned += 1;
+            let ordinal = entry.ordinal;
+            if search.asks_for(&engine, &entry)? {
+                found.entries.push(entry);
+            }
+            let enough = found.entries.len() >= limit || scanned >= MAX_SCAN;
+            found.next = (enough && ordinal > 1).then_some(ordinal);
+            Ok(!enough)
         })
         .await
     }
 
     /// The posted balance of an account at the end of the moment `at`, by booking time, in minor units.
     pub async fn balance_at(&self, account: AccountId, at: Timestamp) -> Result<i64, HistoryError> {
-        let start = self.start_of_walk(account, move |mark, _| mark.booked_at > at).await?;
-        let last = self
-            .walk(account, start, move |entries, entry| {
-                if entry.booked_at <= at {
-                    entries.push(entry);
-                }
-                Ok(entries.is_empty())
-            })
-            .await?;
-        Ok(last.first().map_or(0, |entry| entry.balance_minor))
+        self.walk(account, move |mark, _| mark.booked_at > at, 0, move |balance, entry| {
+            if entry.booked_at <= at {
+                *balance = entry.balance_minor;
+            }
+            Ok(entry.booked_at > at)
+        })
+        .await
     }
 
     /// An account from the moment `from` to the one before `until`, by booking time.
     pub async fn period(&self, account: AccountId, from: Timestamp, until: Timestamp) -> Result<Period, HistoryError> {
-        let start = self.start_of_walk(account, move |mark, _| mark.booked_at >= until).await?;
+        let after = move |mark: &Mark, _| mark.booked_at >= until;
         let mut entries = self
-            .walk(account, start, move |entries, entry| {
+            .walk(account, after, Vec::new(), move |entries, entry| {
                 let within = entry.booked_at >= from;
                 if within && entries.len() >= MAX_WALK && entry.booked_at < until {
                     return Err(HistoryError::TooLong);
@@ -205,52 +303,55 @@ impl Engine {
         Ok(Period { opening_minor, entries, closing_minor })
     }
 
-    /// Where to begin: the first mark for which `after` holds, or else the account's newest entry. None when the
-    /// account has no entries. What was seen is durable when this returns.
-    async fn start_of_walk(
+    /// Walks an account backwards from its first mark for which `after` holds (given that it holds for all that follow),
+    /// or else from its newest entry. Gives each entry to `take`, with what was gathered so far, until that says that
+    /// it has enough. What is seen is durable.
+    async fn walk<T: Send + 'static>(
         &self,
         account: AccountId,
-        after: impl Fn(&Mark, u64) -> bool,
-    ) -> Result<Option<Start>, HistoryError> {
-        let (found, stamp) = self.shared.look(|books| {
-            let known = books.state.ledger().account(account);
-            let marks = books.history.of(account);
-            let place = first_place(marks.len(), |place| after(&marks[place], ordinal_of(place)));
-            let newest = known.and_then(|known| {
-                known.last_posting.map(|posting| Start { event: posting.event(), ordinal: known.entries })
-            });
-            let at_mark = marks.get(place).map(|mark| Start { event: mark.event, ordinal: ordinal_of(place) });
-            known.map(|_| at_mark.or(newest))
+        after: impl Fn(&Mark, u64) -> bool + Send + 'static,
+        mut gathered: T,
+        mut take: impl FnMut(&mut T, HistoryEntry) -> Result<bool, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let after = move |number: u32, mark: &Mark| after(mark, ordinal_of(number));
+        let (seen, stamp) = self.shared.look(|books| {
+            let known = books.state.ledger().account(account)?;
+            let newest = known.last_posting.map(|posting| Start { event: posting.event(), ordinal: known.entries });
+            let (mark, older) = books.recent.mark_where(account, &after);
+            Some((mark.map(Start::at).or(newest), older.filter(|_| known.entries >= ENTRIES_PER_MARK)))
         })?;
         self.shared.until_durable(stamp).await?;
-        found.ok_or(HistoryError::UnknownAccount)
-    }
-
-    /// Walks back from `start`, giving each entry to `take` until it says that it has enough.
-    async fn walk(
-        &self,
-        account: AccountId,
-        start: Option<Start>,
-        mut take: impl FnMut(&mut Vec<HistoryEntry>, HistoryEntry) -> Result<bool, HistoryError> + Send + 'static,
-    ) -> Result<Vec<HistoryEntry>, HistoryError> {
-        let Some(Start { event, ordinal }) = start else { return Ok(Vec::new()) };
+        let (start, older) = seen.ok_or(HistoryError::UnknownAccount)?;
+        let Some(start) = start else { return Ok(gathered) };
         let engine = self.clone();
         let walked = tokio::task::spawn_blocking(move || {
-            let mut entries = Vec::new();
+            let Start { event, ordinal } = engine.older_start(account, older, after)?.unwrap_or(start);
             let mut next = PostingId::new(event);
             while let Some(posting) = next {
                 let (mut made, previous) = engine.entries_of(account, posting)?;
                 made.retain(|entry| entry.ordinal <= ordinal);
                 next = previous;
                 for entry in made.into_iter().rev() {
-                    if !take(&mut entries, entry)? {
-                        return Ok(entries);
+                    if !take(&mut gathered, entry)? {
+                        return Ok(gathered);
                     }
                 }
             }
-            Ok(entries)
+            Ok(gathered)
         });
         walked.await.map_err(|_| Unavailable::Stopping)?
+    }
+
+    /// The first mark for which `after` holds on disk, of those numbered below `older`.
+    fn older_start(
+        &self,
+        account: AccountId,
+        older: Option<u32>,
+        after: impl Fn(u32, &Mark) -> bool,
+    ) -> Result<Option<Start>, Unavailable> {
+        let Some(older) = older.filter(|older| *older > 1) else { return Ok(None) };
+        let found = self.shared.index.runs().mark_where(account, after).map_err(|error| self.shared.damaged(&error))?;
+        Ok(found.filter(|(number, _)| *number < older).map(Start::at))
     }
 
     /// The entries that one posting made in an account, oldest first, and the posting that made the one before.
@@ -283,19 +384,9 @@ impl Engine {
     }
 }
 
-/// The number of the entry that the mark at a place stands for.
-fn ordinal_of(place: usize) -> u64 {
-    (place as u64 + 1) * ENTRIES_PER_MARK
-}
-
-/// The first of `count` places for which `holds` is true, given that it stays true from there on; `count` if none.
-fn first_place(count: usize, holds: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if holds(middle) { high = middle } else { low = middle + 1 }
-    }
-    low
+/// The number of the entry that a mark stands for.
+fn ordinal_of(number: u32) -> u64 {
+    u64::from(number) * ENTRIES_PER_MARK
 }
 
 /// Decrypted frames at hand. The one kept longest makes room.

@@ -1,0 +1,421 @@
+//! The index of the past: by idempotency key its first outcome, by account a mark for every 64th entry.
+//!
+//! What is newest is in memory, exact: the keys in the state, the marks in [`Recent`]. When that is full it is set aside
+//! and written as a [`Run`]; runs are merged so that there are never many. All of it is derived from the journal: what
+//! is missing or damaged is made again at the next start.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bank::{Event, KEYS_AT_HAND, Outcomes, State, What};
+use journal::{MasterKey, Reader};
+use ledger::AccountId;
+use siphasher::sip128::SipHasher24;
+
+use super::run::{self, KeyRecord, Run, Span, UNFINISHED, events_of_name, key_record, mark_record};
+use super::{ENTRIES_PER_MARK, Mark};
+use crate::OpenError;
+
+/// The folder of the runs within the data folder.
+const FOLDER: &str = "history";
+
+/// The most marks kept in memory before they are written, some megabytes.
+const MARKS_AT_HAND: usize = 65_536;
+
+/// The most events that a start has to read to know what is newest, whatever they are.
+const EVENTS_AT_HAND: u64 = 1 << 21;
+
+/// A run is merged with all that are newer when these have this many times its records together. So sizes grow
+/// fourfold from tier to tier, and a record is written about once per tier.
+const MERGE_SHARE: u64 = 3;
+
+/// Beyond this many runs a look would take too long, and runs are merged for less.
+const MAX_RUNS: usize = 10;
+
+/// What is newest.
+#[derive(Default)]
+pub(crate) struct Recent {
+    /// The last event that the runs tell of.
+    after: u64,
+    marks: Marks,
+    aside: Option<Arc<Aside>>,
+}
+
+type Marks = BTreeMap<(AccountId, u32), Mark>;
+
+/// What was newest, on its way to the disk.
+pub(crate) struct Aside {
+    pub(crate) after: u64,
+    pub(crate) to: u64,
+    keys: Arc<Outcomes>,
+    marks: Marks,
+}
+
+impl Recent {
+    pub(crate) fn new(after: u64) -> Self {
+        Self { after, ..Self::default() }
+    }
+
+    /// The event after which everything is in memory.
+    pub(crate) fn after(&self) -> u64 {
+        self.aside.as_ref().map_or(self.after, |aside| aside.after)
+    }
+
+    /// Notes an event's entries.
+    pub(crate) fn note(&mut self, number: u64, event: &Event) {
+        let What::Posted { posting, .. } = &event.what else { return };
+        for booked in posting.legs() {
+            for (account, entry) in [(booked.leg.debit, booked.debit), (booked.leg.credit, booked.credit)] {
+                if entry.ordinal.is_multiple_of(ENTRIES_PER_MARK) {
+                    let booked_at = posting.booked_at();
+                    let mark = Mark { event: number, booked_at, balance_minor: entry.balance_minor };
+                    self.marks.insert((account, mark_number(entry.ordinal)), mark);
+                }
+            }
+        }
+    }
+
+    /// Whether it is time to set it aside, if `last` is the last event it knows.
+    pub(crate) fn is_full(&self, state: &State, last: u64) -> bool {
+        let much = state.outcomes().len() >= KEYS_AT_HAND || self.marks.len() >= MARKS_AT_HAND;
+        self.aside.is_none() && (much || last - self.after >= EVENTS_AT_HAND)
+    }
+
+    /// Sets aside what there is, up to the event `last`, which must end a frame.
+    pub(crate) fn set_aside(&mut self, state: &mut State, last: u64) -> Arc<Aside> {
+        let marks = std::mem::take(&mut self.marks);
+        let aside = Arc::new(Aside { after: self.after, to: last, keys: state.set_outcomes_aside(), marks });
+        self.after = last;
+        self.aside = Some(Arc::clone(&aside));
+        aside
+    }
+
+    /// What was set aside and is not yet let go.
+    pub(crate) fn aside(&self) -> Option<Arc<Aside>> {
+        self.aside.clone()
+    }
+
+    /// Lets go what was set aside, if the runs tell of it now. Freeing that much takes a while: it is given back for
+    /// another thread to do.
+    pub(crate) fn let_go(&mut self, state: &mut State, covered: u64) -> Option<(Arc<Aside>, Option<Arc<Outcomes>>)> {
+        let aside = self.aside.take_if(|aside| aside.to <= covered)?;
+        Some((aside, state.forget_outcomes_aside()))
+    }
+
+    /// An account's first mark in memory for which `after` holds, given that it holds for all that follow; and whether
+    /// an earlier one might be on disk, of a number below the one given.
+    pub(crate) fn mark_where(
+        &self,
+        account: AccountId,
+        after: impl Fn(u32, &Mark) -> bool,
+    ) -> (Option<(u32, Mark)>, Option<u32>) {
+        let of = |marks: &Marks| {
+            let mut range = marks.range((account, 0)..=(account, u32::MAX)).map(|((_, number), _)| *number);
+            range.next().map(|first| (first, range.next_back().unwrap_or(first)))
+        };
+        let mut earliest = None;
+        for marks in self.aside.iter().map(|aside| &aside.marks).chain([&self.marks]) {
+            let Some((first, last)) = of(marks) else { continue };
+            earliest = earliest.or(Some(first));
+            // An account's marks are numbered without gaps.
+            let count = last - first + 1;
+            let place = first_place(count, |place| marks.get(&(account, first + place)).is_some_and(|m| after(first + place, m)));
+            if place < count {
+                let number = first + place;
+                let older = (earliest == Some(number)).then_some(number);
+                return (marks.get(&(account, number)).map(|mark| (number, *mark)), older);
+            }
+        }
+        // None in memory: where there are some, those on disk come before them and don't hold either.
+        (None, earliest.is_none().then_some(u32::MAX))
+    }
+}
+
+/// The number of the mark of an entry that has one.
+fn mark_number(ordinal: u64) -> u32 {
+    u32::try_from(ordinal / ENTRIES_PER_MARK).expect("an account has fewer than 2^38 entries")
+}
+
+/// The first of `count` places for which `holds` is true, given that it stays true from there on; `count` if none.
+fn first_place(count: u32, holds: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(middle) { high = middle } else { low = middle + 1 }
+    }
+    low
+}
+
+/// The runs on disk.
+pub(crate) struct Index {
+    folder: PathBuf,
+    master: MasterKey,
+    runs: RwLock<Runs>,
+}
+
+/// All runs, the oldest first: together they tell of every event up to the last one's end.
+#[derive(Clone, Default)]
+pub(crate) struct Runs(Arc<Vec<Arc<Run>>>);
+
+impl Runs {
+    /// The last event that they tell of.
+    pub(crate) fn covered(&self) -> u64 {
+        self.0.last().map_or(0, |run| run.span.to)
+    }
+
+    /// Which of some keys may be known, with the place of each; nearly always right. Asks memory alone.
+    pub(crate) fn suspects(&self, keys: impl Iterator<Item = (usize, [u8; 16])>) -> Vec<(usize, [u8; 16])> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let keys: Vec<_> = keys.collect();
+        let mut suspects = Vec::new();
+        // Run by run, so that the small filters of new runs are found in the cache.
+        for run in self.0.iter() {
+            suspects.extend(keys.iter().filter(|(_, key)| run.may_hold(key)));
+        }
+        suspects
+    }
+
+    /// The event that was the first outcome of a key. Asks the disk.
+    pub(crate) fn outcome_of(&self, key: &[u8; 16]) -> io::Result<Option<u64>> {
+        for run in self.0.iter().rev().filter(|run| run.may_hold(key)) {
+            if let Some(event) = run.outcome_of(key)? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An account's first mark for which `after` holds, given that it holds for all that follow. Asks the disk.
+    pub(crate) fn mark_where(
+        &self,
+        account: AccountId,
+        after: impl Fn(u32, &Mark) -> bool,
+    ) -> io::Result<Option<(u32, Mark)>> {
+        for run in self.0.iter() {
+            if let Some(found) = run.mark_where(account, &after)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Index {
+    /// Opens the runs in a data folder that belong to the journal. What can't be used is told in the log, and removed.
+    /// Refuses runs that tell of events that the journal doesn't have, unless the loss is accepted.
+    pub(crate) fn open(
+        folder: &Path,
+        master: &MasterKey,
+        reader: &mut Reader,
+        accept_loss: bool,
+    ) -> Result<Self, OpenError> {
+        let folder = folder.join(FOLDER);
+        let index = Self { folder, master: master.clone(), runs: RwLock::default() };
+        fs::create_dir_all(&index.folder).map_err(OpenError::History)?;
+        let (mut runs, useless) = opened(&index.folder, master).map_err(OpenError::History)?;
+        for (path, why) in useless {
+            if let Some(why) = why {
+                tracing::warn!(file = %path.display(), why, "a part of the index of the past is made again");
+            }
+            fs::remove_file(path).map_err(OpenError::History)?;
+        }
+        while let Some(newest) = runs.last() {
+            let Span { to, hash, .. } = newest.span;
+            if reader.frame_with(to)?.is_some_and(|frame| frame.hash == hash) {
+                break;
+            }
+            if !accept_loss {
+                let journal = reader.head()?.last_event;
+                return Err(OpenError::LostTail { witness: "index of the past", known: to, journal });
+            }
+            tracing::warn!(event = to, "a part of the index of the past is of lost events, and is made again");
+            fs::remove_file(&newest.path).map_err(OpenError::History)?;
+            runs.pop();
+        }
+        index.set(runs);
+        Ok(index)
+    }
+
+    /// The runs as they are now.
+    pub(crate) fn runs(&self) -> Runs {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, runs: Vec<Arc<Run>>) {
+        *self.runs.write().unwrap_or_else(PoisonError::into_inner) = Runs(Arc::new(runs));
+    }
+
+    /// Writes what was set aside, of which the last event is durable, and ends a frame of this hash.
+    pub(crate) fn write(&self, aside: &Aside, hash: [u8; 32]) -> io::Result<()> {
+        let mut keys: Vec<KeyRecord> = aside.keys.iter().map(|(key, event)| key_record(key, *event)).collect();
+        keys.sort_unstable();
+        let marks = aside.marks.iter().map(|((account, number), mark)| mark_record(*account, *number, mark));
+        let span = Span { after: aside.after, to: aside.to, hash };
+        let (count, keys) = (keys.len() as u64, keys.into_iter().map(Ok));
+        let run = run::write(&self.folder, &self.master, span, count, keys, marks.map(Ok), &mut || Ok(()))?;
+        let mut runs = self.runs().0.to_vec();
+        runs.push(Arc::new(run));
+        self.set(runs);
+        Ok(())
+    }
+
+    /// Merges runs until there is nothing worth merging. Calls `pause` now and then, which may add a run, and gives up
+    /// when that fails.
+    pub(crate) fn merge(&self, pause: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        loop {
+            let runs = self.runs().0;
+            let Some(from) = worth_merging(&runs) else { return Ok(()) };
+            let sources = &runs[from..];
+            let (Some(oldest), Some(newest)) = (sources.first(), sources.last()) else { return Ok(()) };
+            let span = Span { after: oldest.span.after, ..newest.span };
+            let count = sources.iter().map(|run| run.key_count()).sum();
+            let keys = merged(sources.iter().map(|run| run.keys()).collect());
+            let marks = merged(sources.iter().map(|run| run.marks()).collect());
+            let run = run::write(&self.folder, &self.master, span, count, keys, marks, pause)?;
+            // Runs may have been added meanwhile, behind those merged.
+            let mut runs_now = self.runs().0.to_vec();
+            runs_now.splice(from..runs.len(), [Arc::new(run)]);
+            self.set(runs_now);
+            for source in sources {
+                fs::remove_file(&source.path)?;
+            }
+        }
+    }
+
+    /// Damage was found while reading: what can't be trusted is made again at the next start.
+    pub(crate) fn distrust(&self, error: &io::Error) {
+        tracing::error!(%error, "the index of the past is damaged; it is made again from the journal at the next start");
+        for run in self.runs().0.iter() {
+            // One that is not there any more is made again just as well.
+            let _ = fs::remove_file(&run.path);
+        }
+    }
+}
+
+/// From which run on all are worth merging into one.
+fn worth_merging(runs: &[Arc<Run>]) -> Option<usize> {
+    let weights: Vec<u64> = runs.iter().map(|run| run.weight()).collect();
+    (1..=MERGE_SHARE).rev().find_map(|share| {
+        let enough = share == MERGE_SHARE || runs.len() > MAX_RUNS;
+        let worth = |from: &usize| weights[*from] * share <= weights[from + 1..].iter().sum();
+        (0..runs.len().saturating_sub(1)).filter(|_| enough).find(worth)
+    })
+}
+
+/// The records of several sources, each in order, in one order.
+fn merged<const N: usize>(
+    mut sources: Vec<impl Iterator<Item = io::Result<[u8; N]>>>,
+) -> impl Iterator<Item = io::Result<[u8; N]>> {
+    let mut heads: Vec<Option<io::Result<[u8; N]>>> = sources.iter_mut().map(Iterator::next).collect();
+    std::iter::from_fn(move || {
+        // An error comes first.
+        let rank = |head: &Option<io::Result<[u8; N]>>| head.as_ref().map(|head| head.as_ref().ok().copied());
+        let present = heads.iter().enumerate().filter_map(|(at, head)| rank(head).map(|rank| (rank, at)));
+        let (_, first) = present.min()?;
+        std::mem::replace(&mut heads[first], sources[first].next())
+    })
+}
+
+/// A file of the index that is of no use, and why, where that is not how things are done.
+pub(crate) type Useless = (PathBuf, Option<String>);
+
+/// The runs in a folder that follow each other from the first event on, and what else there is.
+fn opened(folder: &Path, master: &MasterKey) -> io::Result<(Vec<Arc<Run>>, Vec<Useless>)> {
+    let (mut named, mut useless) = (Vec::new(), Vec::new());
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        match path.file_name().and_then(|name| events_of_name(name.to_str()?)) {
+            Some((after, to)) => named.push((after, std::cmp::Reverse(to), path)),
+            None if path.extension().is_some_and(|ending| ending == UNFINISHED) => useless.push((path, None)),
+            None => {}
+        }
+    }
+    named.sort();
+    let (mut runs, mut covered) = (Vec::new(), 0);
+    for (after, std::cmp::Reverse(to), path) in named {
+        if to <= covered {
+            // It was merged into the one before.
+            useless.push((path, None));
+        } else if after != covered {
+            useless.push((path, Some("what comes before it is missing".to_owned())));
+        } else {
+            match Run::open(&path, master) {
+                Ok(run) if (run.span.after, run.span.to) == (after, to) => {
+                    covered = to;
+                    runs.push(Arc::new(run));
+                }
+                Ok(_) => useless.push((path, Some("it was given another's name".to_owned()))),
+                Err(error) => useless.push((path, Some(error.to_string()))),
+            }
+        }
+    }
+    Ok((runs, useless))
+}
+
+/// The index of a bank, compared with its journal while that is read.
+#[derive(Default)]
+pub(crate) struct Comparison {
+    runs: Vec<Arc<Run>>,
+    /// For each run what its records come to, and those of the journal; nothing where the run can't be read.
+    sums: Vec<Option<[u128; 2]>>,
+    marks: Recent,
+    damages: Vec<String>,
+}
+
+impl Comparison {
+    /// Reads the index of a data folder.
+    pub(crate) fn open(folder: &Path, master: &MasterKey) -> io::Result<Self> {
+        let folder = folder.join(FOLDER);
+        let (runs, useless) = if folder.exists() { opened(&folder, master)? } else { Default::default() };
+        let mut damages: Vec<String> = useless
+            .into_iter()
+            .filter_map(|(path, why)| Some(format!("{}: {}", path.display(), why?)))
+            .collect();
+        let mut sums = Vec::new();
+        for run in &runs {
+            let keys = run.keys().map(|record| record.map(|record| sum_of(&record)));
+            let marks = run.marks().map(|record| record.map(|record| sum_of(&record)));
+            let sum = keys.chain(marks).try_fold(0_u128, |sum, record| Ok::<_, io::Error>(sum.wrapping_add(record?)));
+            sums.push(match sum {
+                Ok(sum) => Some([sum, 0]),
+                Err(error) => {
+                    damages.push(format!("{}: {error}", run.path.display()));
+                    None
+                }
+            });
+        }
+        Ok(Self { runs, sums, marks: Recent::default(), damages })
+    }
+
+    /// Takes note of the journal's next event.
+    pub(crate) fn note(&mut self, number: u64, event: &Event) {
+        let run = self.runs.partition_point(|run| run.span.to < number);
+        let Some(Some([_, sum])) = self.sums.get_mut(run) else { return };
+        self.marks.note(number, event);
+        let marks = std::mem::take(&mut self.marks.marks);
+        let marks = marks.iter().map(|((account, number), mark)| sum_of(&mark_record(*account, *number, mark)));
+        let key = event.request.iter().map(|request| sum_of(&key_record(&request.key, number)));
+        *sum = marks.chain(key).fold(*sum, u128::wrapping_add);
+    }
+
+    /// What is damaged and, where the journal is in order, what doesn't agree with it.
+    pub(crate) fn finish(self, comparable: bool) -> Vec<String> {
+        let mut found = self.damages;
+        for (run, sums) in self.runs.iter().zip(self.sums) {
+            if comparable && sums.is_some_and(|[stored, journal]| stored != journal) {
+                found.push(format!("{}: it says something else than the journal", run.path.display()));
+            }
+        }
+        found
+    }
+}
+
+/// A record as a number, so that records can be compared in any order by their sums.
+fn sum_of(record: &[u8]) -> u128 {
+    SipHasher24::new().hash(record).as_u128()
+}
