@@ -645,10 +645,39 @@ fn a_key_is_remembered_after_a_million_others_and_a_restart() {
     for batch in 0..125 {
         pay_under_keys(&bench, batch * 8_000..(batch + 1) * 8_000);
     }
+    let check = |bench: &Bench, when: &str| {
+        let again = bench.keyed("the first", payment(CASH, ANNA, 77));
+        assert_eq!(again, Ok(Outcome::Accepted(Receipt { repeated: true, ..first.clone() })), "{when}");
+        let other = bench.keyed("the first", payment(CASH, ANNA, 78));
+        assert_eq!(other, refused(Refusal::KeyReused), "{when}");
+        assert_eq!(bench.posted(ANNA), 77, "{when}");
+        // Each of Ben's entries adds a cent, so its balance is its number. Most of his past is on disk.
+        for before in [2, 64, 65, 66, 1_000, 63_999, 500_000, 917_504, 917_600, 999_999] {
+            let entries = wait(bench.engine.entries(BEN, Some(before), 50)).expect("entries");
+            let numbers: Vec<_> = entries.iter().map(|entry| (entry.ordinal, entry.balance_minor)).collect();
+            let expected = (1..before).rev().take(50).map(|number| (number, i64::try_from(number).expect("small")));
+            assert_eq!(numbers, expected.collect::<Vec<_>>(), "{when}, before {before}");
+        }
+        let report = verify(&bench.data, &bench.master, &mut |_| {}).expect("readable");
+        assert_eq!(report.problems, [], "{when}");
+    };
+    check(&bench, "while it runs");
     let bench = bench.restart(|_| {});
-    let again = bench.keyed("the first", payment(CASH, ANNA, 77));
-    assert_eq!(again, Ok(Outcome::Accepted(Receipt { repeated: true, ..first })));
-    let other = bench.keyed("the first", payment(CASH, ANNA, 78));
-    assert_eq!(other, refused(Refusal::KeyReused));
-    assert_eq!(bench.posted(ANNA), 77);
+    check(&bench, "after an orderly stop");
+    let bench = bench.restart(|data| std::fs::remove_dir_all(data.join("history")).expect("removed"));
+    check(&bench, "after the index was removed");
+    let bench = bench.restart(|data| {
+        std::fs::remove_dir_all(data.join("history")).expect("removed");
+        std::fs::remove_file(data.join("checkpoint")).expect("removed");
+    });
+    check(&bench, "after everything derived was removed");
+    let bench = bench.restart(|data| {
+        for file in std::fs::read_dir(data.join("history")).expect("the index").flatten() {
+            let mut bytes = std::fs::read(file.path()).expect("a run");
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+            std::fs::write(file.path(), bytes).expect("damaged");
+        }
+    });
+    check(&bench, "after the index was damaged");
 }

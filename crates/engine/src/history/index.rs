@@ -32,7 +32,7 @@ const EVENTS_AT_HAND: u64 = 1 << 21;
 /// fourfold from tier to tier, and a record is written about once per tier.
 const MERGE_SHARE: u64 = 3;
 
-/// Beyond this many runs a look would take too long, and runs are merged for less.
+/// Beyond this many runs a look would take too long, and the last two are merged in any case.
 const MAX_RUNS: usize = 10;
 
 /// What is newest.
@@ -300,11 +300,10 @@ impl Index {
 /// From which run on all are worth merging into one.
 fn worth_merging(runs: &[Arc<Run>]) -> Option<usize> {
     let weights: Vec<u64> = runs.iter().map(|run| run.weight()).collect();
-    (1..=MERGE_SHARE).rev().find_map(|share| {
-        let enough = share == MERGE_SHARE || runs.len() > MAX_RUNS;
-        let worth = |from: &usize| weights[*from] * share <= weights[from + 1..].iter().sum();
-        (0..runs.len().saturating_sub(1)).filter(|_| enough).find(worth)
-    })
+    let newer = |from: usize| weights[from + 1..].iter().sum::<u64>();
+    let last_two = runs.len().checked_sub(2)?;
+    let worth = (0..=last_two).find(|from| weights[*from] * MERGE_SHARE <= newer(*from));
+    worth.or((runs.len() > MAX_RUNS).then_some(last_two))
 }
 
 /// The records of several sources, each in order, in one order.
@@ -418,4 +417,161 @@ impl Comparison {
 /// A record as a number, so that records can be compared in any order by their sums.
 fn sum_of(record: &[u8]) -> u128 {
     SipHasher24::new().hash(record).as_u128()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use bank::Outcomes;
+    use journal::MasterKey;
+    use ledger::{AccountId, Timestamp};
+
+    use super::{Aside, Comparison, FOLDER, Index, MAX_RUNS, Mark, Marks, RwLock, opened};
+
+    const EVENTS_PER_RUN: u64 = 1_000;
+
+    struct Bench {
+        _folder: tempfile::TempDir,
+        index: Index,
+        written: u64,
+    }
+
+    fn key(event: u64) -> [u8; 16] {
+        // Spread over all filters and pages, and in another order than the events.
+        let high = event.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (u128::from(high) << 64 | u128::from(high.rotate_left(17))).to_be_bytes()
+    }
+
+    /// Account 3 has a mark at every event, account 5 at every tenth, account 4 none.
+    fn marks(events: std::ops::RangeInclusive<u64>) -> Marks {
+        let mark = |event: u64| Mark { event, booked_at: Timestamp(event.cast_signed() * 10), balance_minor: -7 };
+        let number = |event: u64| u32::try_from(event).expect("a small number");
+        let third = events.clone().map(|event| ((AccountId(3), number(event)), mark(event)));
+        let fifth = events.filter(|event| event.is_multiple_of(10));
+        third.chain(fifth.map(|event| ((AccountId(5), number(event / 10)), mark(event)))).collect()
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let index = Index {
+                folder: folder.path().join(FOLDER),
+                master: MasterKey::generate(),
+                runs: RwLock::default(),
+            };
+            std::fs::create_dir(&index.folder).expect("a folder");
+            Self { _folder: folder, index, written: 0 }
+        }
+
+        fn write(&mut self, events: u64) {
+            let (after, to) = (self.written, self.written + events);
+            let keys: Outcomes = (after + 1..=to).map(|event| (key(event), event)).collect();
+            let aside = Aside { after, to, keys: Arc::new(keys), marks: marks(after + 1..=to) };
+            self.index.write(&aside, [7; 32]).expect("it is written");
+            self.written = to;
+        }
+
+        fn check_all(&self) {
+            let runs = self.index.runs();
+            assert_eq!(runs.covered(), self.written);
+            for event in 1..=self.written {
+                assert_eq!(runs.outcome_of(&key(event)).expect("readable"), Some(event));
+            }
+            assert_eq!(runs.outcome_of(&key(self.written + 1)).expect("readable"), None);
+            for wanted in (1..=self.written).step_by(37) {
+                let later = |_, mark: &Mark| mark.event >= wanted;
+                let found = |account| runs.mark_where(AccountId(account), later).expect("readable");
+                let tenth = wanted.div_ceil(10) * 10;
+                assert_eq!(found(3).map(|(number, mark)| (u64::from(number), mark.event)), Some((wanted, wanted)));
+                assert_eq!(found(4), None);
+                assert_eq!(found(5).map(|(_, mark)| mark.event), (tenth <= self.written).then_some(tenth));
+                assert_eq!(found(6), None);
+            }
+        }
+    }
+
+    #[test]
+    fn merging_changes_nothing_and_leaves_few_runs() {
+        let mut bench = Bench::new();
+        for _ in 0..30 {
+            bench.write(EVENTS_PER_RUN);
+            bench.index.merge(&mut || Ok(())).expect("merged");
+        }
+        bench.check_all();
+        let sizes: Vec<u64> = bench.index.runs().0.iter().map(|run| run.key_count() / EVENTS_PER_RUN).collect();
+        assert_eq!(sizes, [16, 4, 4, 4, 1, 1], "fourfold tiers");
+        let (again, useless) = opened(&bench.index.folder, &bench.index.master).expect("opened");
+        assert_eq!((again.len(), useless), (sizes.len(), Vec::new()), "what was merged is removed");
+    }
+
+    #[test]
+    fn small_runs_never_become_many() {
+        let mut bench = Bench::new();
+        // Each so much smaller than the one before that merging isn't worth it but for their number.
+        for doubling in (0..14).rev() {
+            bench.write(1 << doubling);
+            bench.index.merge(&mut || Ok(())).expect("merged");
+            assert!(bench.index.runs().0.len() <= MAX_RUNS);
+        }
+        bench.check_all();
+    }
+
+    #[test]
+    fn an_interrupted_merge_leaves_what_was() {
+        let mut bench = Bench::new();
+        // Enough records that the merge pauses.
+        for _ in 0..4 {
+            bench.write(20_000);
+        }
+        let stop = || Err(std::io::ErrorKind::Interrupted.into());
+        bench.index.merge(&mut { stop }).expect_err("interrupted");
+        assert_eq!(bench.index.runs().0.len(), 4);
+        let (again, useless) = opened(&bench.index.folder, &bench.index.master).expect("opened");
+        assert_eq!((again.len(), useless.len()), (4, 1), "the unfinished file is of no use");
+    }
+
+    #[test]
+    fn damage_is_found_wherever_it_is() {
+        let mut bench = Bench::new();
+        bench.write(EVENTS_PER_RUN);
+        let path = bench.index.runs().0[0].path.clone();
+        let whole = std::fs::read(&path).expect("the file");
+        for place in (0..whole.len()).step_by(97) {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1 << (place % 8);
+            std::fs::write(&path, bytes).expect("flipped");
+            let data = bench.index.folder.parent().expect("the data folder");
+            let found = Comparison::open(data, &bench.index.master).expect("it can be looked at").finish(false);
+            assert_eq!(found.len(), 1, "byte {place}");
+        }
+        std::fs::write(&path, &whole[..whole.len() - 4096]).expect("cut short");
+        let (runs, useless) = opened(&bench.index.folder, &bench.index.master).expect("looked at");
+        assert_eq!((runs.len(), useless.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_gap_makes_what_follows_useless_and_what_was_merged_is_left_out() {
+        let mut bench = Bench::new();
+        let mut files = BTreeMap::new();
+        for number in 0..4 {
+            bench.write(EVENTS_PER_RUN);
+            let path = bench.index.runs().0[number].path.clone();
+            files.insert(path.clone(), std::fs::read(path).expect("the file"));
+        }
+        bench.index.merge(&mut || Ok(())).expect("merged");
+        // As if the machine had stopped before the merged ones were removed.
+        files.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("put back"));
+        let looked = || opened(&bench.index.folder, &bench.index.master).expect("looked at");
+        let (runs, useless) = looked();
+        assert_eq!((runs.len(), useless.len()), (1, 4));
+        assert!(useless.iter().all(|(_, why)| why.is_none()));
+        // Without the merged one, those it was made of serve, as far as there is no gap.
+        std::fs::remove_file(&runs[0].path).expect("removed");
+        assert_eq!(looked().0.len(), 4);
+        std::fs::remove_file(files.keys().nth(1).expect("the second")).expect("removed");
+        let (runs, useless) = looked();
+        assert_eq!((runs.len(), useless.iter().filter(|(_, why)| why.is_some()).count()), (1, 2));
+    }
 }
