@@ -28,6 +28,6 @@ pub use decide::{Decision, decide};
 pub use event::{Event, Events, Purpose, Request, What};
 pub use iban::{IbanError, Numbering, NumberingError};
 pub use personal::{Sealed, SubjectId};
-pub use record::{Record, RestoreError};
+pub use record::{Record, RecordPage, RestoreError};
 pub use refusal::Refusal;
-pub use state::{AccountInfo, Customer, Founding, KEYS_AT_HAND, Outcomes, Session, State, User};
+pub use state::{AccountInfo, Customer, Cut, Founding, KEYS_AT_HAND, Outcomes, Session, State, User};

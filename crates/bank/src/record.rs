@@ -7,7 +7,7 @@ use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, U
 
 use crate::access::NameIndex;
 use crate::state::{AccountInfo, Customer, Founding, Session, User};
-use crate::{CustomerId, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
+use crate::{CustomerId, Cut, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
 
 /// One thing of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -106,44 +106,79 @@ pub enum Record {
 #[error("the stored state does not hold together: {0}")]
 pub struct RestoreError(String);
 
+/// Some records that follow each other in canonical order, and are written together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordPage<'a> {
+    /// The place of its kind in the canonical order.
+    pub kind: u8,
+    /// Its place among its kind.
+    pub number: u64,
+    /// The epoch in which it was last changed; see [`crate::Cut::epoch`].
+    pub changed: u32,
+    /// The records' bytes; none where there is nothing left of what there was.
+    pub records: &'a [u8],
+}
+
+impl Cut {
+    /// Gives all records in canonical order, page by page, to `take`.
+    pub fn write_pages<E>(&self, take: impl FnMut(RecordPage<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.state.write_pages(take)
+    }
+}
+
+/// Makes pages of records in memory that is used again and again.
+struct Pager<T> {
+    bytes: Vec<u8>,
+    take: T,
+}
+
+impl<T> Pager<T> {
+    fn page<E>(&mut self, kind: u8, number: u64, changed: u32, records: impl Iterator<Item = Record>) -> Result<(), E>
+    where
+        T: FnMut(RecordPage<'_>) -> Result<(), E>,
+    {
+        self.bytes.clear();
+        for record in records {
+            minicbor::encode(&record, &mut self.bytes).expect("a record can be encoded into memory");
+        }
+        (self.take)(RecordPage { kind, number, changed, records: &self.bytes })
+    }
+}
+
 impl State {
-    /// The records in canonical order.
-    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
-        let customers = self.customers.iter().map(|customer| Record::Customer {
-            name: customer.name.clone(),
-            accounts: customer.accounts.iter().map(|account| account.0).collect(),
-        });
-        let users = self.users.iter().map(|user| Record::User {
-            name_index: user.name_index,
-            name: user.name.clone(),
-            password: user.password.clone(),
-            role: user.role,
-            customer: user.customer,
-            sessions: user.sessions.clone(),
-            failed_at_ms: user.failed_at.map(|at| at.0),
-        });
-        let accounts = self.ledger.accounts().zip(&self.infos).map(|((_, account), info)| Record::Account {
-            account: *account,
-            number: info.number,
-            name: info.name.clone(),
-            rights: info.rights.to_vec(),
-        });
+    /// Gives the canonical bytes in order, some records at a time, to `take`: to a hash for the digest, to a file for a
+    /// checkpoint.
+    pub fn write_records<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.write_pages(|page| if page.records.is_empty() { Ok(()) } else { take(page.records) })
+    }
+
+    fn write_pages<E>(&self, take: impl FnMut(RecordPage<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut pager = Pager { bytes: Vec::new(), take };
+        // The head changes with every event.
+        pager.page(0, 0, u32::MAX, [self.head_record()].into_iter())?;
+        for (number, changed, customers) in self.customers.pages() {
+            pager.page(1, number, changed, customers.iter().map(customer_record))?;
+        }
+        for (number, changed, users) in self.users.pages() {
+            pager.page(2, number, changed, users.iter().map(user_record))?;
+        }
+        let accounts = self.ledger.account_pages().pages();
+        for ((number, changed, accounts), (_, info_changed, infos)) in accounts.zip(self.infos.pages()) {
+            let records = accounts.iter().zip(infos).map(account_record);
+            pager.page(3, number, changed.max(info_changed), records)?;
+        }
         let cash = self.cash.iter().map(|(currency, account)| Record::Cash { currency: *currency, account: *account });
-        let holds = self.ledger.holds().map(|(id, hold)| Record::Hold { id, hold: *hold });
-        let undone = self.ledger.undone().map(|(id, undone)| Record::Undone {
-            id,
-            refunded: match undone {
-                Undone::Reversed => None,
-                Undone::Refunded(legs) => Some(legs.iter().map(|(leg, minor)| (*leg, *minor)).collect()),
-            },
-        });
-        let sessions = self.sessions.iter().map(|(token, session)| Record::Session {
-            token: *token,
-            user: session.user,
-            expires_at: session.expires_at,
-        });
-        let head = std::iter::once(self.head_record());
-        head.chain(customers).chain(users).chain(accounts).chain(cash).chain(holds).chain(undone).chain(sessions)
+        pager.page(4, 0, u32::MAX, cash)?;
+        for (number, changed, holds) in self.ledger.hold_pages().pages() {
+            pager.page(5, number, changed, holds.iter().map(|(id, hold)| Record::Hold { id: *id, hold: *hold }))?;
+        }
+        for (number, changed, undone) in self.ledger.undone_pages().pages() {
+            pager.page(6, number, changed, undone.iter().map(undone_record))?;
+        }
+        for (number, changed, sessions) in self.sessions.pages() {
+            pager.page(7, number, changed, sessions.iter().map(session_record))?;
+        }
+        Ok(())
     }
 
     fn head_record(&self) -> Record {
@@ -207,19 +242,45 @@ impl State {
         Ok(())
     }
 
-    /// Gives the canonical bytes, record by record, to `take`: to a hash for the digest, to a file for a checkpoint.
-    pub fn write_records<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let mut bytes = Vec::new();
-        for record in self.records() {
-            bytes.clear();
-            minicbor::encode(&record, &mut bytes).expect("a record can be encoded into memory");
-            take(&bytes)?;
+    /// Reads records from their canonical bytes, as [`State::write_records`] gives them.
+    pub fn restore_bytes(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        let mut decoder = minicbor::Decoder::new(bytes);
+        while decoder.position() < bytes.len() {
+            self.restore(decoder.decode().map_err(|error| RestoreError(error.to_string()))?)?;
         }
         Ok(())
     }
+}
 
-    /// Reads one record from its canonical bytes.
-    pub fn restore_bytes(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        self.restore(minicbor::decode(bytes).map_err(|error| RestoreError(error.to_string()))?)
+fn customer_record(customer: &Customer) -> Record {
+    let accounts = customer.accounts.iter().map(|account| account.0).collect();
+    Record::Customer { name: customer.name.clone(), accounts }
+}
+
+fn user_record(user: &User) -> Record {
+    Record::User {
+        name_index: user.name_index,
+        name: user.name.clone(),
+        password: user.password.clone(),
+        role: user.role,
+        customer: user.customer,
+        sessions: user.sessions.clone(),
+        failed_at_ms: user.failed_at.map(|at| at.0),
     }
+}
+
+fn account_record((account, info): (&Account, &AccountInfo)) -> Record {
+    Record::Account { account: *account, number: info.number, name: info.name.clone(), rights: info.rights.to_vec() }
+}
+
+fn undone_record((id, undone): (&PostingId, &Undone)) -> Record {
+    let refunded = match undone {
+        Undone::Reversed => None,
+        Undone::Refunded(legs) => Some(legs.iter().map(|(leg, minor)| (*leg, *minor)).collect()),
+    };
+    Record::Undone { id: *id, refunded }
+}
+
+fn session_record((token, session): (&TokenHash, &Session)) -> Record {
+    Record::Session { token: *token, user: session.user, expires_at: session.expires_at }
 }

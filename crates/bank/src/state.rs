@@ -5,32 +5,64 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use ledger::{Account, AccountId, Currency, HoldId, Kind, Ledger, PostingId, Timestamp};
+use ledger::{Account, AccountId, Currency, HoldId, Kind, Ledger, PageKey, PagedMap, Pages, PostingId, Timestamp};
 use smallvec::{SmallVec, smallvec};
 
 use crate::access::NameIndex;
 use crate::{CustomerId, Event, Numbering, Right, Role, Sealed, TokenHash, UserId, What};
 
 /// The bank's state after some event.
+///
+/// What grows is in pages, so that a [`Cut`] can be had at any moment without stopping.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     pub(crate) last_event: u64,
     pub(crate) time: Option<Timestamp>,
     pub(crate) founding: Option<Founding>,
     pub(crate) ledger: Ledger,
-    pub(crate) infos: Vec<AccountInfo>,
+    pub(crate) infos: Pages<AccountInfo>,
     pub(crate) numbers: BTreeMap<u64, AccountId>,
     pub(crate) cash: BTreeMap<Currency, AccountId>,
-    pub(crate) customers: Vec<Customer>,
-    pub(crate) users: Vec<User>,
+    pub(crate) customers: Pages<Customer>,
+    pub(crate) users: Pages<User>,
     pub(crate) user_names: BTreeMap<NameIndex, UserId>,
-    pub(crate) sessions: BTreeMap<TokenHash, Session>,
+    pub(crate) sessions: PagedMap<TokenHash, Session>,
     /// The newest of these; see [`Outcomes`].
     pub(crate) outcomes: Outcomes,
     /// Those that were set aside, to be written to the index of the past.
     pub(crate) outcomes_aside: Option<Arc<Outcomes>>,
     /// Outcomes up to this event are found elsewhere.
     pub(crate) outcomes_after: u64,
+    /// How many cuts there were.
+    epoch: u32,
+}
+
+/// The state as it was at one event, to be written down while the bank goes on.
+#[derive(Debug)]
+pub struct Cut {
+    pub(crate) state: State,
+    epoch: u32,
+}
+
+impl Cut {
+    /// The number of its last event.
+    #[must_use]
+    pub fn last_event(&self) -> u64 {
+        self.state.last_event
+    }
+
+    /// What was changed after the cut before this one has this epoch or, if it was changed after this one, a later one.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+}
+
+impl PageKey for TokenHash {
+    /// The first twelve bits: some hundreds of sessions are in a page when a million are open.
+    fn page(&self) -> u64 {
+        u64::from(u16::from_be_bytes([self.0[0], self.0[1]])) >> 4
+    }
 }
 
 /// The event that was the first outcome of each idempotency key: the newest of them, the older are in the engine's
@@ -146,13 +178,13 @@ impl State {
 
     /// The customers; number 1 comes first.
     #[must_use]
-    pub fn customers(&self) -> &[Customer] {
+    pub fn customers(&self) -> &Pages<Customer> {
         &self.customers
     }
 
     /// The users; number 1 comes first.
     #[must_use]
-    pub fn users(&self) -> &[User] {
+    pub fn users(&self) -> &Pages<User> {
         &self.users
     }
 
@@ -262,6 +294,27 @@ impl State {
     }
 
     // ---- Changing ----
+
+    /// The state as it is now. Takes a moment, however large the bank: a pointer is copied for every page.
+    pub fn cut(&mut self) -> Cut {
+        let Self { last_event, time, founding, ledger, infos, cash, customers, users, sessions, .. } = self;
+        let state = Self {
+            last_event: *last_event,
+            time: *time,
+            founding: founding.clone(),
+            ledger: ledger.cut(),
+            infos: infos.cut(),
+            cash: cash.clone(),
+            customers: customers.cut(),
+            users: users.cut(),
+            sessions: sessions.cut(),
+            // What follows from these, and the past, is not in it.
+            ..Self::default()
+        };
+        let epoch = self.epoch;
+        self.epoch = epoch.saturating_add(1);
+        Cut { state, epoch }
+    }
 
     /// Applies the event that follows the last one.
     ///

@@ -1,32 +1,45 @@
-//! The checkpoint: the state at one event, so that a start need not read the whole journal. It is written when the
-//! bank stops in order and after a long recovery, as a whole, into a new file that takes the old one's place. It may
-//! be deleted at any time; a damaged one is left aside.
+//! The checkpoint: the state at one event, so that a start need not read the whole journal.
+//!
+//! It is a cut: the writer goes on, and whoever first changes a page after it copies that page. Another thread encodes
+//! the pages, and writes those that were changed since the last checkpoint in one transaction, with the event, its
+//! frame's hash and the digest of the whole. It may be deleted at any time; a damaged one is left aside.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
-use bank::State;
-use journal::{Head, Journal, Reader};
-
-use crate::handle::{Shared, digest_of};
+use bank::{Cut, RecordPage, State};
+use journal::{Head, PlaceKey, Reader, Secrets};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// The file's name in the data folder.
-const FILE: &str = "checkpoint";
+const FILE: &str = "checkpoint.db";
 
-/// What the file is sealed as, with the version of its form.
-const CONTEXT: &[u8] = b"kassa checkpoint 2";
+/// The row of what a checkpoint says of itself. Pages have ids from 0.
+const SELF: i64 = -1;
 
-/// A record of the state is at most this large; a larger length means a file that is not what it says.
-const MAX_RECORD_BYTES: u64 = 16 * 1024 * 1024;
+/// How long one who writes waits for one who reads, and the other way round.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a checkpoint says of itself.
+/// A checkpoint that was read.
 pub(crate) struct Checkpoint {
     pub(crate) head: Head,
     pub(crate) digest: [u8; 32],
     pub(crate) state: State,
+}
+
+/// Why a checkpoint can't be written or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the checkpoint is damaged: {0}")]
+    Damaged(String),
 }
 
 fn path(folder: &Path) -> PathBuf {
@@ -35,84 +48,329 @@ fn path(folder: &Path) -> PathBuf {
 
 /// Takes the checkpoint out of the way, under a name of its own that is returned.
 pub(crate) fn leave_aside(folder: &Path) -> io::Result<PathBuf> {
-    let aside = path(folder).with_extension("lost");
+    let aside = folder.join("checkpoint.lost");
     std::fs::rename(path(folder), &aside)?;
     File::open(folder)?.sync_all()?;
     Ok(aside)
 }
 
-/// Writes the state as it is now; the journal's head must be at its last event.
-pub(crate) fn write(shared: &Shared, journal: &Journal) -> io::Result<()> {
-    let books = shared.books.read().map_err(|_| io::Error::other("the state is not to be trusted"))?;
-    let head = journal.head();
-    if head.last_event != books.state.last_event() {
-        return Err(io::Error::other("the state is ahead of the journal"));
+/// Writes checkpoints.
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    secrets: Secrets,
+    /// The epoch of the cut that the file holds. None where it is not known to hold any of this state.
+    written: Option<u32>,
+}
+
+impl Checkpoints {
+    /// For the bank in `folder`, whose file holds the cut of the epoch `written`.
+    pub(crate) fn new(folder: &Path, secrets: Secrets, written: Option<u32>) -> Self {
+        Self { folder: folder.to_owned(), secrets, written }
     }
-    let target = path(&shared.folder);
-    let next = target.with_extension("next");
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    let file = BufWriter::new(file);
-    let mut out = journal.blob_writer(file, CONTEXT)?;
-    out.write_all(&head.seq.to_be_bytes())?;
-    out.write_all(&head.last_event.to_be_bytes())?;
-    out.write_all(&head.hash)?;
-    out.write_all(&digest_of(&books.state))?;
-    books.state.write_records(|record| {
-        out.write_all(&(record.len() as u64).to_be_bytes())?;
-        out.write_all(record)
-    })?;
-    out.write_all(&0_u64.to_be_bytes())?;
-    let file = out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    std::fs::rename(&next, &target)?;
-    File::open(&shared.folder)?.sync_all()
+
+    /// Writes a cut, whose last event ends the frame of `head`.
+    pub(crate) fn write(&mut self, cut: &Cut, head: Head) -> Result<(), Error> {
+        // If this fails, the next one writes everything.
+        let written = self.written.take();
+        if written.is_none() {
+            remove(&self.folder)?;
+        }
+        let path = path(&self.folder);
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        let mut file = Connection::open(&path)?;
+        file.busy_timeout(PATIENCE)?;
+        file.execute_batch(
+            "PRAGMA page_size = 8192;
+             PRAGMA synchronous = NORMAL;
+             CREATE TABLE IF NOT EXISTS pages (id INTEGER PRIMARY KEY, cut INTEGER NOT NULL, body BLOB NOT NULL);
+             CREATE TABLE IF NOT EXISTS cuts (event INTEGER PRIMARY KEY, hash BLOB NOT NULL);",
+        )?;
+        let transaction = file.transaction()?;
+        let event = head.last_event.cast_signed();
+        let key = place_key(&self.secrets, head.last_event, &head.hash);
+        let mut context = digest::Context::new(&digest::SHA256);
+        {
+            let mut put = transaction.prepare("INSERT OR REPLACE INTO pages (id, cut, body) VALUES (?1, ?2, ?3)")?;
+            let mut take_out = transaction.prepare("DELETE FROM pages WHERE id = ?1")?;
+            cut.write_pages(|page| {
+                context.update(page.records);
+                let id = id_of(page);
+                if written.is_some_and(|written| page.changed <= written) {
+                    Ok(())
+                } else if page.records.is_empty() {
+                    take_out.execute([id]).map(drop)
+                } else {
+                    put.execute(params![id, event, key.seal(id.cast_unsigned(), page.records)]).map(drop)
+                }
+            })?;
+            let mut about = head.seq.to_be_bytes().to_vec();
+            about.extend_from_slice(context.finish().as_ref());
+            put.execute(params![SELF, event, key.seal(SELF.cast_unsigned(), &about)])?;
+        }
+        transaction.execute("INSERT OR REPLACE INTO cuts (event, hash) VALUES (?1, ?2)", params![event, head.hash])?;
+        transaction.execute("DELETE FROM cuts WHERE event NOT IN (SELECT cut FROM pages)", [])?;
+        transaction.commit()?;
+        file.close().map_err(|(_, error)| error)?;
+        self.written = Some(cut.epoch());
+        Ok(())
+    }
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    for ending in ["", "-journal"] {
+        match std::fs::remove_file(folder.join(format!("{FILE}{ending}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The id of a page's row: in canonical order.
+fn id_of(page: RecordPage<'_>) -> i64 {
+    i64::from(page.kind) << 56 | page.number.cast_signed()
+}
+
+/// The key under which the pages of one cut are sealed. What a page holds follows from the journal up to its frame, so
+/// under this key no place ever has two contents.
+fn place_key(secrets: &Secrets, event: u64, hash: &[u8]) -> PlaceKey {
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    secrets.place_key(&format!("checkpoint 3 at event {event} {hash}"))
 }
 
 /// Reads the checkpoint of a folder; none where there is none.
-pub(crate) fn read(folder: &Path, reader: &Reader) -> io::Result<Option<Checkpoint>> {
-    let file = match File::open(path(folder)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let mut input = reader.blob_reader(BufReader::new(file), CONTEXT)?;
-    let head = Head { seq: number(&mut input)?, last_event: number(&mut input)?, hash: bytes(&mut input)? };
-    let digest = bytes(&mut input)?;
+pub(crate) fn read(folder: &Path, reader: &Reader) -> Result<Option<Checkpoint>, Error> {
+    let path = path(folder);
+    if !path.exists() {
+        return Ok(None);
+    }
+    // Whoever was killed while writing has left its transaction to be taken back, for which one must be able to write.
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let file = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .or_else(|_| Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    file.busy_timeout(PATIENCE)?;
+    // One transaction, so that a checkpoint written meanwhile is not seen half.
+    let file = file.unchecked_transaction()?;
+    let mut keys = Keys { secrets: reader.secrets(), file: &file, last: None };
+
+    let about = file.query_row("SELECT cut, body FROM pages WHERE id = ?1", [SELF], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+    });
+    let (event, about) = about.optional()?.ok_or_else(|| damaged("it says nothing of itself"))?;
+    let (hash, about) = keys.open(event, SELF, &about)?;
+    let (seq, digest) = about.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
+    let head = Head { seq: u64::from_be_bytes(*seq), last_event: event.cast_unsigned(), hash };
+    let digest: [u8; 32] = digest[..32.min(digest.len())].try_into().map_err(|_| damaged("it is too short"))?;
+
     let mut state = State::default();
     let mut context = digest::Context::new(&digest::SHA256);
-    let mut record = Vec::new();
-    loop {
-        let length = number(&mut input)?;
-        if length == 0 {
-            break;
-        }
-        if length > MAX_RECORD_BYTES {
-            return Err(damaged("a record is too long"));
-        }
-        record.resize(usize::try_from(length).map_err(|_| damaged("a record is too long"))?, 0);
-        input.read_exact(&mut record)?;
-        context.update(&record);
-        state.restore_bytes(&record).map_err(|error| damaged(&error.to_string()))?;
+    let mut pages = file.prepare("SELECT id, cut, body FROM pages WHERE id >= 0 ORDER BY id")?;
+    let mut pages = pages.query([])?;
+    while let Some(page) = pages.next()? {
+        let (id, cut, body): (i64, i64, Vec<u8>) = (page.get(0)?, page.get(1)?, page.get(2)?);
+        let (_, records) = keys.open(cut, id, &body)?;
+        context.update(&records);
+        state.restore_bytes(&records).map_err(|error| damaged(&error.to_string()))?;
     }
     if context.finish().as_ref() != digest || state.last_event() != head.last_event {
-        return Err(damaged("its digest is not that of its records"));
-    }
-    // The last chunk is marked as such, so reading to the end shows that nothing was cut off.
-    if input.read(&mut [0])? != 0 {
-        return Err(damaged("something follows its end"));
+        return Err(damaged("its digest is not that of its pages"));
     }
     Ok(Some(Checkpoint { head, digest, state }))
 }
 
-fn number(input: &mut impl Read) -> io::Result<u64> {
-    Ok(u64::from_be_bytes(bytes(input)?))
+/// The keys of the cuts that pages are of. Pages that follow each other are often of one.
+struct Keys<'a> {
+    secrets: Secrets,
+    file: &'a Connection,
+    last: Option<(i64, [u8; 32], PlaceKey)>,
 }
 
-fn bytes<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    input.read_exact(&mut bytes)?;
-    Ok(bytes)
+impl Keys<'_> {
+    /// Opens a page, and gives the hash of its cut with it.
+    fn open(&mut self, cut: i64, id: i64, body: &[u8]) -> Result<([u8; 32], Vec<u8>), Error> {
+        if self.last.as_ref().is_none_or(|(last, ..)| *last != cut) {
+            let hash = self.file.query_row("SELECT hash FROM cuts WHERE event = ?1", [cut], |row| row.get(0));
+            let hash: [u8; 32] = hash.optional()?.ok_or_else(|| damaged("a page is of an unknown cut"))?;
+            self.last = Some((cut, hash, place_key(&self.secrets, cut.cast_unsigned(), &hash)));
+        }
+        let Some((_, hash, key)) = &self.last else { return Err(damaged("a page is of no cut")) };
+        let opened = key.open(id.cast_unsigned(), body);
+        Ok((*hash, opened.ok_or_else(|| damaged("a page was changed"))?))
+    }
 }
 
-fn damaged(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the checkpoint is damaged: {what}"))
+fn damaged(what: &str) -> Error {
+    Error::Damaged(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use bank::{Event, NameIndex, Role, Sealed, State, SubjectId, TokenHash, UserId, What};
+    use journal::{Head, Journal, MasterKey, Reader};
+    use ledger::{AccountId, Currency, Kind, Overdraft, Status, Timestamp};
+    use rusqlite::Connection;
+
+    use super::{Checkpoints, FILE, read};
+    use crate::handle::digest_of;
+
+    const ACCOUNTS: u32 = 1_000;
+    const SESSIONS: u8 = 200;
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        journal: Journal,
+        state: State,
+    }
+
+    impl Bench {
+        /// A bank with some accounts, and a user with many sessions.
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let journal = Journal::create(&folder.path().join("data"), &MasterKey::generate()).expect("a journal");
+            let mut bench = Self { folder, journal, state: State::default() };
+            let sealed = || Sealed { subject: SubjectId::BANK, bytes: (*b"sealed").into() };
+            bench.apply(What::UserAdded {
+                id: UserId(1),
+                name_index: NameIndex([1; 16]),
+                name: sealed(),
+                password: sealed(),
+                role: Role::Operator,
+                customer: None,
+            });
+            for number in 0..ACCOUNTS {
+                bench.apply(What::AccountOpened {
+                    id: AccountId(number),
+                    number: u64::from(number) + 1,
+                    currency: Currency::from_code("EUR").expect("the euro"),
+                    kind: Kind::Liability,
+                    overdraft: Overdraft::Limited(0),
+                    opened_at: Timestamp(0),
+                    name: Some(sealed()),
+                    owner: None,
+                    cash: false,
+                });
+            }
+            (0..SESSIONS).for_each(|number| bench.open_session(number));
+            bench
+        }
+
+        fn apply(&mut self, what: What) {
+            let event = Event { by: UserId::SYSTEM, what, request: None };
+            self.state.apply(self.state.last_event() + 1, Timestamp(0), &event);
+        }
+
+        /// Each has a page of its own.
+        fn token(number: u8) -> TokenHash {
+            TokenHash([number; 16])
+        }
+
+        fn open_session(&mut self, number: u8) {
+            let token = Self::token(number);
+            self.apply(What::SessionOpened { user: UserId(1), token, expires_at: Timestamp(1) });
+        }
+
+        fn checkpoints(&self) -> Checkpoints {
+            Checkpoints::new(self.folder.path(), self.journal.secrets(), None)
+        }
+
+        fn write(&mut self, checkpoints: &mut Checkpoints) {
+            let cut = self.state.cut();
+            let head = Head { seq: 7, last_event: cut.last_event(), hash: [9; 32] };
+            checkpoints.write(&cut, head).expect("written");
+        }
+
+        fn reader(&self) -> Reader {
+            self.journal.reader().expect("a reader")
+        }
+
+        /// The checkpoint holds the state as it is, of which so many pages were written with it.
+        fn check(&self, pages_written: Option<i64>) {
+            let found = read(self.folder.path(), &self.reader()).expect("readable").expect("there");
+            assert_eq!((found.head.seq, found.head.last_event), (7, self.state.last_event()));
+            assert_eq!((digest_of(&found.state), found.digest), (digest_of(&self.state), digest_of(&self.state)));
+            let count = "SELECT count(*) FROM pages WHERE cut = ?1 AND id >= 0";
+            let event = self.state.last_event().cast_signed();
+            let count = self.file().query_row(count, [event], |row| row.get(0)).expect("a count");
+            assert_eq!(Some(count), pages_written.or(Some(count)));
+        }
+
+        fn file(&self) -> Connection {
+            Connection::open(self.folder.path().join(FILE)).expect("the file")
+        }
+    }
+
+    #[test]
+    fn only_what_changed_is_written_again() {
+        let mut bench = Bench::new();
+        let mut checkpoints = bench.checkpoints();
+        bench.write(&mut checkpoints);
+        // Head, 16 pages of accounts, users, and a page for each session.
+        bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS)));
+
+        bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
+        bench.apply(What::StatusSet { account: AccountId(500), status: Status::Frozen });
+        bench.apply(What::SessionClosed { token: Bench::token(17) });
+        bench.write(&mut checkpoints);
+        // Head, two pages of accounts and the last, which isn't full, and the user.
+        bench.check(Some(1 + 2 + 1 + 1));
+        bench.open_session(17);
+        bench.write(&mut checkpoints);
+        bench.check(Some(1 + 1 + 1 + 1));
+
+        // One who doesn't know what the file holds writes it anew.
+        bench.write(&mut bench.checkpoints());
+        bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS)));
+    }
+
+    #[test]
+    fn after_one_that_failed_everything_is_written() {
+        let mut bench = Bench::new();
+        let mut checkpoints = bench.checkpoints();
+        bench.write(&mut checkpoints);
+        bench.file().execute_batch("DROP TABLE cuts; CREATE TABLE cuts (other)").expect("spoilt");
+        bench.apply(What::SessionClosed { token: Bench::token(1) });
+        let cut = bench.state.cut();
+        let head = Head { seq: 7, last_event: cut.last_event(), hash: [9; 32] };
+        checkpoints.write(&cut, head).expect_err("the table is another");
+        bench.write(&mut checkpoints);
+        bench.check(None);
+    }
+
+    #[test]
+    fn what_was_changed_or_exchanged_is_refused() {
+        let damages = [
+            "UPDATE pages SET body = zeroblob(length(body)) WHERE id = 0",
+            "UPDATE pages SET body = (SELECT body FROM pages WHERE id = 3 << 56) WHERE id = (3 << 56) + 1",
+            "DELETE FROM pages WHERE id = 3 << 56",
+            "DELETE FROM pages WHERE id = -1",
+            "UPDATE pages SET body = x'00' WHERE id = -1",
+            "UPDATE pages SET cut = cut + 1 WHERE id = 0",
+            "UPDATE cuts SET hash = zeroblob(32)",
+            "UPDATE cuts SET hash = x'00'",
+            "DELETE FROM cuts",
+            "DROP TABLE pages",
+        ];
+        for damage in damages {
+            let mut bench = Bench::new();
+            bench.write(&mut bench.checkpoints());
+            bench.file().execute_batch(damage).expect(damage);
+            let told = read(bench.folder.path(), &bench.reader()).err().expect(damage).to_string();
+            assert!(!told.is_empty(), "{damage}");
+        }
+        // A page as it was at an earlier checkpoint, put back.
+        let mut bench = Bench::new();
+        let mut checkpoints = bench.checkpoints();
+        bench.write(&mut checkpoints);
+        bench
+            .file()
+            .execute_batch("CREATE TABLE old AS SELECT * FROM pages; CREATE TABLE cut AS SELECT * FROM cuts")
+            .expect("kept");
+        bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
+        bench.write(&mut checkpoints);
+        bench.check(None);
+        let back = "INSERT OR REPLACE INTO pages SELECT * FROM old WHERE id = 3 << 56; \
+                    INSERT OR REPLACE INTO cuts SELECT * FROM cut";
+        bench.file().execute_batch(back).expect("put back");
+        assert!(read(bench.folder.path(), &bench.reader()).is_err());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::Hasher;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::thread::JoinHandle;
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     /// The journal's time, as the writer last looked.
     pub(crate) now_ms: AtomicI64,
+    /// Whether a checkpoint is being written.
+    pub(crate) checkpointing: AtomicBool,
     /// How many commands wait to be decided.
     pub(crate) queued: AtomicUsize,
     pub(crate) secrets: Secrets,
@@ -426,8 +428,9 @@ impl Engine {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.shared.counters;
         let length = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
-        let (accounts, holds, sessions) =
-            self.peek(|state| (state.ledger().accounts().len(), state.ledger().holds().len(), state.session_count()))?;
+        let (accounts, holds, sessions) = self.peek(|state| {
+            (state.ledger().accounts().len(), state.ledger().hold_pages().len(), state.session_count())
+        })?;
         Ok(Measures {
             last_event: self.shared.durable.borrow().last_event,
             commands: count(&counters.commands),

@@ -1,7 +1,7 @@
 //! Opening a bank: the checkpoint, the events after it, and the two threads.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
@@ -11,14 +11,15 @@ use journal::{Journal, MasterKey, ReadError, Reader};
 use ledger::Timestamp;
 use tokio::sync::watch;
 
+use crate::checkpoint::{self, Checkpoint, Checkpoints};
 use crate::clock::{Clock, Timekeeper};
 use crate::handle::{Books, Counters, Durable, Secrets, Shared};
-use crate::history::{Aside, FrameCache, Index, Recent};
+use crate::history::{FrameCache, Index, Recent};
 use crate::keeper::{Chore, Keeper};
 use crate::personal::Keyring;
 use crate::replay::{events_of, for_each_frame};
 use crate::writer::{Draft, MAX_QUEUED, Pace, Writer, commit};
-use crate::{Engine, Recorded, checkpoint};
+use crate::{Engine, Recorded};
 
 /// After reading this many events at start, a checkpoint is written so that the next start is quick.
 const EVENTS_WORTH_A_CHECKPOINT: u64 = 200_000;
@@ -111,16 +112,20 @@ impl Engine {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, OpenError> {
         let mut reader = journal.reader()?;
-        let index = Index::open(folder, master, &mut reader, options.accept_loss)?;
-        let state = stored(folder, &mut reader, options)?;
+        let index = Index::open(folder, &mut reader, options.accept_loss)?;
+        let (state, written) = stored(folder, &mut reader, options)?;
         let end = journal.head().last_event;
-        let applied = end - state.last_event();
+        let checkpointed = state.last_event();
         let mut books = caught_up(&mut reader, state, &index, progress, end)?;
 
         let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
         announce(&mut journal, &mut books, &mut timekeeper, &*clock)?;
 
-        let left = books.recent.aside();
+        let mut chores: Vec<Chore> = books.recent.aside().map(Chore::Write).into_iter().collect();
+        if end - checkpointed >= EVENTS_WORTH_A_CHECKPOINT {
+            chores.push(Chore::Checkpoint(books.state.cut()));
+        }
+        let checkpoints = Checkpoints::new(folder, journal.secrets(), written);
         let now_ms = books.state.time().map_or(0, |at| at.0);
         let (durable, _) = watch::channel(Durable { last_event: books.state.last_event(), open: true, epoch: 0 });
         let open_reader = {
@@ -136,6 +141,7 @@ impl Engine {
             pace: Pace::new(),
             now_ms: AtomicI64::new(now_ms),
             queued: AtomicUsize::new(0),
+            checkpointing: AtomicBool::new(false),
             keyring: Keyring::default(),
             frames: FrameCache::default(),
             index,
@@ -145,29 +151,25 @@ impl Engine {
             runtime: OnceLock::new(),
             open_reader,
         });
-        if applied >= EVENTS_WORTH_A_CHECKPOINT
-            && let Err(error) = checkpoint::write(&shared, &journal)
-        {
-            tracing::warn!(%error, "no checkpoint was written; the next start reads the journal again");
-        }
-        Self::spawn(shared, journal, timekeeper, left).map_err(OpenError::Thread)
+        Self::spawn(shared, journal, timekeeper, checkpoints, chores).map_err(OpenError::Thread)
     }
 
     fn spawn(
         shared: Arc<Shared>,
         journal: Journal,
         timekeeper: Timekeeper,
-        left: Option<Arc<Aside>>,
+        checkpoints: Checkpoints,
+        chores: Vec<Chore>,
     ) -> Result<Self, std::io::Error> {
         let (queue, works) = sync_channel(MAX_QUEUED);
         // No run waits between the two threads: while one is being made durable, the next grows.
         let (committer, runs) = sync_channel(0);
-        let writer = Writer { shared: Arc::clone(&shared), queue: works, committer, timekeeper };
+        let writer = Writer::new(Arc::clone(&shared), works, committer, timekeeper);
         let writing = thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
         let committing = {
             let shared = Arc::clone(&shared);
-            let keeper = Keeper::start(Arc::clone(&shared))?;
-            left.map(Chore::Write).into_iter().for_each(|chore| keeper.ask(chore));
+            let keeper = Keeper::start(Arc::clone(&shared), checkpoints)?;
+            chores.into_iter().for_each(|chore| keeper.ask(chore));
             let commit = move || commit(&shared, journal, &runs, keeper);
             thread::Builder::new().name("committer".into()).spawn(commit)?
         };
@@ -178,24 +180,26 @@ impl Engine {
 /// The books as the journal has them, for when those in memory tell of events that never came to be.
 pub(crate) fn rebuilt(shared: &Shared, journal: &Journal) -> Result<Books, OpenError> {
     let mut reader = journal.reader()?;
-    let state = stored(&shared.folder, &mut reader, Options::default())?;
+    let (state, _) = stored(&shared.folder, &mut reader, Options::default())?;
     caught_up(&mut reader, state, &shared.index, &mut |_| {}, journal.head().last_event)
 }
 
-/// The state of the checkpoint, or an empty one.
-fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<State, OpenError> {
-    let checkpoint = match checkpoint::read(folder, reader) {
+/// The state of the checkpoint, and the epoch of its cut; or an empty one.
+fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<(State, Option<u32>), OpenError> {
+    let nothing = (State::default(), None);
+    let Checkpoint { head: at, mut state, .. } = match checkpoint::read(folder, reader) {
         Ok(Some(checkpoint)) => checkpoint,
-        Ok(None) => return Ok(State::default()),
+        Ok(None) => return Ok(nothing),
         Err(error) => {
             tracing::warn!(%error, "the checkpoint is left aside, and the whole journal read");
-            return Ok(State::default());
+            return Ok(nothing);
         }
     };
-    let at = checkpoint.head;
     let there = reader.frame_with(at.last_event)?.is_some_and(|frame| frame.hash == at.hash);
     if there {
-        return Ok(checkpoint.state);
+        // What is changed from here on is not in the checkpoint.
+        let written = state.cut().epoch();
+        return Ok((state, Some(written)));
     }
     if !options.accept_loss {
         let journal = reader.head()?.last_event;
@@ -203,7 +207,7 @@ fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<State,
     }
     let aside = checkpoint::leave_aside(folder).map_err(OpenError::Checkpoint)?;
     tracing::warn!(event = at.last_event, aside = %aside.display(), "the checkpoint is of lost events; it is left aside");
-    Ok(State::default())
+    Ok(nothing)
 }
 
 /// The books at the journal's end: the state with what the journal has after it, and what the index doesn't tell of.

@@ -55,7 +55,7 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     let mut state = State::default();
     // Keys are compared with the index, and need not be remembered.
     state.remember_outcomes_after(u64::MAX);
-    let index = Comparison::open(folder, master).map_err(OpenError::History)?;
+    let index = Comparison::open(folder, &reader.secrets()).map_err(OpenError::History)?;
     let mut check = Check { state, postings: 0, stored: None, index, problems: Vec::new(), broken: false };
     match checkpoint::read(folder, &reader) {
         Ok(checkpoint) => check.stored = checkpoint.map(|found| (found.head.last_event, found.digest)),

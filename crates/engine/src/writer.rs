@@ -11,11 +11,11 @@ use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
 use tokio::sync::oneshot;
 
+use crate::OpenError;
 use crate::clock::Timekeeper;
 use crate::handle::{Books, Outcome, Receipt, Shared, Submission, Unavailable};
 use crate::history::Earlier;
 use crate::keeper::{Chore, Keeper};
-use crate::OpenError;
 use crate::recovery::rebuilt;
 
 /// The most pieces of work (single commands or batches) that wait to be decided. At ten thousand the wait is well
@@ -55,6 +55,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// The most expired holds let go in one run, so that payments don't wait for a flood of them.
 const MAX_EXPIRIES_PER_RUN: usize = 1_000;
+
+/// A checkpoint is written when there are so many events since the last. A start reads them in a second or two.
+const EVENTS_PER_CHECKPOINT: u64 = 1 << 21;
 
 /// Something for the writer to do.
 pub(crate) enum Work {
@@ -107,10 +110,12 @@ pub(crate) struct Run {
 
 /// The thread that decides.
 pub(crate) struct Writer {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) queue: Receiver<Work>,
-    pub(crate) committer: SyncSender<Run>,
-    pub(crate) timekeeper: Timekeeper,
+    shared: Arc<Shared>,
+    queue: Receiver<Work>,
+    committer: SyncSender<Run>,
+    timekeeper: Timekeeper,
+    /// The last event of the last checkpoint that was asked for.
+    checkpointed: u64,
 }
 
 /// The events of the run that is being made, encoded in frames of about [`FRAME_BYTES`], and the keys that go with them.
@@ -175,6 +180,16 @@ impl Pace {
 }
 
 impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        queue: Receiver<Work>,
+        committer: SyncSender<Run>,
+        timekeeper: Timekeeper,
+    ) -> Self {
+        let checkpointed = shared.durable.borrow().last_event;
+        Self { shared, queue, committer, timekeeper, checkpointed }
+    }
+
     /// Decides what comes until told to stop, or until the committer is gone.
     pub(crate) fn run(mut self) {
         while let Some(run) = self.next_run() {
@@ -210,7 +225,7 @@ impl Writer {
             let Ok(work) = self.queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
             self.decide(&mut run, Some(work))?;
         }
-        self.make_room(&mut run)?;
+        self.find_chores(&mut run)?;
         Some(run)
     }
 
@@ -281,13 +296,23 @@ impl Writer {
         Ok((now, if stale { self.shared.look_back(commands)? } else { earlier }))
     }
 
-    /// Sets aside what is newest, when there is much of it, and lets go what has been written meanwhile.
-    fn make_room(&self, run: &mut Run) -> Option<()> {
+    /// Sets aside what is newest when there is much of it, lets go what has been written meanwhile, and has a checkpoint
+    /// written when the last one is long ago.
+    fn find_chores(&mut self, run: &mut Run) -> Option<()> {
         let mut books = self.shared.books.write().ok()?;
         let Books { state, recent } = &mut *books;
         run.chores.extend(recent.let_go(state, self.shared.index.runs().covered()).map(Chore::Free));
-        if recent.is_full(state, run.last_event) && !run.draft.frames.is_empty() {
+        if run.draft.frames.is_empty() {
+            return Some(());
+        }
+        if recent.is_full(state, run.last_event) {
             run.chores.push(Chore::Write(recent.set_aside(state, run.last_event)));
+        }
+        if run.last_event - self.checkpointed >= EVENTS_PER_CHECKPOINT
+            && !self.shared.checkpointing.swap(true, Ordering::AcqRel)
+        {
+            self.checkpointed = run.last_event;
+            run.chores.push(Chore::Checkpoint(state.cut()));
         }
         Some(())
     }
@@ -403,7 +428,7 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
         return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
     }
     shared.close();
-    keeper.finish(shared, &journal);
+    keeper.finish(shared);
     if let Err(error) = journal.close() {
         tracing::error!(%error, "the journal could not be closed in order");
     }

@@ -149,9 +149,9 @@ fn a_restart_finds_the_same_bank() {
     type Meanwhile = fn(&std::path::Path);
     let cases: [(&str, Meanwhile); 3] = [
         ("with its checkpoint", |_| {}),
-        ("without it", |data| std::fs::remove_file(data.join("checkpoint")).expect("there is one")),
+        ("without it", |data| std::fs::remove_file(data.join("checkpoint.db")).expect("there is one")),
         ("with a damaged one", |data| {
-            let path = data.join("checkpoint");
+            let path = data.join("checkpoint.db");
             let mut bytes = std::fs::read(&path).expect("there is one");
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
@@ -312,7 +312,7 @@ fn an_expired_hold_is_released_without_being_asked() {
         expires_at: Timestamp(START_MS + 5_000),
         text: None,
     });
-    let held = || bench.engine.peek(|state| state.ledger().holds().len()).unwrap();
+    let held = || bench.engine.peek(|state| state.ledger().hold_pages().len()).unwrap();
     assert_eq!(held(), 1);
     bench.hands.pass(5_000);
     let mut stream = bench.engine.subscribe(bench.engine.measures().unwrap().last_event + 1);
@@ -668,7 +668,7 @@ fn a_key_is_remembered_after_a_million_others_and_a_restart() {
     check(&bench, "after the index was removed");
     let bench = bench.restart(|data| {
         std::fs::remove_dir_all(data.join("history")).expect("removed");
-        std::fs::remove_file(data.join("checkpoint")).expect("removed");
+        std::fs::remove_file(data.join("checkpoint.db")).expect("removed");
     });
     check(&bench, "after everything derived was removed");
     let bench = bench.restart(|data| {

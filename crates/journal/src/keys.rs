@@ -169,6 +169,36 @@ fn field_context(key: &SubjectKey, context: &[u8]) -> Vec<u8> {
     [&key.subject.to_be_bytes(), context].concat()
 }
 
+/// A key under which contents are sealed that follow from their place: no place may ever be given two contents. So the
+/// place serves as nonce, and the same sealed again is the same bytes. Wiped from memory when dropped.
+pub struct PlaceKey(LessSafeKey);
+
+impl PlaceKey {
+    pub(crate) fn new(key: [u8; KEY_LEN]) -> Self {
+        Self(aead(&Zeroizing::new(key)))
+    }
+
+    /// Seals the content of a place.
+    #[must_use]
+    pub fn seal(&self, place: u64, plain: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::with_capacity(plain.len() + TAG_LEN);
+        sealed.extend_from_slice(plain);
+        self.0
+            .seal_in_place_append_tag(counter_nonce(place), Aad::empty(), &mut sealed)
+            .expect("AES-GCM seals up to 64 GiB");
+        sealed
+    }
+
+    /// Opens the content of a place; nothing if it was changed, or is another's.
+    #[must_use]
+    pub fn open(&self, place: u64, sealed: &[u8]) -> Option<Vec<u8>> {
+        let mut plain = sealed.to_vec();
+        let length = self.0.open_in_place(counter_nonce(place), Aad::empty(), &mut plain).ok()?.len();
+        plain.truncate(length);
+        Some(plain)
+    }
+}
+
 /// What a journal is known by: stored in its `meta` table.
 pub(crate) struct Identity {
     /// Random; in every frame's header, so that frames of another journal are refused.

@@ -15,10 +15,8 @@
 //! | `mark` | the head mark, which notices a journal that lost its end |
 //! | `sqlite` | the journal's home: [`Journal`], the one writer, and [`Reader`] |
 //! | `verify` | the check of a whole journal, beside a running server too |
-//! | `blob` | streams sealed under the master key, for checkpoint files |
 //! | `pages` | files of sealed pages read in any order, for the index of the past |
 
-mod blob;
 mod error;
 mod frame;
 mod keys;
@@ -27,10 +25,9 @@ mod pages;
 mod sqlite;
 mod verify;
 
-pub use blob::{BlobReader, BlobWriter};
 pub use error::{AppendError, KeyError, OpenError, Problem, ProblemKind, ReadError, StorageError};
 pub use frame::{Frame, Head, MAX_BODY_BYTES, PlainFrame, SealedRun};
-pub use keys::{MasterKey, SubjectKey, open_field, seal_field};
+pub use keys::{MasterKey, PlaceKey, SubjectKey, open_field, seal_field};
 pub use pages::{PAGE_BYTES, PageReader, PageWriter};
 pub use sqlite::{Journal, Reader, Secrets};
 pub use verify::{Verified, verify};

@@ -3,7 +3,7 @@
 //! A page file is a version byte, a fresh key wrapped by the master key, then pages. A page is AES-256-GCM of
 //! [`PAGE_BYTES`] under that key, with the page's number as nonce, and whether it is the last as associated data. So a
 //! page that was changed or put in another's place is refused, and so is a file that was cut short or lengthened.
-//! `context`, bound into the wrapping, keeps one file from being taken for another.
+//! The journal's id and `context`, bound into the wrapping, keep one file from being taken for another.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,7 +12,8 @@ use std::os::unix::fs::FileExt as _;
 use aws_lc_rs::aead::{Aad, LessSafeKey};
 use zeroize::Zeroizing;
 
-use crate::keys::{MasterKey, TAG_LEN, WRAPPED_LEN, aead, counter_nonce, open_under, random, seal_under};
+use crate::Secrets;
+use crate::keys::{TAG_LEN, WRAPPED_LEN, aead, counter_nonce, open_under, random, seal_under};
 
 const VERSION: u8 = 1;
 
@@ -36,10 +37,14 @@ pub struct PageWriter<W: Write> {
 
 impl<W: Write> PageWriter<W> {
     /// Starts a file. `context` says which one it is and must be given again to read it.
-    pub fn new(mut inner: W, master: &MasterKey, context: &[u8]) -> io::Result<Self> {
+    pub fn new(mut inner: W, secrets: &Secrets, context: &[u8]) -> io::Result<Self> {
         let key = Zeroizing::new(random());
         inner.write_all(&[VERSION])?;
-        inner.write_all(&seal_under(&master.aead(), &page_context(context), key.as_slice()))?;
+        inner.write_all(&seal_under(
+            &secrets.keyring().master.aead(),
+            &page_context(secrets, context),
+            key.as_slice(),
+        ))?;
         Ok(Self { inner, key: aead(&key), page: Vec::with_capacity(SEALED_LEN), written: 0 })
     }
 
@@ -90,17 +95,18 @@ pub struct PageReader {
 }
 
 impl PageReader {
-    /// Opens a file, and gives its last page with it. `InvalidData` if master key or context is another than it was
-    /// made with, or if it was cut short or lengthened.
-    pub fn open(file: File, master: &MasterKey, context: &[u8]) -> io::Result<(Self, Vec<u8>)> {
+    /// Opens a file, and gives its last page with it. `InvalidData` if bank or context is another than it was made
+    /// with, or if it was cut short or lengthened.
+    pub fn open(file: File, secrets: &Secrets, context: &[u8]) -> io::Result<(Self, Vec<u8>)> {
         let mut start = [0; START_LEN];
         file.read_exact_at(&mut start, 0)?;
         if start[0] != VERSION {
             return Err(invalid("the file isn't one that this Kassa writes"));
         }
-        let key = open_under(&master.aead(), &page_context(context), &start[1..]).map(Zeroizing::new);
+        let key = open_under(&secrets.keyring().master.aead(), &page_context(secrets, context), &start[1..])
+            .map(Zeroizing::new);
         let key = key.and_then(|key| key.as_slice().try_into().ok().map(Zeroizing::new));
-        let key = key.ok_or_else(|| invalid("the file was made with another master key, or for another purpose"))?;
+        let key = key.ok_or_else(|| invalid("the file is of another bank, or of another kind"))?;
         let length = file.metadata()?.len().saturating_sub(START_LEN as u64);
         let pages = length / SEALED_LEN as u64;
         if pages == 0 || !length.is_multiple_of(SEALED_LEN as u64) {
@@ -132,8 +138,8 @@ impl PageReader {
     }
 }
 
-fn page_context(context: &[u8]) -> Vec<u8> {
-    [b"pages", context].concat()
+fn page_context(secrets: &Secrets, context: &[u8]) -> Vec<u8> {
+    [b"pages", secrets.keyring().journal_id.as_slice(), context].concat()
 }
 
 fn invalid(message: &'static str) -> io::Error {

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,13 +23,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use crate::blob::{BlobReader, BlobWriter};
 use crate::error::{AppendError, OpenError, ProblemKind, ReadError, StorageError};
 use crate::frame::{
     Expected, FORMAT, Flaw, Frame, Head, Header, PlainFrame, SealedRun, Sealer, StoredFrame, claimed_seq, flaw,
     stored_head,
 };
-use crate::keys::{Identity, Keyring, MasterKey, Purpose, SubjectKey, aead};
+use crate::keys::{Identity, Keyring, MasterKey, PlaceKey, Purpose, SubjectKey, aead};
 use crate::mark::HeadMark;
 
 const SCHEMA: &str = "
@@ -78,6 +77,16 @@ impl Secrets {
     #[must_use]
     pub fn derive(&self, label: &str) -> [u8; 32] {
         self.0.secret(label)
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.0
+    }
+
+    /// The secret of a label as a key for places.
+    #[must_use]
+    pub fn place_key(&self, label: &str) -> PlaceKey {
+        PlaceKey::new(self.derive(label))
     }
 }
 
@@ -239,11 +248,6 @@ impl Journal {
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         Secrets(Arc::clone(&self.keyring))
-    }
-
-    /// A writer of a file sealed under this journal's master key, to be read with [`Reader::blob_reader`].
-    pub fn blob_writer<W: Write>(&self, file: W, context: &[u8]) -> io::Result<BlobWriter<W>> {
-        BlobWriter::new(file, &self.keyring.master, &blob_context(&self.keyring, context))
     }
 
     /// Moves the log into the database file, syncs the head mark and closes. Nothing is lost without it: it makes the
@@ -422,11 +426,6 @@ impl Reader {
             return Err(ReadError::Damaged(ProblemKind::BadSubjectKey.at(0, detail)));
         };
         Ok(Some(SubjectKey { subject, key: *key }))
-    }
-
-    /// Reads what [`Journal::blob_writer`] wrote with the same context.
-    pub fn blob_reader<R: Read>(&self, file: R, context: &[u8]) -> io::Result<BlobReader<R>> {
-        BlobReader::new(file, &self.keyring.master, &blob_context(&self.keyring, context))
     }
 
     /// The frames stored under first events from `from` to `to`, as they are.
@@ -688,10 +687,6 @@ fn log_pages(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
 /// An event's number as SQLite's row number. No journal gets so far that it matters where the latter end.
 fn row_of(event: u64) -> i64 {
     i64::try_from(event).unwrap_or(i64::MAX)
-}
-
-fn blob_context(keyring: &Keyring, context: &[u8]) -> Vec<u8> {
-    [&keyring.journal_id, context].concat()
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! The journal as its users see it: what it promises, refuses and notices.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use journal::{
-    AppendError, BlobReader, BlobWriter, Frame, Head, Journal, KeyError, MasterKey, OpenError, PlainFrame, ReadError,
-    Reader, SealedRun, SubjectKey, Verified, open_field, seal_field, verify,
+    AppendError, Frame, Head, Journal, KeyError, MasterKey, OpenError, PAGE_BYTES, PageReader, PageWriter, PlainFrame,
+    ReadError, Reader, SealedRun, SubjectKey, Verified, open_field, seal_field, verify,
 };
 use tempfile::TempDir;
 
@@ -623,54 +623,75 @@ fn verify_and_readers_work_beside_a_writer() {
     assert_eq!(bench.verify().frames, 6_002);
 }
 
-#[test]
-fn blobs_are_whole_or_refused() {
-    let master = MasterKey::generate();
-    let seal = |plain: &[u8]| {
-        let mut writer = BlobWriter::new(Vec::new(), &master, b"checkpoint 1").unwrap();
-        writer.write_all(plain).unwrap();
-        writer.finish().unwrap()
-    };
-    let open = |sealed: &[u8], context: &[u8]| {
-        let mut plain = Vec::new();
-        BlobReader::new(sealed, &master, context)?.read_to_end(&mut plain)?;
-        Ok::<_, std::io::Error>(plain)
-    };
-    for len in [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000] {
-        let plain: Vec<u8> = (0..len).map(|i: u32| i.to_le_bytes()[1]).collect();
-        let sealed = seal(&plain);
-        assert_eq!(open(&sealed, b"checkpoint 1").unwrap(), plain, "{len} bytes");
-        assert_eq!(open(&sealed, b"checkpoint 2").unwrap_err().kind(), ErrorKind::InvalidData);
-        for cut in (0..sealed.len()).step_by(9_973).chain([61, 61 + 65_553]).filter(|cut| *cut < sealed.len()) {
-            assert!(open(&sealed[..cut], b"checkpoint 1").is_err(), "{len} bytes, cut at {cut}");
-        }
-        for flip in (0..sealed.len()).step_by(9_973).chain([61, sealed.len() - 1]) {
-            let mut changed = sealed.clone();
-            changed[flip] ^= 1;
-            assert!(open(&changed, b"checkpoint 1").is_err(), "{len} bytes, flipped at {flip}");
-        }
-        assert!(open(&[&sealed[..], &[0]].concat(), b"checkpoint 1").is_err(), "lengthened");
+/// Writes a file of so many pages, of which each is filled with its number and the last with 255.
+fn page_file(bench: &Bench, journal: &Journal, pages: u8) -> std::path::PathBuf {
+    let path = bench.dir().join("pages");
+    let mut writer = PageWriter::new(fs::File::create(&path).unwrap(), &journal.secrets(), b"index").unwrap();
+    for number in 0..pages {
+        assert_eq!(writer.written(), u64::from(number));
+        writer.write(&vec![number; PAGE_BYTES - usize::from(number)]).unwrap();
     }
-    let unfinished = {
-        let mut sealed = Vec::new();
-        BlobWriter::new(&mut sealed, &master, b"").unwrap().write_all(&[1; 100_000]).unwrap();
-        sealed
-    };
-    assert_eq!(open(&unfinished, b"").unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    writer.finish(&[255; 10]).unwrap();
+    path
 }
 
 #[test]
-fn a_journals_blobs_are_its_own() {
+fn pages_are_whole_or_refused() {
     let bench = Bench::new();
     let journal = bench.create();
-    let mut writer = journal.blob_writer(Vec::new(), b"x").unwrap();
-    writer.write_all(b"state").unwrap();
-    let sealed = writer.finish().unwrap();
-    let mut plain = String::new();
-    journal.reader().unwrap().blob_reader(&sealed[..], b"x").unwrap().read_to_string(&mut plain).unwrap();
-    assert_eq!(plain, "state");
+    let read = |path: &Path, context: &[u8]| {
+        let (pages, last) = PageReader::open(fs::File::open(path)?, &journal.secrets(), context)?;
+        // From the last to the first: any order will do.
+        let all: std::io::Result<Vec<_>> = (0..pages.pages() - 1).rev().map(|number| pages.read(number)).collect();
+        Ok::<_, std::io::Error>((all?, last))
+    };
+    for count in [0, 1, 5] {
+        let path = page_file(&bench, &journal, count);
+        let whole = fs::read(&path).unwrap();
+        let (pages, last) = read(&path, b"index").unwrap();
+        assert_eq!((pages.len(), &last[..11]), (usize::from(count), &[&[255; 10][..], &[0]].concat()[..]));
+        for (number, page) in (0..count).rev().zip(pages) {
+            assert_eq!(page, [vec![number; PAGE_BYTES - usize::from(number)], vec![0; number.into()]].concat());
+        }
+        assert_eq!(read(&path, b"other").unwrap_err().kind(), ErrorKind::InvalidData);
+        let check = |bytes: &[u8], what: &str| {
+            fs::write(&path, bytes).unwrap();
+            assert!(read(&path, b"index").is_err(), "{count} pages, {what}");
+        };
+        for cut in (0..whole.len()).step_by(997).chain((61..whole.len()).step_by(4096)) {
+            check(&whole[..cut], "cut short");
+        }
+        for flip in (0..whole.len()).step_by(997).chain([61, whole.len() - 1]) {
+            let mut changed = whole.clone();
+            changed[flip] ^= 1;
+            check(&changed, "flipped");
+        }
+        check(&[&whole[..], &[0]].concat(), "lengthened by a byte");
+        check(&[&whole[..], &whole[61..]].concat(), "lengthened by its own pages");
+        if count > 1 {
+            let (start, pages) = whole.split_at(61);
+            check(&[start, &pages[4096..8192], &pages[..4096], &pages[8192..]].concat(), "two pages exchanged");
+        }
+    }
+}
+
+#[test]
+fn a_banks_pages_and_places_are_its_own() {
+    let bench = Bench::new();
+    let journal = bench.create();
+    let path = page_file(&bench, &journal, 3);
     let other = Bench { master: bench.master.clone(), ..Bench::new() };
-    assert!(other.create().reader().unwrap().blob_reader(&sealed[..], b"x").is_err());
+    let others = other.create().secrets();
+    assert!(PageReader::open(fs::File::open(&path).unwrap(), &others, b"index").is_err());
+
+    let key = journal.secrets().place_key("checkpoint at 7");
+    let sealed = key.seal(3, b"records");
+    assert_eq!(sealed, key.seal(3, b"records"), "the same again is the same bytes");
+    assert_eq!(key.open(3, &sealed).as_deref(), Some(&b"records"[..]));
+    assert_eq!(key.open(4, &sealed), None, "another place");
+    assert_eq!(journal.secrets().place_key("checkpoint at 8").open(3, &sealed), None, "another label");
+    assert_eq!(others.place_key("checkpoint at 7").open(3, &sealed), None, "another bank");
+    assert_eq!(key.open(3, &sealed[1..]), None, "cut short");
 }
 
 #[test]

@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use smallvec::SmallVec;
 
 use crate::{
-    Account, AccountId, BookedLeg, Cause, Currency, Entry, Hold, HoldId, Kind, Leg, Money, Overdraft, Posting,
-    PostingId, Refusal, Status, Timestamp, ValueDate,
+    Account, AccountId, BookedLeg, Cause, Currency, Entry, Hold, HoldId, Kind, Leg, Money, Overdraft, PageKey,
+    PagedMap, Pages, Posting, PostingId, Refusal, Status, Timestamp, ValueDate,
 };
 
 /// The most legs a posting can have. A split among payees or a payment with its fees needs a handful; the bound keeps
 /// one posting well within one journal frame.
 pub const MAX_LEGS: usize = 100;
+
+/// Open holds and undone postings are in one page if their events are in the same range of this length: a billion events
+/// make a quarter of a million pages at most.
+const EVENTS_PER_PAGE: u64 = 4_096;
 
 /// Legs in order. Nearly every posting has one, which is kept without an allocation.
 pub type Legs = SmallVec<[BookedLeg; 1]>;
@@ -19,10 +23,23 @@ pub type Legs = SmallVec<[BookedLeg; 1]>;
 /// The accounts, the open holds, and what has been undone of past postings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    accounts: Vec<Account>,
-    holds: BTreeMap<HoldId, Hold>,
+    accounts: Pages<Account>,
+    holds: PagedMap<HoldId, Hold>,
+    /// Which hold is over when: known from the holds, and left out of a cut.
     expiries: BTreeSet<(Timestamp, HoldId)>,
-    undone: BTreeMap<PostingId, Undone>,
+    undone: PagedMap<PostingId, Undone>,
+}
+
+impl PageKey for HoldId {
+    fn page(&self) -> u64 {
+        self.event().div_euclid(EVENTS_PER_PAGE)
+    }
+}
+
+impl PageKey for PostingId {
+    fn page(&self) -> u64 {
+        self.event().div_euclid(EVENTS_PER_PAGE)
+    }
 }
 
 /// How much of a past posting has been undone. Only postings with something undone are remembered.
@@ -92,13 +109,38 @@ impl Ledger {
     }
 
     /// All open holds in the order in which they were placed.
-    pub fn holds(&self) -> impl ExactSizeIterator<Item = (HoldId, &Hold)> {
+    pub fn holds(&self) -> impl Iterator<Item = (HoldId, &Hold)> {
         self.holds.iter().map(|(id, hold)| (*id, hold))
     }
 
     /// What has been undone, by posting.
-    pub fn undone(&self) -> impl ExactSizeIterator<Item = (PostingId, &Undone)> {
+    pub fn undone(&self) -> impl Iterator<Item = (PostingId, &Undone)> {
         self.undone.iter().map(|(id, undone)| (*id, undone))
+    }
+
+    /// The open holds in pages.
+    #[must_use]
+    pub fn hold_pages(&self) -> &PagedMap<HoldId, Hold> {
+        &self.holds
+    }
+
+    /// What has been undone, in pages.
+    #[must_use]
+    pub fn undone_pages(&self) -> &PagedMap<PostingId, Undone> {
+        &self.undone
+    }
+
+    /// The accounts in pages.
+    #[must_use]
+    pub fn account_pages(&self) -> &Pages<Account> {
+        &self.accounts
+    }
+
+    /// The ledger as it is now, to be read. Begins a new epoch; see [`Pages`].
+    #[must_use]
+    pub fn cut(&mut self) -> Self {
+        let Self { accounts, holds, undone, .. } = self;
+        Self { accounts: accounts.cut(), holds: holds.cut(), expiries: BTreeSet::new(), undone: undone.cut() }
     }
 
     /// The first open hold whose time is over at `now`.
@@ -283,8 +325,11 @@ impl Ledger {
                 self.undone.insert(of, Undone::Reversed);
             }
             Cause::Refund { of, leg } => {
-                let undone = self.undone.entry(of).or_insert_with(|| Undone::Refunded(BTreeMap::new()));
-                let Undone::Refunded(legs) = undone else { panic!("law: a reversed posting is not refunded") };
+                if !self.undone.contains_key(&of) {
+                    self.undone.insert(of, Undone::Refunded(BTreeMap::new()));
+                }
+                let undone = self.undone.get_mut(&of);
+                let Some(Undone::Refunded(legs)) = undone else { panic!("law: a reversed posting is not refunded") };
                 let refunded = legs.entry(leg).or_insert(0);
                 let minor: i64 = posting.legs.iter().map(|booked| booked.leg.amount.minor).sum();
                 *refunded = refunded.checked_add(minor).expect("law: refunds stay within the payment");
@@ -363,7 +408,7 @@ impl Ledger {
     #[must_use]
     pub fn trial_balance(&self) -> TrialBalance {
         let mut balance = TrialBalance::new();
-        for account in &self.accounts {
+        for account in self.accounts.iter() {
             let rows = balance.entry(account.currency).or_default();
             let row = rows.entry(account.kind).or_default();
             row.accounts = row.accounts.saturating_add(1);
@@ -386,7 +431,7 @@ impl Ledger {
     pub fn check_laws(&self) -> Result<(), String> {
         let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
         let mut held: BTreeMap<AccountId, i64> = BTreeMap::new();
-        for hold in self.holds.values() {
+        for (_, hold) in self.holds.iter() {
             let sum = held.entry(hold.debit).or_insert(0);
             *sum = sum.saturating_add(hold.remaining_minor);
         }
@@ -481,7 +526,8 @@ impl Ledger {
         hold.remaining_minor = hold.remaining_minor.checked_sub(minor).expect("law: captures stay within the hold");
         assert!(hold.remaining_minor >= 0, "law: captures stay within the hold");
         if hold.remaining_minor == 0 {
-            self.expiries.remove(&(hold.expires_at, id));
+            let expires_at = hold.expires_at;
+            self.expiries.remove(&(expires_at, id));
             self.holds.remove(&id);
         }
     }

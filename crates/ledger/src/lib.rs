@@ -19,6 +19,7 @@ mod account;
 mod books;
 mod hold;
 mod money;
+mod pages;
 mod posting;
 mod refusal;
 
@@ -26,6 +27,7 @@ pub use account::{Account, Kind, Overdraft, Status};
 pub use books::{Ledger, Legs, MAX_LEGS, TrialBalance, TrialRow, Undone};
 pub use hold::{Hold, ReleaseReason};
 pub use money::{AmountError, Currency, Money};
+pub use pages::{PageKey, PagedMap, Pages};
 pub use posting::{BookedLeg, Cause, Entry, Leg, Posting};
 pub use refusal::Refusal;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bank::{Event, KEYS_AT_HAND, Outcomes, State, What};
-use journal::{MasterKey, Reader};
+use journal::{Reader, Secrets};
 use ledger::AccountId;
 use siphasher::sip128::SipHasher24;
 
@@ -122,7 +122,9 @@ impl Recent {
             earliest = earliest.or(Some(first));
             // An account's marks are numbered without gaps.
             let count = last - first + 1;
-            let place = first_place(count, |place| marks.get(&(account, first + place)).is_some_and(|m| after(first + place, m)));
+            let place = first_place(count, |place| {
+                marks.get(&(account, first + place)).is_some_and(|m| after(first + place, m))
+            });
             if place < count {
                 let number = first + place;
                 let older = (earliest == Some(number)).then_some(number);
@@ -152,7 +154,7 @@ fn first_place(count: u32, holds: impl Fn(u32) -> bool) -> u32 {
 /// The runs on disk.
 pub(crate) struct Index {
     folder: PathBuf,
-    master: MasterKey,
+    secrets: Secrets,
     runs: RwLock<Runs>,
 }
 
@@ -208,16 +210,11 @@ impl Runs {
 impl Index {
     /// Opens the runs in a data folder that belong to the journal. What can't be used is told in the log, and removed.
     /// Refuses runs that tell of events that the journal doesn't have, unless the loss is accepted.
-    pub(crate) fn open(
-        folder: &Path,
-        master: &MasterKey,
-        reader: &mut Reader,
-        accept_loss: bool,
-    ) -> Result<Self, OpenError> {
-        let folder = folder.join(FOLDER);
-        let index = Self { folder, master: master.clone(), runs: RwLock::default() };
+    pub(crate) fn open(folder: &Path, reader: &mut Reader, accept_loss: bool) -> Result<Self, OpenError> {
+        let (folder, secrets) = (folder.join(FOLDER), reader.secrets());
+        let index = Self { folder, secrets, runs: RwLock::default() };
         fs::create_dir_all(&index.folder).map_err(OpenError::History)?;
-        let (mut runs, useless) = opened(&index.folder, master).map_err(OpenError::History)?;
+        let (mut runs, useless) = opened(&index.folder, &index.secrets).map_err(OpenError::History)?;
         for (path, why) in useless {
             if let Some(why) = why {
                 tracing::warn!(file = %path.display(), why, "a part of the index of the past is made again");
@@ -257,7 +254,7 @@ impl Index {
         let marks = aside.marks.iter().map(|((account, number), mark)| mark_record(*account, *number, mark));
         let span = Span { after: aside.after, to: aside.to, hash };
         let (count, keys) = (keys.len() as u64, keys.into_iter().map(Ok));
-        let run = run::write(&self.folder, &self.master, span, count, keys, marks.map(Ok), &mut || Ok(()))?;
+        let run = run::write(&self.folder, &self.secrets, span, count, keys, marks.map(Ok), &mut || Ok(()))?;
         let mut runs = self.runs().0.to_vec();
         runs.push(Arc::new(run));
         self.set(runs);
@@ -276,7 +273,7 @@ impl Index {
             let count = sources.iter().map(|run| run.key_count()).sum();
             let keys = merged(sources.iter().map(|run| run.keys()).collect());
             let marks = merged(sources.iter().map(|run| run.marks()).collect());
-            let run = run::write(&self.folder, &self.master, span, count, keys, marks, pause)?;
+            let run = run::write(&self.folder, &self.secrets, span, count, keys, marks, pause)?;
             // Runs may have been added meanwhile, behind those merged.
             let mut runs_now = self.runs().0.to_vec();
             runs_now.splice(from..runs.len(), [Arc::new(run)]);
@@ -324,7 +321,7 @@ fn merged<const N: usize>(
 pub(crate) type Useless = (PathBuf, Option<String>);
 
 /// The runs in a folder that follow each other from the first event on, and what else there is.
-fn opened(folder: &Path, master: &MasterKey) -> io::Result<(Vec<Arc<Run>>, Vec<Useless>)> {
+fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<Run>>, Vec<Useless>)> {
     let (mut named, mut useless) = (Vec::new(), Vec::new());
     for file in fs::read_dir(folder)? {
         let path = file?.path();
@@ -343,7 +340,7 @@ fn opened(folder: &Path, master: &MasterKey) -> io::Result<(Vec<Arc<Run>>, Vec<U
         } else if after != covered {
             useless.push((path, Some("what comes before it is missing".to_owned())));
         } else {
-            match Run::open(&path, master) {
+            match Run::open(&path, secrets) {
                 Ok(run) if (run.span.after, run.span.to) == (after, to) => {
                     covered = to;
                     runs.push(Arc::new(run));
@@ -368,13 +365,11 @@ pub(crate) struct Comparison {
 
 impl Comparison {
     /// Reads the index of a data folder.
-    pub(crate) fn open(folder: &Path, master: &MasterKey) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, secrets: &Secrets) -> io::Result<Self> {
         let folder = folder.join(FOLDER);
-        let (runs, useless) = if folder.exists() { opened(&folder, master)? } else { Default::default() };
-        let mut damages: Vec<String> = useless
-            .into_iter()
-            .filter_map(|(path, why)| Some(format!("{}: {}", path.display(), why?)))
-            .collect();
+        let (runs, useless) = if folder.exists() { opened(&folder, secrets)? } else { Default::default() };
+        let mut damages: Vec<String> =
+            useless.into_iter().filter_map(|(path, why)| Some(format!("{}: {}", path.display(), why?))).collect();
         let mut sums = Vec::new();
         for run in &runs {
             let keys = run.keys().map(|record| record.map(|record| sum_of(&record)));
@@ -425,7 +420,7 @@ mod tests {
     use std::sync::Arc;
 
     use bank::Outcomes;
-    use journal::MasterKey;
+    use journal::{Journal, MasterKey};
     use ledger::{AccountId, Timestamp};
 
     use super::{Aside, Comparison, FOLDER, Index, MAX_RUNS, Mark, Marks, RwLock, opened};
@@ -456,11 +451,9 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
-            let index = Index {
-                folder: folder.path().join(FOLDER),
-                master: MasterKey::generate(),
-                runs: RwLock::default(),
-            };
+            let journal = Journal::create(&folder.path().join("data"), &MasterKey::generate()).expect("a journal");
+            let secrets = journal.secrets();
+            let index = Index { folder: folder.path().join(FOLDER), secrets, runs: RwLock::default() };
             std::fs::create_dir(&index.folder).expect("a folder");
             Self { _folder: folder, index, written: 0 }
         }
@@ -502,7 +495,7 @@ mod tests {
         bench.check_all();
         let sizes: Vec<u64> = bench.index.runs().0.iter().map(|run| run.key_count() / EVENTS_PER_RUN).collect();
         assert_eq!(sizes, [16, 4, 4, 4, 1, 1], "fourfold tiers");
-        let (again, useless) = opened(&bench.index.folder, &bench.index.master).expect("opened");
+        let (again, useless) = opened(&bench.index.folder, &bench.index.secrets).expect("opened");
         assert_eq!((again.len(), useless), (sizes.len(), Vec::new()), "what was merged is removed");
     }
 
@@ -528,7 +521,7 @@ mod tests {
         let stop = || Err(std::io::ErrorKind::Interrupted.into());
         bench.index.merge(&mut { stop }).expect_err("interrupted");
         assert_eq!(bench.index.runs().0.len(), 4);
-        let (again, useless) = opened(&bench.index.folder, &bench.index.master).expect("opened");
+        let (again, useless) = opened(&bench.index.folder, &bench.index.secrets).expect("opened");
         assert_eq!((again.len(), useless.len()), (4, 1), "the unfinished file is of no use");
     }
 
@@ -543,11 +536,11 @@ mod tests {
             bytes[place] ^= 1 << (place % 8);
             std::fs::write(&path, bytes).expect("flipped");
             let data = bench.index.folder.parent().expect("the data folder");
-            let found = Comparison::open(data, &bench.index.master).expect("it can be looked at").finish(false);
+            let found = Comparison::open(data, &bench.index.secrets).expect("it can be looked at").finish(false);
             assert_eq!(found.len(), 1, "byte {place}");
         }
         std::fs::write(&path, &whole[..whole.len() - 4096]).expect("cut short");
-        let (runs, useless) = opened(&bench.index.folder, &bench.index.master).expect("looked at");
+        let (runs, useless) = opened(&bench.index.folder, &bench.index.secrets).expect("looked at");
         assert_eq!((runs.len(), useless.len()), (0, 1));
     }
 
@@ -563,7 +556,7 @@ mod tests {
         bench.index.merge(&mut || Ok(())).expect("merged");
         // As if the machine had stopped before the merged ones were removed.
         files.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("put back"));
-        let looked = || opened(&bench.index.folder, &bench.index.master).expect("looked at");
+        let looked = || opened(&bench.index.folder, &bench.index.secrets).expect("looked at");
         let (runs, useless) = looked();
         assert_eq!((runs.len(), useless.len()), (1, 4));
         assert!(useless.iter().all(|(_, why)| why.is_none()));

@@ -19,8 +19,8 @@ use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
 use crate::handle::Shared;
 use crate::{Engine, Field, Recorded, Submission, Unavailable};
 
-pub(crate) use index::{Aside, Comparison, Index, Recent};
 use index::Runs;
+pub(crate) use index::{Aside, Comparison, Index, Recent};
 
 /// How many entries of an account lie between two marks. At 32 bytes a mark this costs a byte a transfer on disk, and
 /// a walk from a mark to any entry reads at most this many frames.
@@ -271,12 +271,17 @@ impl Engine {
 
     /// The posted balance of an account at the end of the moment `at`, by booking time, in minor units.
     pub async fn balance_at(&self, account: AccountId, at: Timestamp) -> Result<i64, HistoryError> {
-        self.walk(account, move |mark, _| mark.booked_at > at, 0, move |balance, entry| {
-            if entry.booked_at <= at {
-                *balance = entry.balance_minor;
-            }
-            Ok(entry.booked_at > at)
-        })
+        self.walk(
+            account,
+            move |mark, _| mark.booked_at > at,
+            0,
+            move |balance, entry| {
+                if entry.booked_at <= at {
+                    *balance = entry.balance_minor;
+                }
+                Ok(entry.booked_at > at)
+            },
+        )
         .await
     }
 

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use journal::{MasterKey, PAGE_BYTES, PageReader, PageWriter};
+use journal::{PAGE_BYTES, PageReader, PageWriter, Secrets};
 use ledger::{AccountId, Timestamp};
 
 use super::Mark;
@@ -130,8 +130,8 @@ fn filter_of(key: &[u8], bits: u32) -> usize {
 
 impl Run {
     /// Opens the run in a file, and reads what is kept in memory of it.
-    pub(super) fn open(path: &Path, master: &MasterKey) -> io::Result<Self> {
-        let (pages, last) = PageReader::open(File::open(path)?, master, CONTEXT)?;
+    pub(super) fn open(path: &Path, secrets: &Secrets) -> io::Result<Self> {
+        let (pages, last) = PageReader::open(File::open(path)?, secrets, CONTEXT)?;
         let input = &mut last.as_slice();
         let span = Span { after: number(input)?, to: number(input)?, hash: bytes(input)? };
         let (keys, marks, filters) = (number(input)?, number(input)?, number(input)?);
@@ -266,7 +266,7 @@ pub(super) const UNFINISHED: &str = "next";
 /// when it fails the run is given up.
 pub(super) fn write(
     folder: &Path,
-    master: &MasterKey,
+    secrets: &Secrets,
     span: Span,
     key_count: u64,
     keys: impl Iterator<Item = io::Result<KeyRecord>>,
@@ -276,7 +276,8 @@ pub(super) fn write(
     let path = folder.join(file_name(span));
     let unfinished = path.with_extension(UNFINISHED);
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    let mut pages = PageWriter::new(Synced { inner: BufWriter::with_capacity(1 << 16, file), unsynced: 0 }, master, CONTEXT)?;
+    let mut pages =
+        PageWriter::new(Synced { inner: BufWriter::with_capacity(1 << 16, file), unsynced: 0 }, secrets, CONTEXT)?;
 
     let mut filters = Filters::new(key_count);
     let keys = write_section(&mut pages, keys, |record| filters.add(record), pause)?;
@@ -301,7 +302,7 @@ pub(super) fn write(
     file.sync_all()?;
     std::fs::rename(&unfinished, &path)?;
     File::open(folder)?.sync_all()?;
-    Run::open(&path, master)
+    Run::open(&path, secrets)
 }
 
 fn write_section<const N: usize>(
