@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::history::{FrameCache, Index, Recent};
+use crate::memory::Ceiling;
 use crate::personal::{Keyring, NewSubject, random};
 use crate::writer::{Answer, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Work};
 
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) keyring: Keyring,
     pub(crate) frames: FrameCache,
     pub(crate) index: Index,
+    pub(crate) ceiling: Ceiling,
     pub(crate) clock: Arc<dyn Clock>,
     /// The journal's time, as the writer last looked.
     pub(crate) now_ms: AtomicI64,
@@ -197,6 +199,12 @@ pub enum Unavailable {
     /// read.
     #[error("the disk is full, so nothing can be written: make room on it, and start the server again")]
     DiskFull,
+    /// Nothing is written while the process has this much memory in use. What is there can be read.
+    #[error("the ceiling of memory, {} MiB, is reached, so nothing is written", ceiling_bytes >> 20)]
+    MemoryFull {
+        /// How much it may have.
+        ceiling_bytes: u64,
+    },
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -235,6 +243,11 @@ impl Shared {
 
     pub(crate) fn why_unavailable(&self) -> Unavailable {
         self.failure().clone().unwrap_or(Unavailable::Stopping)
+    }
+
+    /// That nothing is written for want of memory.
+    pub(crate) fn memory_full(&self) -> Option<Unavailable> {
+        self.ceiling.reached().map(|ceiling_bytes| Unavailable::MemoryFull { ceiling_bytes })
     }
 
     pub(crate) fn failure(&self) -> MutexGuard<'_, Option<Unavailable>> {
@@ -452,7 +465,8 @@ impl Engine {
 
     /// Whether anything can be written, as far as is known; reading may go on where it can't.
     pub fn writable(&self) -> Result<(), Unavailable> {
-        self.shared.failure().clone().map_or(Ok(()), Err)
+        let failure = self.shared.failure().clone();
+        failure.or_else(|| self.shared.memory_full()).map_or(Ok(()), Err)
     }
 
     /// Resolves when the engine has failed, and says why. It never resolves while the bank is in order.

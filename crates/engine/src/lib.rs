@@ -15,6 +15,7 @@ mod clock;
 mod handle;
 mod history;
 mod keeper;
+mod memory;
 mod personal;
 mod recovery;
 mod replay;

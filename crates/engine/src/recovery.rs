@@ -16,6 +16,7 @@ use crate::clock::{Clock, Timekeeper};
 use crate::handle::{Books, Counters, Durable, Secrets, Shared};
 use crate::history::{FrameCache, Index, Recent};
 use crate::keeper::{Chore, Keeper};
+use crate::memory::Ceiling;
 use crate::personal::Keyring;
 use crate::replay::{events_of, for_each_frame};
 use crate::writer::{Draft, MAX_QUEUED, Pace, Writer, commit};
@@ -29,6 +30,8 @@ const EVENTS_WORTH_A_CHECKPOINT: u64 = 200_000;
 pub struct Options {
     /// Open it even if its journal ends before what is known to have been durable.
     pub accept_loss: bool,
+    /// Write nothing while the process has this much memory in use, in bytes.
+    pub memory_ceiling: Option<u64>,
 }
 
 /// How far opening has come.
@@ -145,6 +148,7 @@ impl Engine {
             keyring: Keyring::default(),
             frames: FrameCache::default(),
             index,
+            ceiling: Ceiling::new(options.memory_ceiling),
             clock,
             secrets: Secrets::new(journal.secrets()),
             readers: Mutex::new(vec![reader]),

@@ -11,12 +11,12 @@ use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::OpenError;
 use crate::clock::Timekeeper;
 use crate::handle::{Books, Outcome, Receipt, Shared, Submission, Unavailable};
 use crate::history::Earlier;
 use crate::keeper::{Chore, Keeper};
 use crate::recovery::rebuilt;
+use crate::{OpenError, memory};
 
 /// The most pieces of work (single commands or batches) that wait to be decided. At ten thousand the wait is well
 /// below a second; who comes later is told at once to try again.
@@ -114,6 +114,7 @@ pub(crate) struct Writer {
     queue: Receiver<Work>,
     committer: SyncSender<Run>,
     timekeeper: Timekeeper,
+    watch: memory::Watch,
     /// The last event of the last checkpoint that was asked for.
     checkpointed: u64,
 }
@@ -187,7 +188,7 @@ impl Writer {
         timekeeper: Timekeeper,
     ) -> Self {
         let checkpointed = shared.durable.borrow().last_event;
-        Self { shared, queue, committer, timekeeper, checkpointed }
+        Self { shared, queue, committer, timekeeper, watch: memory::Watch::new(), checkpointed }
     }
 
     /// Decides what comes until told to stop, or until the committer is gone.
@@ -246,6 +247,7 @@ impl Writer {
         if let Ok(now) = now {
             self.shared.now_ms.store(now.0, Ordering::Relaxed);
         }
+        self.watch.look(&self.shared.ceiling);
         // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
         let mut books = self.shared.books.write().ok()?;
         let epoch = self.shared.durable.borrow().epoch;
@@ -291,6 +293,9 @@ impl Writer {
         commands: &[Submission],
     ) -> Result<(Timestamp, Earlier), Unavailable> {
         let now = now.clone()?;
+        if let Some(full) = self.shared.memory_full() {
+            return Err(full);
+        }
         // Keys have left memory for the disk since they were looked for there.
         let stale = earlier.covered < books.recent.after();
         Ok((now, if stale { self.shared.look_back(commands)? } else { earlier }))

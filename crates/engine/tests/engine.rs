@@ -465,6 +465,38 @@ fn a_stopped_bank_says_so_and_lets_the_folder_go() {
 }
 
 #[test]
+fn at_the_ceiling_of_memory_nothing_is_written_and_reading_goes_on() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 5);
+    bench.engine.stop();
+    let Bench { _folder, data, master, hands, .. } = bench;
+    let open = |memory_ceiling| {
+        let options = Options { memory_ceiling, ..Options::default() };
+        let engine = Engine::open(&data, &master, options, hands.clone(), &mut |_| {}).expect("opens");
+        Bench {
+            _folder: tempfile::tempdir().expect("a folder"),
+            data: data.clone(),
+            master: master.clone(),
+            hands: hands.clone(),
+            engine,
+        }
+    };
+    // Below what any process has in use, and above what this one ever has.
+    let (low, high) = (1 << 20, 1 << 40);
+    let full = open(Some(low));
+    let refused = Err(Unavailable::MemoryFull { ceiling_bytes: low });
+    assert_eq!(full.keyed("key", payment(CASH, ANNA, 7)), refused);
+    assert_eq!(full.engine.writable(), refused.map(drop));
+    assert_eq!(full.posted(ANNA), 5);
+    full.engine.stop();
+    // Nothing was written, so the same key serves when there is memory.
+    let roomy = open(Some(high));
+    let outcome = roomy.keyed("key", payment(CASH, ANNA, 7));
+    assert!(matches!(outcome, Ok(Outcome::Accepted(Receipt { repeated: false, .. }))), "{outcome:?}");
+    assert_eq!((roomy.posted(ANNA), roomy.engine.writable()), (12, Ok(())));
+}
+
+#[test]
 fn verify_sees_what_a_running_bank_has_made_durable() {
     let bench = Bench::new();
     for _ in 0..100 {

@@ -58,7 +58,7 @@ impl BankFolder {
 
     /// Opens the bank for work. Only one process can.
     pub(crate) fn open(&self, open: &Open, output: &Output) -> Result<Engine, Failure> {
-        let options = Options { accept_loss: open.accept_loss };
+        let options = Options { accept_loss: open.accept_loss, memory_ceiling: self.config.memory_ceiling() };
         let bar = output.bar("events", 0);
         let mut progress = |progress: engine::Progress| {
             bar.set_length(progress.of);

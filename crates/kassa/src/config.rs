@@ -16,6 +16,7 @@ pub(crate) const FILE: &str = "kassa.toml";
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) master_key_file: PathBuf,
+    pub(crate) memory_mib: u64,
     pub(crate) log: Log,
     pub(crate) log_level: tracing::Level,
     pub(crate) server: server::Settings,
@@ -107,6 +108,13 @@ const SETTINGS: &[Setting] = &[
         take: |config, _, text| whole(&mut config.server.limits.password_workers, text, 1..=64),
     },
     Setting {
+        name: "memory_mib",
+        default: "0",
+        about: "How much memory the server may have in use, in MiB; above it nothing is written, and reading goes on.\n\
+                0 stands for three quarters of what the machine or its container has.",
+        take: |config, _, text| whole(&mut config.memory_mib, text, 0..=1 << 30),
+    },
+    Setting {
         name: "log",
         default: "text",
         about: "How the log is written to standard error: text for people, json for machines.",
@@ -126,6 +134,15 @@ const SETTINGS: &[Setting] = &[
         take: |config, _, text| take(&mut config.log_level, text.parse(), "error, warn, info, debug or trace"),
     },
 ];
+
+/// The memory of the machine or, if that is less, of the container that this runs in, in bytes (Linux).
+fn machine_memory() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib: u64 = machine.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok()?;
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let container = container.and_then(|bytes| bytes.trim().parse().ok());
+    Some(container.unwrap_or(u64::MAX).min(kib << 10))
+}
 
 fn take<T, E>(place: &mut T, parsed: Result<T, E>, form: &str) -> Result<(), String> {
     *place = parsed.map_err(|_| format!("must be {form}"))?;
@@ -157,6 +174,14 @@ fn seconds(place: &mut Duration, text: &str) -> Result<(), String> {
 }
 
 impl Config {
+    /// How much memory the server may have in use, in bytes. None where it isn't set and can't be told.
+    pub(crate) fn memory_ceiling(&self) -> Option<u64> {
+        match self.memory_mib {
+            0 => machine_memory().map(|bytes| bytes / 4 * 3),
+            mib => Some(mib << 20),
+        }
+    }
+
     /// Reads the settings of the bank in `folder`. `flags` are `NAME=VALUE`.
     pub(crate) fn read(
         folder: &Path,
@@ -168,6 +193,7 @@ impl Config {
         let flags = flag_values(flags, &mut mistakes);
         let mut config = Self {
             master_key_file: PathBuf::new(),
+            memory_mib: 0,
             log: Log::Text,
             log_level: tracing::Level::INFO,
             // Each of these is a setting with a default below, and is set there.

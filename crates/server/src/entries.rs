@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use engine::{Field, HistoryEntry};
-use ledger::{Account, AccountId, Cause};
-use serde::Serialize;
+use engine::{Field, Found, HistoryEntry, Search};
+use ledger::{Account, AccountId, Cause, Currency, Money, ValueDate};
+use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::natural;
 use crate::app::{App, seen_account};
-use crate::extract::{Page, Path, Query, Token};
+use crate::extract::{Page, Path, Query, Token, text};
 use crate::payments::PurposeName;
-use crate::problem::Problem;
-use crate::times::{day, moment};
+use crate::problem::{self, Problem};
+use crate::times::{day, moment, parse_day};
 
 /// An entry: what one payment did to one account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,22 +60,90 @@ pub(crate) struct Entries {
     next_cursor: Option<String>,
 }
 
+/// Which entries are asked for. All that is given must hold.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// The `next_cursor` of the page before; without it the list begins.
+    cursor: Option<u64>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u16>,
+    /// Booked on this day or later, in UTC.
+    #[param(format = Date)]
+    from: Option<String>,
+    /// Booked on this day or earlier, in UTC.
+    #[param(format = Date)]
+    to: Option<String>,
+    /// Of at least this amount, in or out.
+    #[param(example = "25.00")]
+    min_amount: Option<String>,
+    /// Of at most this amount, in or out.
+    #[param(example = "25.00")]
+    max_amount: Option<String>,
+    /// With this account on the other side.
+    counterparty: Option<String>,
+    /// With this in their text; capital and small letters are the same.
+    text: Option<String>,
+}
+
+impl Wanted {
+    fn search(&self, app: &App, currency: Currency) -> Result<(Search, usize), Problem> {
+        let (before, limit) = Page { cursor: self.cursor, limit: self.limit }.read()?;
+        let from = self.from.as_ref().map(|day| parse_day("from", day)).transpose()?;
+        let to = self.to.as_ref().map(|day| parse_day("to", day)).transpose()?;
+        if from.zip(to).is_some_and(|(from, to)| to < from) {
+            return Err(Problem::field("to", "the last day must not be before the first"));
+        }
+        let amount =
+            |field: &str, text: &Option<String>| text.as_ref().map(|text| positive(field, text, currency)).transpose();
+        let counterparty = self.counterparty.as_ref().map(|iban| {
+            app.engine.peek(|state| state.account_of_iban(iban))?.map_err(Problem::from).map(|id| {
+                // No entry has an account on its other side that isn't there.
+                id.unwrap_or(AccountId(u32::MAX))
+            })
+        });
+        let search = Search {
+            before,
+            from: from.map(ValueDate::start),
+            until: to.map(|to| ValueDate(to.0.saturating_add(1)).start()),
+            min_minor: amount("min_amount", &self.min_amount)?,
+            max_minor: amount("max_amount", &self.max_amount)?,
+            counterparty: counterparty.transpose()?,
+            text: self.text.as_ref().map(|wanted| text("text", wanted).map(str::to_owned)).transpose()?,
+        };
+        Ok((search, limit))
+    }
+}
+
+/// An amount of zero or more, in minor units.
+fn positive(field: &str, text: &str, currency: Currency) -> Result<u64, Problem> {
+    let amount = Money::parse(text, currency).map_err(|error| Problem::amount(field, error))?;
+    u64::try_from(amount.minor).map_err(|_| {
+        let detail = "it is an amount of zero or more, and counts for money in and money out";
+        Problem::saying(problem::Kind::InvalidAmount, detail).in_field(field)
+    })
+}
+
 /// Lists an account's entries, the newest first.
+///
+/// A page may hold fewer entries than asked for, even none, and still have a `next_cursor`: where few entries are what
+/// is asked for, each page looks at a bounded number of them. The list has ended when there is no cursor.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/entries", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number"), Page),
+    params(("iban" = String, Path, description = "The account's number"), Wanted),
     responses((status = 200, description = "A page of entries", body = Entries)),
 )]
 pub(crate) async fn list_entries(
     State(app): State<App>,
     token: Token,
     Path(iban): Path<String>,
-    Query(page): Query<Page>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Json<Entries>, Problem> {
-    let (before, limit) = page.read()?;
     let Subject { id, iban, account } = subject(&app, token, &iban).await?;
-    let entries = app.engine.entries(id, before, limit).await?;
-    let next = entries.last().map(|entry| entry.ordinal).filter(|ordinal| *ordinal > 1);
+    let (search, limit) = wanted.search(&app, account.currency)?;
+    let Found { entries, next } = app.engine.search(id, search, limit).await?;
     let entries = shown(&app, account, entries).await?;
     let currency = account.currency.code().to_owned();
     Ok(Json(Entries { iban, currency, entries, next_cursor: next.map(|next| next.to_string()) }))

@@ -158,10 +158,10 @@ const MAX_PAGE: u16 = 500;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// The `next_cursor` of the page before; without it the list begins.
-    cursor: Option<u64>,
+    pub(crate) cursor: Option<u64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u16>,
+    pub(crate) limit: Option<u16>,
 }
 
 impl Page {

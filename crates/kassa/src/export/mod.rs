@@ -91,7 +91,11 @@ impl From<engine::OpenError> for Ended {
 
 pub(crate) fn run(export: &Export, output: &Output) -> Result<(), Failure> {
     let folder = BankFolder::find(&export.bank)?;
-    let replay = Replay::open(&folder.folder, &folder.master, Options { accept_loss: export.bank.accept_loss })?;
+    let replay = Replay::open(
+        &folder.folder,
+        &folder.master,
+        Options { accept_loss: export.bank.accept_loss, ..Options::default() },
+    )?;
     let opener = export.personal.then(|| Opener::new(&folder.folder, &folder.master)).transpose()?;
     let (personal, last_event) = (Personal(opener), replay.last_event());
     let written = match &export.out {

@@ -492,6 +492,59 @@ async fn the_past_of_an_account() {
     assert_eq!((&euros["debits"], &euros["credits"]), (&json!("100.00"), &json!("100.00")));
 }
 
+/// What is given must hold, all of it; the page says where to go on.
+#[tokio::test]
+async fn entries_are_searched() {
+    let bank = Bank::new().await;
+    for (amount, text) in [("1.00", "Rent May"), ("2.00", "rent june"), ("3.00", "Müller & Söhne"), ("20.00", "Rent")]
+    {
+        assert_eq!(bank.pay("ada", amount, text).await.status, 201);
+    }
+    let path = format!("/v1/accounts/{}/entries?", bank.ada);
+    let today = &bank.moment()[..10];
+    let bo = &bank.bo;
+    for (query, expected) in [
+        ("", &["-20.00", "-3.00", "-2.00", "-1.00", "100.00"][..]),
+        ("text=rent", &["-20.00", "-2.00", "-1.00"]),
+        ("text=m%C3%9Cller", &["-3.00"]),
+        ("text=nothing", &[]),
+        ("min_amount=2.00", &["-20.00", "-3.00", "-2.00", "100.00"]),
+        ("max_amount=2.00", &["-2.00", "-1.00"]),
+        ("min_amount=2.00&max_amount=20.00&text=RENT", &["-20.00", "-2.00"]),
+        ("min_amount=0.00&limit=2", &["-20.00", "-3.00"]),
+        ("min_amount=2.00&cursor=4", &["-2.00", "100.00"]),
+        (&format!("counterparty={bo}"), &["-20.00", "-3.00", "-2.00", "-1.00"]),
+        (&format!("counterparty={}", bank.unopened()), &[]),
+        (&format!("from={today}&to={today}&limit=1"), &["-20.00"]),
+        ("from=2020-01-01", &["-20.00", "-3.00", "-2.00", "-1.00", "100.00"]),
+        ("to=2020-12-31", &[]),
+        ("from=2199-01-01", &[]),
+    ] {
+        let answer = bank.get("ada", &format!("{path}{query}")).await.json();
+        let amounts: Vec<_> = answer["entries"].as_array().expect(query).iter().map(|entry| &entry["amount"]).collect();
+        assert_eq!(amounts, expected, "{query}");
+    }
+    for (query, slug, field) in [
+        ("min_amount=-1.00", "invalid-amount", "min_amount"),
+        ("min_amount=1.005", "amount-too-precise", "min_amount"),
+        ("max_amount=x", "invalid-amount", "max_amount"),
+        ("from=yesterday", "invalid-request", "from"),
+        ("from=2026-02-02&to=2026-02-01", "invalid-request", "to"),
+        ("counterparty=nonsense", "invalid-iban", ""),
+        ("text=", "invalid-request", "text"),
+        ("limit=501", "invalid-request", "limit"),
+        ("amount=1.00", "invalid-request", "amount"),
+    ] {
+        let answer = bank.get("ada", &format!("{path}{query}")).await;
+        let told = answer.json();
+        assert_eq!(
+            (answer.slug().as_str(), told["errors"][0]["field"].as_str().unwrap_or("")),
+            (slug, field),
+            "{query}: {told}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_stopped_engine_is_told_as_unavailable() {
     let bank = Bank::new().await;
