@@ -3,12 +3,14 @@
 //!
 //! The two speak in lines of JSON: the bench sends an [`Order`], the fresh process tells [`Opened`] once the bank is
 //! open and [`Done`] once its task is, all of it durable. Then it waits, for its input to end, upon which it stops the
-//! bank in order, or to be killed. When the bench ends for whatever reason the input ends, too, so nothing is left over.
+//! bank in order, or to be killed. When the bench ends before, for whatever reason, the input ends, too, and so does the fresh process.
 
-use std::io::{self, BufRead, BufReader, Lines, Read, Write};
+use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use engine::{Engine, Options, SystemClock};
@@ -137,12 +139,16 @@ fn ended_early() -> Failure {
 
 /// The fresh process itself.
 pub(super) fn run(output: &Output) -> Result<(), Failure> {
-    let mut input = io::stdin().lock();
     let mut line = String::new();
-    input.read_line(&mut line)?;
+    io::stdin().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line).map_err(|_| {
         Failure::new("this is a part of a bench, which `kassa bench ledger` and `kassa bench memory` start".to_owned())
     })?;
+    let is_done = Arc::new(AtomicBool::new(false));
+    let end_of_input = thread::spawn({
+        let is_done = Arc::clone(&is_done);
+        move || wait_for_end(&is_done)
+    });
     let master = own_bank::master_key(&order.master_key)?;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
 
@@ -155,11 +161,21 @@ pub(super) fn run(output: &Output) -> Result<(), Failure> {
 
     let past = runtime.block_on(perform(&engine, &order))?;
     let last_event = engine.measures()?.last_event;
+    is_done.store(true, Ordering::Relaxed);
     tell(output, &Done { rss_bytes: process::rss_bytes()?, last_event, past })?;
 
-    input.read_to_end(&mut Vec::new())?;
+    // The thread can't panic, and if it did it would be time to stop all the same.
+    let _ = end_of_input.join();
     engine.stop();
     Ok(())
+}
+
+/// Waits until the input ends. If that is before the task is done, the bench has gone, and nobody wants the rest.
+fn wait_for_end(is_done: &AtomicBool) {
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    if !is_done.load(Ordering::Relaxed) {
+        std::process::exit(1);
+    }
 }
 
 fn tell(output: &Output, what: &impl Serialize) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! `kassa bench ledger`: transfers through the engine and the journal, and what is left when they are behind.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,7 +52,8 @@ pub(crate) struct LedgerBench {
     /// Draw the points as a picture into this file.
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
-    /// In the end, make N transfers more in another process, kill it, and measure the start after that.
+    /// In the end, make N transfers more (500,000 if not said) in another process, kill it, and measure the start
+    /// after that.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "500000", value_parser = clap::value_parser!(u64).range(1..=MAX_TRANSFERS))]
     crash: Option<u64>,
     /// In the end, also measure the starts without the history's files and without anything but the journal.
@@ -158,8 +160,7 @@ pub(super) fn run(bench: &LedgerBench, output: &Output) -> Result<(), Failure> {
         process::drop_caches()?;
     }
     if let Some(path) = &bench.svg {
-        let opened = OpenOptions::new().append(true).create(true).open(path);
-        opened.map_err(|error| not_written(path, &error))?;
+        check_writable(path).map_err(|error| not_written(path, &error))?;
     }
     let folder = OwnFolder::make(&bench.data)?;
     let asked = bench.clone();
@@ -167,12 +168,19 @@ pub(super) fn run(bench: &LedgerBench, output: &Output) -> Result<(), Failure> {
     drop(folder);
     let figures = measured?;
     if let Some(path) = &bench.svg {
-        std::fs::write(path, picture(&figures).svg()).map_err(|error| not_written(path, &error))?;
+        fs::write(path, picture(&figures).svg()).map_err(|error| not_written(path, &error))?;
     }
     if bench.json { output.json(&figures) } else { print(&figures, output) }
 }
 
-fn not_written(path: &Path, error: &std::io::Error) -> Failure {
+/// Checks that a file can be written, and leaves it as it is, or as missing as it was.
+fn check_writable(path: &Path) -> io::Result<()> {
+    let was_there = path.exists();
+    OpenOptions::new().append(true).create(true).open(path)?;
+    if was_there { Ok(()) } else { fs::remove_file(path) }
+}
+
+fn not_written(path: &Path, error: &io::Error) -> Failure {
     Failure::new(format!("the picture {} can't be written: {error}", path.display()))
 }
 
@@ -300,8 +308,11 @@ fn starts(bench: &LedgerBench, key: &str, mut last_event: u64) -> Result<(Starts
         }
         let mut fresh = Fresh::start(&Order { folder: folder.to_owned(), master_key: key.to_owned(), task })?;
         let (opened, done) = (fresh.opened, fresh.done()?);
-        // Each start books one event, that it has taken over.
-        (opened.last_event == last_event + 1).then_some(()).ok_or_else(unexpected)?;
+        // A start that forgot something would be no start. Each books an event of its own, that it has taken over.
+        if opened.last_event <= last_event {
+            let lost = format!("the bank opened with {} events, of {last_event} that were durable", opened.last_event);
+            return Err(Failure::new(lost));
+        }
         last_event = done.last_event;
         Ok::<_, Failure>((fresh, opened, done))
     };
@@ -344,7 +355,8 @@ fn starts(bench: &LedgerBench, key: &str, mut last_event: u64) -> Result<(Starts
 }
 
 fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
-    output.line(format_args!("{}\n", setting(figures)))?;
+    let transfers = grouped(&figures.transfers.to_string());
+    output.line(format_args!("{transfers} transfers. {}, {}.\n", among(figures), sent(figures)))?;
     let mib = |bytes: u64| bytes as f64 / MIB;
     let mut table = Table::default();
     table.add("rate", figures.transfers_per_s, 0, "transfers/s");
@@ -359,7 +371,8 @@ fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
     table.add("append, mean", figures.append_ms_mean, 3, "ms");
     table.add("  holds", figures.transfers_per_run, 1, "transfers");
     table.add("written to disk", figures.written_bytes_per_transfer, 1, "bytes/transfer");
-    for (kind, each) in &figures.kept_bytes_per_transfer {
+    // The lock, the head mark and the like don't grow.
+    for (kind, each) in figures.kept_bytes_per_transfer.iter().filter(|(_, each)| each.abs() >= 0.05) {
         table.add(format!("  kept in {kind}"), *each, 1, "bytes/transfer");
     }
     table.add("  written again or gone", figures.rewritten_bytes_per_transfer, 1, "bytes/transfer");
@@ -367,7 +380,12 @@ fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
     table.add("  before the transfers", mib(figures.rss_bytes_at_start), 1, "MiB");
     table.add_some("  growth, second half", figures.slope_bytes_per_transfer, 2, "bytes/transfer");
     table.add_some("  growth, after a tenth", figures.growth_bytes_per_transfer, 2, "bytes/transfer");
-    table.add("  above 128 MiB + 256 B an account", figures.above_128_mib_bytes_per_transfer, 2, "bytes/transfer");
+    table.add(
+        "  above 128 MiB + 256 B an account",
+        figures.above_128_mib_bytes_per_transfer.max(0.0),
+        2,
+        "bytes/transfer",
+    );
     table.add("stop", figures.stop_s, 2, "s");
     let Starts { start_after_crash_rss_bytes, start_without_history_rss_bytes, start_from_journal_rss_bytes, .. } =
         figures.starts;
@@ -391,13 +409,13 @@ fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
     table.print(output)
 }
 
-/// What was asked for, in words.
-fn setting(figures: &Figures) -> String {
+/// Among which accounts the transfers are made, in words.
+fn among(figures: &Figures) -> String {
     let hot = if figures.hot { ", one of them in every transfer" } else { "" };
-    let accounts = grouped(&figures.accounts.to_string());
-    format!("{} transfers among {accounts} accounts{hot}, {}", grouped(&figures.transfers.to_string()), sent(figures))
+    format!("Among {} accounts{hot}", grouped(&figures.accounts.to_string()))
 }
 
+/// How they are sent, in words.
 fn sent(figures: &Figures) -> String {
     match (figures.batch, figures.callers) {
         (1, 1) => "one at a time".to_owned(),
@@ -419,7 +437,7 @@ fn picture(figures: &Figures) -> Picture {
             .growth_ratio
             .map_or(String::new(), |ratio| format!("last tenth: {:.0} % of the first", ratio * 100.0)),
         colour: "#1f6feb",
-        shape: Shape::Line,
+        shape: Shape::Steps,
         points: series(|point| point.transfers_per_s),
         limit: first_tenth
             .map(|rate| rate * LEAST_GROWTH_RATIO)
@@ -431,31 +449,30 @@ fn picture(figures: &Figures) -> Picture {
         title: "Memory (MiB)",
         note: figures
             .slope_bytes_per_transfer
-            .map_or(String::new(), |slope| format!("second half: {slope:.1} bytes for each transfer")),
+            .map_or(String::new(), |slope| format!("second half: {slope:.1} B/transfer")),
         colour: "#8250df",
         shape: Shape::Line,
         points: memory,
         limit: Some(Limit {
-            name: "budget: 128 MiB, 256 bytes an account, 2 bytes a transfer",
+            name: "budget: 128 MiB, 256 B/account, 2 B/transfer",
             ends: (allowed / MIB, (allowed + BYTES_PER_TRANSFER * transfers) / MIB),
         }),
     };
+    let ms = |ms: f64| if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") };
     let wait = Panel {
         title: if figures.batch == 1 { "Longest wait for an answer (ms)" } else { "Longest wait for a batch (ms)" },
-        note: format!("of all: {:.0} ms; median {:.0} ms", figures.batch_ms_max, figures.batch_ms_p50),
+        note: format!("longest: {}; median: {}", ms(figures.batch_ms_max), ms(figures.batch_ms_p50)),
         colour: "#bc4c00",
         shape: Shape::Bars,
         points: series(|point| point.batch_ms_max),
         limit: None,
     };
-    let hot = if figures.hot { ", one of them in every transfer" } else { "" };
     Picture {
-        title: format!("{} transfers, one after the other", grouped(&figures.transfers.to_string())),
-        subtitle: format!(
-            "{} accounts{hot}; transfers sent {}; each encrypted, checked and synced to disk before its answer",
-            grouped(&figures.accounts.to_string()),
-            sent(figures)
-        ),
+        title: format!("Kassa over {} transfers", grouped(&figures.transfers.to_string())),
+        subtitle: [
+            format!("{}, {}.", among(figures), sent(figures)),
+            "Each is checked, encrypted and synced to disk before its answer.".into(),
+        ],
         across: "Transfers behind",
         panels: vec![rate, memory, wait],
     }

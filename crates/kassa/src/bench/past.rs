@@ -20,7 +20,7 @@ const PAGE: u64 = 50;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Past {
     /// How many entries the account has.
-    entries: u64,
+    account_entries: u64,
     pub(super) page_ms_p50: f64,
     pub(super) page_ms_p99: f64,
     pub(super) page_ms_max: f64,
@@ -55,7 +55,7 @@ pub(super) async fn measure(engine: &Engine, account: AccountId) -> Result<Past,
         balances.note(asked.elapsed());
     }
     Ok(Past {
-        entries,
+        account_entries: entries,
         page_ms_p50: pages.percentile_ms(50),
         page_ms_p99: pages.percentile_ms(99),
         page_ms_max: pages.longest_ms(),

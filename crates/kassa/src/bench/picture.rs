@@ -5,13 +5,15 @@
 //! The words are put in as they are: they must not hold what XML gives a meaning.
 
 use std::fmt::Write as _;
+use std::iter;
 
 use super::table::grouped;
 
 /// Figures over a common horizontal axis that begins at nought.
 pub(super) struct Picture {
     pub(super) title: String,
-    pub(super) subtitle: String,
+    /// What the figures are of: two lines of up to 110 characters.
+    pub(super) subtitle: [String; 2],
     /// What the horizontal axis counts.
     pub(super) across: &'static str,
     pub(super) panels: Vec<Panel>,
@@ -32,9 +34,11 @@ pub(super) struct Panel {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// For what holds from point to point.
+    /// For what is so at a point, and changes between one and the next.
     Line,
-    /// For what was the most since the point before.
+    /// For what holds of the whole stretch since the point before.
+    Steps,
+    /// For what happened once in that stretch.
     Bars,
 }
 
@@ -47,9 +51,11 @@ pub(super) struct Limit {
 
 // The places, in pixels.
 const WIDTH: f64 = 860.0;
-const LEFT: f64 = 84.0;
-const RIGHT: f64 = 832.0;
-const FIRST_PANEL: f64 = 92.0;
+const EDGE: f64 = 28.0;
+const LEFT: f64 = 106.0;
+const LEGEND: f64 = 240.0;
+const RIGHT: f64 = 826.0;
+const FIRST_PANEL: f64 = 106.0;
 const HEADING: f64 = 30.0;
 const PANEL: f64 = 128.0;
 const BETWEEN: f64 = 26.0;
@@ -64,7 +70,7 @@ const STYLE: &str = "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,
     .title{font-size:20px;font-weight:600;fill:#1a202c}\
     .heading{font-size:14px;font-weight:600;fill:#1a202c}\
     .end{text-anchor:end}.middle{text-anchor:middle}\
-    .limit{font-size:12px;fill:#2d3748;paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}";
+    .legend{font-size:12px}";
 
 impl Picture {
     /// The picture as an SVG document.
@@ -81,8 +87,9 @@ impl Picture {
             height - 1.0,
             title = self.title,
         );
-        text(&mut svg, "title", 28.0, 40.0, &self.title);
-        text(&mut svg, "", 28.0, 63.0, &self.subtitle);
+        text(&mut svg, "title", EDGE, 40.0, &self.title);
+        text(&mut svg, "", EDGE, 64.0, &self.subtitle[0]);
+        text(&mut svg, "", EDGE, 83.0, &self.subtitle[1]);
         let mut top = FIRST_PANEL + HEADING;
         for panel in &self.panels {
             panel.draw(&mut svg, top, end);
@@ -94,7 +101,11 @@ impl Picture {
     }
 
     fn axis_across(&self, svg: &mut String, bottom: f64, end: f64) {
-        let (unit, name) = if end >= 2e6 { (1e6, " (millions)") } else { (1.0, "") };
+        let (unit, name) = match end {
+            2e6.. => (1e6, " (millions)"),
+            2e4.. => (1e3, " (thousands)"),
+            _ => (1.0, ""),
+        };
         for tick in ticks(end, STEPS_ACROSS).into_iter().filter(|tick| *tick <= end * 1.000_001) {
             let x = across(tick, end);
             line(svg, (x, bottom), (x, bottom + 5.0), "#718096", "");
@@ -111,7 +122,7 @@ impl Panel {
         let most = ticks.last().copied().unwrap_or(1.0);
         let place = |(x, y): (f64, f64)| (across(x, end), top + PANEL - PANEL * y / most);
 
-        text(svg, "heading", 28.0, top - 13.0, self.title);
+        text(svg, "heading", EDGE, top - 13.0, self.title);
         text(svg, "end", RIGHT, top - 13.0, &self.note);
         for tick in ticks {
             let (_, y) = place((0.0, tick));
@@ -119,21 +130,26 @@ impl Panel {
             text(svg, "end", LEFT - 10.0, y + 4.5, &label(tick));
         }
         match self.shape {
-            Shape::Line => self.draw_line(svg, place),
+            Shape::Line => self.draw_line(svg, &self.points, place),
+            Shape::Steps => {
+                let before = iter::once(0.0).chain(self.points.iter().map(|point| point.0));
+                let steps = before.zip(&self.points).flat_map(|(before, point)| [(before, point.1), *point]);
+                self.draw_line(svg, &steps.collect::<Vec<_>>(), place);
+            }
             Shape::Bars => self.draw_bars(svg, place),
         }
         if let Some(limit) = &self.limit {
             let (from, to) = (place((0.0, limit.ends.0)), place((end, limit.ends.1)));
             line(svg, from, to, "#2d3748", " stroke-dasharray=\"6 4\"");
-            // On the side that the figure keeps away from.
-            let above = self.points.last().is_none_or(|(_, y)| *y < limit.ends.1);
-            text(svg, "limit end", RIGHT - 4.0, if above { to.1 - 7.0 } else { to.1 + 16.0 }, limit.name);
+            // Beside the panel's title, where no figure can run through it.
+            line(svg, (LEGEND, top - 17.5), (LEGEND + 26.0, top - 17.5), "#2d3748", " stroke-dasharray=\"6 4\"");
+            text(svg, "legend", LEGEND + 33.0, top - 13.0, limit.name);
         }
     }
 
-    fn draw_line(&self, svg: &mut String, place: impl Fn((f64, f64)) -> (f64, f64)) {
-        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else { return };
-        let path = self.points.iter().map(|point| {
+    fn draw_line(&self, svg: &mut String, points: &[(f64, f64)], place: impl Fn((f64, f64)) -> (f64, f64)) {
+        let (Some(first), Some(last)) = (points.first(), points.last()) else { return };
+        let path = points.iter().map(|point| {
             let (x, y) = place(*point);
             format!("{x:.1},{y:.1}")
         });
@@ -146,7 +162,7 @@ impl Panel {
         );
         let _ = writeln!(
             svg,
-            r#"<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>"#
+            r#"<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.7" stroke-linejoin="round"/>"#
         );
     }
 
@@ -202,13 +218,13 @@ fn ticks(end: f64, about: f64) -> Vec<f64> {
     (0_u32..).map(f64::from).take_while(|number| *number <= count).map(|number| number * step).collect()
 }
 
-/// A number with as many decimal places as it needs, up to two.
+/// A number with as many decimal places as it needs, up to four.
 fn label(number: f64) -> String {
-    let places = (0..2).find(|places| {
+    let places = (0..4).find(|places| {
         let shifted = number * 10_f64.powi(*places);
         (shifted - shifted.round()).abs() < 1e-6
     });
-    let places = usize::try_from(places.unwrap_or(2)).unwrap_or(2);
+    let places = usize::try_from(places.unwrap_or(4)).unwrap_or(4);
     grouped(&format!("{number:.places$}"))
 }
 
@@ -237,8 +253,13 @@ mod tests {
                 points: points.clone(),
                 limit: Some(Limit { name: "limit", ends: (1.0, 2.0) }),
             };
-            let panels = vec![panel(Shape::Line), panel(Shape::Bars)];
-            let picture = Picture { title: "Title".into(), subtitle: "Subtitle".into(), across: "Transfers", panels };
+            let panels = [Shape::Line, Shape::Steps, Shape::Bars].map(panel).into();
+            let picture = Picture {
+                title: "Title".into(),
+                subtitle: ["This".into(), "and that".into()],
+                across: "Transfers",
+                panels,
+            };
             let svg = picture.svg();
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             for element in ["text", "style", "title", "svg"] {
