@@ -145,3 +145,42 @@ pub(super) fn note_syncs(folder: &Path, waits: &mut Waits) -> Result<(), Failure
     }
     Ok(fs::remove_file(&path)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted_by_kind_and_only_what_is_derived_is_removed() {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let folder = temporary.path();
+        fs::create_dir_all(folder.join("history/runs")).expect("folders");
+        let files = [
+            ("journal.db", 100),
+            ("journal.db-wal", 20),
+            ("head", 3),
+            ("lock", 0),
+            ("checkpoint", 40),
+            ("checkpoint.next", 5),
+            ("keys-0001.run", 6),
+            ("keys-0002.run", 7),
+            ("history/marks", 8),
+            ("history/runs/1", 9),
+        ];
+        for (name, bytes) in files {
+            fs::write(folder.join(name), vec![0; bytes]).expect("a file");
+        }
+        let kinds = |expected: &[(&str, u64)]| {
+            let expected = expected.iter().map(|(kind, bytes)| ((*kind).to_owned(), *bytes)).collect();
+            assert_eq!(disk_bytes(folder).expect("a folder"), expected);
+        };
+        let journal = [("journal.db", 100), ("journal.db-wal", 20), ("head", 3)];
+        kinds(&[&journal[..], &[("checkpoint", 45), ("keys", 13), ("history", 17)]].concat());
+        assert!(remove_derived(folder, Derived::History).expect("removed"));
+        kinds(&[&journal[..], &[("checkpoint", 45)]].concat());
+        assert!(!remove_derived(folder, Derived::History).expect("nothing to remove"));
+        assert!(remove_derived(folder, Derived::All).expect("removed"));
+        kinds(&journal);
+        assert!(folder.join("lock").exists());
+    }
+}
