@@ -45,21 +45,15 @@ enum Cmd {
     Export(export::Export),
     /// Check a bank: every frame, the chain, the books and their laws. Works beside a running server.
     Verify(verify::Verify),
-    /// Measure how fast the bank is on this machine.
+    /// Measure how fast the bank is on this machine, and what it takes.
     #[command(subcommand)]
-    Bench(Bench),
+    Bench(bench::Bench),
     /// Print the version.
     Version {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Subcommand)]
-enum Bench {
-    /// Transfers through the engine and the journal.
-    Ledger(bench::LedgerBench),
 }
 
 fn main() -> ExitCode {
@@ -75,7 +69,7 @@ fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             done => done.map(drop),
         },
-        Cmd::Bench(Bench::Ledger(bench)) => bench::ledger(bench, &output),
+        Cmd::Bench(bench) => bench::run(bench, &output),
         Cmd::Version { json: true } => output.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
         Cmd::Version { json: false } => output.line(format_args!("kassa {}", env!("CARGO_PKG_VERSION"))),
     };

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+#[path = "kassa/bench.rs"]
+mod bench;
 #[path = "kassa/export.rs"]
 mod export;
 
@@ -750,27 +752,6 @@ fn a_real_banks_data_comes_in_exactly() {
 fn the_commands_read_well() {
     let version = succeeds(&["version"], "");
     assert!(version.starts_with("kassa 0."), "{version}");
-    let figures: Value = serde_json::from_str(&succeeds(
-        &[
-            "bench",
-            "ledger",
-            "--data",
-            Folder::new().data(),
-            "--accounts",
-            "10",
-            "--transfers",
-            "500",
-            "--batch",
-            "50",
-            "--json",
-        ],
-        "",
-    ))
-    .expect("JSON");
-    for name in ["transfers_per_s", "batch_ms_p50", "batch_ms_p99", "journal_bytes_per_transfer", "rss_bytes", "cpu_s"]
-    {
-        assert!(figures[name].is_number(), "{name} in {figures}");
-    }
     let mut help = String::new();
     let mut child = kassa(&["--help"]).spawn().expect("starts");
     child.stdout.take().expect("output").read_to_string(&mut help).expect("text");
