@@ -217,7 +217,8 @@ impl State {
             Record::Account { account, number, name, rights } => {
                 self.numbers.insert(number, self.ledger.next_account());
                 self.ledger.restore_account(account);
-                self.infos.push(AccountInfo { number, name, rights: rights.into() });
+                // Collected, because a vector would be kept as it is, with room for more.
+                self.infos.push(AccountInfo { number, name, rights: rights.into_iter().collect() });
             }
             Record::Cash { currency, account } => {
                 self.cash.insert(currency, account);

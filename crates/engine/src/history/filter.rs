@@ -132,12 +132,12 @@ impl Filter {
         self.fingerprints[at..at + 2].copy_from_slice(&new.to_le_bytes());
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.seed.to_be_bytes());
-        out.extend_from_slice(&self.segment_length.to_be_bytes());
-        out.extend_from_slice(&self.segments.to_be_bytes());
-        out.extend_from_slice(&(self.fingerprints.len() as u64).to_be_bytes());
-        out.extend_from_slice(&self.fingerprints);
+    pub(super) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+        out.write_all(&self.seed.to_be_bytes())?;
+        out.write_all(&self.segment_length.to_be_bytes())?;
+        out.write_all(&self.segments.to_be_bytes())?;
+        out.write_all(&(self.fingerprints.len() as u64).to_be_bytes())?;
+        out.write_all(&self.fingerprints)
     }
 
     pub(super) fn read(input: &mut impl io::Read) -> io::Result<Self> {
@@ -189,7 +189,7 @@ mod tests {
         let mut keys: Vec<u64> = (0..262_144).map(key).collect();
         let filter = Filter::of(&mut keys);
         let mut bytes = Vec::new();
-        filter.write(&mut bytes);
+        filter.write(&mut bytes).expect("memory takes it");
         assert!(bytes.len() * 10 < keys.len() * 18, "{} bytes", bytes.len());
         assert_eq!(Filter::read(&mut bytes.as_slice()).expect("it reads back"), filter);
     }

@@ -284,12 +284,12 @@ pub(super) fn write(
     let marks = write_section(&mut pages, marks, |_| {}, pause)?;
     let filters = filters.finish();
 
-    let mut directory = Vec::new();
+    let mut directory = DirectoryWriter { pages: &mut pages, page: Vec::with_capacity(PAGE_BYTES) };
     for first in keys.firsts.iter().chain(&marks.firsts) {
-        directory.extend_from_slice(&first.to_be_bytes());
+        directory.write_all(&first.to_be_bytes())?;
     }
-    filters.iter().for_each(|filter| filter.write(&mut directory));
-    directory.chunks(PAGE_BYTES).try_for_each(|page| pages.write(page))?;
+    filters.iter().try_for_each(|filter| filter.write(&mut directory))?;
+    directory.flush()?;
     let mut last = Vec::new();
     for number in [span.after, span.to] {
         last.extend_from_slice(&number.to_be_bytes());
@@ -302,7 +302,34 @@ pub(super) fn write(
     file.sync_all()?;
     std::fs::rename(&unfinished, &path)?;
     File::open(folder)?.sync_all()?;
-    Run::open(&path, secrets)
+    let (pages, _) = PageReader::open(File::open(&path)?, secrets, CONTEXT)?;
+    Ok(Run { path, span, pages, keys, filter_bits: filters.len().ilog2(), filters, marks })
+}
+
+/// The pages behind the sections, written as one stream.
+struct DirectoryWriter<'a, W: Write> {
+    pages: &'a mut PageWriter<W>,
+    page: Vec<u8>,
+}
+
+impl<W: Write> Write for DirectoryWriter<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.page.len() == PAGE_BYTES {
+            self.flush()?;
+        }
+        let taken = bytes.len().min(PAGE_BYTES - self.page.len());
+        self.page.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    /// Writes the page as far as it is filled: only for its last.
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.page.is_empty() {
+            self.pages.write(&self.page)?;
+            self.page.clear();
+        }
+        Ok(())
+    }
 }
 
 fn write_section<const N: usize>(
