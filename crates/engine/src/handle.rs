@@ -199,6 +199,9 @@ pub enum Unavailable {
     /// read.
     #[error("the disk is full, so nothing can be written: make room on it, and start the server again")]
     DiskFull,
+    /// The same, because the disk takes no writes: it is read-only, or failing.
+    #[error("the disk can't be written: see to it, and start the server again")]
+    DiskReadOnly,
     /// Nothing is written while the process has this much memory in use. What is there can be read.
     #[error("the ceiling of memory, {} MiB, is reached, so nothing is written", ceiling_bytes >> 20)]
     MemoryFull {

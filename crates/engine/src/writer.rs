@@ -417,9 +417,12 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
         };
         match appended {
             Ok(()) => chores.into_iter().for_each(|chore| keeper.ask(chore)),
-            Err(AppendError::Full) => {
-                replies.iter_mut().for_each(|reply| reply.withdraw(&Unavailable::DiskFull));
-                if let Err(error) = only_read(shared, &journal) {
+            Err(error @ (AppendError::Full | AppendError::Unwritable)) => {
+                let why =
+                    if matches!(error, AppendError::Full) { Unavailable::DiskFull } else { Unavailable::DiskReadOnly };
+                let read = only_read(shared, &journal, why);
+                replies.iter_mut().for_each(|reply| reply.withdraw(&shared.why_unavailable()));
+                if let Err(error) = read {
                     return fail(shared, &error.to_string());
                 }
             }
@@ -471,16 +474,16 @@ fn let_go(shared: &Shared, replies: Vec<Reply>) {
     }
 }
 
-/// The disk is full: nothing of the run was written, and nothing more will be. The state in memory, which tells of it,
-/// is thrown away for what the journal has, and what is there can be read. Done once; later calls change nothing.
-fn only_read(shared: &Shared, journal: &Journal) -> Result<(), OpenError> {
+/// The disk takes no writes: nothing of the run was written, and nothing more will be. The state in memory, which tells
+/// of it, is thrown away for what the journal has, and what is there can be read. Done once; later calls change nothing.
+fn only_read(shared: &Shared, journal: &Journal, why: Unavailable) -> Result<(), OpenError> {
     if shared.failure().is_some() {
         return Ok(());
     }
-    tracing::error!("the disk is full: what is there can be read; make room, and start again, to write");
+    tracing::error!(%why, "what is there can be read");
     // Reading waits meanwhile. A poisoned lock is for the caller, who looks at it when the runs end.
     let Ok(mut books) = shared.books.write() else { return Ok(()) };
-    *shared.failure() = Some(Unavailable::DiskFull);
+    *shared.failure() = Some(why);
     *books = rebuilt(shared, journal)?;
     shared.durable.send_modify(|durable| durable.epoch += 1);
     Ok(())

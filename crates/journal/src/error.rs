@@ -80,6 +80,9 @@ pub enum AppendError {
     /// The disk is full. Nothing was changed; the same run may be appended again when there is room.
     #[error("the disk is full: make room on it, nothing more is accepted until then")]
     Full,
+    /// The disk takes no writes: nothing was written, and the same run can be appended later.
+    #[error("the disk can't be written")]
+    Unwritable,
     /// An earlier write failed, and after that nothing can be promised any more.
     #[error("an earlier write to the journal failed: restart Kassa, which finds out what is durable")]
     Poisoned,
@@ -225,10 +228,12 @@ impl From<rusqlite::Error> for ReadError {
 }
 
 impl From<rusqlite::Error> for AppendError {
-    /// A full disk is told apart: SQLite reports it for a write, never for a sync, and has rolled back.
+    /// A disk that takes no writes is told apart: SQLite reports it for a write, never for a sync, and has rolled back.
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+        match error.sqlite_error() {
+            Some(told) if told.code == rusqlite::ErrorCode::DiskFull => Self::Full,
+            Some(told) if told.code == rusqlite::ErrorCode::ReadOnly => Self::Unwritable,
+            Some(told) if told.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE => Self::Unwritable,
             _ => Self::Storage(error.into()),
         }
     }

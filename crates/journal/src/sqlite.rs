@@ -202,7 +202,8 @@ impl Journal {
 
     /// Appends a run in one transaction, and returns the journal's head when it is durable. A run that is there
     /// already, byte for byte, counts as appended; one that doesn't follow the journal's end is [`AppendError::Stale`].
-    /// After any other error but [`AppendError::Full`] every later call fails: only opening anew tells what is durable.
+    /// After any other error but [`AppendError::Full`] and [`AppendError::Unwritable`] every later call fails: only
+    /// opening anew tells what is durable.
     /// Opening anew is also how to give up runs that were sealed: until then, what is sealed next follows them.
     pub fn append(&mut self, run: &SealedRun) -> Result<Head, AppendError> {
         self.unless_poisoned(|journal| {
@@ -270,7 +271,8 @@ impl Journal {
             return Err(AppendError::Poisoned);
         }
         let result = write(self);
-        self.poisoned = !matches!(result, Ok(_) | Err(AppendError::Full | AppendError::Stale { .. }));
+        self.poisoned =
+            !matches!(result, Ok(_) | Err(AppendError::Full | AppendError::Unwritable | AppendError::Stale { .. }));
         result
     }
 
@@ -325,17 +327,19 @@ impl Journal {
     }
 
     /// Moves as much of the log as readers allow; where something must be wiped from it, also empties it. That a reader
-    /// or a full disk prevents it is no failure: what is in the log is durable.
+    /// or a disk without room prevents it is no failure: what is in the log is durable.
     fn checkpoint(&mut self) -> Result<(), AppendError> {
         let mode = if self.wipe_due { CheckpointMode::TRUNCATE } else { CheckpointMode::PASSIVE };
         match self.conn.wal_checkpoint_v2(Some(MAIN), mode) {
             Ok(_) => self.wipe_due = false,
-            Err(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull) => {
-                    tracing::warn!(%error, "the write-ahead log could not be moved into the database yet");
+            Err(error) => {
+                let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+                let told = error.to_string();
+                match AppendError::from(error) {
+                    AppendError::Storage(error) if !busy => return Err(error.into()),
+                    _ => tracing::warn!(error = told, "the write-ahead log could not be moved into the database yet"),
                 }
-                _ => return Err(error.into()),
-            },
+            }
         }
         Ok(())
     }

@@ -471,14 +471,20 @@ int fsync(int fd) { return fails() ? -1 : ((int (*)(int))dlsym(RTLD_NEXT, "fsync
 int fdatasync(int fd) { return fails() ? -1 : ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd); }
 "#;
 
+/// A library to be loaded before the C library, made beside the bank's folder.
+fn preload(folder: &Folder, source: &str) -> PathBuf {
+    let (file, library) = (folder.data.with_extension("c"), folder.data.with_extension("so"));
+    fs::write(&file, source).expect("a file");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&file).arg("-ldl").status();
+    assert!(compiled.expect("cc runs").success());
+    library
+}
+
 #[test]
 fn after_a_failed_sync_the_server_ends_and_nothing_acknowledged_is_lost() {
     let folder = Folder::new();
     folder.init("AT", "99999", "EUR");
-    let (source, library) = (folder.data.with_extension("c"), folder.data.with_extension("so"));
-    fs::write(&source, FAILING_SYNC).expect("a file");
-    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl").status();
-    assert!(compiled.expect("cc runs").success());
+    let library = preload(&folder, FAILING_SYNC);
     let server = Server::serve(&folder.data);
     let operator = server.sign_in("operator", "operator-password");
     let (_, opened) = server.ask("POST", "/v1/accounts", Some(&operator), Some(&json!({ "currency": "EUR" })));
@@ -509,6 +515,76 @@ fn after_a_failed_sync_the_server_ends_and_nothing_acknowledged_is_lost() {
     // The three that were refused may have come to be or not: a sync that failed tells neither.
     assert!((acknowledged..=acknowledged + 3).contains(&euros), "{acknowledged} acknowledged, {euros} there");
     assert!(acknowledged > 0);
+    assert!(server.interrupt());
+    verified(folder.data());
+}
+
+/// Takes the place of the C library's writes to regular files: once a file of a given name is there, each fails as on a
+/// disk that the kernel has made read-only.
+const READ_ONLY_DISK: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static int refused(int fd) {
+    struct stat of;
+    if (access(getenv("READ_ONLY_WHEN"), F_OK) != 0) return 0;
+    if (fstat(fd, &of) != 0 || !S_ISREG(of.st_mode)) return 0;
+    errno = EROFS;
+    return 1;
+}
+ssize_t pwrite(int fd, const void *from, size_t count, off_t at) {
+    return refused(fd) ? -1 : ((ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite"))(fd, from, count, at);
+}
+ssize_t pwrite64(int fd, const void *from, size_t count, off_t at) {
+    return refused(fd) ? -1 : ((ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite64"))(fd, from, count, at);
+}
+ssize_t write(int fd, const void *from, size_t count) {
+    return refused(fd) ? -1 : ((ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write"))(fd, from, count);
+}
+int ftruncate(int fd, off_t size) {
+    return refused(fd) ? -1 : ((int (*)(int, off_t))dlsym(RTLD_NEXT, "ftruncate"))(fd, size);
+}
+int ftruncate64(int fd, off_t size) {
+    return refused(fd) ? -1 : ((int (*)(int, off_t))dlsym(RTLD_NEXT, "ftruncate64"))(fd, size);
+}
+"#;
+
+#[test]
+fn a_disk_that_turns_read_only_stops_the_writing_and_not_the_reading() {
+    let folder = Folder::new();
+    folder.init("AT", "99999", "EUR");
+    let library = preload(&folder, READ_ONLY_DISK);
+    let trigger = folder.data.with_extension("read-only");
+    let mut command = kassa(&["serve", "--data", folder.data(), "--set", "listen=127.0.0.1:0"]);
+    command.env("LD_PRELOAD", &library).env("READ_ONLY_WHEN", &trigger);
+    let server = Server::from(&mut command, &folder.data, "is open at");
+    let operator = server.sign_in("operator", "operator-password");
+    let (_, opened) = server.ask("POST", "/v1/accounts", Some(&operator), Some(&json!({ "currency": "EUR" })));
+    let iban = opened["iban"].as_str().expect("an IBAN").to_owned();
+    let body = json!({ "account": iban, "amount": "1.00", "currency": "EUR" });
+    let deposit =
+        |server: &Server, key: &str| server.ask_under(key, "POST", "/v1/deposits", Some(&operator), Some(&body), "*/*");
+    let balance = |server: &Server| server.get(&format!("/v1/accounts/{iban}/balance"), &operator)["posted"].clone();
+    assert_eq!(deposit(&server, "one").0, 201);
+
+    fs::write(&trigger, "").expect("the disk turns read-only");
+    for _ in 0..3 {
+        let (status, told) = deposit(&server, "two");
+        assert!(status == 503 && told.contains("/problems/disk-read-only"), "{status} {told}");
+        assert_eq!(balance(&server), "1.00");
+    }
+    assert_eq!(server.ask("GET", &format!("/v1/accounts/{iban}/entries"), Some(&operator), None).0, 200);
+    let (status, told) = server.ask("GET", "/health/ready", None, None);
+    assert!(status == 503 && told["type"] == "/problems/disk-read-only", "{told}");
+    assert!(server.interrupt(), "it stops in order");
+
+    let server = Server::serve(&folder.data);
+    assert_eq!(balance(&server), "1.00", "nothing that was acknowledged is lost");
+    assert_eq!(deposit(&server, "two").0, 201, "what was not done can be asked for again");
+    assert_eq!(balance(&server), "2.00");
     assert!(server.interrupt());
     verified(folder.data());
 }

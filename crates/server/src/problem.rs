@@ -64,6 +64,7 @@ kinds! {
     ClockJumped "clock-jumped" 503 "the server's clock jumped forward, and writing has stopped", "Wait for an operator to look at the clock and to confirm it.";
     Stopping "stopping" 503 "the server is stopping", "Repeat the request in a moment, under the same key.";
     DiskFull "disk-full" 503 "nothing can be written at the moment, because the disk is full", "What is there can be read. Repeat the request later, under the same key. Operators: make room on the disk, and start the server again.";
+    DiskReadOnly "disk-read-only" 503 "nothing can be written at the moment, because the disk takes no writes", "What is there can be read. Repeat the request later, under the same key. Operators: see to the disk, and start the server again.";
     MemoryFull "memory-full" 503 "nothing can be written at the moment, because the server has no memory left for it", "What is there can be read. Repeat the request later, under the same key. Operators: give the server more memory, or raise memory_mib.";
     Unavailable "unavailable" 503 "the bank can't answer now", "Repeat the request later, under the same key. Operators: see the log.";
     Internal "internal" 500 "something went wrong inside", "Repeat the request under the same key. Operators: see the log.";
@@ -270,6 +271,7 @@ impl From<Unavailable> for Problem {
             Unavailable::Busy => Self::of(Kind::Busy),
             Unavailable::Stopping => Self::of(Kind::Stopping),
             Unavailable::DiskFull => Self::of(Kind::DiskFull),
+            Unavailable::DiskReadOnly => Self::of(Kind::DiskReadOnly),
             Unavailable::MemoryFull { .. } => Self::of(Kind::MemoryFull),
             Unavailable::ClockJumped { .. } => Self::of(Kind::ClockJumped),
             Unavailable::BatchTooLarge => Self::failed(&unavailable),
