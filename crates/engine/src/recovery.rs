@@ -119,7 +119,20 @@ impl Engine {
         let (state, written) = stored(folder, &mut reader, options)?;
         let end = journal.head().last_event;
         let checkpointed = state.last_event();
+        let indexed = index.runs().covered();
+        let started = std::time::Instant::now();
         let mut books = caught_up(&mut reader, state, &index, progress, end)?;
+        if end > 0 {
+            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(
+                checkpoint = checkpointed,
+                indexed,
+                events = end,
+                ms,
+                "{}",
+                what_was_read(checkpointed, indexed, end)
+            );
+        }
 
         let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
         announce(&mut journal, &mut books, &mut timekeeper, &*clock)?;
@@ -178,6 +191,20 @@ impl Engine {
             thread::Builder::new().name("committer".into()).spawn(commit)?
         };
         Ok(Self { shared, queue, threads: Arc::new(Mutex::new(vec![writing, committing])) })
+    }
+}
+
+/// What a start did, in words.
+fn what_was_read(checkpointed: u64, indexed: u64, end: u64) -> String {
+    let state = match (checkpointed, end - checkpointed) {
+        (0, _) => "the state was made from the whole journal".to_owned(),
+        (_, 0) => "the state is that of the checkpoint".to_owned(),
+        (_, later) => format!("the state is that of the checkpoint and of {later} later events"),
+    };
+    match end - indexed {
+        0 => format!("{state}; the index of the past is whole"),
+        _ if indexed == 0 => format!("{state}; the past was indexed from the first event on"),
+        later => format!("{state}; the last {later} events were indexed again"),
     }
 }
 
