@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 
 use bank::{Body, Decision, Event, What};
 use ledger::{BookedLeg, Posting};
-use sim::{Auditor, Disagreement, Observed, Random, Simulation, Summary, run};
+use sim::{Auditor, Disagreement, Failure, Observed, Plan, Random, Restart, Simulation, Summary, run};
 
 const SEEDS: u64 = 20;
 const STEPS: u64 = 20_000;
 
-fn checked(seed: u64, summary: Result<Summary, Disagreement>) -> Summary {
-    summary.unwrap_or_else(|disagreement| panic!("seed {seed}: {disagreement}"))
+fn checked(summary: Result<Summary, Failure>) -> Summary {
+    summary.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn unrestarted(seed: u64, steps: u64) -> Plan {
+    Plan { restarts: false, ..Plan::new(seed, steps) }
 }
 
 /// And everything that can happen does, so that agreement means something.
@@ -19,7 +23,7 @@ fn checked(seed: u64, summary: Result<Summary, Disagreement>) -> Summary {
 fn bank_and_auditor_agree() {
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..SEEDS {
-        for (outcome, count) in checked(seed, run(seed, STEPS)).outcomes {
+        for (outcome, count) in checked(run(seed, STEPS)).outcomes {
             *outcomes.entry(outcome).or_insert(0) += count;
         }
     }
@@ -67,25 +71,26 @@ fn the_same_seed_comes_to_the_same() {
     for seed in 0..3 {
         assert_eq!(run(seed, 5_000), run(seed, 5_000));
     }
-    assert_ne!(checked(1, run(1, 5_000)).digest, checked(2, run(2, 5_000)).digest);
+    assert_ne!(checked(run(1, 5_000)).digest, checked(run(2, 5_000)).digest);
 }
 
 #[test]
 fn restarts_change_nothing() {
     for seed in 0..4 {
-        let expected = checked(seed, run(seed, 4_000));
+        let expected = checked(unrestarted(seed, 4_000).run());
+        assert_eq!(checked(run(seed, 4_000)), expected, "the run's own restarts");
         for times in [2_000, 300, 40] {
             let mut chance = Random::new(seed + times);
-            let mut simulation = Simulation::new(seed);
+            let mut simulation = Simulation::new(unrestarted(seed, 4_000));
             for _ in 0..4_000 {
                 simulation.step().unwrap();
                 match chance.below(times) {
-                    0 => simulation.restart_from_records(),
-                    1 => simulation.restart_from_journal(),
+                    0 => simulation.restart(Restart::FromRecords).unwrap(),
+                    1 => simulation.restart(Restart::FromJournal).unwrap(),
                     _ => {}
                 }
             }
-            assert_eq!(checked(seed, simulation.finish()), expected, "a restart about every {times} steps");
+            assert_eq!(checked(simulation.finish()), expected, "a restart about every {times} steps");
         }
     }
 }
@@ -220,7 +225,7 @@ fn told(history: &[Observed], place: usize, fault: Fault) -> Vec<Observed> {
 #[test]
 fn the_auditor_notices_what_is_not_so() {
     for seed in 0..6 {
-        let mut simulation = Simulation::new(seed);
+        let mut simulation = Simulation::new(unrestarted(seed, 1_500));
         let history: Vec<Observed> = (0..1_500).map(|_| simulation.step().unwrap()).collect();
         assert_eq!(audit(&history), Ok(()), "nothing is made up where all is true");
         let postings: Vec<usize> = (0..1_000).filter(|place| posting_of(&history[*place]).is_some()).collect();
@@ -245,7 +250,7 @@ fn audit(history: &[Observed]) -> Result<(), Disagreement> {
 /// A state that isn't the one the books were kept of is told apart, however like it is.
 #[test]
 fn the_books_fit_one_state_only() {
-    let mut simulation = Simulation::new(1);
+    let mut simulation = Simulation::new(unrestarted(1, 1_000));
     let mut auditor = Auditor::default();
     let mut state = bank::State::default();
     for _ in 0..1_000 {
