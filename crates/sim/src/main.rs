@@ -1,5 +1,6 @@
 //! `kassa-sim`: attacks on the real program, and long runs of the simulation. Never shipped.
 
+mod a_year;
 mod client;
 mod kill;
 mod seeds;
@@ -21,12 +22,15 @@ enum Attack {
     Kill(kill::Kill),
     /// Run seeds of the simulation under the auditor's eyes.
     Run(seeds::Run),
+    /// Make a bank on disk, and have it live through a year under the auditor's eyes.
+    Year(a_year::Year),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Attack::Kill(kill) => kill.run(),
         Attack::Run(run) => run.run(),
+        Attack::Year(year) => year.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
