@@ -75,7 +75,8 @@ pub struct Auditor {
     further_legs: Map<u64, Vec<Paid>>,
     keys: Map<[u8; 16], u64>,
     customers: u32,
-    users: Map<u32, Who>,
+    /// User 1 comes first.
+    users: Vec<Who>,
     sessions: Map<[u8; 16], Session>,
     rights: Map<(u32, u32), Right>,
 }
@@ -376,7 +377,11 @@ impl Auditor {
         let session = self.sessions.get(&token.0);
         let open = session.is_some_and(|session| session.user == caller.user.0 && session.expires_at > at);
         agree!(open, "the session is not user {}'s, or over", caller.user.0);
-        self.users.get(&caller.user.0).copied().ok_or_else(|| breach!("there is no user {}", caller.user.0))
+        self.user(caller.user.0).ok_or_else(|| breach!("there is no user {}", caller.user.0))
+    }
+
+    fn user(&self, id: u32) -> Option<Who> {
+        self.users.get(usize::try_from(id.checked_sub(1)?).ok()?).copied()
     }
 
     /// All that speaks against a customer's doing something.
@@ -464,7 +469,13 @@ impl Auditor {
                     (Role::Customer, Some(customer)) => Who::Customer(customer.0),
                     _ => return Err(breach!("user {} has a role and a customer that disagree", id.0)),
                 };
-                agree!(self.users.insert(id.0, who).is_none(), "user {} was added twice", id.0);
+                self.users.push(who);
+                agree!(
+                    id.0 as usize == self.users.len(),
+                    "user {} was added, and {} are there",
+                    id.0,
+                    self.users.len()
+                );
             }
             What::SessionOpened { user, token, expires_at } => {
                 let session = Session { user: user.0, expires_at: *expires_at };
@@ -662,7 +673,7 @@ impl Auditor {
             Refusal::AlreadyFounded => self.founded,
             Refusal::NotFounded => !self.founded,
             Refusal::UnknownCustomer => named_customer(body).is_some_and(|id| id == 0 || id > self.customers),
-            Refusal::UnknownUser => named_user(body).is_some_and(|id| !self.users.contains_key(&id)),
+            Refusal::UnknownUser => named_user(body).is_some_and(|id| self.user(id).is_none()),
             Refusal::UnknownPayment => named_payment(body).is_some_and(|of| self.payment(of).is_none()),
             Refusal::NoCashAccount => match body {
                 Body::Deposit { amount, .. } | Body::Withdraw { amount, .. } => {

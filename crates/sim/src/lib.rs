@@ -2,7 +2,7 @@
 //!
 //! [`workload`] makes commands as a bank's day brings them, good and bad. [`Watched`] has the real `bank` decide them
 //! and keeps its events as a journal does. [`audit`] keeps its own simple books from what it is told, shares no logic
-//! with what it watches, and says in words what doesn't agree. [`run`] brings the three together, restarting the bank
+//! with what it watches, and says in words what doesn't agree. [`mod@run`] brings the three together, restarting the bank
 //! now and then; everything follows from the seed, so that any failure can be had again, and [`shrink`] looks for the
 //! few commands that bring it about. [`year`] does the same on a larger scale with the whole engine and a journal on
 //! disk.
@@ -24,7 +24,7 @@ use ledger::Timestamp;
 pub use audit::{Auditor, Disagreement};
 pub use random::Random;
 pub use run::{Failure, Plan, Simulation, Summary, run};
-pub use watched::{Decide, Restart, Watched};
+pub use watched::{Decide, Fault, Restart, Watched};
 pub use workload::Workload;
 
 /// One command and its answer, as an onlooker sees them.

@@ -254,7 +254,7 @@ impl Restarts {
         if step < self.next {
             return None;
         }
-        self.next = step + 1 + self.random.below(4 * step);
+        self.next = step + 1 + self.random.below(8 * step);
         Some(if self.random.once_in(2) { Restart::FromRecords } else { Restart::FromJournal })
     }
 }

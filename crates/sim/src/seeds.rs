@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use sim::{Failure, Plan, Summary, shrink};
 
 /// `kassa-sim run`
@@ -33,6 +34,7 @@ pub(crate) struct Run {
 struct Progress {
     next: AtomicU64,
     failed: Mutex<Option<Failure>>,
+    /// The processor time of all threads: what a core does by itself, however many others want it.
     busy: Mutex<Duration>,
 }
 
@@ -58,7 +60,7 @@ impl Run {
         let per_second = |time: Duration| steps as f64 / time.as_secs_f64().max(f64::EPSILON);
         let busy = *progress.busy.lock().map_err(|error| error.to_string())?;
         println!(
-            "{steps} steps in {:.2} s: {:.0} steps/s with {jobs} at a time, {:.0} steps/s each",
+            "{steps} steps in {:.2} s: {:.0} steps/s with {jobs} at a time; {:.0} steps/s of one core's time",
             took.as_secs_f64(),
             per_second(took),
             per_second(busy)
@@ -78,7 +80,7 @@ impl Run {
             if place >= self.seeds || fails() {
                 return;
             }
-            let started = Instant::now();
+            let started = processor_time();
             let seed = self.seed.saturating_add(place);
             match self.plan(seed).run() {
                 Ok(Summary { events, digest, .. }) => println!("seed {seed}: {events} events, digest {digest:016x}"),
@@ -89,7 +91,7 @@ impl Run {
                 }
             }
             if let Ok(mut busy) = progress.busy.lock() {
-                *busy += started.elapsed();
+                *busy += processor_time().saturating_sub(started);
             }
         }
     }
@@ -107,4 +109,10 @@ impl Run {
         };
         format!("{failure}\nTo have it again: {again}\n{explained}")
     }
+}
+
+/// The processor time that this thread has had.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

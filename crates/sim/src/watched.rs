@@ -91,8 +91,8 @@ impl Watched {
     /// Tells why it can't, or that the bank isn't the same afterwards.
     pub fn restart(&mut self, how: Restart) -> Result<(), Fault> {
         let again = catch_unwind(AssertUnwindSafe(|| match how {
-            Restart::FromRecords => self.from_records(),
-            Restart::FromJournal => Ok(self.from_journal()),
+            Restart::FromRecords => self.read_records(),
+            Restart::FromJournal => Ok(self.read_journal()),
         }));
         let state = again.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
         if digest_of(&state) != digest_of(&self.state) {
@@ -105,7 +105,7 @@ impl Watched {
         Ok(())
     }
 
-    fn from_records(&self) -> Result<State, Fault> {
+    fn read_records(&self) -> Result<State, Fault> {
         let mut state = State::default();
         let read: Result<(), bank::RestoreError> = self.state.write_records(|record| state.restore_bytes(record));
         read.map_err(|error| Fault::of_rule("a state's own records can be read back", error.to_string()))?;
@@ -115,7 +115,7 @@ impl Watched {
         Ok(state)
     }
 
-    fn from_journal(&self) -> State {
+    fn read_journal(&self) -> State {
         let mut state = State::default();
         for (number, (at, event)) in (1..).zip(self.journal.events()) {
             state.apply(number, at, &event);

@@ -100,7 +100,8 @@ impl Workload {
 
     /// Takes note of an answer.
     pub fn learn(&mut self, observed: &Observed) {
-        if observed.command.request.is_some() {
+        // One in a few is enough, and copying all of them would cost more than deciding them.
+        if observed.command.request.is_some() && self.random.once_in(4) {
             remember(&mut self.random, &mut self.sent, observed.command.clone());
         }
         for (number, event) in (observed.first_event..).zip(observed.events()) {
@@ -136,7 +137,7 @@ impl Workload {
                 remember(&mut self.random, &mut self.holds, (id, *hold));
             }
             // Some holds are not forgotten when they are let go, and are asked for again, in vain.
-            What::HoldReleased { hold, .. } if !self.random.once_in(4) => {
+            What::HoldReleased { hold, .. } if !self.random.once_in(12) => {
                 self.holds.retain(|(known, _)| known != hold);
             }
             _ => {}
@@ -218,8 +219,8 @@ impl Workload {
     /// An account: mostly an open one, now and then one that is closed or was never opened.
     fn account(&mut self) -> Known {
         let list = if self.random.once_in(60) { &self.closed } else { &self.accounts };
-        let never = Known { id: AccountId(u32::MAX), currency: euro(), owner: None };
-        self.random.pick(list).unwrap_or(never)
+        let never = || Known { id: AccountId(u32::MAX), currency: euro(), owner: None };
+        self.random.pick(list).unwrap_or_else(never)
     }
 
     /// A customer, or one of so many that don't exist.

@@ -1,8 +1,8 @@
 //! A year of a middling bank, on disk, through the whole engine, in minutes.
 //!
 //! The bank is made and asked through [`engine::Engine`] as a server would, its clock lives through 2025, and the folder
-//! that is left is a bank's like any other. [`people`] says who has which account, [`calendar`] when how much is paid,
-//! [`traffic`] what is asked, and [`desk`] asks it: in batches, several of them on their way, each answer shown to the
+//! that is left is a bank's like any other. `people` says who has which account, `calendar` when how much is paid,
+//! `traffic` what is asked, and `desk` asks it: in batches, several of them on their way, each answer shown to the
 //! auditor. Everything that is asked follows from the seed; keys, tokens and seals are the bank's own.
 
 mod calendar;
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use calendar::{Calendar, STEPS_PER_DAY};
-use desk::{Counts, Desk};
+pub use desk::Counts;
+use desk::Desk;
 use people::People;
 use traffic::Traffic;
 

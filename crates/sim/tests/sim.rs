@@ -59,7 +59,13 @@ fn bank_and_auditor_agree() {
         ("refused not-signed-in", 100),
         ("refused not-allowed", 100),
         ("refused no-right", 100),
-        ("refused above-signatory-limit", 5),
+        ("refused above-signatory-limit", 1_000),
+        ("refused read-only-right", 1_000),
+        ("refused not-a-payee", 1_000),
+        ("refused amount-not-positive", 1_000),
+        ("refused currency-mismatch", 1_000),
+        ("refused no-such-leg", 100),
+        ("refused overdraft-in-use", 10),
     ] {
         let count = outcomes.get(outcome).copied().unwrap_or(0);
         assert!(count >= at_least, "{outcome}: {count} times only, of {outcomes:#?}");

@@ -50,8 +50,8 @@ pub(super) struct Question {
     pub(super) expected: Expected,
     /// What the answer is to be kept for.
     pub(super) lesson: Option<Lesson>,
-    pub(super) subject: Option<NewSubject>,
-    pub(super) past: Option<PastPosting>,
+    pub(super) subject: Option<Box<NewSubject>>,
+    pub(super) past: Option<Box<PastPosting>>,
 }
 
 impl Question {
@@ -221,8 +221,8 @@ impl Desk {
     }
 
     /// The posting that a refund or reversal names.
-    pub(super) fn past(&self, of: PostingId) -> Result<Option<PastPosting>, Stopped> {
-        Ok(self.engine.past_posting(of)?)
+    pub(super) fn past(&self, of: PostingId) -> Result<Option<Box<PastPosting>>, Stopped> {
+        Ok(self.engine.past_posting(of)?.map(Box::new))
     }
 
     /// Sends the batch, and audits what was answered while the engine is at work.
@@ -240,8 +240,8 @@ impl Desk {
         let mut questions = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         let submissions = questions.iter_mut().map(|question| Submission {
             command: question.command.clone(),
-            subject: question.subject.take(),
-            past: question.past.take().map(Box::new),
+            subject: question.subject.take().map(|subject| *subject),
+            past: question.past.take(),
         });
         let (engine, submissions) = (self.engine.clone(), submissions.collect());
         let mut coming: Coming = Box::pin(async move { engine.submit_batch(submissions).await });

@@ -3,10 +3,8 @@
 //! Everything about an account or a customer is worked out from its number, so that a few bytes for each are kept.
 //! Customers are numbered from 1, as the bank does, and accounts from 0, the bank's own left out.
 
-use bank::{
-    Body, Caller, CustomerId, Numbering, OpenAccount, Right, Role, Sealed, TokenHash, UserId,
-};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use bank::{Body, Caller, CustomerId, Numbering, OpenAccount, Right, Role, Sealed, TokenHash, UserId};
 use engine::{Field, NewSubject};
 use ledger::{AccountId, Currency, Kind, Money, Overdraft, Timestamp};
 
@@ -38,9 +36,8 @@ const FIRM_OVERDRAFT: u64 = 2_000_000_000;
 
 const FIRST_NAMES: [&str; 12] =
     ["Anna", "Bela", "Clara", "David", "Eva", "Farid", "Greta", "Hugo", "Ilse", "Jakob", "Kateryna", "Leo"];
-const LAST_NAMES: [&str; 12] = [
-    "Adler", "Berger", "Czerny", "Dvorak", "Eder", "Fuchs", "Gruber", "Huber", "Ivanova", "Jovanovic", "Kaya", "Lang",
-];
+const LAST_NAMES: [&str; 12] =
+    ["Adler", "Berger", "Czerny", "Dvorak", "Eder", "Fuchs", "Gruber", "Huber", "Ivanova", "Jovanovic", "Kaya", "Lang"];
 
 pub(super) struct People {
     accounts: u32,
@@ -89,12 +86,12 @@ impl People {
         (firm + 1) * CUSTOMERS_PER_FIRM - 1
     }
 
-    pub(super) fn is_firm(&self, customer: u32) -> bool {
+    pub(super) fn is_firm(customer: u32) -> bool {
         customer.is_multiple_of(CUSTOMERS_PER_FIRM)
     }
 
     pub(super) fn is_private(&self, account: u32) -> bool {
-        !self.is_firm(self.owner(account))
+        !Self::is_firm(self.owner(account))
     }
 
     pub(super) fn is_second(&self, account: u32) -> bool {
@@ -106,7 +103,7 @@ impl People {
             return account + 1;
         }
         let customer = 1 + (account - self.customers) * 3;
-        if self.is_firm(customer) { customer - 1 } else { customer }
+        if Self::is_firm(customer) { customer - 1 } else { customer }
     }
 
     /// Who else may do what with an account.
@@ -208,10 +205,10 @@ impl People {
 
     fn add_customer(&self, desk: &mut Desk, customer: u32) -> Result<(), Stopped> {
         let subject = &self.subjects[customer as usize - 1];
-        let full_name = full_name(customer, self.is_firm(customer));
+        let full_name = full_name(customer, Self::is_firm(customer));
         let name = subject.seal(Field::CustomerName, &full_name);
         let added = Question::of_system(Body::AddCustomer { name });
-        desk.ask(Question { subject: Some(subject.clone()), ..added })?;
+        desk.ask(Question { subject: Some(Box::new(subject.clone())), ..added })?;
         let user_name = format!("customer-{customer}");
         desk.ask(Question::of_system(Body::AddUser {
             name_index: desk.engine().name_index(&user_name),
@@ -259,7 +256,7 @@ fn add_operator(desk: &mut Desk) -> Result<(), Stopped> {
         role: Role::Operator,
         customer: None,
     };
-    desk.ask(Question { subject: Some(subject), ..Question::of_system(user) })
+    desk.ask(Question { subject: Some(Box::new(subject)), ..Question::of_system(user) })
 }
 
 /// A password's hash as the server makes it; its parameters are written in it.

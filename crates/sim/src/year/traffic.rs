@@ -46,10 +46,24 @@ pub(super) struct Traffic {
 
 /// What is to be done at a later step.
 enum Due {
-    Capture { hold: HoldId, amount: Money, last: bool, payee: u32 },
-    Void { hold: HoldId, payee: u32 },
-    Refund { of: PostingId, amount: Money, payee: u32 },
-    Reverse { of: PostingId },
+    Capture {
+        hold: HoldId,
+        amount: Money,
+        last: bool,
+        payee: u32,
+    },
+    Void {
+        hold: HoldId,
+        payee: u32,
+    },
+    Refund {
+        of: PostingId,
+        amount: Money,
+        payee: u32,
+    },
+    Reverse {
+        of: PostingId,
+    },
     SendAgain(Box<Observed>),
     /// The same key, for something else.
     ReuseKey(Box<Command>),
@@ -114,7 +128,7 @@ impl Traffic {
     /// Salaries on the month's last day, rents on its first, fees on the first of each quarter.
     fn regular(&self, people: &People, day: &Day, part: u32) -> impl Iterator<Item = Regular> + use<> {
         let (firms, first_accounts) = (people.firms(), people.customers().min(self.regulars));
-        let private = |account: &u32| !(account + 1).is_multiple_of(50);
+        let private = |account: &u32| !People::is_firm(account + 1);
         let firm_of = move |account: u32, question: u64| drawn(account, question) % firms;
         let salaried = (0..if day.ends_month && part == 1 { first_accounts } else { 0 })
             .filter(private)
