@@ -61,7 +61,7 @@ macro_rules! agree {
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
 
 /// The auditor and its books.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Auditor {
     founded: bool,
     events: u64,
@@ -81,7 +81,7 @@ pub struct Auditor {
     rights: Map<(u32, u32), Right>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Account {
     currency: u16,
     kind: Kind,
@@ -97,7 +97,7 @@ struct Account {
     last_booked_at: Timestamp,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held {
     debit: u32,
     credit: u32,
@@ -114,7 +114,7 @@ struct Paid {
     refunded: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Payment {
     first: Paid,
     stage: Stage,
@@ -129,7 +129,7 @@ enum Stage {
     Undoing,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Session {
     user: u32,
     expires_at: Timestamp,
@@ -670,8 +670,8 @@ impl Auditor {
             Refusal::NotSignedIn => self.is_no_session(body, caller, observed.at),
             Refusal::NotAllowed => is_forbidden(who, body),
             Refusal::KeyReused => false,
-            Refusal::AlreadyFounded => self.founded,
-            Refusal::NotFounded => !self.founded,
+            Refusal::AlreadyFounded => self.founded && matches!(body, Body::Found { .. }),
+            Refusal::NotFounded => !self.founded && !matches!(body, Body::Found { .. }),
             Refusal::UnknownCustomer => named_customer(body).is_some_and(|id| id == 0 || id > self.customers),
             Refusal::UnknownUser => named_user(body).is_some_and(|id| self.user(id).is_none()),
             Refusal::UnknownPayment => named_payment(body).is_some_and(|of| self.payment(of).is_none()),
@@ -717,6 +717,7 @@ impl Auditor {
         let held = named_hold(body).and_then(|hold| self.holds.get(&hold));
         let stage = named_payment(body).and_then(|of| self.payment(of)).map(|payment| payment.stage);
         let account = changed_account(body).and_then(|id| self.known(id));
+        let closing = matches!(body, Body::SetStatus { status: Status::Closed, .. });
         let any = |is: &dyn Fn(&Moved) -> bool| moves.iter().any(is);
         match refusal {
             L::InsufficientFunds { available } => self.first_shortage(body, moves) == Some(i128::from(available.minor)),
@@ -730,13 +731,14 @@ impl Auditor {
             L::HoldNotOpen => named_hold(body).is_some() && held.is_none(),
             L::HoldExpired => match body {
                 Body::PlaceHold { expires_at, .. } => *expires_at <= at,
-                _ => held.is_some_and(|held| held.expires_at <= at),
+                Body::Capture { .. } => held.is_some_and(|held| held.expires_at <= at),
+                _ => false,
             },
-            L::HoldNotExpired => held.is_some_and(|held| held.expires_at > at),
+            L::HoldNotExpired => matches!(body, Body::Expire { .. }) && held.is_some_and(|held| held.expires_at > at),
             L::NotUndoable => stage == Some(Stage::Undoing),
             L::AlreadyReversed => stage == Some(Stage::Reversed),
-            L::AlreadyRefunded => stage == Some(Stage::Refunded),
-            L::NoSuchLeg => stage.is_some() && self.refundable(body).is_none(),
+            L::AlreadyRefunded => matches!(body, Body::Reverse { .. }) && stage == Some(Stage::Refunded),
+            L::NoSuchLeg => matches!(body, Body::Refund { .. }) && stage.is_some() && self.refundable(body).is_none(),
             L::NoLegs => matches!(body, Body::Pay(pay) if pay.legs.is_empty()),
             L::TooManyLegs => moves.len() > 100,
             L::AmountNotPositive => match body {
@@ -753,9 +755,9 @@ impl Auditor {
                 let other = |id| self.known(id).is_some_and(|account| account.currency != moved.currency);
                 other(moved.debit) || other(moved.credit)
             }),
-            L::AccountClosed => match account {
-                Some(account) => account.status == Status::Closed,
-                None => any(&|moved| self.is(moved.debit, &CLOSED) || self.is(moved.credit, &CLOSED)),
+            L::AccountClosed => match body {
+                Body::SetStatus { account, .. } | Body::SetOverdraft { account, .. } => self.is(account.0, &CLOSED),
+                _ => any(&|moved| self.is(moved.debit, &CLOSED) || self.is(moved.credit, &CLOSED)),
             },
             L::AccountFrozen => any(&|moved| self.is(moved.debit, &FROZEN) || self.is(moved.credit, &FROZEN[1..])),
             L::BookedBackwards => {
@@ -764,8 +766,8 @@ impl Auditor {
                 any(&|moved| later(moved.debit) || later(moved.credit))
             }
             L::BalanceOutOfRange => self.is_out_of_range(body, moves),
-            L::AccountNotEmpty => account.is_some_and(|account| account.balance != 0),
-            L::HoldsOpen => account.is_some_and(|account| account.held != 0),
+            L::AccountNotEmpty => closing && account.is_some_and(|account| account.balance != 0),
+            L::HoldsOpen => closing && account.is_some_and(|account| account.held != 0),
             L::OverdraftInUse => match (body, account) {
                 (Body::SetOverdraft { overdraft, .. }, Some(account)) => {
                     limit(*overdraft).is_some_and(|limit| account.available() < -limit)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::BuildHasherDefault;
 
-use bank::{Body, Caller, Command, Decision, What, decide};
+use bank::{Body, Caller, Command, Decision, State, What, decide};
 use ledger::Timestamp;
 
 use crate::mix::Mix;
@@ -148,6 +148,12 @@ impl Simulation {
     #[must_use]
     pub fn recording(plan: Plan) -> Self {
         Self { recorded: Some(Vec::new()), ..Self::new(plan) }
+    }
+
+    /// The bank's state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.bank.state()
     }
 
     /// What happened so far, where it was to be remembered.
