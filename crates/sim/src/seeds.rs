@@ -43,8 +43,6 @@ impl Run {
     pub(crate) fn run(&self) -> Result<(), String> {
         let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
         let progress = Progress { next: AtomicU64::new(0), failed: Mutex::new(None), busy: Mutex::new(Duration::ZERO) };
-        // A bank that panics is told of once, when all threads are done.
-        panic::set_hook(Box::new(|_| {}));
         let started = Instant::now();
         thread::scope(|scope| {
             for _ in 0..jobs {
@@ -75,9 +73,9 @@ impl Run {
     /// Runs seeds until there are no more, or one has failed.
     fn work(&self, progress: &Progress) {
         let fails = || progress.failed.lock().is_ok_and(|failed| failed.is_some());
-        loop {
+        while !fails() {
             let place = progress.next.fetch_add(1, Ordering::Relaxed);
-            if place >= self.seeds || fails() {
+            if place >= self.seeds {
                 return;
             }
             let started = processor_time();
@@ -85,8 +83,11 @@ impl Run {
             match self.plan(seed).run() {
                 Ok(Summary { events, digest, .. }) => println!("seed {seed}: {events} events, digest {digest:016x}"),
                 Err(failure) => {
-                    if let Ok(mut failed) = progress.failed.lock() {
-                        failed.get_or_insert(failure);
+                    // Seeds are begun in order, and those begun are finished: the first is the first, whoever is quicker.
+                    if let Ok(mut failed) = progress.failed.lock()
+                        && failed.as_ref().is_none_or(|other| failure.seed < other.seed)
+                    {
+                        *failed = Some(failure);
                     }
                 }
             }
@@ -102,6 +103,8 @@ impl Run {
         let flag = if self.no_restarts { " --no-restarts" } else { "" };
         let again = format!("kassa-sim run --seed {seed} --seeds 1 --steps {step}{flag}");
         let plan = Plan { steps: *step, ..self.plan(*seed) };
+        // A bank that panics has said so once; while it is shrunk it does so hundreds of times.
+        panic::set_hook(Box::new(|_| {}));
         let explained = match shrink::shrink(plan) {
             Some(shrunk) if shrunk.replayed == *failure => format!("It is the same every time. {shrunk}"),
             Some(shrunk) => format!("It is NOT the same every time; again it was: {}. {shrunk}", shrunk.replayed),

@@ -4,7 +4,7 @@
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bank::{Body, Command, Decision, Event, Facts, PastPosting, State, What, decide};
+use bank::{Body, Command, Decision, Event, Facts, PastPosting, State, What};
 use ledger::{HoldId, PostingId, Timestamp};
 
 use crate::mix::Mix;
@@ -38,12 +38,6 @@ pub struct Watched {
     state: State,
     journal: Journal,
     auditor: Auditor,
-}
-
-impl Default for Watched {
-    fn default() -> Self {
-        Self::new(decide)
-    }
 }
 
 impl Watched {

@@ -82,9 +82,8 @@ pub fn live(order: &Order, say: &mut dyn FnMut(String)) -> Result<Figures, Stopp
     say(format!("{} customers with {} accounts are there.", people.customers(), order.accounts));
 
     let started = Instant::now();
-    let (traffic, restarts) = live_through(order, &mut desk, &mut people, say)?;
+    let restarts = live_through(order, &mut desk, &mut people, say)?;
     let year = started.elapsed();
-    drop((traffic, people));
 
     let peak_rss_bytes = peak_rss_bytes()?;
     let reopening = desk.restart()?;
@@ -116,7 +115,7 @@ fn live_through(
     desk: &mut Desk,
     people: &mut People,
     say: &mut dyn FnMut(String),
-) -> Result<(Traffic, Vec<Duration>), Stopped> {
+) -> Result<Vec<Duration>, Stopped> {
     let calendar = Calendar::new();
     let mut traffic = Traffic::new(order, people, &calendar);
     let mut restarts = Vec::new();
@@ -133,7 +132,7 @@ fn live_through(
             restarts.push(desk.restart()?);
         }
     }
-    Ok((traffic, restarts))
+    Ok(restarts)
 }
 
 impl Figures {

@@ -201,10 +201,7 @@ impl Desk {
 
     /// Sets the clock once all that was asked before is answered.
     pub(super) fn set_clock(&mut self, at: Timestamp) -> Result<(), Stopped> {
-        self.send()?;
-        while !self.flying.is_empty() {
-            self.land()?;
-        }
+        self.land_all()?;
         self.clock.0.store(at.0, Ordering::Relaxed);
         Ok(())
     }
@@ -262,12 +259,17 @@ impl Desk {
         Ok(())
     }
 
-    /// Waits for all that was asked, and audits it.
-    fn finish(&mut self) -> Result<(), Stopped> {
+    fn land_all(&mut self) -> Result<(), Stopped> {
         self.send()?;
         while !self.flying.is_empty() {
             self.land()?;
         }
+        Ok(())
+    }
+
+    /// Waits for all that was asked, and audits it.
+    fn finish(&mut self) -> Result<(), Stopped> {
+        self.land_all()?;
         self.audit_landed()
     }
 
