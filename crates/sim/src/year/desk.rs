@@ -24,11 +24,13 @@ use super::calendar::eve;
 use super::{Stopped, people};
 use crate::{Auditor, Observed};
 
-/// How many commands are sent together.
-const BATCH: usize = 4_096;
+/// How many commands are sent together: few, so that the engine is soon at work while more are made. It takes what has
+/// queued up in one run anyway.
+const BATCH: usize = 1_024;
 
-/// How many batches are on their way: one being made durable, one being decided, one waiting.
-const BATCHES_IN_FLIGHT: usize = 3;
+/// How many batches are on their way before the oldest is waited for: enough for a run being made durable and another
+/// being decided.
+const BATCHES_IN_FLIGHT: usize = 12;
 
 /// A clock that stands until it is set. Its monotonic time goes with it, so no step of it is a jump.
 #[derive(Default)]
@@ -133,13 +135,6 @@ struct Flight {
     coming: Coming,
 }
 
-/// A batch that was answered.
-struct Landed {
-    at: Timestamp,
-    questions: Vec<Question>,
-    answers: Answers,
-}
-
 pub(super) struct Desk {
     folder: PathBuf,
     master: MasterKey,
@@ -149,7 +144,6 @@ pub(super) struct Desk {
     auditor: Auditor,
     batch: Vec<Question>,
     flying: VecDeque<Flight>,
-    landed: VecDeque<Landed>,
     lessons: Vec<(Lesson, Observed)>,
     /// The answer before the next one, where nothing was to be learned from it.
     before: Option<Observed>,
@@ -174,7 +168,6 @@ impl Desk {
             auditor: Auditor::default(),
             batch: Vec::with_capacity(BATCH),
             flying: VecDeque::new(),
-            landed: VecDeque::new(),
             lessons: Vec::new(),
             before: None,
             counts: Counts::default(),
@@ -199,9 +192,9 @@ impl Desk {
         Timestamp(self.clock.wall_ms())
     }
 
-    /// Sets the clock once all that was asked before is answered.
+    /// Sets the clock once all that was asked before is answered and audited.
     pub(super) fn set_clock(&mut self, at: Timestamp) -> Result<(), Stopped> {
-        self.land_all()?;
+        self.finish()?;
         self.clock.0.store(at.0, Ordering::Relaxed);
         Ok(())
     }
@@ -222,18 +215,8 @@ impl Desk {
         Ok(self.engine.past_posting(of)?.map(Box::new))
     }
 
-    /// Sends the batch, and audits what was answered while the engine is at work.
+    /// Sends the batch. With many on their way, the oldest is audited while the engine is at work on the others.
     fn send(&mut self) -> Result<(), Stopped> {
-        if !self.batch.is_empty() {
-            if self.flying.len() >= BATCHES_IN_FLIGHT {
-                self.land()?;
-            }
-            self.enqueue()?;
-        }
-        self.audit_landed()
-    }
-
-    fn enqueue(&mut self) -> Result<(), Stopped> {
         let mut questions = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         let submissions = questions.iter_mut().map(|question| Submission {
             command: question.command.clone(),
@@ -245,32 +228,34 @@ impl Desk {
         // Polled once, it is in the engine's queue; a small one may be answered before that returns.
         let answers = coming.as_mut().poll(&mut Context::from_waker(Waker::noop()))?;
         self.flying.push_back(Flight { at: self.now(), questions, answers, coming });
-        Ok(())
+        if self.flying.len() > BATCHES_IN_FLIGHT { self.land() } else { Ok(()) }
     }
 
-    /// Waits for the oldest batch.
+    /// Waits for the oldest batch, and audits it.
     fn land(&mut self) -> Result<(), Stopped> {
         let Some(Flight { at, questions, answers, coming }) = self.flying.pop_front() else { return Ok(()) };
         let answers = match answers {
             Poll::Ready(answers) => answers,
             Poll::Pending => self.runtime.block_on(coming)?,
         };
-        self.landed.push_back(Landed { at, questions, answers });
-        Ok(())
-    }
-
-    fn land_all(&mut self) -> Result<(), Stopped> {
-        self.send()?;
-        while !self.flying.is_empty() {
-            self.land()?;
+        self.audit_unasked()?;
+        for (question, answer) in questions.into_iter().zip(answers) {
+            self.counts.commands += 1;
+            let before = self.before.take();
+            self.before = self.audit(at, question, answer?, before)?;
         }
         Ok(())
     }
 
     /// Waits for all that was asked, and audits it.
     fn finish(&mut self) -> Result<(), Stopped> {
-        self.land_all()?;
-        self.audit_landed()
+        if !self.batch.is_empty() {
+            self.send()?;
+        }
+        while !self.flying.is_empty() {
+            self.land()?;
+        }
+        Ok(())
     }
 
     /// Compares all accounts and holds with the bank's.
@@ -305,18 +290,6 @@ impl Desk {
     }
 
     // ---- The audit ----
-
-    fn audit_landed(&mut self) -> Result<(), Stopped> {
-        while let Some(Landed { at, questions, answers }) = self.landed.pop_front() {
-            self.audit_unasked()?;
-            for (question, answer) in questions.into_iter().zip(answers) {
-                self.counts.commands += 1;
-                let before = self.before.take();
-                self.before = self.audit(at, question, answer?, before)?;
-            }
-        }
-        Ok(())
-    }
 
     /// Looks at what the engine did by itself before the next answer.
     fn audit_unasked(&mut self) -> Result<(), Stopped> {

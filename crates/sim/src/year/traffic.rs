@@ -19,7 +19,7 @@ const REGULAR_PAYMENTS: u64 = 28;
 /// How long a card's hold lasts.
 const HOLD_MS: i64 = 7 * 86_400_000;
 
-/// An answer is known two steps later at the latest, so what follows from it comes no sooner.
+/// What follows from an answer comes so many steps later at the soonest: nobody captures what was held a moment ago.
 const SOONEST: u64 = 2;
 
 /// Account keeping, a quarter, in minor units.
