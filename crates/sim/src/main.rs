@@ -1,7 +1,9 @@
 //! `kassa-sim`: attacks on the real program, and long runs of the simulation. Never shipped.
 
+mod a_year;
 mod client;
 mod kill;
+mod seeds;
 
 use std::process::ExitCode;
 
@@ -19,28 +21,16 @@ enum Attack {
     /// Kill the server at random moments while clients pay, and check that each payment is there exactly once.
     Kill(kill::Kill),
     /// Run seeds of the simulation under the auditor's eyes.
-    Run {
-        /// The first seed.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// How many seeds.
-        #[arg(long, default_value_t = 10)]
-        seeds: u64,
-        /// How many commands each.
-        #[arg(long, default_value_t = 100_000)]
-        steps: u64,
-    },
+    Run(seeds::Run),
+    /// Make a bank on disk, and have it live through a year under the auditor's eyes.
+    Year(a_year::Year),
 }
 
-#[allow(clippy::print_stdout, reason = "a program for the terminal")]
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Attack::Kill(kill) => kill.run(),
-        Attack::Run { seed, seeds, steps } => (seed..seed.saturating_add(seeds)).try_for_each(|seed| {
-            let summary = sim::run(seed, steps).map_err(|disagreement| format!("seed {seed}: {disagreement}"))?;
-            println!("seed {seed}: {} events, digest {:016x}", summary.events, summary.digest);
-            Ok(())
-        }),
+        Attack::Run(run) => run.run(),
+        Attack::Year(year) => year.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use bank::{
     SubjectId, TokenHash, UserId, What,
 };
 use ledger::{AccountId, Currency, Hold, HoldId, Kind, Leg, Money, Overdraft, PostingId, Status, Timestamp};
+use smallvec::{SmallVec, smallvec};
 
 use crate::{Observed, Random};
 
@@ -35,7 +36,7 @@ pub struct Workload {
     accounts: Vec<Known>,
     closed: Vec<Known>,
     holds: Vec<(HoldId, Hold)>,
-    payments: Vec<(PostingId, Vec<Leg>)>,
+    payments: Vec<(PostingId, SmallVec<[Leg; 1]>)>,
     sent: Vec<Command>,
 }
 
@@ -74,20 +75,33 @@ impl Workload {
         }
     }
 
-    /// The next command, and when it comes.
-    pub fn next_command(&mut self) -> (Timestamp, Command) {
-        self.pass_time();
+    /// Lets time pass until the next command, and tells when it comes.
+    pub fn pass_time(&mut self) -> Timestamp {
+        let ms = match self.random.below(400) {
+            // Once in a while the clock leaps, as it does when a machine was off for long: all is over then.
+            0 if self.random.once_in(40) => self.random.amount(400 * 24 * HOUR_MS),
+            0 => self.random.amount(12 * HOUR_MS),
+            1..=20 => self.random.amount(5 * MINUTE_MS),
+            21..=200 => 0,
+            _ => self.random.amount(2_000),
+        };
+        self.now = self.now.plus_ms(ms);
+        self.now
+    }
+
+    /// The next command.
+    pub fn next_command(&mut self) -> Command {
         if let Some(body) = self.opening.pop_front() {
-            return (self.now, Command { caller: Caller::SYSTEM, request: None, body });
+            return Command { caller: Caller::SYSTEM, request: None, body };
         }
         let again = if self.random.once_in(16) { self.random.pick(&self.sent) } else { None };
-        let command = again.unwrap_or_else(|| self.new_command());
-        (self.now, command)
+        again.unwrap_or_else(|| self.new_command())
     }
 
     /// Takes note of an answer.
     pub fn learn(&mut self, observed: &Observed) {
-        if observed.command.request.is_some() {
+        // One in a few is enough, and copying all of them would cost more than deciding them.
+        if observed.command.request.is_some() && self.random.once_in(4) {
             remember(&mut self.random, &mut self.sent, observed.command.clone());
         }
         for (number, event) in (observed.first_event..).zip(observed.events()) {
@@ -123,21 +137,11 @@ impl Workload {
                 remember(&mut self.random, &mut self.holds, (id, *hold));
             }
             // Some holds are not forgotten when they are let go, and are asked for again, in vain.
-            What::HoldReleased { hold, .. } if !self.random.once_in(4) => {
+            What::HoldReleased { hold, .. } if !self.random.once_in(12) => {
                 self.holds.retain(|(known, _)| known != hold);
             }
             _ => {}
         }
-    }
-
-    fn pass_time(&mut self) {
-        let ms = match self.random.below(400) {
-            0 => self.random.amount(12 * HOUR_MS),
-            1..=20 => self.random.amount(5 * MINUTE_MS),
-            21..=200 => 0,
-            _ => self.random.amount(2_000),
-        };
-        self.now = self.now.plus_ms(ms);
     }
 
     fn new_command(&mut self) -> Command {
@@ -191,7 +195,7 @@ impl Workload {
         if self.random.once_in(20) {
             return Caller::SYSTEM;
         }
-        let fitting: Vec<Person> = self.people.iter().copied().filter(|person| fits(person)).collect();
+        let fitting: SmallVec<[Person; 8]> = self.people.iter().copied().filter(|person| fits(person)).collect();
         let anybody = self.random.once_in(12) || fitting.is_empty();
         let person = if anybody { self.random.pick(&self.people) } else { self.random.pick(&fitting) };
         person.map_or(Caller::SYSTEM, |Person { user, session, .. }| {
@@ -215,8 +219,8 @@ impl Workload {
     /// An account: mostly an open one, now and then one that is closed or was never opened.
     fn account(&mut self) -> Known {
         let list = if self.random.once_in(60) { &self.closed } else { &self.accounts };
-        let never = Known { id: AccountId(u32::MAX), currency: euro(), owner: None };
-        self.random.pick(list).unwrap_or(never)
+        let never = || Known { id: AccountId(u32::MAX), currency: euro(), owner: None };
+        self.random.pick(list).unwrap_or_else(never)
     }
 
     /// A customer, or one of so many that don't exist.
@@ -257,7 +261,7 @@ impl Workload {
 
     fn pay(&mut self) -> (Caller, Body) {
         let first = self.leg();
-        let mut legs = vec![first];
+        let mut legs: SmallVec<[Leg; 1]> = smallvec![first];
         if self.random.once_in(5) {
             for _ in 0..self.random.below(4) {
                 let next = self.leg();
@@ -269,7 +273,7 @@ impl Workload {
         }
         let caller = if legs.len() > 1 && self.random.once_in(2) { Caller::SYSTEM } else { self.holder(first.debit) };
         let text = self.random.once_in(4).then(|| sealed("text"));
-        let pay = Pay { legs: legs.into(), purpose: Purpose::Payment, text, value_date: None, booked_at: None };
+        let pay = Pay { legs, purpose: Purpose::Payment, text, value_date: None, booked_at: None };
         (caller, Body::Pay(pay))
     }
 
@@ -300,11 +304,9 @@ impl Workload {
         // Mostly a recent one, which is open; an old one is asked for in vain.
         let old = if self.random.once_in(5) { 0 } else { self.holds.len().saturating_sub(6) };
         let Some((hold, placed)) = self.random.pick(&self.holds[old..]) else { return self.pay() };
-        let over: Vec<HoldId> =
-            self.holds.iter().filter(|(_, h)| h.expires_at <= self.now).map(|(id, _)| *id).collect();
         match self.random.below(20) {
-            0 => (Caller::SYSTEM, Body::Expire { hold }),
-            1..=5 => (Caller::SYSTEM, Body::Expire { hold: self.random.pick(&over).unwrap_or(hold) }),
+            0 | 1 => (Caller::SYSTEM, Body::Expire { hold }),
+            2..=4 => (Caller::SYSTEM, Body::Expire { hold: self.one_that_is_over().unwrap_or(hold) }),
             6..=9 => (self.holder(placed.credit), Body::Void { hold }),
             _ => {
                 let part = 1 + self.random.amount(placed.amount.minor);
@@ -313,6 +315,13 @@ impl Workload {
                 (self.holder(placed.credit), Body::Capture { hold, amount, last: self.random.once_in(3) })
             }
         }
+    }
+
+    /// One of the holds whose time is over, if there is one after a random place in the list.
+    fn one_that_is_over(&mut self) -> Option<HoldId> {
+        let start = self.random.place(self.holds.len().max(1));
+        let over = |(_, hold): &&(HoldId, Hold)| hold.expires_at <= self.now;
+        self.holds.get(start..)?.iter().find(over).map(|(id, _)| *id)
     }
 
     fn refund(&mut self) -> (Caller, Body) {
