@@ -4,7 +4,9 @@
 //! The libraries at hand have eight bits, which would send one look in 256 to the disk, or sixteen, which would pass the
 //! bound on memory. Keys are 64-bit numbers that are random already.
 
-use std::io;
+use std::io::{self, Read, Write};
+
+use memmap2::{Advice, MmapMut};
 
 /// How often a filter is tried with another seed. A try fails about once in a hundred times, so this never comes about.
 const MAX_TRIES: u64 = 64;
@@ -13,17 +15,113 @@ const FINGERPRINT_BITS: usize = 12;
 
 /// A set of keys that is sure of its members, and nearly sure of strangers.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Filter {
+struct Filter<B> {
+    shape: Shape,
+    /// Twelve bits each, two in three bytes, and a byte more so that two can be read at any of them.
+    fingerprints: B,
+}
+
+/// All that a filter is beside its fingerprints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
     seed: u64,
     segment_length: u32,
     segments: u32,
-    /// Twelve bits each, two in three bytes, and a byte more so that two can be read at any of them.
-    fingerprints: Vec<u8>,
 }
 
-impl Filter {
+/// The filters of one run, one after the other in one piece of memory. It is asked for in huge pages where the system
+/// has them: a look goes to places far apart, and would wait longer for the pages' addresses than for the pages.
+pub(super) struct Filters {
+    shapes: Vec<(Shape, usize)>,
+    memory: MmapMut,
+    used: usize,
+}
+
+impl Filters {
+    /// For filters of so many keys together, about. Memory is taken as it is used.
+    pub(super) fn with_capacity(keys: u64) -> io::Result<Self> {
+        let bytes = usize::try_from(keys.saturating_mul(2)).map_err(io::Error::other)?;
+        Ok(Self { shapes: Vec::new(), memory: memory(bytes + (1 << 16))?, used: 0 })
+    }
+
+    /// How many filters there are.
+    pub(super) fn len(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// Adds the filter of `keys`, which are brought in order if two of them are the same.
+    pub(super) fn push(&mut self, keys: &mut Vec<u64>) -> io::Result<()> {
+        let Filter { shape, fingerprints } = Filter::of(keys);
+        self.room(fingerprints.len())?.copy_from_slice(&fingerprints);
+        self.add(shape);
+        Ok(())
+    }
+
+    /// Whether `key` is a member of a filter. Never wrong about those that are.
+    pub(super) fn contains(&self, filter: usize, key: u64) -> bool {
+        let (shape, start) = self.shapes[filter];
+        Filter { shape, fingerprints: &self.memory[start..start + shape.bytes()] }.contains(key)
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for (shape, start) in &self.shapes {
+            out.write_all(&shape.seed.to_be_bytes())?;
+            out.write_all(&shape.segment_length.to_be_bytes())?;
+            out.write_all(&shape.segments.to_be_bytes())?;
+            out.write_all(&self.memory[*start..start + shape.bytes()])?;
+        }
+        Ok(())
+    }
+
+    /// Adds a filter that was written.
+    pub(super) fn read(&mut self, input: &mut impl Read) -> io::Result<()> {
+        let (mut seed, mut segment_length, mut segments) = ([0; 8], [0; 4], [0; 4]);
+        input.read_exact(&mut seed)?;
+        input.read_exact(&mut segment_length)?;
+        input.read_exact(&mut segments)?;
+        let segment_length = u32::from_be_bytes(segment_length);
+        let shape = Shape { seed: u64::from_be_bytes(seed), segment_length, segments: u32::from_be_bytes(segments) };
+        input.read_exact(self.room(shape.bytes())?)?;
+        self.add(shape);
+        Ok(())
+    }
+
+    /// Room for the next fingerprints.
+    fn room(&mut self, bytes: usize) -> io::Result<&mut [u8]> {
+        if self.memory.len() - self.used < bytes {
+            let mut larger = memory((self.used + bytes) * 2)?;
+            larger[..self.used].copy_from_slice(&self.memory[..self.used]);
+            self.memory = larger;
+        }
+        Ok(&mut self.memory[self.used..self.used + bytes])
+    }
+
+    fn add(&mut self, shape: Shape) {
+        self.shapes.push((shape, self.used));
+        self.used += shape.bytes();
+    }
+}
+
+fn memory(bytes: usize) -> io::Result<MmapMut> {
+    let memory = MmapMut::map_anon(bytes)?;
+    // A system without huge pages serves as well, only slower.
+    let _ = memory.advise(Advice::HugePage);
+    Ok(memory)
+}
+
+impl Shape {
+    fn places(&self) -> usize {
+        ((self.segments + 2) * self.segment_length) as usize
+    }
+
+    fn bytes(&self) -> usize {
+        (self.places() * FINGERPRINT_BITS).div_ceil(8) + 1
+    }
+}
+
+impl Filter<Vec<u8>> {
     /// The filter of `keys`, which are brought in order if two of them are the same.
-    pub(super) fn of(keys: &mut Vec<u64>) -> Self {
+    fn of(keys: &mut Vec<u64>) -> Self {
         let tried = (0..MAX_TRIES).find_map(|seed| {
             let filter = Self::attempt(keys, seed);
             // No order is found for a key that comes twice, whatever the seed.
@@ -36,48 +134,47 @@ impl Filter {
         tried.expect("one seed in a hundred fails")
     }
 
+    /// The paper's sizes for three places a key.
     fn empty(keys: usize, seed: u64) -> Self {
-        // The paper's sizes for three places a key.
         let count = keys.max(2) as f64;
         let segment_length = 1_u32 << ((count.ln() / 3.33_f64.ln() + 2.25).floor() as u32).min(18);
         let factor = (0.875 + 0.25 * 1_000_000_f64.ln() / count.ln()).max(1.125);
         let capacity = if keys < 2 { 0 } else { (count * factor).round() as u32 };
         let segments = capacity.div_ceil(segment_length).saturating_sub(2).max(1);
-        let places = ((segments + 2) * segment_length) as usize;
-        Self { seed, segment_length, segments, fingerprints: vec![0; (places * FINGERPRINT_BITS).div_ceil(8) + 1] }
+        let shape = Shape { seed, segment_length, segments };
+        Self { shape, fingerprints: vec![0; shape.bytes()] }
     }
 
     /// Finds an order in which each key has a place that no later key needs, and fills the places backwards. None when
     /// this seed allows no such order.
     fn attempt(keys: &[u64], seed: u64) -> Option<Self> {
         let mut filter = Self::empty(keys.len(), seed);
-        let places = ((filter.segments + 2) * filter.segment_length) as usize;
-        // Of the keys that fall on each place: how many, the exclusive or of which of their three it is, and of them.
-        let mut counts = vec![0_u32; places];
-        let mut which = vec![0_u8; places];
+        let places = filter.shape.places();
+        // Of the keys that fall on each place: how many (times four) with the exclusive or of which of their three it
+        // is, and the exclusive or of their hashes. At most a few keys fall on one place, some dozens by a bad seed.
+        let mut counts = vec![0_u8; places];
         let mut sums = vec![0_u64; places];
         for key in keys {
             let hash = filter.hash(*key);
             for (number, place) in (0..).zip(filter.places(hash)) {
-                counts[place] += 1;
-                which[place] ^= number;
+                counts[place] = counts[place].checked_add(4)? ^ number;
                 sums[place] ^= hash;
             }
         }
-        let mut alone: Vec<u32> = (0_u32..).zip(&counts).filter(|(_, count)| **count == 1).map(|(at, _)| at).collect();
+        let mut alone: Vec<u32> =
+            (0_u32..).zip(&counts).filter(|(_, count)| **count >> 2 == 1).map(|(at, _)| at).collect();
         let mut order = Vec::with_capacity(keys.len());
         while let Some(place) = alone.pop() {
             let place = place as usize;
-            if counts[place] != 1 {
+            if counts[place] >> 2 != 1 {
                 continue;
             }
-            let (hash, own) = (sums[place], which[place]);
+            let (hash, own) = (sums[place], counts[place] & 3);
             order.push((hash, own));
             for (number, other) in (0..).zip(filter.places(hash)) {
-                counts[other] -= 1;
-                which[other] ^= number;
+                counts[other] = (counts[other] - 4) ^ number;
                 sums[other] ^= hash;
-                if counts[other] == 1 {
+                if counts[other] >> 2 == 1 {
                     alone.push(u32::try_from(other).expect("places are counted in 32 bits"));
                 }
             }
@@ -95,8 +192,16 @@ impl Filter {
         Some(filter)
     }
 
-    /// Whether `key` is a member. Never wrong about those that are.
-    pub(super) fn contains(&self, key: u64) -> bool {
+    fn set(&mut self, place: usize, fingerprint: u16) {
+        let at = place * FINGERPRINT_BITS / 8;
+        let old = u16::from_le_bytes([self.fingerprints[at], self.fingerprints[at + 1]]);
+        let new = if place.is_multiple_of(2) { (old & 0xf000) | fingerprint } else { (old & 0xf) | fingerprint << 4 };
+        self.fingerprints[at..at + 2].copy_from_slice(&new.to_le_bytes());
+    }
+}
+
+impl<B: AsRef<[u8]>> Filter<B> {
+    fn contains(&self, key: u64) -> bool {
         let hash = self.hash(key);
         let [first, second, third] = self.places(hash);
         fingerprint(hash) == self.get(first) ^ self.get(second) ^ self.get(third)
@@ -104,7 +209,7 @@ impl Filter {
 
     /// MurmurHash3's finaliser.
     fn hash(&self, key: u64) -> u64 {
-        let mut hash = key.wrapping_add(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut hash = key.wrapping_add(self.shape.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         hash ^ (hash >> 33)
@@ -112,8 +217,9 @@ impl Filter {
 
     /// The three places of a hash, in three segments that follow each other.
     fn places(&self, hash: u64) -> [usize; 3] {
-        let length = u64::from(self.segment_length);
-        let first = ((u128::from(hash) * u128::from(u64::from(self.segments) * length)) >> 64) as u64;
+        let Shape { segment_length, segments, .. } = self.shape;
+        let length = u64::from(segment_length);
+        let first = ((u128::from(hash) * u128::from(u64::from(segments) * length)) >> 64) as u64;
         let second = (first + length) ^ ((hash >> 18) & (length - 1));
         let third = (first + 2 * length) ^ (hash & (length - 1));
         [first as usize, second as usize, third as usize]
@@ -121,38 +227,9 @@ impl Filter {
 
     fn get(&self, place: usize) -> u16 {
         let at = place * FINGERPRINT_BITS / 8;
-        let two = u16::from_le_bytes([self.fingerprints[at], self.fingerprints[at + 1]]);
+        let fingerprints = self.fingerprints.as_ref();
+        let two = u16::from_le_bytes([fingerprints[at], fingerprints[at + 1]]);
         if place.is_multiple_of(2) { two & 0xfff } else { two >> 4 }
-    }
-
-    fn set(&mut self, place: usize, fingerprint: u16) {
-        let at = place * FINGERPRINT_BITS / 8;
-        let old = u16::from_le_bytes([self.fingerprints[at], self.fingerprints[at + 1]]);
-        let new = if place.is_multiple_of(2) { (old & 0xf000) | fingerprint } else { (old & 0xf) | fingerprint << 4 };
-        self.fingerprints[at..at + 2].copy_from_slice(&new.to_le_bytes());
-    }
-
-    pub(super) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
-        out.write_all(&self.seed.to_be_bytes())?;
-        out.write_all(&self.segment_length.to_be_bytes())?;
-        out.write_all(&self.segments.to_be_bytes())?;
-        out.write_all(&(self.fingerprints.len() as u64).to_be_bytes())?;
-        out.write_all(&self.fingerprints)
-    }
-
-    pub(super) fn read(input: &mut impl io::Read) -> io::Result<Self> {
-        let mut number = [0; 8];
-        input.read_exact(&mut number)?;
-        let seed = u64::from_be_bytes(number);
-        let mut half = [0; 4];
-        input.read_exact(&mut half)?;
-        let segment_length = u32::from_be_bytes(half);
-        input.read_exact(&mut half)?;
-        let segments = u32::from_be_bytes(half);
-        input.read_exact(&mut number)?;
-        let mut fingerprints = vec![0; usize::try_from(u64::from_be_bytes(number)).map_err(io::Error::other)?];
-        input.read_exact(&mut fingerprints)?;
-        Ok(Self { seed, segment_length, segments, fingerprints })
     }
 }
 
@@ -162,7 +239,7 @@ fn fingerprint(hash: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::Filter;
+    use super::Filters;
 
     /// Random-looking, and all different: SplitMix64 is a permutation.
     fn key(number: u64) -> u64 {
@@ -174,30 +251,39 @@ mod tests {
 
     #[test]
     fn every_member_is_known_and_hardly_a_stranger() {
-        for count in [0_u64, 1, 2, 3, 10, 100, 1_000, 10_000, 262_144] {
-            let mut keys: Vec<u64> = (0..count).map(key).collect();
-            let filter = Filter::of(&mut keys);
-            assert!(keys.iter().all(|key| filter.contains(*key)), "of {count}");
-            let strangers = (0..1 << 20).filter(|number| filter.contains(key(count + 1 + number))).count();
-            // One in 4,096 is expected, 256 of a million; an empty filter has all fingerprints zero.
-            assert!((150..400).contains(&strangers), "of {count}: {strangers} strangers");
+        let counts = [0_u64, 1, 2, 3, 10, 100, 1_000, 10_000, 65_536, 262_144];
+        // Too little room, so that it must grow.
+        let mut filters = Filters::with_capacity(0).expect("memory");
+        for count in counts {
+            filters.push(&mut (0..count).map(key).collect()).expect("memory");
+        }
+        let mut bytes = Vec::new();
+        filters.write(&mut bytes).expect("memory takes it");
+        let (mut again, mut input) = (Filters::with_capacity(1_000_000).expect("memory"), bytes.as_slice());
+        counts.iter().for_each(|_| again.read(&mut input).expect("what was written"));
+        for filters in [filters, again] {
+            assert_eq!(filters.len(), counts.len());
+            for (filter, count) in counts.into_iter().enumerate() {
+                assert!((0..count).all(|number| filters.contains(filter, key(number))), "of {count}");
+                let strange = |number: &u64| filters.contains(filter, key(count + 1 + number));
+                let strangers = (0..1 << 20).filter(strange).count();
+                // One in 4,096 is expected, 256 of a million; an empty filter has all fingerprints zero.
+                assert!((150..400).contains(&strangers), "of {count}: {strangers} strangers");
+            }
         }
     }
 
     #[test]
     fn a_key_costs_less_than_two_bytes() {
-        let mut keys: Vec<u64> = (0..262_144).map(key).collect();
-        let filter = Filter::of(&mut keys);
-        let mut bytes = Vec::new();
-        filter.write(&mut bytes).expect("memory takes it");
-        assert!(bytes.len() * 10 < keys.len() * 18, "{} bytes", bytes.len());
-        assert_eq!(Filter::read(&mut bytes.as_slice()).expect("it reads back"), filter);
+        let mut filters = Filters::with_capacity(65_536).expect("memory");
+        filters.push(&mut (0..65_536).map(key).collect()).expect("memory");
+        assert!(filters.used * 10 < 65_536 * 18, "{} bytes", filters.used);
     }
 
     #[test]
     fn a_key_may_come_twice() {
-        let mut keys: Vec<u64> = (0..1_000).chain(0..10).map(key).collect();
-        let filter = Filter::of(&mut keys);
-        assert!((0..1_000).all(|number| filter.contains(key(number))));
+        let mut filters = Filters::with_capacity(1_000).expect("memory");
+        filters.push(&mut (0..1_000).chain(0..10).map(key).collect()).expect("memory");
+        assert!((0..1_000).all(|number| filters.contains(0, key(number))));
     }
 }

@@ -15,7 +15,7 @@ use journal::{Reader, Secrets};
 use ledger::AccountId;
 use siphasher::sip128::SipHasher24;
 
-use super::run::{self, KeyRecord, Run, Span, UNFINISHED, events_of_name, key_record, mark_record};
+use super::run::{self, KeyRecord, Run, Span, UNFINISHED, events_of_name, key_record, mark_record, prefix};
 use super::{ENTRIES_PER_MARK, Mark};
 use crate::OpenError;
 
@@ -250,7 +250,7 @@ impl Index {
     /// Writes what was set aside, of which the last event is durable, and ends a frame of this hash.
     pub(crate) fn write(&self, aside: &Aside, hash: [u8; 32]) -> io::Result<()> {
         let mut keys: Vec<KeyRecord> = aside.keys.iter().map(|(key, event)| key_record(key, *event)).collect();
-        keys.sort_unstable();
+        keys.sort_unstable_by(|one, other| prefix(one).cmp(&prefix(other)).then_with(|| one.cmp(other)));
         let marks = aside.marks.iter().map(|((account, number), mark)| mark_record(*account, *number, mark));
         let span = Span { after: aside.after, to: aside.to, hash };
         let (count, keys) = (keys.len() as u64, keys.into_iter().map(Ok));
@@ -303,17 +303,28 @@ fn worth_merging(runs: &[Arc<Run>]) -> Option<usize> {
     worth.or((runs.len() > MAX_RUNS).then_some(last_two))
 }
 
-/// The records of several sources, each in order, in one order.
+/// The records of several sources, each in order, in one order. An error comes as soon as it is met.
 fn merged<const N: usize>(
     mut sources: Vec<impl Iterator<Item = io::Result<[u8; N]>>>,
 ) -> impl Iterator<Item = io::Result<[u8; N]>> {
     let mut heads: Vec<Option<io::Result<[u8; N]>>> = sources.iter_mut().map(Iterator::next).collect();
     std::iter::from_fn(move || {
-        // An error comes first.
-        let rank = |head: &Option<io::Result<[u8; N]>>| head.as_ref().map(|head| head.as_ref().ok().copied());
-        let present = heads.iter().enumerate().filter_map(|(at, head)| rank(head).map(|rank| (rank, at)));
-        let (_, first) = present.min()?;
-        std::mem::replace(&mut heads[first], sources[first].next())
+        let mut first: Option<(usize, u64, [u8; N])> = None;
+        for (place, head) in heads.iter_mut().enumerate() {
+            match head {
+                None => {}
+                Some(Err(_)) => return head.take(),
+                Some(Ok(record)) => {
+                    let (rank, record) = (prefix(record), *record);
+                    if first.is_none_or(|(_, least, other)| rank < least || (rank == least && record < other)) {
+                        first = Some((place, rank, record));
+                    }
+                }
+            }
+        }
+        let (place, _, record) = first?;
+        heads[place] = sources[place].next();
+        Some(Ok(record))
     })
 }
 

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bank::{Event, PastPosting, Purpose, Sealed, UserId, What};
 use journal::Frame;
 use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
+use tokio::runtime::Handle;
 
 use crate::handle::Shared;
 use crate::{Engine, Field, Recorded, Submission, Unavailable};
@@ -206,10 +207,12 @@ impl Engine {
     /// The same as [`Shared::look_back`], where nobody may wait for the disk.
     pub(crate) async fn look_back(&self, commands: &[Submission]) -> Result<Earlier, Unavailable> {
         let suspects = self.shared.suspects(commands);
-        let confirmed = if suspects.keys.is_empty() {
-            suspects.confirm()
-        } else {
-            tokio::task::spawn_blocking(|| suspects.confirm()).await.map_err(|_| Unavailable::Stopping)?
+        let confirmed = match Handle::try_current() {
+            Ok(runtime) if !suspects.keys.is_empty() => {
+                runtime.spawn_blocking(|| suspects.confirm()).await.map_err(|_| Unavailable::Stopping)?
+            }
+            // Nothing to ask the disk; or a caller without a runtime, who may wait.
+            _ => suspects.confirm(),
         };
         confirmed.map_err(|error| self.shared.damaged(&error))
     }

@@ -2,7 +2,7 @@
 //!
 //! A run has two sections of records of one length each: idempotency keys (key, event), and marks (account, number,
 //! event, booking time, balance), all numbers big-endian, so that records sort as their bytes do. In memory are the
-//! first eight bytes of each page, and the filters of the keys, one for every 200,000 or so; a look takes one page.
+//! first eight bytes of each page, and the filters of the keys, one for every 50,000 or so; a look takes one page.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
@@ -13,13 +13,13 @@ use journal::{PAGE_BYTES, PageReader, PageWriter, Secrets};
 use ledger::{AccountId, Timestamp};
 
 use super::Mark;
-use super::filter::Filter;
+use super::filter::Filters;
 
 /// What the files are sealed as, with the version of their form.
 const CONTEXT: &[u8] = b"kassa history 1";
 
 /// The most keys that one filter is to hold, about. Small enough to be made within the processor's cache.
-const KEYS_PER_FILTER: u64 = 1 << 18;
+const KEYS_PER_FILTER: u64 = 1 << 16;
 
 /// How many records are written between two pauses.
 const RECORDS_BETWEEN_PAUSES: u64 = 1 << 16;
@@ -60,6 +60,11 @@ pub(super) fn mark_of(record: &MarkRecord) -> (AccountId, u32, Mark) {
     (AccountId(account), number, mark)
 }
 
+/// The first eight bytes of a record, by which it is found.
+pub(super) fn prefix(record: &[u8]) -> u64 {
+    number_at(record, 0)
+}
+
 fn number_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(*bytes[at..].first_chunk().expect("a record holds the number"))
 }
@@ -82,7 +87,7 @@ pub(crate) struct Run {
     pages: PageReader,
     keys: Section,
     filter_bits: u32,
-    filters: Vec<Filter>,
+    filters: Filters,
     marks: Section,
 }
 
@@ -142,8 +147,9 @@ impl Run {
         let mut firsts = |pages: u64| (0..pages).map(|_| number(&mut directory)).collect::<io::Result<Vec<u64>>>();
         let keys = Section { first_page: 0, records: keys, firsts: firsts(key_pages)? };
         let marks = Section { first_page: key_pages, records: marks, firsts: firsts(mark_pages)? };
-        let filter_bits = filters.ilog2();
-        let filters = (0..filters).map(|_| Filter::read(&mut directory)).collect::<io::Result<_>>()?;
+        let (count, filter_bits) = (filters, filters.ilog2());
+        let mut filters = Filters::with_capacity(keys.records)?;
+        (0..count).try_for_each(|_| filters.read(&mut directory))?;
         Ok(Self { path: path.to_owned(), span, pages, keys, filter_bits, filters, marks })
     }
 
@@ -166,7 +172,7 @@ impl Run {
 
     /// Whether it may hold a key; nearly always right. Asks memory alone.
     pub(super) fn may_hold(&self, key: &[u8; 16]) -> bool {
-        self.filters[filter_of(key, self.filter_bits)].contains(number_at(key, 8))
+        self.filters.contains(filter_of(key, self.filter_bits), number_at(key, 8))
     }
 
     /// The event that was the first outcome of a key. Asks the disk.
@@ -279,16 +285,16 @@ pub(super) fn write(
     let mut pages =
         PageWriter::new(Synced { inner: BufWriter::with_capacity(1 << 16, file), unsynced: 0 }, secrets, CONTEXT)?;
 
-    let mut filters = Filters::new(key_count);
+    let mut filters = FilterMaker::new(key_count)?;
     let keys = write_section(&mut pages, keys, |record| filters.add(record), pause)?;
-    let marks = write_section(&mut pages, marks, |_| {}, pause)?;
-    let filters = filters.finish();
+    let marks = write_section(&mut pages, marks, |_| Ok(()), pause)?;
+    let filters = filters.finish()?;
 
     let mut directory = DirectoryWriter { pages: &mut pages, page: Vec::with_capacity(PAGE_BYTES) };
     for first in keys.firsts.iter().chain(&marks.firsts) {
         directory.write_all(&first.to_be_bytes())?;
     }
-    filters.iter().try_for_each(|filter| filter.write(&mut directory))?;
+    filters.write(&mut directory)?;
     directory.flush()?;
     let mut last = Vec::new();
     for number in [span.after, span.to] {
@@ -335,14 +341,14 @@ impl<W: Write> Write for DirectoryWriter<'_, W> {
 fn write_section<const N: usize>(
     pages: &mut PageWriter<impl Write>,
     records: impl Iterator<Item = io::Result<[u8; N]>>,
-    mut seen: impl FnMut(&[u8; N]),
+    mut seen: impl FnMut(&[u8; N]) -> io::Result<()>,
     pause: &mut dyn FnMut() -> io::Result<()>,
 ) -> io::Result<Section> {
     let mut section = Section { first_page: pages.written(), records: 0, firsts: Vec::new() };
     let mut page = Vec::with_capacity(PAGE_BYTES);
     for record in records {
         let record = record?;
-        seen(&record);
+        seen(&record)?;
         if page.len() + N > PAGE_BYTES {
             pages.write(&page)?;
             page.clear();
@@ -362,36 +368,38 @@ fn write_section<const N: usize>(
     Ok(section)
 }
 
-/// The filters of keys that come in order.
-struct Filters {
+/// Makes the filters of keys that come in order.
+struct FilterMaker {
     bits: u32,
-    made: Vec<Filter>,
+    made: Filters,
     keys: Vec<u64>,
 }
 
-impl Filters {
-    fn new(keys: u64) -> Self {
+impl FilterMaker {
+    fn new(keys: u64) -> io::Result<Self> {
         let bits = keys.div_ceil(KEYS_PER_FILTER).next_power_of_two().ilog2();
-        Self { bits, made: Vec::new(), keys: Vec::new() }
+        Ok(Self { bits, made: Filters::with_capacity(keys)?, keys: Vec::new() })
     }
 
-    fn add(&mut self, record: &KeyRecord) {
+    fn add(&mut self, record: &KeyRecord) -> io::Result<()> {
         while filter_of(record, self.bits) > self.made.len() {
-            self.close();
+            self.close()?;
         }
         self.keys.push(number_at(record, 8));
+        Ok(())
     }
 
-    fn close(&mut self) {
-        self.made.push(Filter::of(&mut self.keys));
+    fn close(&mut self) -> io::Result<()> {
+        self.made.push(&mut self.keys)?;
         self.keys.clear();
+        Ok(())
     }
 
-    fn finish(mut self) -> Vec<Filter> {
+    fn finish(mut self) -> io::Result<Filters> {
         while self.made.len() < 1 << self.bits {
-            self.close();
+            self.close()?;
         }
-        self.made
+        Ok(self.made)
     }
 }
 
