@@ -14,20 +14,29 @@ const MAX_TRIES: u64 = 64;
 const FINGERPRINT_BITS: usize = 12;
 
 /// A set of keys that is sure of its members, and nearly sure of strangers.
-#[derive(Debug, PartialEq, Eq)]
-struct Filter<B> {
+struct Filter {
     shape: Shape,
     /// Twelve bits each, two in three bytes, and a byte more so that two can be read at any of them.
-    fingerprints: B,
+    fingerprints: Vec<u8>,
 }
 
 /// All that a filter is beside its fingerprints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Shape {
     seed: u64,
     segment_length: u32,
     segments: u32,
 }
+
+/// Where a key's fingerprints are, as bytes and bits, and what they must come to.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    at: [(usize, u8); 3],
+    fingerprint: u16,
+}
+
+/// Enough to have as many fetches under way as a processor can.
+const LOOKS_AT_ONCE: usize = 32;
 
 /// The filters of one run, one after the other in one piece of memory. It is asked for in huge pages where the system
 /// has them: a look goes to places far apart, and would wait longer for the pages' addresses than for the pages.
@@ -59,8 +68,39 @@ impl Filters {
 
     /// Whether `key` is a member of a filter. Never wrong about those that are.
     pub(super) fn contains(&self, filter: usize, key: u64) -> bool {
+        self.agrees(&self.look(filter, key))
+    }
+
+    /// The places among `keys`, each given with its filter, of those that are members.
+    pub(super) fn members(&self, keys: &[(usize, u64)], mut found: impl FnMut(usize)) {
+        // The places of many keys are known before the first is looked at, so that the processor fetches many at once:
+        // nearly all the time is spent waiting for memory.
+        let mut looks = [Look::default(); LOOKS_AT_ONCE];
+        for (number, keys) in keys.chunks(LOOKS_AT_ONCE).enumerate() {
+            for (look, (filter, key)) in looks.iter_mut().zip(keys) {
+                *look = self.look(*filter, *key);
+            }
+            for (place, look) in looks[..keys.len()].iter().enumerate() {
+                if self.agrees(look) {
+                    found(number * LOOKS_AT_ONCE + place);
+                }
+            }
+        }
+    }
+
+    fn look(&self, filter: usize, key: u64) -> Look {
         let (shape, start) = self.shapes[filter];
-        Filter { shape, fingerprints: &self.memory[start..start + shape.bytes()] }.contains(key)
+        let hash = shape.hash(key);
+        let at = shape.places(hash).map(|place| {
+            let (byte, shift) = bits_of(place);
+            (start + byte, shift)
+        });
+        Look { at, fingerprint: fingerprint(hash) }
+    }
+
+    fn agrees(&self, look: &Look) -> bool {
+        let found = look.at.map(|(byte, shift)| fingerprint_in(&self.memory, byte, shift));
+        found[0] ^ found[1] ^ found[2] == look.fingerprint
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
@@ -110,16 +150,33 @@ fn memory(bytes: usize) -> io::Result<MmapMut> {
 }
 
 impl Shape {
-    fn places(&self) -> usize {
+    fn place_count(&self) -> usize {
         ((self.segments + 2) * self.segment_length) as usize
     }
 
     fn bytes(&self) -> usize {
-        (self.places() * FINGERPRINT_BITS).div_ceil(8) + 1
+        (self.place_count() * FINGERPRINT_BITS).div_ceil(8) + 1
+    }
+
+    /// MurmurHash3's finaliser.
+    fn hash(&self, key: u64) -> u64 {
+        let mut hash = key.wrapping_add(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        hash ^ (hash >> 33)
+    }
+
+    /// The three places of a hash, in three segments that follow each other.
+    fn places(&self, hash: u64) -> [usize; 3] {
+        let length = u64::from(self.segment_length);
+        let first = ((u128::from(hash) * u128::from(u64::from(self.segments) * length)) >> 64) as u64;
+        let second = (first + length) ^ ((hash >> 18) & (length - 1));
+        let third = (first + 2 * length) ^ (hash & (length - 1));
+        [first as usize, second as usize, third as usize]
     }
 }
 
-impl Filter<Vec<u8>> {
+impl Filter {
     /// The filter of `keys`, which are brought in order if two of them are the same.
     fn of(keys: &mut Vec<u64>) -> Self {
         let tried = (0..MAX_TRIES).find_map(|seed| {
@@ -149,14 +206,14 @@ impl Filter<Vec<u8>> {
     /// this seed allows no such order.
     fn attempt(keys: &[u64], seed: u64) -> Option<Self> {
         let mut filter = Self::empty(keys.len(), seed);
-        let places = filter.shape.places();
+        let places = filter.shape.place_count();
         // Of the keys that fall on each place: how many (times four) with the exclusive or of which of their three it
         // is, and the exclusive or of their hashes. At most a few keys fall on one place, some dozens by a bad seed.
         let mut counts = vec![0_u8; places];
         let mut sums = vec![0_u64; places];
         for key in keys {
-            let hash = filter.hash(*key);
-            for (number, place) in (0..).zip(filter.places(hash)) {
+            let hash = filter.shape.hash(*key);
+            for (number, place) in (0..).zip(filter.shape.places(hash)) {
                 counts[place] = counts[place].checked_add(4)? ^ number;
                 sums[place] ^= hash;
             }
@@ -171,7 +228,7 @@ impl Filter<Vec<u8>> {
             }
             let (hash, own) = (sums[place], counts[place] & 3);
             order.push((hash, own));
-            for (number, other) in (0..).zip(filter.places(hash)) {
+            for (number, other) in (0..).zip(filter.shape.places(hash)) {
                 counts[other] = (counts[other] - 4) ^ number;
                 sums[other] ^= hash;
                 if counts[other] >> 2 == 1 {
@@ -183,7 +240,7 @@ impl Filter<Vec<u8>> {
             return None;
         }
         for (hash, own) in order.into_iter().rev() {
-            let places = filter.places(hash);
+            let places = filter.shape.places(hash);
             let place = places[usize::from(own)];
             let others = places.into_iter().filter(|other| *other != place).map(|other| filter.get(other));
             let fingerprint = others.fold(fingerprint(hash), |sum, other| sum ^ other);
@@ -192,45 +249,26 @@ impl Filter<Vec<u8>> {
         Some(filter)
     }
 
+    fn get(&self, place: usize) -> u16 {
+        let (byte, shift) = bits_of(place);
+        fingerprint_in(&self.fingerprints, byte, shift)
+    }
+
     fn set(&mut self, place: usize, fingerprint: u16) {
-        let at = place * FINGERPRINT_BITS / 8;
-        let old = u16::from_le_bytes([self.fingerprints[at], self.fingerprints[at + 1]]);
-        let new = if place.is_multiple_of(2) { (old & 0xf000) | fingerprint } else { (old & 0xf) | fingerprint << 4 };
-        self.fingerprints[at..at + 2].copy_from_slice(&new.to_le_bytes());
+        let (byte, shift) = bits_of(place);
+        let two = u16::from_le_bytes([self.fingerprints[byte], self.fingerprints[byte + 1]]);
+        let two = two & !(0xfff << shift) | fingerprint << shift;
+        self.fingerprints[byte..byte + 2].copy_from_slice(&two.to_le_bytes());
     }
 }
 
-impl<B: AsRef<[u8]>> Filter<B> {
-    fn contains(&self, key: u64) -> bool {
-        let hash = self.hash(key);
-        let [first, second, third] = self.places(hash);
-        fingerprint(hash) == self.get(first) ^ self.get(second) ^ self.get(third)
-    }
+/// The byte in which a place begins, and at which of its bits.
+fn bits_of(place: usize) -> (usize, u8) {
+    (place * FINGERPRINT_BITS / 8, if place.is_multiple_of(2) { 0 } else { 4 })
+}
 
-    /// MurmurHash3's finaliser.
-    fn hash(&self, key: u64) -> u64 {
-        let mut hash = key.wrapping_add(self.shape.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-        hash ^ (hash >> 33)
-    }
-
-    /// The three places of a hash, in three segments that follow each other.
-    fn places(&self, hash: u64) -> [usize; 3] {
-        let Shape { segment_length, segments, .. } = self.shape;
-        let length = u64::from(segment_length);
-        let first = ((u128::from(hash) * u128::from(u64::from(segments) * length)) >> 64) as u64;
-        let second = (first + length) ^ ((hash >> 18) & (length - 1));
-        let third = (first + 2 * length) ^ (hash & (length - 1));
-        [first as usize, second as usize, third as usize]
-    }
-
-    fn get(&self, place: usize) -> u16 {
-        let at = place * FINGERPRINT_BITS / 8;
-        let fingerprints = self.fingerprints.as_ref();
-        let two = u16::from_le_bytes([fingerprints[at], fingerprints[at + 1]]);
-        if place.is_multiple_of(2) { two & 0xfff } else { two >> 4 }
-    }
+fn fingerprint_in(fingerprints: &[u8], byte: usize, shift: u8) -> u16 {
+    u16::from_le_bytes([fingerprints[byte], fingerprints[byte + 1]]) >> shift & 0xfff
 }
 
 fn fingerprint(hash: u64) -> u16 {
@@ -264,9 +302,17 @@ mod tests {
         for filters in [filters, again] {
             assert_eq!(filters.len(), counts.len());
             for (filter, count) in counts.into_iter().enumerate() {
-                assert!((0..count).all(|number| filters.contains(filter, key(number))), "of {count}");
-                let strange = |number: &u64| filters.contains(filter, key(count + 1 + number));
-                let strangers = (0..1 << 20).filter(strange).count();
+                let members: Vec<_> = (0..count).map(|number| (filter, key(number))).collect();
+                assert!(members.iter().all(|(filter, key)| filters.contains(*filter, *key)), "of {count}");
+                let mut places = Vec::new();
+                filters.members(&members, |place| places.push(place));
+                assert!(places.into_iter().eq(0..members.len()), "of {count}");
+                let strange: Vec<_> = (0..1 << 20).map(|number| (filter, key(count + 1 + number))).collect();
+                let mut strangers = 0;
+                filters.members(&strange, |at| {
+                    assert!(filters.contains(strange[at].0, strange[at].1));
+                    strangers += 1;
+                });
                 // One in 4,096 is expected, 256 of a million; an empty filter has all fingerprints zero.
                 assert!((150..400).contains(&strangers), "of {count}: {strangers} strangers");
             }

@@ -168,17 +168,14 @@ impl Runs {
         self.0.last().map_or(0, |run| run.span.to)
     }
 
-    /// Which of some keys may be known, with the place of each; nearly always right. Asks memory alone.
-    pub(crate) fn suspects(&self, keys: impl Iterator<Item = (usize, [u8; 16])>) -> Vec<(usize, [u8; 16])> {
-        if self.0.is_empty() {
-            return Vec::new();
-        }
-        let keys: Vec<_> = keys.collect();
+    /// Which of some keys may be known, by their places; nearly always right. Asks memory alone.
+    pub(crate) fn suspects(&self, keys: &[[u8; 16]]) -> Vec<usize> {
         let mut suspects = Vec::new();
-        // Run by run, so that the small filters of new runs are found in the cache.
         for run in self.0.iter() {
-            suspects.extend(keys.iter().filter(|(_, key)| run.may_hold(key)));
+            run.may_hold_of(keys, |place| suspects.push(place));
         }
+        suspects.sort_unstable();
+        suspects.dedup();
         suspects
     }
 

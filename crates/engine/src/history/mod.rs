@@ -178,8 +178,6 @@ impl Suspects {
         for (place, key) in &self.keys {
             outcomes.extend(self.runs.outcome_of(key)?.map(|event| (*place, event)));
         }
-        outcomes.sort_unstable();
-        outcomes.dedup();
         Ok(Earlier { covered: self.runs.covered(), outcomes })
     }
 }
@@ -188,7 +186,8 @@ impl Shared {
     fn suspects(&self, commands: &[Submission]) -> Suspects {
         let runs = self.index.runs();
         let key = |(place, one): (usize, &Submission)| Some((place, one.command.request?.key));
-        let keys = runs.suspects(commands.iter().enumerate().filter_map(key));
+        let (places, keys): (Vec<usize>, Vec<[u8; 16]>) = commands.iter().enumerate().filter_map(key).unzip();
+        let keys = runs.suspects(&keys).into_iter().map(|at| (places[at], keys[at])).collect();
         Suspects { runs, keys }
     }
 

@@ -175,6 +175,12 @@ impl Run {
         self.filters.contains(filter_of(key, self.filter_bits), number_at(key, 8))
     }
 
+    /// The same of many keys: gives the places of those that it may hold.
+    pub(super) fn may_hold_of(&self, keys: &[[u8; 16]], found: impl FnMut(usize)) {
+        let keys: Vec<_> = keys.iter().map(|key| (filter_of(key, self.filter_bits), number_at(key, 8))).collect();
+        self.filters.members(&keys, found);
+    }
+
     /// The event that was the first outcome of a key. Asks the disk.
     pub(super) fn outcome_of(&self, key: &[u8; 16]) -> io::Result<Option<u64>> {
         let prefix = number_at(key, 0);
