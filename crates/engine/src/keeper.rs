@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,10 +14,13 @@ use journal::Head;
 
 use crate::checkpoint::Checkpoints;
 use crate::handle::{Books, Shared};
-use crate::history::Aside;
+use crate::history::{Aside, RECORDS_BETWEEN_PAUSES};
 
 /// After something could not be written it is tried again, this much later.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How long merging waits for something to be written before it goes on without: at a few per cent of a processor.
+const LEISURE: Duration = Duration::from_millis(100);
 
 /// At an orderly stop what is newest is written to the index if it is of more than this many events; fewer are read
 /// again from the journal in a moment.
@@ -43,7 +46,12 @@ impl Keeper {
     /// Starts the thread.
     pub(crate) fn start(shared: Arc<Shared>, checkpoints: Checkpoints) -> io::Result<Self> {
         let (chores, asked) = channel();
-        let thread = thread::Builder::new().name("keeper".into()).spawn(move || keep(&shared, &asked, checkpoints))?;
+        let thread = thread::Builder::new().name("keeper".into()).spawn(move || {
+            let (waiting, credit) = (VecDeque::new(), 0);
+            let mut work = Work { shared: &shared, asked: &asked, checkpoints, waiting, credit };
+            work.run();
+            work.checkpoints
+        })?;
         Ok(Self { chores, thread })
     }
 
@@ -106,51 +114,79 @@ fn write(shared: &Shared, aside: &Aside) -> io::Result<()> {
     shared.index.write(aside, head_at(shared, aside.to)?.hash)
 }
 
-/// Does what is asked until nobody can ask any more.
-fn keep(shared: &Shared, asked: &Receiver<Chore>, mut checkpoints: Checkpoints) -> Checkpoints {
-    let mut waiting = VecDeque::new();
-    loop {
-        match asked.recv_timeout(RETRY) {
-            Ok(chore) => waiting.push_back(chore),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return checkpoints,
-        }
-        let mut pause = || do_all(shared, asked, &mut waiting, &mut checkpoints);
-        let done = pause().and_then(|()| shared.index.merge(&mut pause));
-        match done {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return checkpoints,
-            Err(error) => tracing::warn!(%error, "the index of the past could not be written; trying again"),
-            Ok(()) => {}
-        }
-    }
+/// The thread's work.
+struct Work<'a> {
+    shared: &'a Shared,
+    asked: &'a Receiver<Chore>,
+    checkpoints: Checkpoints,
+    /// What was asked and could not be done yet.
+    waiting: VecDeque<Chore>,
+    /// How many records may be merged until more are written. So merging goes along with what it is for, and never takes
+    /// a processor for seconds.
+    credit: u64,
 }
 
-/// Does what waits. Interrupted when nobody can ask any more.
-fn do_all(
-    shared: &Shared,
-    asked: &Receiver<Chore>,
-    waiting: &mut VecDeque<Chore>,
-    checkpoints: &mut Checkpoints,
-) -> io::Result<()> {
-    loop {
-        match asked.try_recv() {
-            Ok(chore) => waiting.push_back(chore),
-            Err(TryRecvError::Empty) => break,
-            Err(TryRecvError::Disconnected) if waiting.is_empty() => return Err(io::ErrorKind::Interrupted.into()),
-            Err(TryRecvError::Disconnected) => break,
-        }
-    }
-    while let Some(chore) = waiting.pop_front() {
-        match chore {
-            Chore::Write(aside) => {
-                if let Err(error) = write(shared, &aside) {
-                    waiting.push_front(Chore::Write(aside));
-                    return Err(error);
+impl Work<'_> {
+    /// Does what is asked until nobody can ask any more.
+    fn run(&mut self) {
+        loop {
+            let done = self.wait(RETRY).and_then(|()| self.merge(0));
+            match done {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the index of the past could not be written; trying again");
                 }
+                Ok(()) => {}
             }
-            Chore::Checkpoint(cut) => write_checkpoint(shared, checkpoints, &cut),
-            Chore::Free(memory) => drop(memory),
         }
     }
-    Ok(())
+
+    /// Merges what is worth it of the runs that tell of events after this one.
+    fn merge(&mut self, after: u64) -> io::Result<()> {
+        let index = &self.shared.index;
+        index.merge(after, &mut |to| self.pause(to))
+    }
+
+    /// Amid a merge of what goes up to the event `to`: does what is asked, merges what is newer, and waits until there
+    /// is credit for more.
+    fn pause(&mut self, to: u64) -> io::Result<()> {
+        self.credit = self.credit.saturating_sub(RECORDS_BETWEEN_PAUSES);
+        self.wait(Duration::ZERO)?;
+        self.merge(to)?;
+        while self.credit == 0 {
+            self.wait(LEISURE)?;
+            self.merge(to)?;
+            // When nothing is written for a while, merging goes on by and by.
+            self.credit = self.credit.max(RECORDS_BETWEEN_PAUSES);
+        }
+        Ok(())
+    }
+
+    /// Does what is asked, or waits so long for something. Interrupted when nobody can ask any more.
+    fn wait(&mut self, time: Duration) -> io::Result<()> {
+        let time = if self.waiting.is_empty() { time } else { time.min(RETRY) };
+        match self.asked.recv_timeout(time) {
+            Ok(chore) => self.waiting.push_back(chore),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) if self.waiting.is_empty() => {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
+        self.waiting.extend(self.asked.try_iter());
+        while let Some(chore) = self.waiting.pop_front() {
+            match chore {
+                Chore::Write(aside) => {
+                    if let Err(error) = write(self.shared, &aside) {
+                        self.waiting.push_front(Chore::Write(aside));
+                        return Err(error);
+                    }
+                    self.credit += aside.records() * self.shared.index.merges_per_record();
+                }
+                Chore::Checkpoint(cut) => write_checkpoint(self.shared, &mut self.checkpoints, &cut),
+                Chore::Free(memory) => drop(memory),
+            }
+        }
+        Ok(())
+    }
 }

@@ -281,7 +281,7 @@ fn caught_up(
 fn write_newest(books: &mut Books, index: &Index, last: u64, hash: [u8; 32]) {
     let Books { state, recent } = books;
     let aside = recent.set_aside(state, last);
-    match index.write(&aside, hash).and_then(|()| index.merge(&mut || Ok(()))) {
+    match index.write(&aside, hash).and_then(|()| index.merge(0, &mut |_| Ok(()))) {
         Ok(()) => drop(recent.let_go(state, index.runs().covered())),
         Err(error) => tracing::warn!(%error, "the index of the past could not be written; trying again later"),
     }

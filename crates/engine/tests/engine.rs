@@ -670,6 +670,37 @@ fn any_flipped_byte_is_found_or_harmless() {
     assert!(found > flips / 3, "{found} of {flips} were found, {harmless} were harmless");
 }
 
+/// Neither checkpoint nor index need be the newer one.
+#[test]
+fn a_checkpoint_older_than_the_index_serves() {
+    let bench = Bench::new();
+    pay_under_keys(&bench, 0..3_000);
+    let bench = bench.restart(|data| {
+        std::fs::copy(data.join("checkpoint.db"), data.join("older")).expect("a copy");
+    });
+    pay_under_keys(&bench, 3_000..10_000);
+    pay_under_keys(&bench, 10_000..16_000);
+    let digest = bench.digest();
+    let bench = bench.restart(|data| {
+        std::fs::rename(data.join("older"), data.join("checkpoint.db")).expect("put back");
+    });
+    assert_eq!(bench.posted(BEN), 16_000);
+    // And what comes next is not taken for what the index has.
+    pay_under_keys(&bench, 16_000..24_000);
+    pay_under_keys(&bench, 24_000..32_000);
+    let bench = bench.restart(|_| {});
+    assert_ne!(bench.digest(), digest);
+    for number in (0..32_000_u64).step_by(101) {
+        let request = bench.engine.request(UserId::SYSTEM, &number.to_be_bytes(), b"");
+        let command = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(CASH, BEN, 1) };
+        let outcome = bench.submit(command);
+        assert!(matches!(outcome, Ok(Outcome::Accepted(Receipt { repeated: true, .. }))), "{number}: {outcome:?}");
+    }
+    assert_eq!(bench.posted(BEN), 32_000);
+    assert_eq!(files_of(&bench.data.join("history")).len(), 2, "a run of each stop");
+    assert_eq!(verify(&bench.data, &bench.master, &mut |_| {}).expect("readable").problems, []);
+}
+
 #[test]
 fn a_key_is_remembered_after_a_million_others_and_a_restart() {
     let bench = Bench::new();

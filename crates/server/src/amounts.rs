@@ -37,6 +37,16 @@ pub(crate) fn money(amount: &str, code: &str) -> Result<Money, Problem> {
     Money::parse(amount, currency(code)?).map_err(|error| Problem::amount("amount", error))
 }
 
+/// An amount and a currency that may be left out, both or none.
+pub(crate) fn some_money(amount: Option<&str>, code: Option<&str>) -> Result<Option<Money>, Problem> {
+    match (amount, code) {
+        (Some(amount), Some(code)) => Ok(Some(money(amount, code)?)),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Problem::field("currency", "an amount is given with its currency")),
+        (None, Some(_)) => Err(Problem::field("amount", "a currency is given with an amount")),
+    }
+}
+
 /// An overdraft that was sent: an amount of zero or more, or `unlimited`.
 pub(crate) fn overdraft(text: &str, currency: Currency) -> Result<Overdraft, Problem> {
     if text == UNLIMITED {

@@ -8,14 +8,14 @@ use axum::body::Bytes;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bank::{Body, Caller, Command, CustomerId, Refusal, Request, Role, Sealed, State, SubjectId};
+use bank::{Body, Caller, Command, CustomerId, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId};
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Submission};
 use ledger::{AccountId, Timestamp};
 use serde::Serialize;
 use utoipa::openapi::OpenApi;
 
 use crate::extract::{IdempotencyKey, Token};
-use crate::ids::PaymentIds;
+use crate::ids::Ids;
 use crate::listen::Counts;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
@@ -29,7 +29,8 @@ pub(crate) struct App(Arc<Parts>);
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
     pub(crate) passwords: Passwords,
-    pub(crate) payment_ids: PaymentIds,
+    pub(crate) payment_ids: Ids,
+    pub(crate) hold_ids: Ids,
     pub(crate) metrics: Metrics,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
@@ -117,7 +118,8 @@ impl App {
         let description = description.to_json().expect("the description is plain data, and can be written");
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(&settings.limits)?,
-            payment_ids: PaymentIds::new(&engine)?,
+            payment_ids: Ids::new(&engine, "payment ids")?,
+            hold_ids: Ids::new(&engine, "hold ids")?,
             metrics: Metrics::new(engine.clone(), counts),
             description: description.into(),
             session_ms: i64::from(settings.session_minutes) * 60_000,
@@ -219,7 +221,23 @@ impl App {
         subject: Option<NewSubject>,
     ) -> Result<Receipt, Problem> {
         let command = Command { caller: who.caller, request: Some(request), body };
-        match self.engine.submit(Submission { command, subject, past: None }).await? {
+        self.decide(Submission { command, subject, past: None }).await
+    }
+
+    /// The same for a write about a past payment.
+    pub(crate) async fn submit_about(
+        &self,
+        who: &SignedIn,
+        request: Request,
+        body: Body,
+        past: PastPosting,
+    ) -> Result<Receipt, Problem> {
+        let command = Command { caller: who.caller, request: Some(request), body };
+        self.decide(Submission { command, subject: None, past: Some(Box::new(past)) }).await
+    }
+
+    async fn decide(&self, submission: Submission) -> Result<Receipt, Problem> {
+        match self.engine.submit(submission).await? {
             Outcome::Accepted(receipt) => Ok(receipt),
             Outcome::Refused { refusal, repeated } => Err(Problem::refused(refusal, repeated)),
             Outcome::Unchanged => Err(Problem::failed(&"a write was accepted and changed nothing")),

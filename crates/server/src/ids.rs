@@ -1,5 +1,5 @@
-//! Payment ids: the number of the event that booked it, enciphered, so that an id tells nothing about how many payments
-//! the bank makes, and can't be guessed.
+//! Ids of payments and of holds: the number of the event that made them, enciphered, so that an id tells nothing about how
+//! many there are, and can't be guessed.
 
 use std::fmt::Write;
 
@@ -8,16 +8,17 @@ use engine::Engine;
 
 use crate::ServeError;
 
-/// Turns event numbers into payment ids and back. The cipher is AES-128 on one block, half of it zeros: one id in
+/// Turns event numbers into ids of one kind and back. The cipher is AES-128 on one block, half of it zeros: one id in
 /// 2^64 that somebody makes up is taken for real, and then names an event that is most likely not there.
-pub(crate) struct PaymentIds {
+pub(crate) struct Ids {
     encrypting: EncryptingKey,
     decrypting: DecryptingKey,
 }
 
-impl PaymentIds {
-    pub(crate) fn new(engine: &Engine) -> Result<Self, ServeError> {
-        Self::with_key(&engine.secret("payment ids"))
+impl Ids {
+    /// The ids of what `label` names.
+    pub(crate) fn new(engine: &Engine, label: &str) -> Result<Self, ServeError> {
+        Self::with_key(&engine.secret(label))
     }
 
     fn with_key(secret: &[u8; 32]) -> Result<Self, ServeError> {
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let ids = PaymentIds::with_key(&[7; 32]).ok().unwrap();
+        let ids = Ids::with_key(&[7; 32]).ok().unwrap();
         for event in [0, 1, 2, u64::MAX] {
             assert_eq!(ids.event(&ids.id(event)), Some(event));
         }
@@ -67,7 +68,7 @@ mod tests {
         for wrong in ["", "1", &id[..31], &id.to_uppercase(), &"0".repeat(32), &format!("+{}", &id[1..])] {
             assert_eq!(ids.event(wrong), None, "{wrong}");
         }
-        let other = PaymentIds::with_key(&[8; 32]).ok().unwrap();
+        let other = Ids::with_key(&[8; 32]).ok().unwrap();
         assert_eq!(other.event(&id), None);
     }
 }

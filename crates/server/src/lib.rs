@@ -16,6 +16,7 @@ mod entries;
 mod extract;
 mod guard;
 mod health;
+mod holds;
 mod ids;
 pub mod listen;
 mod metrics;
@@ -30,6 +31,7 @@ mod sign_in;
 mod statement;
 mod times;
 mod trial_balance;
+mod undo;
 mod users;
 
 use std::net::SocketAddr;

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::{self, Document, FieldError};
 use crate::{
-    accounts, cash, clock, customers, entries, health, metrics, pages, payments, rights, sign_in, statement,
-    trial_balance, users,
+    accounts, cash, clock, customers, entries, health, holds, metrics, pages, payments, rights, sign_in, statement,
+    trial_balance, undo, users,
 };
 
 /// The name of the security scheme and of the answer that every route can give.
@@ -68,6 +68,13 @@ pub(crate) fn routes() -> (axum::Router<App>, OpenApi) {
         .routes(routes!(rights::list_rights))
         .routes(routes!(payments::pay))
         .routes(routes!(payments::show_payment))
+        .routes(routes!(undo::refund))
+        .routes(routes!(undo::reverse))
+        .routes(routes!(holds::place_hold))
+        .routes(routes!(holds::show_hold))
+        .routes(routes!(holds::list_holds))
+        .routes(routes!(holds::capture))
+        .routes(routes!(holds::void))
         .routes(routes!(cash::deposit))
         .routes(routes!(cash::withdraw))
         .routes(routes!(trial_balance::trial_balance))

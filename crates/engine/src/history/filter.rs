@@ -8,8 +8,12 @@ use std::io::{self, Read, Write};
 
 use memmap2::{Advice, MmapMut};
 
-/// How often a filter is tried with another seed. A try fails about once in a hundred times, so this never comes about.
+/// How often a filter is tried with another seed. A try fails about once in a hundred times, with few sizes four times in
+/// five, so this never comes about.
 const MAX_TRIES: u64 = 64;
+
+/// After so many a filter is made a little larger.
+const TRIES_PER_SIZE: u64 = 3;
 
 const FINGERPRINT_BITS: usize = 12;
 
@@ -188,16 +192,18 @@ impl Filter {
             }
             filter
         });
-        tried.expect("one seed in a hundred fails")
+        tried.expect("a larger filter is made at once")
     }
 
-    /// The paper's sizes for three places a key.
+    /// The paper's sizes for three places a key, a segment more after every few tries.
     fn empty(keys: usize, seed: u64) -> Self {
         let count = keys.max(2) as f64;
         let segment_length = 1_u32 << ((count.ln() / 3.33_f64.ln() + 2.25).floor() as u32).min(18);
         let factor = (0.875 + 0.25 * 1_000_000_f64.ln() / count.ln()).max(1.125);
         let capacity = if keys < 2 { 0 } else { (count * factor).round() as u32 };
-        let segments = capacity.div_ceil(segment_length).saturating_sub(2).max(1);
+        // A little above where the segments become longer, with 37,300 keys, this is too few four times in five.
+        let more = u32::try_from(seed / TRIES_PER_SIZE).unwrap_or(0);
+        let segments = capacity.div_ceil(segment_length).saturating_sub(2).max(1) + more;
         let shape = Shape { seed, segment_length, segments };
         Self { shape, fingerprints: vec![0; shape.bytes()] }
     }
@@ -324,6 +330,23 @@ mod tests {
         let mut filters = Filters::with_capacity(65_536).expect("memory");
         filters.push(&mut (0..65_536).map(key).collect()).expect("memory");
         assert!(filters.used * 10 < 65_536 * 18, "{} bytes", filters.used);
+    }
+
+    /// Of every size that a filter can have, about, a seed is found soon: also just above those at which the paper's
+    /// segments become longer, where its sizes are too tight.
+    #[test]
+    fn a_filter_of_any_size_is_made_in_a_few_tries() {
+        let mut first = 0;
+        let steps = [1_009_u64, 3_360, 11_190, 37_250, 124_000];
+        let tight =
+            steps.into_iter().flat_map(|step| (step - step / 300..step + step / 100).step_by((step / 1_000) as usize));
+        let sizes = (0..300).chain((300..3_000).step_by(37)).chain((3_000..70_000).step_by(1_009));
+        for size in sizes.chain(tight).chain([1 << 16, 1 << 17, 1 << 20]) {
+            let keys: Vec<u64> = (first..first + size).map(key).collect();
+            first += size;
+            let tries = (0..super::MAX_TRIES).find(|seed| super::Filter::attempt(&keys, *seed).is_some());
+            assert!(tries.is_some_and(|tries| tries < 16), "{size} keys took {tries:?}");
+        }
     }
 
     #[test]

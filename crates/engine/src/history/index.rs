@@ -15,6 +15,7 @@ use journal::{Reader, Secrets};
 use ledger::AccountId;
 use siphasher::sip128::SipHasher24;
 
+pub(crate) use super::run::RECORDS_BETWEEN_PAUSES;
 use super::run::{self, KeyRecord, Run, Span, UNFINISHED, events_of_name, key_record, mark_record, prefix};
 use super::{ENTRIES_PER_MARK, Mark};
 use crate::OpenError;
@@ -54,6 +55,13 @@ pub(crate) struct Aside {
     marks: Marks,
 }
 
+impl Aside {
+    /// How many records it makes.
+    pub(crate) fn records(&self) -> u64 {
+        (self.keys.len() + self.marks.len()) as u64
+    }
+}
+
 impl Recent {
     pub(crate) fn new(after: u64) -> Self {
         Self { after, ..Self::default() }
@@ -78,10 +86,11 @@ impl Recent {
         }
     }
 
-    /// Whether it is time to set it aside, if `last` is the last event it knows.
+    /// Whether it is time to set it aside, if `last` is the last event it knows. Before the first event that the runs
+    /// don't tell of it knows nothing.
     pub(crate) fn is_full(&self, state: &State, last: u64) -> bool {
         let much = state.outcomes().len() >= KEYS_AT_HAND || self.marks.len() >= MARKS_AT_HAND;
-        self.aside.is_none() && (much || last - self.after >= EVENTS_AT_HAND)
+        self.aside.is_none() && last > self.after && (much || last - self.after >= EVENTS_AT_HAND)
     }
 
     /// Sets aside what there is, up to the event `last`, which must end a frame.
@@ -258,20 +267,22 @@ impl Index {
         Ok(())
     }
 
-    /// Merges runs until there is nothing worth merging. Calls `pause` now and then, which may add a run, and gives up
-    /// when that fails.
-    pub(crate) fn merge(&self, pause: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+    /// Merges runs that tell of events after this one, until there is nothing worth merging. Calls `pause` every
+    /// [`RECORDS_BETWEEN_PAUSES`] records with the last event of the merge under way: what is newer may be written and
+    /// merged meanwhile. Gives up when that fails.
+    pub(crate) fn merge(&self, after: u64, pause: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<()> {
         loop {
             let runs = self.runs().0;
-            let Some(from) = worth_merging(&runs) else { return Ok(()) };
+            let Some(from) = worth_merging(&runs, after) else { return Ok(()) };
             let sources = &runs[from..];
             let (Some(oldest), Some(newest)) = (sources.first(), sources.last()) else { return Ok(()) };
             let span = Span { after: oldest.span.after, ..newest.span };
             let count = sources.iter().map(|run| run.key_count()).sum();
             let keys = merged(sources.iter().map(|run| run.keys()).collect());
             let marks = merged(sources.iter().map(|run| run.marks()).collect());
-            let run = run::write(&self.folder, &self.secrets, span, count, keys, marks, pause)?;
-            // Runs may have been added meanwhile, behind those merged.
+            let mut pause = || pause(span.to);
+            let run = run::write(&self.folder, &self.secrets, span, count, keys, marks, &mut pause)?;
+            // Newer runs may have been added meanwhile, behind those merged, and merged with each other.
             let mut runs_now = self.runs().0.to_vec();
             runs_now.splice(from..runs.len(), [Arc::new(run)]);
             self.set(runs_now);
@@ -279,6 +290,14 @@ impl Index {
                 fs::remove_file(&source.path)?;
             }
         }
+    }
+
+    /// How many records must be merged for one that is written, so that runs stay few: about one for every tier.
+    pub(crate) fn merges_per_record(&self) -> u64 {
+        let runs = self.runs().0;
+        let total: u64 = runs.iter().map(|run| run.weight()).sum();
+        let tiers = (total / KEYS_AT_HAND as u64).max(1).ilog2() / (MERGE_SHARE + 1).ilog2();
+        u64::from(tiers) + 2
     }
 
     /// Damage was found while reading: what can't be trusted is made again at the next start.
@@ -291,12 +310,13 @@ impl Index {
     }
 }
 
-/// From which run on all are worth merging into one.
-fn worth_merging(runs: &[Arc<Run>]) -> Option<usize> {
+/// From which run on all are worth merging into one, of those that tell of events after this one.
+fn worth_merging(runs: &[Arc<Run>], after: u64) -> Option<usize> {
     let weights: Vec<u64> = runs.iter().map(|run| run.weight()).collect();
     let newer = |from: usize| weights[from + 1..].iter().sum::<u64>();
-    let last_two = runs.len().checked_sub(2)?;
-    let worth = (0..=last_two).find(|from| weights[*from] * MERGE_SHARE <= newer(*from));
+    let first = runs.partition_point(|run| run.span.after < after);
+    let last_two = runs.len().checked_sub(2).filter(|last_two| first <= *last_two)?;
+    let worth = (first..=last_two).find(|from| weights[*from] * MERGE_SHARE <= newer(*from));
     worth.or((runs.len() > MAX_RUNS).then_some(last_two))
 }
 
@@ -498,7 +518,7 @@ mod tests {
         let mut bench = Bench::new();
         for _ in 0..30 {
             bench.write(EVENTS_PER_RUN);
-            bench.index.merge(&mut || Ok(())).expect("merged");
+            bench.index.merge(0, &mut |_| Ok(())).expect("merged");
         }
         bench.check_all();
         let sizes: Vec<u64> = bench.index.runs().0.iter().map(|run| run.key_count() / EVENTS_PER_RUN).collect();
@@ -513,7 +533,7 @@ mod tests {
         // Each so much smaller than the one before that merging isn't worth it but for their number.
         for doubling in (0..14).rev() {
             bench.write(1 << doubling);
-            bench.index.merge(&mut || Ok(())).expect("merged");
+            bench.index.merge(0, &mut |_| Ok(())).expect("merged");
             assert!(bench.index.runs().0.len() <= MAX_RUNS);
         }
         bench.check_all();
@@ -526,8 +546,8 @@ mod tests {
         for _ in 0..4 {
             bench.write(20_000);
         }
-        let stop = || Err(std::io::ErrorKind::Interrupted.into());
-        bench.index.merge(&mut { stop }).expect_err("interrupted");
+        let stop = |_| Err(std::io::ErrorKind::Interrupted.into());
+        bench.index.merge(0, &mut { stop }).expect_err("interrupted");
         assert_eq!(bench.index.runs().0.len(), 4);
         let (again, useless) = opened(&bench.index.folder, &bench.index.secrets).expect("opened");
         assert_eq!((again.len(), useless.len()), (4, 1), "the unfinished file is of no use");
@@ -561,7 +581,7 @@ mod tests {
             let path = bench.index.runs().0[number].path.clone();
             files.insert(path.clone(), std::fs::read(path).expect("the file"));
         }
-        bench.index.merge(&mut || Ok(())).expect("merged");
+        bench.index.merge(0, &mut |_| Ok(())).expect("merged");
         // As if the machine had stopped before the merged ones were removed.
         files.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("put back"));
         let looked = || opened(&bench.index.folder, &bench.index.secrets).expect("looked at");

@@ -21,7 +21,7 @@ use crate::handle::Shared;
 use crate::{Engine, Field, Recorded, Submission, Unavailable};
 
 use index::Runs;
-pub(crate) use index::{Aside, Comparison, Index, Recent};
+pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent};
 
 /// How many entries of an account lie between two marks. At 32 bytes a mark this costs a byte a transfer on disk, and
 /// a walk from a mark to any entry reads at most this many frames.

@@ -21,8 +21,8 @@ const CONTEXT: &[u8] = b"kassa history 1";
 /// The most keys that one filter is to hold, about. Small enough to be made within the processor's cache.
 const KEYS_PER_FILTER: u64 = 1 << 16;
 
-/// How many records are written between two pauses.
-const RECORDS_BETWEEN_PAUSES: u64 = 1 << 16;
+/// How many records are written between two pauses: some milliseconds of work.
+pub(crate) const RECORDS_BETWEEN_PAUSES: u64 = 1 << 16;
 
 /// How much is written before it is synced, so that the journal's syncs don't wait behind all of it.
 const BYTES_BETWEEN_SYNCS: u64 = 4 << 20;

@@ -1,0 +1,122 @@
+//! Giving payments back: refunds in part or whole, and reversals.
+
+use axum::extract::State;
+use axum::response::Response;
+use bank::{Body, PastPosting, Refusal};
+use ledger::{Money, PostingId, Undone};
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
+
+use crate::amounts::some_money;
+use crate::app::{App, created, subject_of, unexpected};
+use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
+use crate::payments::{Payment, accounts_of, ibans_of, sealed_text};
+use crate::problem::Problem;
+
+/// What is to be given back of a payment.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRefund {
+    /// How much; all that was not given back before where it is not given.
+    #[schema(example = "5.00")]
+    amount: Option<String>,
+    /// The payment's currency (ISO 4217); given with the amount.
+    #[schema(example = "EUR")]
+    currency: Option<String>,
+    /// Of which movement of the payment: 0 is the payment itself, 1 the first of `more`.
+    #[serde(default)]
+    #[schema(required = false, default = 0)]
+    movement: u32,
+    /// The text on both statements, of at most 140 characters.
+    text: Option<String>,
+}
+
+/// Why a payment is undone.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewReversal {
+    /// The text on both statements, of at most 140 characters.
+    text: Option<String>,
+}
+
+/// Gives a payment back, in part or whole. For users with a right to move the money of the one who was paid, and
+/// operators. All refunds of a payment together never exceed it.
+#[utoipa::path(
+    post, path = "/v1/payments/{id}/refunds", tag = "Payments", request_body = NewRefund,
+    params(("id" = String, Path, description = "The payment's id"), IdempotencyKey),
+    responses((status = 201, description = "The refund, booked: a payment the other way", body = Payment)),
+)]
+pub(crate) async fn refund(
+    State(app): State<App>,
+    token: Token,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+    Sent(sent): Sent<NewRefund>,
+) -> Result<Response, Problem> {
+    let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
+    let past = past(&app, token, &id).await?;
+    let route = format!("POST /v1/payments/{id}/refunds");
+    let looked = app.prepare_write(token, &key, &route, &sent, |state, _| {
+        let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
+        let legs = past.posting.legs();
+        let paid = legs.get(sent.movement as usize).ok_or(Refusal::from(ledger::Refusal::NoSuchLeg))?.leg;
+        let amount = amount.unwrap_or_else(|| match state.ledger().undone_pages().get(&past.id) {
+            Some(Undone::Refunded(refunded)) => match refunded.get(&sent.movement) {
+                // Where nothing is left, the whole is refused.
+                Some(minor) if *minor < paid.amount.minor => Money { minor: paid.amount.minor - minor, ..paid.amount },
+                _ => paid.amount,
+            },
+            _ => paid.amount,
+        });
+        Ok((amount, subject_of(state, paid.credit)))
+    });
+    let (who, request, (amount, subject)) = looked.await?;
+    let text = sealed_text(&app, subject, sent.text.as_deref())?;
+    let past = past.ok_or(Refusal::UnknownPayment)?;
+    let body = Body::Refund { of: past.id, leg: sent.movement, amount, text };
+    give_back(&app, app.submit_about(&who, request, body, past).await?)
+}
+
+/// Undoes a payment exactly, all its movements in one. For operators; once, and not after a refund.
+#[utoipa::path(
+    post, path = "/v1/payments/{id}/reversal", tag = "Payments", request_body = NewReversal,
+    params(("id" = String, Path, description = "The payment's id"), IdempotencyKey),
+    responses((status = 201, description = "The reversal, booked: the payment's movements the other way", body = Payment)),
+)]
+pub(crate) async fn reverse(
+    State(app): State<App>,
+    token: Token,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+    Sent(sent): Sent<NewReversal>,
+) -> Result<Response, Problem> {
+    let past = past(&app, token, &id).await?;
+    let route = format!("POST /v1/payments/{id}/reversal");
+    let looked = app.prepare_write(token, &key, &route, &sent, |state, _| {
+        let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
+        let debited = past.posting.legs().first().map(|booked| booked.leg.debit);
+        Ok(debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited)))
+    });
+    let (who, request, subject) = looked.await?;
+    let text = sealed_text(&app, subject, sent.text.as_deref())?;
+    let past = past.ok_or(Refusal::UnknownPayment)?;
+    give_back(&app, app.submit_about(&who, request, Body::Reverse { of: past.id, text }, past).await?)
+}
+
+/// The posting of a payment's id, for a caller who is signed in.
+async fn past(app: &App, token: Token, id: &str) -> Result<Option<PastPosting>, Problem> {
+    app.prepare(token, |_, _| Ok(()))?;
+    let Some(id) = app.payment_ids.event(id).and_then(PostingId::new) else { return Ok(None) };
+    let engine = app.engine.clone();
+    let found = spawn_blocking(move || engine.past_posting(id)).await.map_err(|error| Problem::failed(&error))?;
+    Ok(found?)
+}
+
+fn give_back(app: &App, receipt: engine::Receipt) -> Result<Response, Problem> {
+    let bank::What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let ids = accounts_of(posting);
+    let ibans = app.engine.peek(|state| ibans_of(state, &ids))?;
+    let payment = Payment::of(app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(&receipt))?;
+    Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
+}
