@@ -3,6 +3,7 @@
 
 mod bank_under_test;
 mod connections;
+mod holds;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};
@@ -611,7 +612,7 @@ async fn pages_metrics_and_description() {
     assert_eq!(kinds.as_array().map(Vec::len), Some(server::slugs().count()));
     let paths = description["paths"].as_object().unwrap();
     let operations = paths.values().flat_map(|item| item.as_object().unwrap()).count();
-    assert_eq!(operations, 32);
+    assert_eq!(operations, 39);
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             let writes = path.starts_with("/v1") && method != "get";
