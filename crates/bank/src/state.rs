@@ -405,6 +405,11 @@ impl State {
         self.outcomes_after = event;
     }
 
+    /// Takes as much memory for outcomes as they will need, so that none is moved later.
+    pub fn reserve_outcomes(&mut self) {
+        self.outcomes.reserve(KEYS_AT_HAND.saturating_sub(self.outcomes.len()));
+    }
+
     /// Remembers the outcome of a key, unless it is found elsewhere. `apply` does it by itself; this is for restoring a
     /// stored state.
     pub fn restore_outcome(&mut self, key: [u8; 16], event: u64) {

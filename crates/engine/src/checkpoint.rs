@@ -2,7 +2,7 @@
 //!
 //! It is a cut: the writer goes on, and whoever first changes a page after it copies that page. Another thread encodes
 //! the pages, and writes those that were changed since the last checkpoint in one transaction, with the event, its
-//! frame's hash and the digest of the whole. It may be deleted at any time; a damaged one is left aside.
+//! frame's hash and the digest of the whole. It may be deleted at any time; a damaged one is not used, and written anew.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use bank::{Cut, RecordPage, State};
 use journal::{Head, PlaceKey, Reader, Secrets};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 /// The file's name in the data folder.
 const FILE: &str = "checkpoint.db";
@@ -58,34 +58,57 @@ pub(crate) fn leave_aside(folder: &Path) -> io::Result<PathBuf> {
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     secrets: Secrets,
-    /// The epoch of the cut that the file holds. None where it is not known to hold any of this state.
-    written: Option<u32>,
+    /// The epoch and the last event of the cut that the file is known to hold.
+    written: Option<(u32, u64)>,
 }
 
 impl Checkpoints {
-    /// For the bank in `folder`, whose file holds the cut of the epoch `written`.
-    pub(crate) fn new(folder: &Path, secrets: Secrets, written: Option<u32>) -> Self {
+    /// For the bank in `folder`, whose file holds the cut of this epoch and last event.
+    pub(crate) fn new(folder: &Path, secrets: Secrets, written: Option<(u32, u64)>) -> Self {
         Self { folder: folder.to_owned(), secrets, written }
     }
 
     /// Writes a cut, whose last event ends the frame of `head`.
     pub(crate) fn write(&mut self, cut: &Cut, head: Head) -> Result<(), Error> {
-        // If this fails, the next one writes everything.
-        let written = self.written.take();
-        if written.is_none() {
-            remove(&self.folder)?;
+        // If this fails, or if a cut is left out, the next one writes everything.
+        let before = self.written.take().filter(|(epoch, _)| cut.epoch() == *epoch + 1);
+        match self.put(cut, head, before) {
+            // What can't be read as a database is in the way of the next one.
+            Err(Error::Sqlite(error))
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)
+                ) =>
+            {
+                remove(&self.folder)?;
+                self.put(cut, head, None)?;
+            }
+            put => put?,
         }
+        self.written = Some((cut.epoch(), head.last_event));
+        Ok(())
+    }
+
+    /// Writes the pages that were changed since the cut before, if the file holds that; else all.
+    fn put(&self, cut: &Cut, head: Head, before: Option<(u32, u64)>) -> Result<(), Error> {
         let path = path(&self.folder);
         OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
         let mut file = Connection::open(&path)?;
         file.busy_timeout(PATIENCE)?;
-        file.execute_batch(
-            "PRAGMA page_size = 8192;
-             PRAGMA synchronous = NORMAL;
-             CREATE TABLE IF NOT EXISTS pages (id INTEGER PRIMARY KEY, cut INTEGER NOT NULL, body BLOB NOT NULL);
-             CREATE TABLE IF NOT EXISTS cuts (event INTEGER PRIMARY KEY, hash BLOB NOT NULL);",
-        )?;
-        let transaction = file.transaction()?;
+        file.execute_batch("PRAGMA page_size = 8192; PRAGMA synchronous = NORMAL;")?;
+        let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Somebody may have deleted the file, or put another in its place: then there is no such row, or no such table.
+        let held = transaction.query_row("SELECT cut FROM pages WHERE id = ?1", [SELF], |row| row.get::<_, i64>(0));
+        let held = held.ok().map(i64::cast_unsigned);
+        let written = before.filter(|(_, event)| held == Some(*event)).map(|(epoch, _)| epoch);
+        if written.is_none() {
+            transaction.execute_batch(
+                "DROP TABLE IF EXISTS pages;
+                 DROP TABLE IF EXISTS cuts;
+                 CREATE TABLE pages (id INTEGER PRIMARY KEY, cut INTEGER NOT NULL, body BLOB NOT NULL);
+                 CREATE TABLE cuts (event INTEGER PRIMARY KEY, hash BLOB NOT NULL);",
+            )?;
+        }
         let event = head.last_event.cast_signed();
         let key = place_key(&self.secrets, head.last_event, &head.hash);
         let mut context = digest::Context::new(&digest::SHA256);
@@ -111,7 +134,6 @@ impl Checkpoints {
         transaction.execute("DELETE FROM cuts WHERE event NOT IN (SELECT cut FROM pages)", [])?;
         transaction.commit()?;
         file.close().map_err(|(_, error)| error)?;
-        self.written = Some(cut.epoch());
         Ok(())
     }
 }
@@ -153,6 +175,11 @@ pub(crate) fn read(folder: &Path, reader: &Reader) -> Result<Option<Checkpoint>,
     let file = file.unchecked_transaction()?;
     let mut keys = Keys { secrets: reader.secrets(), file: &file, last: None };
 
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('pages', 'cuts')";
+    if file.query_row(tables, [], |row| row.get::<_, i64>(0))? == 0 {
+        // The first one is just being written.
+        return Ok(None);
+    }
     let about = file.query_row("SELECT cut, body FROM pages WHERE id = ?1", [SELF], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
     });
@@ -162,20 +189,38 @@ pub(crate) fn read(folder: &Path, reader: &Reader) -> Result<Option<Checkpoint>,
     let head = Head { seq: u64::from_be_bytes(*seq), last_event: event.cast_unsigned(), hash };
     let digest: [u8; 32] = digest[..32.min(digest.len())].try_into().map_err(|_| damaged("it is too short"))?;
 
-    let mut state = State::default();
+    // The whole is known to be what was written before any of it is put together: what is not would break the laws.
     let mut context = digest::Context::new(&digest::SHA256);
+    for_each_page(&file, &mut keys, |records| {
+        context.update(records);
+        Ok(())
+    })?;
+    if context.finish().as_ref() != digest {
+        return Err(damaged("its digest is not that of its pages"));
+    }
+    let mut state = State::default();
+    for_each_page(&file, &mut keys, |records| {
+        state.restore_bytes(records).map_err(|error| damaged(&error.to_string()))
+    })?;
+    if state.last_event() != head.last_event {
+        return Err(damaged("it is of another event than it says"));
+    }
+    Ok(Some(Checkpoint { head, digest, state }))
+}
+
+/// Gives the records of all pages in order to `take`.
+fn for_each_page(
+    file: &Connection,
+    keys: &mut Keys<'_>,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut pages = file.prepare("SELECT id, cut, body FROM pages WHERE id >= 0 ORDER BY id")?;
     let mut pages = pages.query([])?;
     while let Some(page) = pages.next()? {
         let (id, cut, body): (i64, i64, Vec<u8>) = (page.get(0)?, page.get(1)?, page.get(2)?);
-        let (_, records) = keys.open(cut, id, &body)?;
-        context.update(&records);
-        state.restore_bytes(&records).map_err(|error| damaged(&error.to_string()))?;
+        take(&keys.open(cut, id, &body)?.1)?;
     }
-    if context.finish().as_ref() != digest || state.last_event() != head.last_event {
-        return Err(damaged("its digest is not that of its pages"));
-    }
-    Ok(Some(Checkpoint { head, digest, state }))
+    Ok(())
 }
 
 /// The keys of the cuts that pages are of. Pages that follow each other are often of one.
@@ -188,12 +233,15 @@ struct Keys<'a> {
 impl Keys<'_> {
     /// Opens a page, and gives the hash of its cut with it.
     fn open(&mut self, cut: i64, id: i64, body: &[u8]) -> Result<([u8; 32], Vec<u8>), Error> {
-        if self.last.as_ref().is_none_or(|(last, ..)| *last != cut) {
-            let hash = self.file.query_row("SELECT hash FROM cuts WHERE event = ?1", [cut], |row| row.get(0));
-            let hash: [u8; 32] = hash.optional()?.ok_or_else(|| damaged("a page is of an unknown cut"))?;
-            self.last = Some((cut, hash, place_key(&self.secrets, cut.cast_unsigned(), &hash)));
-        }
-        let Some((_, hash, key)) = &self.last else { return Err(damaged("a page is of no cut")) };
+        let last = self.last.take().filter(|(last, ..)| *last == cut);
+        let (_, hash, key) = match last {
+            Some(last) => self.last.insert(last),
+            None => {
+                let hash = self.file.query_row("SELECT hash FROM cuts WHERE event = ?1", [cut], |row| row.get(0));
+                let hash: [u8; 32] = hash.optional()?.ok_or_else(|| damaged("a page is of an unknown cut"))?;
+                self.last.insert((cut, hash, place_key(&self.secrets, cut.cast_unsigned(), &hash)))
+            }
+        };
         let opened = key.open(id.cast_unsigned(), body);
         Ok((*hash, opened.ok_or_else(|| damaged("a page was changed"))?))
     }
@@ -207,11 +255,15 @@ fn damaged(what: &str) -> Error {
 mod tests {
     use bank::{Event, NameIndex, Role, Sealed, State, SubjectId, TokenHash, UserId, What};
     use journal::{Head, Journal, MasterKey, Reader};
-    use ledger::{AccountId, Currency, Kind, Overdraft, Status, Timestamp};
+    use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, Status, Timestamp};
     use rusqlite::Connection;
 
     use super::{Checkpoints, FILE, read};
     use crate::handle::digest_of;
+
+    fn euro() -> Currency {
+        Currency::from_code("EUR").expect("the euro")
+    }
 
     const ACCOUNTS: u32 = 1_000;
     const SESSIONS: u8 = 200;
@@ -241,7 +293,7 @@ mod tests {
                 bench.apply(What::AccountOpened {
                     id: AccountId(number),
                     number: u64::from(number) + 1,
-                    currency: Currency::from_code("EUR").expect("the euro"),
+                    currency: euro(),
                     kind: Kind::Liability,
                     overdraft: Overdraft::Limited(0),
                     opened_at: Timestamp(0),
@@ -323,17 +375,64 @@ mod tests {
     }
 
     #[test]
-    fn after_one_that_failed_everything_is_written() {
+    fn after_a_cut_that_was_left_out_everything_is_written() {
+        let mut bench = Bench::new();
+        let mut checkpoints = bench.checkpoints();
+        bench.write(&mut checkpoints);
+        bench.apply(What::SessionClosed { token: Bench::token(1) });
+        drop(bench.state.cut());
+        bench.write(&mut checkpoints);
+        bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS) - 1));
+    }
+
+    #[test]
+    fn it_may_be_deleted_or_spoilt_at_any_time() {
+        let mut bench = Bench::new();
+        let mut checkpoints = bench.checkpoints();
+        bench.write(&mut checkpoints);
+        let path = bench.folder.path().join(FILE);
+        let older = std::fs::read(&path).expect("the file");
+        let spoil: [&dyn Fn(); 4] = [
+            &|| std::fs::remove_file(&path).expect("deleted"),
+            &|| {
+                std::fs::write(&path, "something else, and long enough to be taken for a database's first page")
+                    .expect("spoilt")
+            },
+            &|| std::fs::write(&path, "").expect("emptied"),
+            &|| std::fs::write(&path, &older).expect("an older one put back"),
+        ];
+        for spoil in spoil {
+            bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
+            bench.write(&mut checkpoints);
+            spoil();
+            bench.apply(What::StatusSet { account: AccountId(3), status: Status::Open });
+            bench.write(&mut checkpoints);
+            bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS)));
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_missing_beside_holds_is_found() {
+        let mut bench = Bench::new();
+        let leg = Leg { debit: AccountId(70), credit: AccountId(1), amount: Money { minor: 5, currency: euro() } };
+        bench.apply(What::OverdraftSet { account: AccountId(70), overdraft: Overdraft::Limited(5) });
+        let hold = bench.state.ledger().place_hold(leg, Timestamp(0), Timestamp(1)).expect("a hold");
+        bench.apply(What::HoldPlaced { hold, text: None });
+        bench.write(&mut bench.checkpoints());
+        bench.check(None);
+        bench.file().execute_batch("DELETE FROM pages WHERE id = 3 << 56").expect("a page is lost");
+        assert!(read(bench.folder.path(), &bench.reader()).is_err());
+    }
+
+    #[test]
+    fn a_file_of_another_form_is_written_anew() {
         let mut bench = Bench::new();
         let mut checkpoints = bench.checkpoints();
         bench.write(&mut checkpoints);
         bench.file().execute_batch("DROP TABLE cuts; CREATE TABLE cuts (other)").expect("spoilt");
-        bench.apply(What::SessionClosed { token: Bench::token(1) });
-        let cut = bench.state.cut();
-        let head = Head { seq: 7, last_event: cut.last_event(), hash: [9; 32] };
-        checkpoints.write(&cut, head).expect_err("the table is another");
+        bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
         bench.write(&mut checkpoints);
-        bench.check(None);
+        bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS)));
     }
 
     #[test]
@@ -349,6 +448,7 @@ mod tests {
             "UPDATE cuts SET hash = x'00'",
             "DELETE FROM cuts",
             "DROP TABLE pages",
+            "DELETE FROM pages",
         ];
         for damage in damages {
             let mut bench = Bench::new();

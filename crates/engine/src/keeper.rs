@@ -1,7 +1,6 @@
 //! The thread that keeps what is derived: it writes checkpoints, writes to the index of the past what the writer set
-//! aside, and merges its runs. Nobody waits for it.
+//! aside, and merges its runs. Nobody but a bank that stops waits for it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +13,7 @@ use journal::Head;
 
 use crate::checkpoint::Checkpoints;
 use crate::handle::{Books, Shared};
-use crate::history::{Aside, RECORDS_BETWEEN_PAUSES};
+use crate::history::{Aside, RECORDS_BETWEEN_PAUSES, is_damage};
 
 /// After something could not be written it is tried again, this much later.
 const RETRY: Duration = Duration::from_secs(5);
@@ -47,7 +46,7 @@ impl Keeper {
     pub(crate) fn start(shared: Arc<Shared>, checkpoints: Checkpoints) -> io::Result<Self> {
         let (chores, asked) = channel();
         let thread = thread::Builder::new().name("keeper".into()).spawn(move || {
-            let (waiting, credit) = (VecDeque::new(), 0);
+            let (waiting, credit) = (Vec::new(), 0);
             let mut work = Work { shared: &shared, asked: &asked, checkpoints, waiting, credit };
             work.run();
             work.checkpoints
@@ -71,7 +70,7 @@ impl Keeper {
         if shared.failure().is_some() {
             return;
         }
-        if let Err(error) = write_newest(shared) {
+        if let Err(error) = write_rest(shared) {
             tracing::warn!(%error, "the newest of the past was not written; the next start reads it from the journal");
         }
         let Ok(cut) = shared.books.write().map(|mut books| books.state.cut()) else { return };
@@ -95,7 +94,8 @@ fn head_at(shared: &Shared, event: u64) -> io::Result<Head> {
     Ok(Head { seq: frame.seq, last_event: event, hash: frame.hash })
 }
 
-fn write_newest(shared: &Shared) -> io::Result<()> {
+/// Writes what is in memory alone, if it is much.
+fn write_rest(shared: &Shared) -> io::Result<()> {
     let aside = {
         let mut books = shared.books.write().map_err(|_| io::Error::other("the state is not to be trusted"))?;
         let Books { state, recent } = &mut *books;
@@ -120,7 +120,7 @@ struct Work<'a> {
     asked: &'a Receiver<Chore>,
     checkpoints: Checkpoints,
     /// What was asked and could not be done yet.
-    waiting: VecDeque<Chore>,
+    waiting: Vec<Chore>,
     /// How many records may be merged until more are written. So merging goes along with what it is for, and never takes
     /// a processor for seconds.
     credit: u64,
@@ -133,9 +133,8 @@ impl Work<'_> {
             let done = self.wait(RETRY).and_then(|()| self.merge(0));
             match done {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-                Err(error) => {
-                    tracing::warn!(%error, "the index of the past could not be written; trying again");
-                }
+                Err(error) if is_damage(&error) => self.shared.index.distrust(&error),
+                Err(error) => tracing::warn!(%error, "the index of the past could not be written; trying again"),
                 Ok(()) => {}
             }
         }
@@ -143,6 +142,10 @@ impl Work<'_> {
 
     /// Merges what is worth it of the runs that tell of events after this one.
     fn merge(&mut self, after: u64) -> io::Result<()> {
+        // A bank that can't write leaves what room there is on its disk.
+        if self.shared.failure().is_some() {
+            return Ok(());
+        }
         let index = &self.shared.index;
         index.merge(after, &mut |to| self.pause(to))
     }
@@ -162,31 +165,29 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Does what is asked, or waits so long for something. Interrupted when nobody can ask any more.
+    /// Does what is asked, or waits so long for something. Interrupted when nobody can ask any more, once all was tried.
     fn wait(&mut self, time: Duration) -> io::Result<()> {
-        let time = if self.waiting.is_empty() { time } else { time.min(RETRY) };
+        let mut over = false;
         match self.asked.recv_timeout(time) {
-            Ok(chore) => self.waiting.push_back(chore),
+            Ok(chore) => self.waiting.push(chore),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) if self.waiting.is_empty() => {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Disconnected) => over = true,
         }
         self.waiting.extend(self.asked.try_iter());
-        while let Some(chore) = self.waiting.pop_front() {
+        let mut failed = Ok(());
+        for chore in std::mem::take(&mut self.waiting) {
             match chore {
-                Chore::Write(aside) => {
-                    if let Err(error) = write(self.shared, &aside) {
-                        self.waiting.push_front(Chore::Write(aside));
-                        return Err(error);
+                Chore::Write(aside) => match write(self.shared, &aside) {
+                    Ok(()) => self.credit += aside.records() * self.shared.index.merges_per_record(),
+                    Err(error) => {
+                        self.waiting.push(Chore::Write(aside));
+                        failed = Err(error);
                     }
-                    self.credit += aside.records() * self.shared.index.merges_per_record();
-                }
+                },
                 Chore::Checkpoint(cut) => write_checkpoint(self.shared, &mut self.checkpoints, &cut),
                 Chore::Free(memory) => drop(memory),
             }
         }
-        Ok(())
+        if over { Err(io::ErrorKind::Interrupted.into()) } else { failed }
     }
 }

@@ -121,7 +121,7 @@ impl Engine {
         let checkpointed = state.last_event();
         let indexed = index.runs().covered();
         let started = std::time::Instant::now();
-        let mut books = caught_up(&mut reader, state, &index, progress, end)?;
+        let mut books = caught_up(&mut reader, state, &index, true, progress, end)?;
         if end > 0 {
             let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(
@@ -212,17 +212,21 @@ fn what_was_read(checkpointed: u64, indexed: u64, end: u64) -> String {
 pub(crate) fn rebuilt(shared: &Shared, journal: &Journal) -> Result<Books, OpenError> {
     let mut reader = journal.reader()?;
     let (state, _) = stored(&shared.folder, &mut reader, Options::default())?;
-    caught_up(&mut reader, state, &shared.index, &mut |_| {}, journal.head().last_event)
+    // The index is the keeper's to write; what is not in it stays in memory.
+    caught_up(&mut reader, state, &shared.index, false, &mut |_| {}, journal.head().last_event)
 }
 
-/// The state of the checkpoint, and the epoch of its cut; or an empty one.
-fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<(State, Option<u32>), OpenError> {
+/// A state, and the epoch and last event of the cut that it was read from.
+type Stored = (State, Option<(u32, u64)>);
+
+/// The state of the checkpoint, or an empty one.
+fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Stored, OpenError> {
     let nothing = (State::default(), None);
     let Checkpoint { head: at, mut state, .. } = match checkpoint::read(folder, reader) {
         Ok(Some(checkpoint)) => checkpoint,
         Ok(None) => return Ok(nothing),
         Err(error) => {
-            tracing::warn!(%error, "the checkpoint is left aside, and the whole journal read");
+            tracing::warn!(%error, "the checkpoint can't be used, and the whole journal is read");
             return Ok(nothing);
         }
     };
@@ -230,7 +234,7 @@ fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<(State
     if there {
         // What is changed from here on is not in the checkpoint.
         let written = state.cut().epoch();
-        return Ok((state, Some(written)));
+        return Ok((state, Some((written, at.last_event))));
     }
     if !options.accept_loss {
         let journal = reader.head()?.last_event;
@@ -241,16 +245,19 @@ fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<(State
     Ok(nothing)
 }
 
-/// The books at the journal's end: the state with what the journal has after it, and what the index doesn't tell of.
+/// The books at the journal's end: the state with what the journal has after it, and what the index doesn't tell of,
+/// which is written to it where it is much.
 fn caught_up(
     reader: &mut Reader,
     mut state: State,
     index: &Index,
+    write: bool,
     progress: &mut dyn FnMut(Progress),
     end: u64,
 ) -> Result<Books, OpenError> {
     let covered = index.runs().covered();
     state.remember_outcomes_after(covered);
+    state.reserve_outcomes();
     let from = state.last_event().min(covered);
     let mut books = Books { state, recent: Recent::new(covered) };
     for_each_frame(reader, from, end, |frame| {
@@ -267,7 +274,7 @@ fn caught_up(
             }
             last = number;
         }
-        if books.recent.is_full(&books.state, last) {
+        if write && books.recent.is_full(&books.state, last) {
             write_newest(&mut books, index, last, frame.hash);
         }
         progress(Progress { event: last, of: end });
@@ -281,8 +288,10 @@ fn caught_up(
 fn write_newest(books: &mut Books, index: &Index, last: u64, hash: [u8; 32]) {
     let Books { state, recent } = books;
     let aside = recent.set_aside(state, last);
-    match index.write(&aside, hash).and_then(|()| index.merge(0, &mut |_| Ok(()))) {
-        Ok(()) => drop(recent.let_go(state, index.runs().covered())),
+    let written = index.write(&aside, hash);
+    drop(recent.let_go(state, index.runs().covered()));
+    match written.and_then(|()| index.merge(0, &mut |_| Ok(()))) {
+        Ok(()) => {}
         Err(error) => tracing::warn!(%error, "the index of the past could not be written; trying again later"),
     }
 }

@@ -40,6 +40,8 @@ impl Replay {
         visit: &mut dyn FnMut(&State, &Recorded) -> Result<(), E>,
     ) -> Result<State, E> {
         let mut state = State::default();
+        // Nothing is decided on it, so it need not know which keys were used.
+        state.remember_outcomes_after(u64::MAX);
         for_each_frame(&mut self.reader, 0, self.end, |frame| {
             for recorded in events_of(frame) {
                 let recorded = recorded.map_err(OpenError::from)?;

@@ -115,6 +115,8 @@ pub(crate) struct Writer {
     committer: SyncSender<Run>,
     timekeeper: Timekeeper,
     watch: memory::Watch,
+    /// The event after which all keys are in memory, which only this thread moves.
+    remembered_after: u64,
     /// The last event of the last checkpoint that was asked for.
     checkpointed: u64,
 }
@@ -188,7 +190,9 @@ impl Writer {
         timekeeper: Timekeeper,
     ) -> Self {
         let checkpointed = shared.durable.borrow().last_event;
-        Self { shared, queue, committer, timekeeper, watch: memory::Watch::new(), checkpointed }
+        let watch = memory::Watch::new();
+        // Nothing can have been looked for before the beginning, so the first look is always late enough.
+        Self { shared, queue, committer, timekeeper, watch, remembered_after: 0, checkpointed }
     }
 
     /// Decides what comes until told to stop, or until the committer is gone.
@@ -248,6 +252,8 @@ impl Writer {
             self.shared.now_ms.store(now.0, Ordering::Relaxed);
         }
         self.watch.look(&self.shared.ceiling);
+        // The disk is asked before the books are taken, so that nobody who reads waits for it.
+        let works: Vec<Work> = works.into_iter().filter_map(|work| self.look_again(work)).collect();
         // A poisoned lock means that a law was found broken: nothing may be decided on such a state.
         let mut books = self.shared.books.write().ok()?;
         let epoch = self.shared.durable.borrow().epoch;
@@ -262,12 +268,12 @@ impl Writer {
         for work in works {
             match work {
                 Work::One(submission, earlier, reply) => {
-                    let facts = self.facts(&books, &now, earlier, std::slice::from_ref(&submission));
+                    let facts = self.facts(&now, earlier);
                     let answer = answer(&mut books, &mut run.draft, 0, submission, &facts);
                     run.replies.push(Reply::One(answer, reply));
                 }
                 Work::Batch(batch, earlier, reply) => {
-                    let facts = self.facts(&books, &now, earlier, &batch);
+                    let facts = self.facts(&now, earlier);
                     let answer = |(place, one)| answer(&mut books, &mut run.draft, place, one, &facts);
                     let answers = batch.into_iter().enumerate().map(answer).collect();
                     run.replies.push(Reply::Batch(answers, reply));
@@ -284,21 +290,40 @@ impl Writer {
         Some(())
     }
 
-    /// What is known of the time and of the keys of some commands, now that their turn has come.
+    /// Looks for the keys of some commands again where they have left memory for the disk since they were looked for.
+    /// Where that fails the caller is told so.
+    fn look_again(&self, work: Work) -> Option<Work> {
+        let stale = |earlier: &Earlier| earlier.covered < self.remembered_after;
+        match work {
+            Work::One(one, earlier, reply) if stale(&earlier) => {
+                match self.shared.look_back(std::slice::from_ref(&one)) {
+                    Ok(earlier) => Some(Work::One(one, earlier, reply)),
+                    Err(unavailable) => {
+                        Reply::One(Answer::Unavailable(unavailable), reply).let_go();
+                        None
+                    }
+                }
+            }
+            Work::Batch(batch, earlier, reply) if stale(&earlier) => match self.shared.look_back(&batch) {
+                Ok(earlier) => Some(Work::Batch(batch, earlier, reply)),
+                Err(unavailable) => {
+                    let answers = batch.iter().map(|_| Answer::Unavailable(unavailable.clone())).collect();
+                    Reply::Batch(answers, reply).let_go();
+                    None
+                }
+            },
+            work => Some(work),
+        }
+    }
+
+    /// What is known of the time and of some keys.
     fn facts(
         &self,
-        books: &Books,
         now: &Result<Timestamp, Unavailable>,
         earlier: Earlier,
-        commands: &[Submission],
     ) -> Result<(Timestamp, Earlier), Unavailable> {
         let now = now.clone()?;
-        if let Some(full) = self.shared.memory_full() {
-            return Err(full);
-        }
-        // Keys have left memory for the disk since they were looked for there.
-        let stale = earlier.covered < books.recent.after();
-        Ok((now, if stale { self.shared.look_back(commands)? } else { earlier }))
+        self.shared.memory_full().map_or(Ok((now, earlier)), Err)
     }
 
     /// Sets aside what is newest when there is much of it, lets go what has been written meanwhile, and has a checkpoint
@@ -307,13 +332,14 @@ impl Writer {
         let mut books = self.shared.books.write().ok()?;
         let Books { state, recent } = &mut *books;
         run.chores.extend(recent.let_go(state, self.shared.index.runs().covered()).map(Chore::Free));
+        self.remembered_after = recent.after();
         if run.draft.frames.is_empty() {
             return Some(());
         }
         if recent.is_full(state, run.last_event) {
             run.chores.push(Chore::Write(recent.set_aside(state, run.last_event)));
         }
-        if run.last_event - self.checkpointed >= EVENTS_PER_CHECKPOINT
+        if run.last_event.saturating_sub(self.checkpointed) >= EVENTS_PER_CHECKPOINT
             && !self.shared.checkpointing.swap(true, Ordering::AcqRel)
         {
             self.checkpointed = run.last_event;

@@ -670,6 +670,29 @@ fn any_flipped_byte_is_found_or_harmless() {
     assert!(found > flips / 3, "{found} of {flips} were found, {harmless} were harmless");
 }
 
+/// While its folder can't be written, what should be in the index stays in memory; and the bank stops when it is told to.
+#[test]
+fn an_index_that_can_not_be_written_loses_nothing() {
+    let bench = Bench::new();
+    let folder = bench.data.join("history");
+    std::fs::remove_dir(&folder).expect("it is empty");
+    std::fs::write(&folder, "in its place").expect("a file");
+    // More than are kept in memory by choice.
+    for batch in 0..118 {
+        pay_under_keys(&bench, batch * 8_000..(batch + 1) * 8_000);
+    }
+    let repeated = |bench: &Bench, number: u64| {
+        let request = bench.engine.request(UserId::SYSTEM, &number.to_be_bytes(), b"");
+        let command = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(CASH, BEN, 1) };
+        matches!(bench.submit(command), Ok(Outcome::Accepted(Receipt { repeated: true, .. })))
+    };
+    assert!(repeated(&bench, 0) && repeated(&bench, 943_999));
+    let bench = bench.restart(|data| std::fs::remove_file(data.join("history")).expect("the file"));
+    assert!(repeated(&bench, 0) && repeated(&bench, 943_999));
+    assert_eq!(bench.posted(BEN), 944_000);
+    assert_eq!(verify(&bench.data, &bench.master, &mut |_| {}).expect("readable").problems, []);
+}
+
 /// Neither checkpoint nor index need be the newer one.
 #[test]
 fn a_checkpoint_older_than_the_index_serves() {

@@ -18,7 +18,7 @@ use siphasher::sip128::SipHasher24;
 pub(crate) use super::run::RECORDS_BETWEEN_PAUSES;
 use super::run::{self, KeyRecord, Run, Span, UNFINISHED, events_of_name, key_record, mark_record, prefix};
 use super::{ENTRIES_PER_MARK, Mark};
-use crate::OpenError;
+use crate::{MAX_RUN_COMMANDS, OpenError};
 
 /// The folder of the runs within the data folder.
 const FOLDER: &str = "history";
@@ -26,12 +26,18 @@ const FOLDER: &str = "history";
 /// The most marks kept in memory before they are written, some megabytes.
 const MARKS_AT_HAND: usize = 65_536;
 
+/// The most keys that one run of the writer can bring, so that the table that holds them need not grow.
+const KEYS_PER_RUN: usize = 2 * MAX_RUN_COMMANDS;
+
 /// The most events that a start has to read to know what is newest, whatever they are.
 const EVENTS_AT_HAND: u64 = 1 << 21;
 
 /// A run is merged with all that are newer when these have this many times its records together. So sizes grow
 /// fourfold from tier to tier, and a record is written about once per tier.
 const MERGE_SHARE: u64 = 3;
+
+/// How much room merging leaves on the disk, in bytes.
+const ROOM_LEFT_BYTES: u64 = 256 << 20;
 
 /// Beyond this many runs a look would take too long, and the last two are merged in any case.
 const MAX_RUNS: usize = 10;
@@ -89,7 +95,7 @@ impl Recent {
     /// Whether it is time to set it aside, if `last` is the last event it knows. Before the first event that the runs
     /// don't tell of it knows nothing.
     pub(crate) fn is_full(&self, state: &State, last: u64) -> bool {
-        let much = state.outcomes().len() >= KEYS_AT_HAND || self.marks.len() >= MARKS_AT_HAND;
+        let much = state.outcomes().len() >= KEYS_AT_HAND - KEYS_PER_RUN || self.marks.len() >= MARKS_AT_HAND;
         self.aside.is_none() && last > self.after && (much || last - self.after >= EVENTS_AT_HAND)
     }
 
@@ -227,18 +233,22 @@ impl Index {
             }
             fs::remove_file(path).map_err(OpenError::History)?;
         }
-        while let Some(newest) = runs.last() {
-            let Span { to, hash, .. } = newest.span;
-            if reader.frame_with(to)?.is_some_and(|frame| frame.hash == hash) {
+        let mut ours = 0;
+        for run in &runs {
+            let there = reader.frame_with(run.span.to)?.is_some_and(|frame| frame.hash == run.span.hash);
+            if !there {
                 break;
             }
+            ours += 1;
+        }
+        for lost in runs.split_off(ours) {
+            let to = lost.span.to;
             if !accept_loss {
                 let journal = reader.head()?.last_event;
                 return Err(OpenError::LostTail { witness: "index of the past", known: to, journal });
             }
             tracing::warn!(event = to, "a part of the index of the past is of lost events, and is made again");
-            fs::remove_file(&newest.path).map_err(OpenError::History)?;
-            runs.pop();
+            fs::remove_file(&lost.path).map_err(OpenError::History)?;
         }
         index.set(runs);
         Ok(index)
@@ -255,6 +265,11 @@ impl Index {
 
     /// Writes what was set aside, of which the last event is durable, and ends a frame of this hash.
     pub(crate) fn write(&self, aside: &Aside, hash: [u8; 32]) -> io::Result<()> {
+        if aside.to <= self.runs().covered() {
+            return Ok(());
+        }
+        // Somebody may have deleted it, and what was in it is made again at the next start.
+        fs::create_dir_all(&self.folder)?;
         let mut keys: Vec<KeyRecord> = aside.keys.iter().map(|(key, event)| key_record(key, *event)).collect();
         keys.sort_unstable_by(|one, other| prefix(one).cmp(&prefix(other)).then_with(|| one.cmp(other)));
         let marks = aside.marks.iter().map(|((account, number), mark)| mark_record(*account, *number, mark));
@@ -277,6 +292,7 @@ impl Index {
             let sources = &runs[from..];
             let (Some(oldest), Some(newest)) = (sources.first(), sources.last()) else { return Ok(()) };
             let span = Span { after: oldest.span.after, ..newest.span };
+            self.must_have_room(sources)?;
             let count = sources.iter().map(|run| run.key_count()).sum();
             let keys = merged(sources.iter().map(|run| run.keys()).collect());
             let marks = merged(sources.iter().map(|run| run.marks()).collect());
@@ -292,12 +308,20 @@ impl Index {
         }
     }
 
+    /// Merging must not take the room that the journal needs.
+    fn must_have_room(&self, sources: &[Arc<Run>]) -> io::Result<()> {
+        let bytes: u64 = sources.iter().map(|run| run.bytes()).sum::<io::Result<u64>>()?;
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if room >= bytes.saturating_add(ROOM_LEFT_BYTES) { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
     /// How many records must be merged for one that is written, so that runs stay few: about one for every tier.
     pub(crate) fn merges_per_record(&self) -> u64 {
         let runs = self.runs().0;
         let total: u64 = runs.iter().map(|run| run.weight()).sum();
         let tiers = (total / KEYS_AT_HAND as u64).max(1).ilog2() / (MERGE_SHARE + 1).ilog2();
-        u64::from(tiers) + 2
+        u64::from(tiers) + 1
     }
 
     /// Damage was found while reading: what can't be trusted is made again at the next start.
@@ -345,6 +369,11 @@ fn merged<const N: usize>(
     })
 }
 
+/// Whether an error says that what was read is not what was written; others may pass.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
 /// A file of the index that is of no use, and why, where that is not how things are done.
 pub(crate) type Useless = (PathBuf, Option<String>);
 
@@ -374,12 +403,16 @@ fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<Run>>, Vec<Us
                     runs.push(Arc::new(run));
                 }
                 Ok(_) => useless.push((path, Some("it was given another's name".to_owned()))),
-                Err(error) => useless.push((path, Some(error.to_string()))),
+                Err(error) if is_damage(&error) => useless.push((path, Some(error.to_string()))),
+                Err(error) => return Err(error),
             }
         }
     }
     Ok((runs, useless))
 }
+
+/// How often the folder is looked at anew when a file is gone.
+const LOOKS: usize = 10;
 
 /// The index of a bank, compared with its journal while that is read.
 #[derive(Default)]
@@ -395,7 +428,11 @@ impl Comparison {
     /// Reads the index of a data folder.
     pub(crate) fn open(folder: &Path, secrets: &Secrets) -> io::Result<Self> {
         let folder = folder.join(FOLDER);
-        let (runs, useless) = if folder.exists() { opened(&folder, secrets)? } else { Default::default() };
+        // A server that merges runs meanwhile removes those that it has merged.
+        let looks = (0..LOOKS).map(|_| if folder.exists() { opened(&folder, secrets) } else { Ok(Default::default()) });
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let mut looks = looks.skip_while(|look| look.as_ref().is_err_and(gone));
+        let (runs, useless) = looks.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
         let mut damages: Vec<String> =
             useless.into_iter().filter_map(|(path, why)| Some(format!("{}: {}", path.display(), why?))).collect();
         let mut sums = Vec::new();
@@ -540,6 +577,39 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_is_not_written_again() {
+        let mut bench = Bench::new();
+        bench.write(EVENTS_PER_RUN);
+        bench.written = 0;
+        bench.write(EVENTS_PER_RUN);
+        assert_eq!(bench.index.runs().0.len(), 1);
+        bench.check_all();
+    }
+
+    #[test]
+    fn damage_stops_a_merge_and_leaves_nothing_behind() {
+        let mut bench = Bench::new();
+        for _ in 0..4 {
+            bench.write(EVENTS_PER_RUN);
+        }
+        let path = bench.index.runs().0[1].path.clone();
+        let mut bytes = std::fs::read(&path).expect("the file");
+        bytes[5_000] ^= 1;
+        std::fs::write(&path, bytes).expect("flipped");
+        for _ in 0..3 {
+            let error = bench.index.merge(0, &mut |_| Ok(())).expect_err("a page is damaged");
+            assert!(super::is_damage(&error), "{error}");
+        }
+        assert_eq!(std::fs::read_dir(&bench.index.folder).expect("the folder").count(), 4);
+        bench.index.distrust(&std::io::ErrorKind::InvalidData.into());
+        assert_eq!(
+            opened(&bench.index.folder, &bench.index.secrets).expect("looked at").0.len(),
+            0,
+            "it is made again"
+        );
+    }
+
+    #[test]
     fn an_interrupted_merge_leaves_what_was() {
         let mut bench = Bench::new();
         // Enough records that the merge pauses.
@@ -550,7 +620,7 @@ mod tests {
         bench.index.merge(0, &mut { stop }).expect_err("interrupted");
         assert_eq!(bench.index.runs().0.len(), 4);
         let (again, useless) = opened(&bench.index.folder, &bench.index.secrets).expect("opened");
-        assert_eq!((again.len(), useless.len()), (4, 1), "the unfinished file is of no use");
+        assert_eq!((again.len(), useless.len()), (4, 0), "nothing is left of it");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::handle::Shared;
 use crate::{Engine, Field, Recorded, Submission, Unavailable};
 
 use index::Runs;
-pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent};
+pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent, is_damage};
 
 /// How many entries of an account lie between two marks. At 32 bytes a mark this costs a byte a transfer on disk, and
 /// a walk from a mark to any entry reads at most this many frames.
@@ -197,7 +197,9 @@ impl Shared {
     }
 
     fn damaged(&self, error: &io::Error) -> Unavailable {
-        self.index.distrust(error);
+        if is_damage(error) {
+            self.index.distrust(error);
+        }
         Unavailable::Failed(format!("the index of the past can't be read: {error}"))
     }
 }

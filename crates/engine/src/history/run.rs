@@ -153,6 +153,11 @@ impl Run {
         Ok(Self { path: path.to_owned(), span, pages, keys, filter_bits, filters, marks })
     }
 
+    /// How much of the disk it takes, in bytes.
+    pub(super) fn bytes(&self) -> io::Result<u64> {
+        Ok(std::fs::metadata(&self.path)?.len())
+    }
+
     /// How many records it has, which is what merging it costs.
     pub(super) fn weight(&self) -> u64 {
         self.keys.records + self.marks.records
@@ -275,7 +280,7 @@ pub(super) fn events_of_name(name: &str) -> Option<(u64, u64)> {
 pub(super) const UNFINISHED: &str = "next";
 
 /// Writes a run of records that come in order, and opens it. Between records `pause` is called now and then, and
-/// when it fails the run is given up.
+/// when it fails the run is given up. Of a run that was given up nothing is left.
 pub(super) fn write(
     folder: &Path,
     secrets: &Secrets,
@@ -287,7 +292,37 @@ pub(super) fn write(
 ) -> io::Result<Run> {
     let path = folder.join(file_name(span));
     let unfinished = path.with_extension(UNFINISHED);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let written = write_file(&unfinished, secrets, span, key_count, keys, marks, pause).and_then(|parts| {
+        std::fs::rename(&unfinished, &path)?;
+        File::open(folder)?.sync_all()?;
+        let (pages, _) = PageReader::open(File::open(&path)?, secrets, CONTEXT)?;
+        let Parts { keys, filters, marks } = parts;
+        Ok(Run { path, span, pages, keys, filter_bits: filters.len().ilog2(), filters, marks })
+    });
+    if written.is_err() {
+        // If it can't be removed now, the next start does it.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    written
+}
+
+/// What is kept in memory of a run.
+struct Parts {
+    keys: Section,
+    filters: Filters,
+    marks: Section,
+}
+
+fn write_file(
+    unfinished: &Path,
+    secrets: &Secrets,
+    span: Span,
+    key_count: u64,
+    keys: impl Iterator<Item = io::Result<KeyRecord>>,
+    marks: impl Iterator<Item = io::Result<MarkRecord>>,
+    pause: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<Parts> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(unfinished)?;
     let mut pages =
         PageWriter::new(Synced { inner: BufWriter::with_capacity(1 << 16, file), unsynced: 0 }, secrets, CONTEXT)?;
 
@@ -312,10 +347,7 @@ pub(super) fn write(
     }
     let file = pages.finish(&last)?.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
-    std::fs::rename(&unfinished, &path)?;
-    File::open(folder)?.sync_all()?;
-    let (pages, _) = PageReader::open(File::open(&path)?, secrets, CONTEXT)?;
-    Ok(Run { path, span, pages, keys, filter_bits: filters.len().ilog2(), filters, marks })
+    Ok(Parts { keys, filters, marks })
 }
 
 /// The pages behind the sections, written as one stream.
