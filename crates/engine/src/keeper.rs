@@ -30,7 +30,7 @@ pub(crate) enum Chore {
     /// Write this to the index. It is durable in the journal.
     Write(Arc<Aside>),
     /// Write this checkpoint. It is durable in the journal.
-    Checkpoint(Cut),
+    Checkpoint(Box<Cut>),
     /// Free this memory, which takes a while.
     Free((Arc<Aside>, Option<Arc<Outcomes>>)),
 }

@@ -139,7 +139,7 @@ impl Engine {
 
         let mut chores: Vec<Chore> = books.recent.aside().map(Chore::Write).into_iter().collect();
         if end - checkpointed >= EVENTS_WORTH_A_CHECKPOINT {
-            chores.push(Chore::Checkpoint(books.state.cut()));
+            chores.push(Chore::Checkpoint(Box::new(books.state.cut())));
         }
         let checkpoints = Checkpoints::new(folder, journal.secrets(), written);
         let now_ms = books.state.time().map_or(0, |at| at.0);

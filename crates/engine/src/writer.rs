@@ -343,7 +343,7 @@ impl Writer {
             && !self.shared.checkpointing.swap(true, Ordering::AcqRel)
         {
             self.checkpointed = run.last_event;
-            run.chores.push(Chore::Checkpoint(state.cut()));
+            run.chores.push(Chore::Checkpoint(Box::new(state.cut())));
         }
         Some(())
     }

@@ -229,6 +229,7 @@ impl<K: PageKey, V: Clone> PagedMap<K, V> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -4,6 +4,12 @@
 //! The libraries at hand have eight bits, which would send one look in 256 to the disk, or sixteen, which would pass the
 //! bound on memory. Keys are 64-bit numbers that are random already.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "places are counted in far fewer than 32 bits"
+)]
+
 use std::io::{self, Read, Write};
 
 use memmap2::{Advice, MmapMut};

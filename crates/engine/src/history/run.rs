@@ -4,6 +4,8 @@
 //! event, booking time, balance), all numbers big-endian, so that records sort as their bytes do. In memory are the
 //! first eight bytes of each page, and the filters of the keys, one for every 50,000 or so; a look takes one page.
 
+#![allow(clippy::cast_possible_truncation, reason = "numbers are cut where only that many of their bits are meant")]
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
