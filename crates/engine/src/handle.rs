@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) pace: Pace,
     pub(crate) keyring: Keyring,
     pub(crate) frames: FrameCache,
+    /// What was read to open it, in words.
+    pub(crate) opening: String,
     pub(crate) index: Index,
     pub(crate) ceiling: Ceiling,
     pub(crate) clock: Arc<dyn Clock>,
@@ -464,6 +466,12 @@ impl Engine {
     /// SHA-256 over the canonical records of the state: two banks with the same digest are the same.
     pub async fn digest(&self) -> Result<[u8; 32], Unavailable> {
         self.read(digest_of).await
+    }
+
+    /// What was read to open the bank, in words for its operator.
+    #[must_use]
+    pub fn opening(&self) -> &str {
+        &self.shared.opening
     }
 
     /// Whether anything can be written, as far as is known; reading may go on where it can't.

@@ -120,19 +120,8 @@ impl Engine {
         let end = journal.head().last_event;
         let checkpointed = state.last_event();
         let indexed = index.runs().covered();
-        let started = std::time::Instant::now();
         let mut books = caught_up(&mut reader, state, &index, true, progress, end)?;
-        if end > 0 {
-            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(
-                checkpoint = checkpointed,
-                indexed,
-                events = end,
-                ms,
-                "{}",
-                what_was_read(checkpointed, indexed, end)
-            );
-        }
+        let opening = what_was_read(checkpointed, indexed, end);
 
         let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
         announce(&mut journal, &mut books, &mut timekeeper, &*clock)?;
@@ -160,6 +149,7 @@ impl Engine {
             checkpointing: AtomicBool::new(false),
             keyring: Keyring::default(),
             frames: FrameCache::default(),
+            opening,
             index,
             ceiling: Ceiling::new(options.memory_ceiling),
             clock,
@@ -196,6 +186,9 @@ impl Engine {
 
 /// What a start did, in words.
 fn what_was_read(checkpointed: u64, indexed: u64, end: u64) -> String {
+    if end == 0 {
+        return "the bank is new".to_owned();
+    }
     let state = match (checkpointed, end - checkpointed) {
         (0, _) => "the state was made from the whole journal".to_owned(),
         (_, 0) => "the state is that of the checkpoint".to_owned(),

@@ -9,6 +9,8 @@ pub(crate) fn start(config: &Config) {
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A log on a disk that takes no writes is lost, and must not take the server with it.
+        .log_internal_errors(false)
         .with_max_level(config.log_level)
         .with_target(false);
     // A log that is there already stays.

@@ -38,6 +38,7 @@ pub(crate) fn serve(
     let served = runtime.block_on(async {
         let server =
             Server::bind(config.server, engine.clone()).await.map_err(|error| Failure::new(error.to_string()))?;
+        tracing::info!("opened: {}", engine.opening());
         let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;
         let address = server.local_addr();
         output.line(format_args!("{} is open at https://{address} — Ctrl-C closes it.", name.unwrap_or_default()))?;
