@@ -133,12 +133,6 @@ impl<T: Clone> IndexMut<usize> for Pages<T> {
     }
 }
 
-impl<T: Clone> Extend<T> for Pages<T> {
-    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
-        items.into_iter().for_each(|item| self.push(item));
-    }
-}
-
 impl<K, V> Default for PagedMap<K, V> {
     fn default() -> Self {
         Self { pages: BTreeMap::new(), len: 0, epoch: 0 }
@@ -243,6 +237,53 @@ mod tests {
         }
     }
 
+    /// The same is what holds the same, whatever its past.
+    #[test]
+    fn the_same_and_not_the_same() {
+        let list = |items: std::ops::Range<u16>| {
+            let mut pages = Pages::default();
+            items.for_each(|item| pages.push(item));
+            pages
+        };
+        let mut cut = list(0..100);
+        drop(cut.cut());
+        cut[3] = 3;
+        assert_eq!(cut, list(0..100));
+        assert_ne!(list(0..100), list(0..99));
+        assert_ne!(list(0..100), list(1..101));
+        assert!(list(0..0).is_empty() && !list(0..1).is_empty() && !list(0..64).is_empty());
+
+        let map = |keys: std::ops::Range<u16>, value: u8| {
+            let mut map = PagedMap::default();
+            keys.for_each(|key| map.insert(key, value));
+            map
+        };
+        let mut cut = map(0..100, 1);
+        cut.remove(&5);
+        drop(cut.cut());
+        cut.insert(5, 1);
+        assert_eq!(cut, map(0..100, 1));
+        assert_ne!(map(0..100, 1), map(0..99, 1));
+        assert_ne!(map(0..100, 1), map(0..100, 2));
+        assert!(map(0..0, 1).is_empty() && !map(0..1, 1).is_empty());
+    }
+
+    /// The pages of a list, and when each was changed: the last one, which is not full, always counts as changed.
+    #[test]
+    fn the_pages_of_a_list() {
+        let mut pages = Pages::default();
+        (0..150_u16).for_each(|item| pages.push(item));
+        let told =
+            |pages: &Pages<u16>| pages.pages().map(|(n, changed, items)| (n, changed, items.len())).collect::<Vec<_>>();
+        assert_eq!(told(&pages), [(0, 0, 64), (1, 0, 64), (2, 0, 22)]);
+        let cut = pages.cut();
+        pages[70] = 7;
+        assert_eq!(told(&pages), [(0, 0, 64), (1, 1, 64), (2, 1, 22)]);
+        assert_eq!((cut[70], pages[70]), (70, 7));
+        (150..192).for_each(|item| pages.push(item));
+        assert_eq!(told(&pages), [(0, 0, 64), (1, 1, 64), (2, 1, 64), (3, 1, 0)]);
+    }
+
     proptest! {
         /// Against a vector: the same items, and a cut keeps what it saw.
         #[test]
@@ -262,7 +303,10 @@ mod tests {
                 prop_assert_eq!(pages.len(), plain.len());
             }
             prop_assert!(pages.iter().eq(plain.iter()));
-            prop_assert!(pages.get(plain.len()).is_none());
+            for beyond in [plain.len(), plain.len() + 64, plain.len() + 640] {
+                prop_assert!(pages.get(beyond).is_none() && pages.get_mut(beyond).is_none());
+            }
+            prop_assert_eq!(pages.is_empty(), plain.is_empty());
             for (cut, plain) in cuts {
                 prop_assert!(cut.iter().eq(plain.iter()));
             }
