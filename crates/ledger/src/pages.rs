@@ -303,7 +303,7 @@ mod tests {
                 prop_assert_eq!(pages.len(), plain.len());
             }
             prop_assert!(pages.iter().eq(plain.iter()));
-            for beyond in [plain.len(), plain.len() + 64, plain.len() + 640] {
+            for beyond in [plain.len(), plain.len() + 63, plain.len() + 640] {
                 prop_assert!(pages.get(beyond).is_none() && pages.get_mut(beyond).is_none());
             }
             prop_assert_eq!(pages.is_empty(), plain.is_empty());
