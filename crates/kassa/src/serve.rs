@@ -73,7 +73,8 @@ pub(crate) fn serve(
     served
 }
 
-async fn asked_to_stop() -> std::io::Result<()> {
+/// Resolves when the process is told to stop: by SIGINT, SIGTERM or SIGHUP.
+pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {

@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, What};
+use bank::Body;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::{App, account_of, created, subject_of, unexpected};
+use crate::app::{App, account_of, subject_of};
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
-use crate::payments::{Payment, accounts_of, ibans_of, sealed_text};
+use crate::payments::{Payment, booked, sealed_text};
 use crate::problem::Problem;
 
 /// Cash brought or taken.
@@ -66,10 +66,5 @@ async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brough
     let (who, request, (account, subject)) = looked.await?;
     let text = sealed_text(app, subject, sent.text.as_deref())?;
     let body = if brought { Body::Deposit { account, amount, text } } else { Body::Withdraw { account, amount, text } };
-    let receipt = app.submit(&who, request, body, None).await?;
-    let What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
-    let ids = accounts_of(posting);
-    let ibans = app.engine.peek(|state| ibans_of(state, &ids))?;
-    let payment = Payment::of(app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(&receipt))?;
-    Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
+    booked(app, &app.submit(&who, request, body, None).await?)
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::amounts::{money, some_money};
 use crate::app::{App, account_of, changed, created, seen_account, subject_of, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
-use crate::payments::{Payment, ibans_of, sealed_text};
+use crate::payments::{Payment, booked, ibans_of, sealed_text};
 use crate::problem::Problem;
 use crate::times::{moment, parse_moment};
 
@@ -243,10 +243,7 @@ pub(crate) async fn capture(
     let (who, request, (hold, amount)) = looked.await?;
     let (placed, _) = placed(&app, hold).await?;
     let amount = amount.unwrap_or(placed.amount);
-    let receipt = app.submit(&who, request, Body::Capture { hold, amount, last: sent.last }, None).await?;
-    let ibans = app.engine.peek(|state| ibans_of(state, &[placed.debit, placed.credit]))?;
-    let payment = Payment::of(&app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(&receipt))?;
-    Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
+    booked(&app, &app.submit(&who, request, Body::Capture { hold, amount, last: sent.last }, None).await?)
 }
 
 /// Lets reserved money go. For users with a right to move the payee's money, and operators.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use bank::{Body, Pay, Purpose, Refusal, Sealed, What};
-use engine::Field;
+use engine::{Field, Receipt};
 use ledger::{AccountId, Leg, Posting};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -222,12 +222,21 @@ pub(crate) async fn show_payment(
     Ok(Json(payment))
 }
 
+/// The answer to a write that booked a payment of whatever purpose.
+pub(crate) fn booked(app: &App, receipt: &Receipt) -> Result<Response, Problem> {
+    let What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(receipt)) };
+    let ids = accounts_of(posting);
+    let ibans = app.engine.peek(|state| ibans_of(state, &ids))?;
+    let payment = Payment::of(app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(receipt))?;
+    Ok(created(receipt, &format!("/v1/payments/{}", payment.id), payment))
+}
+
 /// The IBANs of accounts.
 pub(crate) fn ibans_of(state: &bank::State, ids: &[AccountId]) -> Vec<(AccountId, String)> {
     ids.iter().map(|id| (*id, state.iban(*id).unwrap_or_default())).collect()
 }
 
 /// All accounts that a posting moves.
-pub(crate) fn accounts_of(posting: &Posting) -> Vec<AccountId> {
+fn accounts_of(posting: &Posting) -> Vec<AccountId> {
     posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect()
 }

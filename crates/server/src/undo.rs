@@ -9,9 +9,9 @@ use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use crate::amounts::some_money;
-use crate::app::{App, created, subject_of, unexpected};
+use crate::app::{App, subject_of};
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
-use crate::payments::{Payment, accounts_of, ibans_of, sealed_text};
+use crate::payments::{Payment, booked, sealed_text};
 use crate::problem::Problem;
 
 /// What is to be given back of a payment.
@@ -75,7 +75,7 @@ pub(crate) async fn refund(
     let text = sealed_text(&app, subject, sent.text.as_deref())?;
     let past = past.ok_or(Refusal::UnknownPayment)?;
     let body = Body::Refund { of: past.id, leg: sent.movement, amount, text };
-    give_back(&app, app.submit_about(&who, request, body, past).await?)
+    booked(&app, &app.submit_about(&who, request, body, past).await?)
 }
 
 /// Undoes a payment exactly, all its movements in one. For operators; once, and not after a refund.
@@ -101,7 +101,7 @@ pub(crate) async fn reverse(
     let (who, request, subject) = looked.await?;
     let text = sealed_text(&app, subject, sent.text.as_deref())?;
     let past = past.ok_or(Refusal::UnknownPayment)?;
-    give_back(&app, app.submit_about(&who, request, Body::Reverse { of: past.id, text }, past).await?)
+    booked(&app, &app.submit_about(&who, request, Body::Reverse { of: past.id, text }, past).await?)
 }
 
 /// The posting of a payment's id, for a caller who is signed in.
@@ -111,12 +111,4 @@ async fn past(app: &App, token: Token, id: &str) -> Result<Option<PastPosting>, 
     let engine = app.engine.clone();
     let found = spawn_blocking(move || engine.past_posting(id)).await.map_err(|error| Problem::failed(&error))?;
     Ok(found?)
-}
-
-fn give_back(app: &App, receipt: engine::Receipt) -> Result<Response, Problem> {
-    let bank::What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
-    let ids = accounts_of(posting);
-    let ibans = app.engine.peek(|state| ibans_of(state, &ids))?;
-    let payment = Payment::of(app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(&receipt))?;
-    Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
 }

@@ -21,10 +21,10 @@ use bank::{Body, Caller, Command, What};
 use engine::{Engine, Outcome, Submission};
 use ledger::Currency;
 use tokio::runtime::{Builder, Handle};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::serve::asked_to_stop;
 
 /// The benches.
 #[derive(Debug, clap::Subcommand)]
@@ -62,17 +62,6 @@ fn until_interrupted<T: Send + 'static>(
     });
     runtime.shutdown_background();
     done
-}
-
-async fn asked_to_stop() -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    Ok(())
 }
 
 async fn accepted(engine: &Engine, submission: impl Into<Submission>) -> Result<What, Failure> {
