@@ -383,8 +383,11 @@ fn answer(
         Decision::Repeated(first) => Answer::Repeated(first),
         Decision::Refused(refusal, event) => {
             draft.refusals += 1;
-            draft.record_all(books, now, event);
-            Answer::Outcome(Outcome::Refused { refusal, repeated: false })
+            let place = match draft.record_all(books, now, event) {
+                Some(What::Refused { place, .. }) => place,
+                _ => None,
+            };
+            Answer::Outcome(Outcome::Refused { refusal, place, repeated: false })
         }
         Decision::Accepted(events) => {
             let event = books.state.last_event() + 1;

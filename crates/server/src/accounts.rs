@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, natural, overdraft, overdraft_text};
-use crate::app::{App, SignedIn, account_of, changed, created, seen_account, unexpected};
+use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, text};
 use crate::problem::Problem;
 use crate::rights::RightName;
@@ -215,11 +215,11 @@ pub(crate) async fn open_account(
         let owner = owner.and_then(|owner| state.customer(owner));
         Ok(owner.map_or(SubjectId::BANK, |owner| owner.name.subject))
     });
-    let (who, request, subject) = looked.await?;
+    let (write, subject) = looked.await?;
     let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
     let cash = sent.cash.unwrap_or(false);
     let open = OpenAccount { number: sent.number, currency, kind, overdraft, name, owner, cash, opened_at: None };
-    let receipt = app.submit(&who, request, Body::OpenAccount(open), None).await?;
+    let receipt = app.submit(&write, Body::OpenAccount(open), None).await?;
     let What::AccountOpened { id, currency, kind, overdraft, opened_at, name, .. } = &receipt.what else {
         return Err(unexpected(&receipt));
     };
@@ -354,6 +354,42 @@ pub(crate) async fn balance(
     }))
 }
 
+/// Another name for an account.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NameChange {
+    /// The name, of at most 140 characters; null takes it away.
+    #[schema(required)]
+    name: Option<String>,
+}
+
+/// Names an account. For its owners, and operators.
+#[utoipa::path(
+    put, path = "/v1/accounts/{iban}/name", tag = "Accounts",
+    params(("iban" = String, Path, description = "The account's number"), IdempotencyKey), request_body = NameChange,
+    responses((status = 200, description = "The name is set", body = NameChange)),
+)]
+pub(crate) async fn rename(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+    key: IdempotencyKey,
+    Sent(sent): Sent<NameChange>,
+) -> Result<Response, Problem> {
+    let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
+    let (route, body) = ("PUT /v1/accounts/{iban}/name", (&iban, &sent));
+    let looked = app.prepare_write(token, &key, route, &body, |state, _| {
+        let account = account_of(state, &iban)?;
+        Ok((account, subject_of(state, account)))
+    });
+    let (write, (account, subject)) = looked.await?;
+    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
+    let receipt = app.submit(&write, Body::Rename { account, name }, None).await?;
+    let What::AccountRenamed { name, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let name = app.open_some(Field::AccountName, name.as_ref())?;
+    Ok(changed(&receipt, NameChange { name }))
+}
+
 /// Another status for an account.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -377,9 +413,9 @@ pub(crate) async fn set_status(
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
-    let (who, request, account) = looked.await?;
+    let (write, account) = looked.await?;
     let body = Body::SetStatus { account, status: sent.status.into() };
-    let receipt = app.submit(&who, request, body, None).await?;
+    let receipt = app.submit(&write, body, None).await?;
     let What::StatusSet { status, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, StatusChange { status: (*status).into() }))
 }
@@ -413,9 +449,9 @@ pub(crate) async fn set_overdraft(
         let account = state.ledger().account(id).ok_or(Refusal::from(ledger::Refusal::UnknownAccount))?;
         Ok((id, account.currency))
     });
-    let (who, request, (account, currency)) = looked.await?;
+    let (write, (account, currency)) = looked.await?;
     let body = Body::SetOverdraft { account, overdraft: overdraft(&sent.overdraft, currency)? };
-    let receipt = app.submit(&who, request, body, None).await?;
+    let receipt = app.submit(&write, body, None).await?;
     let What::OverdraftSet { overdraft, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))
 }

@@ -47,6 +47,15 @@ pub(crate) fn some_money(amount: Option<&str>, code: Option<&str>) -> Result<Opt
     }
 }
 
+/// An amount of zero or more, in minor units.
+pub(crate) fn positive(field: &str, text: &str, currency: Currency) -> Result<u64, Problem> {
+    let amount = Money::parse(text, currency).map_err(|error| Problem::amount(field, error))?;
+    u64::try_from(amount.minor).map_err(|_| {
+        let detail = "it is an amount of zero or more, and counts for money in and money out";
+        Problem::saying(problem::Kind::InvalidAmount, detail).in_field(field)
+    })
+}
+
 /// An overdraft that was sent: an amount of zero or more, or `unlimited`.
 pub(crate) fn overdraft(text: &str, currency: Currency) -> Result<Overdraft, Problem> {
     if text == UNLIMITED {

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::amounts::money;
 use crate::app::{App, account_of, subject_of};
-use crate::extract::{IdempotencyKey, Json as Sent, Token};
-use crate::payments::{Payment, booked, sealed_text};
+use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Token};
+use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
 
 /// Cash brought or taken.
@@ -30,8 +30,11 @@ pub(crate) struct Cash {
 
 /// Books cash that was brought. For operators.
 #[utoipa::path(
-    post, path = "/v1/deposits", tag = "Payments", params(IdempotencyKey), request_body = Cash,
-    responses((status = 201, description = "The deposit, booked", body = Payment)),
+    post, path = "/v1/deposits", tag = "Payments", params(IdempotencyKey, DryRun), request_body = Cash,
+    responses(
+        (status = 201, description = "The deposit, booked", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
 )]
 pub(crate) async fn deposit(
     State(app): State<App>,
@@ -44,8 +47,11 @@ pub(crate) async fn deposit(
 
 /// Books cash that is taken. For operators.
 #[utoipa::path(
-    post, path = "/v1/withdrawals", tag = "Payments", params(IdempotencyKey), request_body = Cash,
-    responses((status = 201, description = "The withdrawal, booked", body = Payment)),
+    post, path = "/v1/withdrawals", tag = "Payments", params(IdempotencyKey, DryRun), request_body = Cash,
+    responses(
+        (status = 201, description = "The withdrawal, booked", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
 )]
 pub(crate) async fn withdraw(
     State(app): State<App>,
@@ -59,12 +65,12 @@ pub(crate) async fn withdraw(
 async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {
     let amount = money(&sent.amount, &sent.currency)?;
     let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
-    let looked = app.prepare_write(token, key, route, sent, |state, _| {
+    let looked = app.prepare_movement(token, key, route, sent, |state, _| {
         let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
         Ok((account, subject_of(state, account)))
     });
-    let (who, request, (account, subject)) = looked.await?;
+    let (write, (account, subject)) = looked.await?;
     let text = sealed_text(app, subject, sent.text.as_deref())?;
     let body = if brought { Body::Deposit { account, amount, text } } else { Body::Withdraw { account, amount, text } };
-    booked(app, &app.submit(&who, request, body, None).await?)
+    booked(app, &app.submit(&write, body, None).await?)
 }

@@ -51,10 +51,10 @@ pub(crate) async fn add_customer(
     Sent(sent): Sent<NewCustomer>,
 ) -> Result<Response, Problem> {
     let name = text("name", &sent.name)?;
-    let (who, request, ()) = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| Ok(())).await?;
+    let (write, ()) = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| Ok(())).await?;
     let subject = NewSubject::generate();
     let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, name) };
-    let receipt = app.submit(&who, request, body, Some(subject)).await?;
+    let receipt = app.submit(&write, body, Some(subject)).await?;
     let What::CustomerAdded { id, name } = &receipt.what else { return Err(unexpected(&receipt)) };
     let customer = Customer { id: id.0, name: app.open(Field::CustomerName, name)? };
     Ok(created(&receipt, &format!("/v1/customers/{}", id.0), customer))

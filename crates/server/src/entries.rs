@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use engine::{Field, Found, HistoryEntry, Search};
-use ledger::{Account, AccountId, Cause, Currency, Money, ValueDate};
+use ledger::{Account, AccountId, Cause, Currency, ValueDate};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::amounts::natural;
+use crate::amounts::{natural, positive};
 use crate::app::{App, seen_account};
 use crate::extract::{Page, Path, Query, Token, text};
 use crate::payments::PurposeName;
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 use crate::times::{day, moment, parse_day};
 
 /// An entry: what one payment did to one account.
@@ -115,15 +115,6 @@ impl Wanted {
         };
         Ok((search, limit))
     }
-}
-
-/// An amount of zero or more, in minor units.
-fn positive(field: &str, text: &str, currency: Currency) -> Result<u64, Problem> {
-    let amount = Money::parse(text, currency).map_err(|error| Problem::amount(field, error))?;
-    u64::try_from(amount.minor).map_err(|_| {
-        let detail = "it is an amount of zero or more, and counts for money in and money out";
-        Problem::saying(problem::Kind::InvalidAmount, detail).in_field(field)
-    })
 }
 
 /// Lists an account's entries, the newest first.

@@ -52,6 +52,23 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
+/// One line of JSON, an object.
+pub(crate) fn line<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Problem> {
+    let object = line.first() == Some(&b'{');
+    if let Ok(value) = serde_json::from_slice(line)
+        && object
+    {
+        return Ok(value);
+    }
+    // Once more, keeping track of the path to what is wrong.
+    let mut input = serde_json::Deserializer::from_slice(line);
+    Err(match serde_path_to_error::deserialize::<_, T>(&mut input) {
+        Err(error) if error.inner().is_data() => field_error(&format!("line: {error}")),
+        Ok(_) if !object => Problem::saying(Kind::InvalidRequest, "the line must be one JSON object"),
+        _ => Problem::of(Kind::MalformedJson),
+    })
+}
+
 /// The parameters after the question mark.
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -128,6 +145,28 @@ pub(crate) struct IdempotencyKey {
     /// request it gives the first answer again; with another request it is refused. Keys never expire.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 128)]
     pub(crate) key: String,
+    /// Whether it is only to be told what would become of the request.
+    #[param(ignore)]
+    pub(crate) dry_run: bool,
+}
+
+/// Whether a request is a dry run. [`IdempotencyKey`] reads it along, so that no write can be taken for one by mistake.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DryRun {
+    /// With `true` nothing is done and the key is not used up: the answer, 200 or a problem, is what would happen now.
+    dry_run: Option<bool>,
+}
+
+impl DryRun {
+    fn of(parts: &Parts) -> Result<bool, Problem> {
+        if parts.uri.query().is_none() {
+            return Ok(false);
+        }
+        let query = axum::extract::Query::<Self>::try_from_uri(&parts.uri);
+        let axum::extract::Query(Self { dry_run }) = query.map_err(|error| field_error(&error.body_text()))?;
+        Ok(dry_run.unwrap_or(false))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
@@ -139,7 +178,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let visible = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_graphic);
         match value.to_str() {
             Ok(key) if visible && key.len() <= MAX_KEY_CHARACTERS && values.next().is_none() => {
-                Ok(Self { key: key.to_owned() })
+                Ok(Self { key: key.to_owned(), dry_run: DryRun::of(parts)? })
             }
             _ => Err(Problem::of(Kind::KeyInvalid)),
         }
@@ -164,14 +203,19 @@ pub(crate) struct Page {
     pub(crate) limit: Option<u16>,
 }
 
+/// How many things a page shows.
+pub(crate) fn page_limit(asked: Option<u16>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(PAGE);
+    if limit == 0 || limit > MAX_PAGE {
+        return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
+    }
+    Ok(usize::from(limit))
+}
+
 impl Page {
     /// The cursor, and how many.
     pub(crate) fn read(&self) -> Result<(Option<u64>, usize), Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if limit == 0 || limit > MAX_PAGE {
-            return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
-        }
-        Ok((self.cursor, usize::from(limit)))
+        Ok((self.cursor, page_limit(self.limit)?))
     }
 
     /// The same for a list whose cursor is a place, counted from 0.
@@ -188,12 +232,17 @@ pub(crate) const MAX_TEXT_CHARACTERS: usize = 140;
 
 /// A name or text that was sent, without the space around it.
 pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
+    text_of(field, text, MAX_TEXT_CHARACTERS)
+}
+
+/// The same with a limit of its own.
+pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> Result<&'a str, Problem> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Problem::field(field, "it must not be empty"));
     }
-    if text.chars().count() > MAX_TEXT_CHARACTERS {
-        return Err(Problem::field(field, format!("it has at most {MAX_TEXT_CHARACTERS} characters")));
+    if text.chars().count() > max_characters {
+        return Err(Problem::field(field, format!("it has at most {max_characters} characters")));
     }
     if text.chars().any(char::is_control) {
         return Err(Problem::field(field, "it must not hold control characters"));

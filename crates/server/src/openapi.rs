@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::{self, Document, FieldError};
 use crate::{
-    accounts, cash, clock, customers, entries, health, holds, metrics, pages, payments, rights, sign_in, statement,
-    trial_balance, undo, users,
+    accounts, balances, batches, cash, clock, customers, entries, health, holds, metrics, pages, payment_list,
+    payments, rights, sign_in, statement, trial_balance, undo, users,
 };
 
 /// The name of the security scheme and of the answer that every route can give.
@@ -31,7 +31,14 @@ const PROBLEM: &str = "Problem";
                        document whose `type` is the address of a page that explains it.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(Document, FieldError, statement::Format))
+    components(schemas(
+        Document,
+        FieldError,
+        statement::Format,
+        balances::Step,
+        batches::LineOutcome,
+        batches::BatchEnd
+    ))
 )]
 struct Base;
 
@@ -60,14 +67,19 @@ pub(crate) fn routes() -> (axum::Router<App>, OpenApi) {
         .routes(routes!(accounts::open_account, accounts::list_accounts))
         .routes(routes!(accounts::show_account))
         .routes(routes!(accounts::balance))
+        .routes(routes!(balances::balances))
+        .routes(routes!(accounts::rename))
         .routes(routes!(accounts::set_status))
         .routes(routes!(accounts::set_overdraft))
         .routes(routes!(entries::list_entries))
         .routes(routes!(statement::statement))
         .routes(routes!(rights::grant, rights::revoke))
         .routes(routes!(rights::list_rights))
-        .routes(routes!(payments::pay))
+        .routes(routes!(payments::pay, payment_list::list_payments))
         .routes(routes!(payments::show_payment))
+        .routes(routes!(payments::show_payment_by_key))
+        .routes(routes!(batches::pay_batch))
+        .routes(routes!(batches::show_batch))
         .routes(routes!(undo::refund))
         .routes(routes!(undo::reverse))
         .routes(routes!(holds::place_hold))
@@ -75,6 +87,7 @@ pub(crate) fn routes() -> (axum::Router<App>, OpenApi) {
         .routes(routes!(holds::list_holds))
         .routes(routes!(holds::capture))
         .routes(routes!(holds::void))
+        .routes(routes!(holds::extend))
         .routes(routes!(cash::deposit))
         .routes(routes!(cash::withdraw))
         .routes(routes!(trial_balance::trial_balance))

@@ -57,6 +57,9 @@ kinds! {
     BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
     UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
     OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
+    UnknownBatch "unknown-batch" 404 "there is no such batch of yours", "Check the batch's key. A batch that was never begun is not known.";
+    BatchTooLong "batch-too-long" 413 "a batch has at most 100000 lines", "Send the rest as another batch, under another key. The lines before this one were carried out.";
+    TooManyBatches "too-many-batches" 429 "too many batches are being worked on", "Wait until another batch is done, and send this one again under its key.";
     PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
     PersonErased "person-erased" 422 "the person to whom this would belong has been erased", "Leave the text out, or use another customer.";
     Busy "busy" 503 "the server is busy", "Repeat the request in a moment, under the same key.";
@@ -118,7 +121,7 @@ pub(crate) struct Document {
     /// The kind in words.
     title: String,
     /// The HTTP status.
-    status: u16,
+    pub(crate) status: u16,
     /// What is wrong this time.
     detail: String,
     /// With insufficient-funds: what may be spent, overdraft not counted.
@@ -171,6 +174,12 @@ impl Problem {
         self.at(field, detail)
     }
 
+    /// The same, its fields being those of a part of the request.
+    pub(crate) fn within(mut self, part: &str) -> Self {
+        self.errors.iter_mut().for_each(|error| error.field = format!("{part}.{}", error.field));
+        self
+    }
+
     /// A refusal, as it was told before under the same key if `repeated`.
     pub(crate) fn refused(refusal: Refusal, repeated: bool) -> Self {
         Self { repeated, ..refusal.into() }
@@ -190,6 +199,31 @@ impl Problem {
     pub(crate) fn no_token() -> Self {
         let detail = "sign in, and send the token as Authorization: Bearer …".to_owned();
         Self { detail, ..Refusal::NotSignedIn.into() }
+    }
+
+    /// The document that tells it.
+    pub(crate) fn document(self) -> Document {
+        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
+        let (available, limit, remaining) = match self.refusal {
+            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
+            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
+            _ => (None, None, amount),
+        };
+        Document {
+            kind: format!("/problems/{}", self.slug),
+            title: title(self.slug),
+            status: self.status,
+            detail: self.detail,
+            available,
+            limit,
+            remaining,
+            errors: self.errors,
+        }
+    }
+
+    /// The same as what a line of a batch is refused for.
+    pub(crate) fn as_invalid_line(self) -> Self {
+        Self { detail: self.detail, errors: self.errors, ..Refusal::InvalidLine.into() }
     }
 
     /// A failure inside, which is logged and not told.
@@ -214,7 +248,7 @@ impl Problem {
 
     fn retry_after_seconds(&self) -> Option<u16> {
         match self.slug {
-            "busy" | "timed-out" => Some(1),
+            "busy" | "timed-out" | "too-many-batches" => Some(1),
             "stopping" => Some(5),
             "unavailable" | "disk-full" => Some(30),
             "clock-jumped" => Some(60),
@@ -228,7 +262,11 @@ fn status(refusal: &Refusal) -> u16 {
     use ledger::Refusal as L;
     match refusal {
         Refusal::NotSignedIn => 401,
-        Refusal::NotAllowed | Refusal::NoRight | Refusal::ReadOnlyRight | Refusal::AboveSignatoryLimit { .. } => 403,
+        Refusal::OwnersOnly
+        | Refusal::NotAllowed
+        | Refusal::NoRight
+        | Refusal::ReadOnlyRight
+        | Refusal::AboveSignatoryLimit { .. } => 403,
         Refusal::UnknownCustomer
         | Refusal::UnknownUser
         | Refusal::UnknownPayment
@@ -304,24 +342,9 @@ impl From<IbanError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let retry_after = self.retry_after_seconds();
-        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
-        let (available, limit, remaining) = match self.refusal {
-            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
-            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
-            _ => (None, None, amount),
-        };
-        let document = Document {
-            kind: format!("/problems/{}", self.slug),
-            title: title(self.slug),
-            status: self.status,
-            detail: self.detail,
-            available,
-            limit,
-            remaining,
-            errors: self.errors,
-        };
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (retry_after, repeated) = (self.retry_after_seconds(), self.repeated);
+        let document = self.document();
+        let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -331,7 +354,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.repeated {
+        if repeated {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
         response

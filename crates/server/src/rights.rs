@@ -110,7 +110,7 @@ pub(crate) async fn grant(
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/rights/{customer}", (&iban, &customer, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (who, request, (account, currency, customer)) = looked.await?;
+    let (write, (account, currency, customer)) = looked.await?;
     let right = match (sent.right, &sent.limit) {
         (RightName::Owner, None) => Right::Owner,
         (RightName::ReadOnly, None) => Right::ReadOnly,
@@ -118,7 +118,7 @@ pub(crate) async fn grant(
         (RightName::Signatory, Some(limit)) => Right::Signatory { limit_minor: Some(amounts::limit(limit, currency)?) },
         (_, Some(_)) => return Err(Problem::field("limit", "only a signatory has a limit")),
     };
-    let receipt = app.submit(&who, request, Body::Grant { customer, account, right }, None).await?;
+    let receipt = app.submit(&write, Body::Grant { customer, account, right }, None).await?;
     let What::RightGranted { customer, right, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
 }
@@ -141,12 +141,12 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Problem> {
     let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (who, request, (account, _, customer)) = looked.await?;
-    let receipt = app.submit(&who, request, Body::Revoke { customer, account }, None).await?;
+    let (write, (account, _, customer)) = looked.await?;
+    let receipt = app.submit(&write, Body::Revoke { customer, account }, None).await?;
     Ok(removed(&receipt))
 }
 
-/// Lists the rights on an account. For operators and auditors.
+/// Lists the rights on an account. For its owners, operators and auditors.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/rights", tag = "Accounts",
     params(("iban" = String, Path, description = "The account's number")),
@@ -158,8 +158,13 @@ pub(crate) async fn list_rights(
     Path(iban): Path<String>,
 ) -> Result<Json<Rights>, Problem> {
     let rights = app.read(token, |state, who| {
-        who.must_see_all()?;
         let id = account_of(state, &iban)?;
+        match who.customer.and_then(|customer| state.right(customer, id)) {
+            _ if who.sees_all() => {}
+            Some(Right::Owner) => {}
+            Some(_) => return Err(Refusal::OwnersOnly.into()),
+            None => return Err(Refusal::NoRight.into()),
+        }
         let account = state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
         let rights = state.account_info(id).map(|info| info.rights.as_slice()).unwrap_or_default();
         Ok(rights.iter().map(|(customer, right)| RightView::new(*customer, *right, account.currency)).collect())

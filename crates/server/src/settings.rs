@@ -38,7 +38,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How long one request may take, its body's arrival included. What takes longer has met a failure.
     pub request: Duration,
-    /// The largest body of a request. The largest that makes sense, a payment with text, has less than 1 KiB.
+    /// The largest body of a request. The largest that makes sense, a payment of a hundred movements with as much
+    /// metadata as may be, has some 40 KiB; an ordinary one has less than 1 KiB.
     pub body_bytes: usize,
     /// The largest header of a request. Tokens and keys have less than 1 KiB.
     pub header_bytes: u32,
@@ -51,6 +52,10 @@ pub struct Limits {
     /// Passwords waiting to be checked. At 50 a second and worker the last waits about a second; who comes later is
     /// told to try again.
     pub passwords_waiting: usize,
+    /// Batches worked on at once. Each holds some hundred kilobytes of lines, so they stay below 10 MiB.
+    pub batches: usize,
+    /// Batches worked on at once for one user, so that one can't take all.
+    pub batches_per_user: usize,
     /// How long a stopping server lets requests in flight finish.
     pub stop: Duration,
 }
@@ -64,11 +69,13 @@ impl Default for Limits {
             header_read: Duration::from_secs(15),
             idle: Duration::from_secs(60),
             request: Duration::from_secs(30),
-            body_bytes: 16 * 1024,
+            body_bytes: 64 * 1024,
             header_bytes: 16 * 1024,
             streams: 32,
             password_workers: 1,
             passwords_waiting: 50,
+            batches: 32,
+            batches_per_user: 4,
             stop: Duration::from_secs(20),
         }
     }

@@ -24,8 +24,18 @@ pub(crate) fn parse_moment(field: &str, text: &str) -> Result<Timestamp, Problem
 
 /// A day as it is shown: `2026-11-21`.
 pub(crate) fn day(day: ValueDate) -> String {
+    date(day).to_string()
+}
+
+/// A day as the calendar has it, held at the calendar's ends.
+pub(crate) fn date(day: ValueDate) -> Date {
     let end = if day.0 < 0 { Date::MIN } else { Date::MAX };
-    EPOCH.checked_add(i64::from(day.0).days()).unwrap_or(end).to_string()
+    EPOCH.checked_add(i64::from(day.0).days()).unwrap_or(end)
+}
+
+/// A day of the calendar.
+pub(crate) fn value_date(date: Date) -> ValueDate {
+    ValueDate(date.since(EPOCH).map_or(0, |since| since.get_days()))
 }
 
 /// A day that was sent.

@@ -84,7 +84,7 @@ pub(crate) async fn add_user(
         let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
         Ok(customer.map(subject).transpose()?)
     });
-    let (who, request, known) = looked.await?;
+    let (write, known) = looked.await?;
     let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
     let (name, password, new) = match known {
         Some(subject) => (app.seal(subject, Field::UserName, name)?, app.seal(subject, Field::Password, &hash)?, None),
@@ -95,7 +95,7 @@ pub(crate) async fn add_user(
     };
     let name_index = app.engine.name_index(&sent.name);
     let body = Body::AddUser { name_index, name, password, role: sent.role.into(), customer };
-    let receipt = app.submit(&who, request, body, new).await?;
+    let receipt = app.submit(&write, body, new).await?;
     let What::UserAdded { id, name, role, customer, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let user = UserView {
         id: id.0,

@@ -217,7 +217,7 @@ impl<'a> Jsonl<'a> {
                 let (_, currency) = kind_and_currency(state, *account)?;
                 Told::OverdraftSet { iban: iban(state, *account)?, overdraft: overdraft_text(*overdraft, currency) }
             }
-            What::Posted { posting, purpose, text } => Told::Posted {
+            What::Posted { posting, purpose, text, metadata } => Told::Posted {
                 purpose: purpose_name(*purpose),
                 booked_at: moment(posting.booked_at()),
                 value_date: day(posting.value_date()),
@@ -225,7 +225,7 @@ impl<'a> Jsonl<'a> {
                 cause: cause(posting.cause()),
                 text: open(Field::Text, text.as_ref())?,
             },
-            What::HoldPlaced { hold, text } => Told::HoldPlaced {
+            What::HoldPlaced { hold, text, metadata: None } => Told::HoldPlaced {
                 movement: movement(state, hold.debit, hold.credit, hold.amount)?,
                 expires_at: moment(hold.expires_at),
                 text: open(Field::Text, text.as_ref())?,

@@ -154,6 +154,30 @@ impl Bank {
         made.cert.der().to_vec()
     }
 
+    /// Opens an account over the interface, and gives its IBAN.
+    pub(crate) async fn open_account(&self, who: &str, body: &Value) -> String {
+        let call = Call::new("POST", "/v1/accounts").by(self, who).key(&self.fresh_key()).json(body);
+        let opened = self.send(call).await;
+        opened.json()["iban"].as_str().unwrap_or_else(|| panic!("an account: {}", opened.text())).to_owned()
+    }
+
+    /// Brings cash to an account.
+    pub(crate) async fn deposit(&self, iban: &str, amount: &str) {
+        let body = json!({"account": iban, "amount": amount, "currency": "EUR"});
+        let call = Call::new("POST", "/v1/deposits").by(self, "operator").key(&self.fresh_key()).json(&body);
+        let brought = self.send(call).await;
+        assert_eq!(brought.status, 201, "{}", brought.text());
+    }
+
+    /// Gives a user whose session is over a new one with the same token's name.
+    pub(crate) async fn sign_in_again(&mut self, who: &str) {
+        let token = self.engine.new_token();
+        let (hash, expires_at) = (self.engine.token_hash(&token), self.engine.now().plus_ms(SESSION_MS));
+        let user = self.engine.peek(|state| state.user_named(self.engine.name_index(who))).unwrap().unwrap();
+        self.system(Body::SignIn { user, token: hash, expires_at }.into()).await;
+        self.tokens.insert(who.to_owned(), token);
+    }
+
     pub(crate) fn token(&self, who: &str) -> &str {
         &self.tokens[who]
     }

@@ -2,8 +2,10 @@
 //! connections goes over real TLS, in [`connections`].
 
 mod bank_under_test;
+mod batches;
 mod connections;
 mod holds;
+mod payments;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};
@@ -254,7 +256,7 @@ async fn what_is_around_the_body_is_checked_too() {
         }
     }
     let answer = bank.send(Call::new("PATCH", "/v1/payments")).await;
-    assert_eq!(answer.header("allow"), "POST");
+    assert_eq!(answer.header("allow"), "POST,GET,HEAD");
     let answer = bank.send(post().key("e").json(&json!({"name": 5}))).await;
     assert_eq!(answer.json()["errors"][0]["field"], "name");
 }
@@ -276,7 +278,10 @@ async fn who_may_do_what() {
         ("GET", of("entries"), Value::Null, [200, 200, 200, 200, 200, 403]),
         ("GET", of(days), Value::Null, [200, 200, 200, 200, 200, 403]),
         ("GET", payment, Value::Null, [200, 200, 200, 200, 200, 403]),
-        ("GET", of("rights"), Value::Null, [200, 200, 403, 403, 403, 403]),
+        ("GET", of("rights"), Value::Null, [200, 200, 200, 403, 403, 403]),
+        ("GET", of("balances?from=2026-11-01&to=2026-11-02"), Value::Null, [200, 200, 200, 200, 200, 403]),
+        ("GET", "/v1/payments".into(), Value::Null, [200, 200, 200, 200, 200, 200]),
+        ("PUT", of("name"), json!({"name": "x"}), [200, 403, 200, 403, 403, 403]),
         ("GET", "/v1/trial-balance".into(), Value::Null, [200, 200, 403, 403, 403, 403]),
         ("GET", "/v1/customers".into(), Value::Null, [200, 200, 403, 403, 403, 403]),
         ("GET", "/v1/customers/1".into(), Value::Null, [200, 200, 200, 403, 403, 403]),
@@ -612,7 +617,7 @@ async fn pages_metrics_and_description() {
     assert_eq!(kinds.as_array().map(Vec::len), Some(server::slugs().count()));
     let paths = description["paths"].as_object().unwrap();
     let operations = paths.values().flat_map(|item| item.as_object().unwrap()).count();
-    assert_eq!(operations, 39);
+    assert_eq!(operations, 46);
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             let writes = path.starts_with("/v1") && method != "get";
