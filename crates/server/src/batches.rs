@@ -407,7 +407,7 @@ impl Work {
         let (problem, request, body) = match pay {
             Ok((request, pay)) => (None, request, Body::Pay(pay)),
             Err(problem) => {
-                let problem = if problem.refusal().is_some() { problem } else { problem.as_invalid_line() };
+                let problem = if problem.refusal().is_some() { problem } else { problem.into_invalid_line() };
                 let refusal = problem.refusal().unwrap_or(Refusal::InvalidLine);
                 (Some(problem), request(line), Body::Unresolved(refusal))
             }

@@ -222,7 +222,7 @@ impl Problem {
     }
 
     /// The same as what a line of a batch is refused for.
-    pub(crate) fn as_invalid_line(self) -> Self {
+    pub(crate) fn into_invalid_line(self) -> Self {
         Self { detail: self.detail, errors: self.errors, ..Refusal::InvalidLine.into() }
     }
 

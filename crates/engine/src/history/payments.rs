@@ -107,7 +107,7 @@ impl Engine {
         let after = |_: u32, mark: &Mark| mark.event >= before;
         let ((newest, mark, older), _) = self.shared.look(|books| {
             let newest = books.state.ledger().account(account).and_then(|account| account.last_posting);
-            let (mark, older) = books.recent.mark_where(account, &after);
+            let (mark, older) = books.recent.mark_where(account, after);
             (newest, mark.map(|(_, mark)| mark.event), older)
         })?;
         let older = self.older_start(account, older, after)?.map(|start| start.event);

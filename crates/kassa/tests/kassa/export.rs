@@ -154,6 +154,7 @@ fn varied() -> Folder {
                 legs: [leg(bens, annas, of(1))].into_iter().collect(),
                 purpose: Purpose::Payment,
                 text: None,
+                metadata: None,
                 value_date: None,
                 booked_at: None,
             }),
