@@ -345,7 +345,8 @@ impl Measuring<'_> {
         };
         let mut waits = Waits::new();
         let load = self.load(|all| &all.bank, Ask::Payment)?;
-        let counted = load.open(full_per_s / 2.0, self.times(1), &mut waits)?;
+        // A server that answers nothing is asked once a second.
+        let counted = load.open((full_per_s / 2.0).max(1.0), self.times(1), &mut waits)?;
         self.note_wrong(&counted);
         let figures = &mut self.figures;
         figures.payments_answered += counted.right;

@@ -152,7 +152,7 @@ impl Load {
         let began = Instant::now();
         let due = |number: u64| began + gap.mul_f64(number as f64);
         let measured_from = began + times.warm_up;
-        let all = ((times.warm_up + times.measured).as_secs_f64() * per_s) as u64;
+        let all = u64::try_from((times.warm_up + times.measured).as_nanos() / gap.as_nanos()).unwrap_or(u64::MAX);
         let connections = self.callers.len() as u64;
         let mut window = Window::new(measured_from, times.measured, self.server_pid);
         // The number of the request that is due next.
@@ -183,7 +183,7 @@ impl Load {
                 }
             }
             while next_due < all && due(next_due) <= now {
-                let caller = &mut self.callers[(next_due % connections) as usize];
+                let caller = &mut self.callers[turn(next_due % connections)];
                 if caller.waiting_since.is_none() {
                     caller.next += connections;
                     caller.send(due(next_due))?;
@@ -192,7 +192,8 @@ impl Load {
             }
             window.look(now, &mut counted)?;
         }
-        window.look(Instant::now(), &mut counted)?;
+        // The last request was due a moment before its end.
+        window.close(&mut counted)?;
         Ok(counted)
     }
 
@@ -214,7 +215,11 @@ fn no_events() -> [Event; EVENTS] {
 
 fn place(event: &Event) -> usize {
     let data = event.data;
-    usize::try_from(data.u64()).expect("a connection's place")
+    turn(data.u64())
+}
+
+fn turn(place: u64) -> usize {
+    usize::try_from(place).expect("the place of a connection, of which there are few")
 }
 
 /// The time during which answers are counted, and what both processes had used of the processors when it began.
@@ -242,18 +247,22 @@ impl Window {
     /// Opens or closes it when it is time to.
     fn look(&mut self, now: Instant, counted: &mut Counted) -> Result<(), Failure> {
         match self.began {
-            _ if self.over => {}
             None if now >= self.begins => {
                 self.began = Some((Instant::now(), process::cpu_s_of(self.server_pid)?, process::cpu_s()?));
+                Ok(())
             }
-            Some((began, server_cpu_s, client_cpu_s)) if began.elapsed() >= self.measured => {
-                self.over = true;
-                counted.seconds = began.elapsed().as_secs_f64();
-                counted.server_cpu_s = process::cpu_s_of(self.server_pid)? - server_cpu_s;
-                counted.client_cpu_s = process::cpu_s()? - client_cpu_s;
-            }
-            _ => {}
+            Some((began, ..)) if began.elapsed() >= self.measured => self.close(counted),
+            _ => Ok(()),
         }
+    }
+
+    /// Closes it, if it is open.
+    fn close(&mut self, counted: &mut Counted) -> Result<(), Failure> {
+        let Some((began, server_cpu_s, client_cpu_s)) = self.began.filter(|_| !self.over) else { return Ok(()) };
+        self.over = true;
+        counted.seconds = began.elapsed().as_secs_f64();
+        counted.server_cpu_s = process::cpu_s_of(self.server_pid)? - server_cpu_s;
+        counted.client_cpu_s = process::cpu_s()? - client_cpu_s;
         Ok(())
     }
 }
