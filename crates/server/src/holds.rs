@@ -15,6 +15,7 @@ use crate::app::{App, account_of, changed, created, seen_account, subject_of, un
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
 use crate::payments::{Payment, booked, ibans_of, sealed_text};
 use crate::problem::Problem;
+use crate::strings;
 use crate::times::{moment, parse_moment};
 
 /// Money to be reserved.
@@ -22,19 +23,22 @@ use crate::times::{moment, parse_moment};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewHold {
     /// The number of the account that will pay.
+    #[schema(value_type = strings::IbanTyped)]
     from: String,
     /// The number of the account that will be paid.
+    #[schema(value_type = strings::IbanTyped)]
     to: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "80.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency of both accounts (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// Until when: what is not taken by then is let go.
-    #[schema(format = DateTime, example = "2026-12-01T12:00:00Z")]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// The text that goes with it, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
 
@@ -42,26 +46,30 @@ pub(crate) struct NewHold {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Hold {
     /// Its id, for ever.
+    #[schema(value_type = strings::HoldId)]
     id: String,
     /// Whether money is still reserved.
     status: HoldStatus,
     /// The number of the account that pays.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that is paid.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much was reserved.
-    #[schema(example = "80.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// How much of it still is.
-    #[schema(example = "30.00")]
+    #[schema(value_type = strings::Decimal)]
     remaining: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// Until when.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// The text that goes with it; null where there is none, or the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
 }
 
@@ -80,10 +88,10 @@ pub(crate) enum HoldStatus {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Capture {
     /// How much; all that is left where it is not given.
-    #[schema(example = "50.00")]
+    #[schema(value_type = Option<strings::Decimal>)]
     amount: Option<String>,
     /// The hold's currency (ISO 4217); given with the amount.
-    #[schema(example = "EUR")]
+    #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
     /// Whether the rest is let go. It is not, where this is not given, so that more can be taken later.
     #[serde(default)]
@@ -97,7 +105,7 @@ pub(crate) struct Holds {
     /// The oldest first.
     holds: Vec<Hold>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
@@ -128,12 +136,18 @@ impl Hold {
     }
 }
 
-/// Reserves money for a payee. For users of a customer with a right to move the paying account's money.
+/// Reserves money for a payee.
 ///
-/// Reserved money is not available to its account, and can be captured by whoever may move the payee's money.
+/// For users of a customer with a right to move the paying account's money. Reserved money is not available to its
+/// account, and can be captured by whoever may move the payee's money.
 #[utoipa::path(
     post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey), request_body = NewHold,
     responses((status = 201, description = "The hold", body = Hold)),
+    extensions(("x-refusals" = json!([
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-expired",
+        "amount-not-positive", "same-account", "currency-mismatch", "account-closed", "account-frozen",
+        "insufficient-funds", "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn place_hold(
     State(app): State<App>,
@@ -160,10 +174,13 @@ pub(crate) async fn place_hold(
     Ok(created(&receipt, &format!("/v1/holds/{}", hold.id), hold))
 }
 
-/// Shows a hold, to those with a right on one of its accounts, operators and auditors.
+/// Shows a hold.
+///
+/// For those with a right on one of its accounts, operators and auditors.
 #[utoipa::path(
-    get, path = "/v1/holds/{id}", tag = "Holds", params(("id" = String, Path, description = "The hold's id")),
+    get, path = "/v1/holds/{id}", tag = "Holds", params(("id" = strings::HoldId, Path, description = "The hold's id")),
     responses((status = 200, description = "The hold", body = Hold)),
+    extensions(("x-refusals" = json!(["hold-not-open", "no-right"]))),
 )]
 pub(crate) async fn show_hold(
     State(app): State<App>,
@@ -185,11 +202,14 @@ pub(crate) async fn show_hold(
     Ok(Json(Hold::of(&app, &Known { id, placed, remaining_minor, text }, &ibans)?))
 }
 
-/// Lists the open holds on an account, the oldest first.
+/// Lists the open holds on an account.
+///
+/// The oldest first. For those with a right on the account, operators and auditors.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/holds", tag = "Holds",
-    params(("iban" = String, Path, description = "The account's number"), Page),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Page),
     responses((status = 200, description = "A page of holds", body = Holds)),
+    extensions(("x-refusals" = json!(["no-right", "hold-not-open"]))),
 )]
 pub(crate) async fn list_holds(
     State(app): State<App>,
@@ -218,11 +238,19 @@ pub(crate) async fn list_holds(
     Ok(Json(Holds { holds, next_cursor: next }))
 }
 
-/// Takes reserved money to its payee, in part or whole. For users with a right to move the payee's money, and operators.
+/// Takes reserved money to its payee, in part or whole.
+///
+/// For users with a right to move the payee's money, and operators.
 #[utoipa::path(
+    operation_id = "capture_hold",
     post, path = "/v1/holds/{id}/captures", tag = "Holds", request_body = Capture,
-    params(("id" = String, Path, description = "The hold's id"), IdempotencyKey),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 201, description = "The payment, booked", body = Payment)),
+    extensions(("x-refusals" = json!([
+        "hold-not-open", "hold-expired", "no-right", "read-only-right", "above-signatory-limit",
+        "amount-incomplete", "amount-not-positive", "currency-mismatch", "account-closed", "account-frozen",
+        "capture-exceeds-hold", "insufficient-funds", "balance-out-of-range",
+    ]))),
 )]
 pub(crate) async fn capture(
     State(app): State<App>,
@@ -246,11 +274,15 @@ pub(crate) async fn capture(
     booked(&app, &app.submit(&who, request, Body::Capture { hold, amount, last: sent.last }, None).await?)
 }
 
-/// Lets reserved money go. For users with a right to move the payee's money, and operators.
+/// Lets reserved money go.
+///
+/// For users with a right to move the payee's money, and operators.
 #[utoipa::path(
+    operation_id = "void_hold",
     post, path = "/v1/holds/{id}/void", tag = "Holds",
-    params(("id" = String, Path, description = "The hold's id"), IdempotencyKey),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, closed", body = Hold)),
+    extensions(("x-refusals" = json!(["hold-not-open", "no-right", "read-only-right"]))),
 )]
 pub(crate) async fn void(
     State(app): State<App>,

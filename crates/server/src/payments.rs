@@ -13,6 +13,7 @@ use crate::amounts::money;
 use crate::app::{App, account_of, created, subject_of, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, text};
 use crate::problem::Problem;
+use crate::strings;
 use crate::times::{day, moment};
 
 /// A payment to be made.
@@ -20,16 +21,19 @@ use crate::times::{day, moment};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPayment {
     /// The number of the account that pays.
+    #[schema(value_type = strings::IbanTyped)]
     from: String,
     /// The number of the account that is paid.
+    #[schema(value_type = strings::IbanTyped)]
     to: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency of both accounts (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// The text on both statements, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
 
@@ -37,26 +41,30 @@ pub(crate) struct NewPayment {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Payment {
     /// Its id, for ever.
+    #[schema(value_type = strings::PaymentId)]
     pub(crate) id: String,
     /// The number of the account that was debited.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that was credited.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// What it is for.
     purpose: PurposeName,
     /// The text on the statement; null where there is none, or the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
     /// When it was booked.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     booked_at: String,
     /// From which day on it counts for interest.
-    #[schema(format = Date)]
+    #[schema(value_type = strings::Day)]
     value_date: String,
     /// What else was moved with it, all or nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,12 +76,16 @@ pub(crate) struct Payment {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Movement {
     /// The number of the account that was debited.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that was credited.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much.
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
 }
 
@@ -164,10 +176,18 @@ pub(crate) fn sealed_text(app: &App, subject: bank::SubjectId, sent: Option<&str
     text.map(|text| app.seal(subject, Field::Text, text)).transpose()
 }
 
-/// Pays from one account to another. For users of a customer with a right to move the paying account's money.
+/// Pays from one account to another.
+///
+/// For users of a customer with a right to move the paying account's money. The answer comes when the payment is
+/// booked on both accounts, and durable.
 #[utoipa::path(
     post, path = "/v1/payments", tag = "Payments", params(IdempotencyKey), request_body = NewPayment,
     responses((status = 201, description = "The payment, booked", body = Payment)),
+    extensions(("x-refusals" = json!([
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "amount-not-positive",
+        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
+        "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn pay(
     State(app): State<App>,
@@ -196,10 +216,13 @@ pub(crate) async fn pay(
     Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
 }
 
-/// Shows a payment, to those with a right on one of its accounts, operators and auditors.
+/// Shows a payment.
+///
+/// For those with a right on one of its accounts, operators and auditors.
 #[utoipa::path(
-    get, path = "/v1/payments/{id}", tag = "Payments", params(("id" = String, Path, description = "The payment's id")),
+    get, path = "/v1/payments/{id}", tag = "Payments", params(("id" = strings::PaymentId, Path, description = "The payment's id")),
     responses((status = 200, description = "The payment", body = Payment)),
+    extensions(("x-refusals" = json!(["unknown-payment", "no-right"]))),
 )]
 pub(crate) async fn show_payment(
     State(app): State<App>,
