@@ -6,15 +6,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::problem::{self, Problem};
+use crate::strings;
 
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Amount {
     /// A decimal number with all decimals of its currency.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     pub(crate) amount: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     pub(crate) currency: String,
 }
 
@@ -42,8 +43,8 @@ pub(crate) fn some_money(amount: Option<&str>, code: Option<&str>) -> Result<Opt
     match (amount, code) {
         (Some(amount), Some(code)) => Ok(Some(money(amount, code)?)),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(Problem::field("currency", "an amount is given with its currency")),
-        (None, Some(_)) => Err(Problem::field("amount", "a currency is given with an amount")),
+        (Some(_), None) => Err(Problem::of(problem::Kind::AmountIncomplete).in_field("currency")),
+        (None, Some(_)) => Err(Problem::of(problem::Kind::AmountIncomplete).in_field("amount")),
     }
 }
 

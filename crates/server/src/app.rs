@@ -8,11 +8,13 @@ use axum::body::Bytes;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bank::{Body, Caller, Command, CustomerId, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId};
+use bank::{
+    Body, Caller, Command, CustomerId, IbanError, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId,
+};
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Submission};
 use ledger::{AccountId, Timestamp};
 use serde::Serialize;
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 
 use crate::batches::Batches;
 use crate::extract::{IdempotencyKey, Token};
@@ -21,6 +23,7 @@ use crate::listen::Counts;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
+use crate::strings::MAX_IBAN_CHARACTERS;
 use crate::{ServeError, Settings};
 
 /// What all handlers share. Cloning gives another handle on the same.
@@ -100,6 +103,9 @@ pub(crate) struct Write {
 
 /// The account of an IBAN that was sent.
 pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem> {
+    if iban.len() > MAX_IBAN_CHARACTERS {
+        return Err(IbanError::Invalid.into());
+    }
     Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
 }
 
@@ -123,9 +129,9 @@ impl App {
         settings: &Settings,
         engine: Engine,
         counts: Arc<Counts>,
-        description: &OpenApi,
+        description: &Value,
     ) -> Result<Self, ServeError> {
-        let description = description.to_json().expect("the description is plain data, and can be written");
+        let description = description.to_string();
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(&settings.limits)?,
             payment_ids: Ids::new(&engine, "payment ids")?,
@@ -192,7 +198,7 @@ impl App {
         look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
     ) -> Result<(Write, T), Problem> {
         if key.dry_run {
-            return Err(Problem::field("dry_run", "only what moves or reserves money has a dry run"));
+            return Err(Problem::of(Kind::NoDryRun).in_field("dry_run"));
         }
         self.prepare_movement(token, key, route, body, look).await
     }

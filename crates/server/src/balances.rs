@@ -12,7 +12,8 @@ use crate::amounts::natural;
 use crate::app::App;
 use crate::entries::{Subject, subject};
 use crate::extract::{Path, Query, Token};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
+use crate::strings;
 use crate::times::{date, day, parse_day, value_date};
 
 /// The most points of a series: a year of days, or thirty years of months. More than a chart can show.
@@ -24,10 +25,10 @@ pub(crate) const MAX_POINTS: usize = 366;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Points {
     /// The first day, in UTC.
-    #[param(format = Date)]
+    #[param(value_type = strings::Day)]
     from: String,
     /// The last day, in UTC; today at the latest.
-    #[param(format = Date)]
+    #[param(value_type = strings::Day)]
     to: String,
     /// How far the points are apart; a day where it is not given.
     every: Option<Step>,
@@ -48,8 +49,10 @@ pub(crate) enum Step {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Balances {
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// The account's currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// The oldest first.
     balances: Vec<DayBalance>,
@@ -59,18 +62,22 @@ pub(crate) struct Balances {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DayBalance {
     /// The day.
-    #[schema(format = Date)]
+    #[schema(value_type = strings::Day)]
     day: String,
     /// What was booked at its end; of today, what is booked now.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     balance: String,
 }
 
-/// Tells an account's balance at the end of each day or month.
+/// Tells an account's balance over time.
+///
+/// At the end of each day or month, by booking time, for charts. For those with a right on the account, operators and
+/// auditors.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/balances", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number"), Points),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Points),
     responses((status = 200, description = "The balances", body = Balances)),
+    extensions(("x-refusals" = json!(["no-right", "period-backwards", "period-ahead", "too-many-points"]))),
 )]
 pub(crate) async fn balances(
     State(app): State<App>,
@@ -80,11 +87,11 @@ pub(crate) async fn balances(
 ) -> Result<Json<Balances>, Problem> {
     let (from, to) = (parse_day("from", &points.from)?, parse_day("to", &points.to)?);
     if to < from {
-        return Err(Problem::field("to", "the last day must not be before the first"));
+        return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
     }
     let Subject { id, iban, account } = subject(&app, token, &iban).await?;
     if to > app.engine.now().day() {
-        return Err(Problem::field("to", "the last day must not be in the future"));
+        return Err(Problem::of(Kind::PeriodAhead).in_field("to"));
     }
     let days = days(from, to, points.every.unwrap_or_default())?;
     let mut balances = Vec::with_capacity(days.len());
@@ -106,8 +113,7 @@ fn days(from: ValueDate, to: ValueDate, every: Step) -> Result<Vec<ValueDate>, P
         ends.take_while(|day| *day < last).take(MAX_POINTS.saturating_add(1)).map(value_date).collect();
     days.push(to);
     if days.len() > MAX_POINTS {
-        let detail = format!("a series has at most {MAX_POINTS} points: ask for fewer days, or for months");
-        return Err(Problem::field("to", detail));
+        return Err(Problem::of(Kind::TooManyPoints).in_field("to"));
     }
     Ok(days)
 }

@@ -38,6 +38,7 @@ use crate::extract::{IdempotencyKey, Path, Query, Token};
 use crate::metadata::{self, Metadata};
 use crate::payments::sealed_text;
 use crate::problem::{Document, Kind, Problem};
+use crate::strings;
 
 /// The most lines of a batch: a large firm's payday, and half a second's work.
 pub(crate) const MAX_LINES: usize = 100_000;
@@ -67,24 +68,26 @@ const LINES: &str = "application/x-ndjson";
 pub(crate) struct BatchLine<'a> {
     /// The number of the account that pays.
     #[serde(borrow)]
-    #[schema(value_type = String)]
+    #[schema(value_type = strings::IbanTyped)]
     from: Cow<'a, str>,
     /// The number of the account that is paid.
     #[serde(borrow)]
-    #[schema(value_type = String)]
+    #[schema(value_type = strings::IbanTyped)]
     to: Cow<'a, str>,
     /// A decimal number of more than zero, with at most the currency's decimals.
     #[serde(borrow)]
-    #[schema(value_type = String, example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: Cow<'a, str>,
     /// The currency of both accounts (ISO 4217).
     #[serde(borrow)]
-    #[schema(value_type = String, example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: Cow<'a, str>,
     /// The text on both statements, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
     /// The payer's own notes, as for a single payment.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Notes>)]
     metadata: Option<Metadata>,
 }
 
@@ -92,11 +95,13 @@ pub(crate) struct BatchLine<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LineOutcome {
     /// Which line, from 1. Empty lines are not counted.
+    #[schema(value_type = strings::LineNumber)]
     line: usize,
     /// The HTTP status that the payment would have been answered with by itself.
     status: u16,
     /// The id of the payment, where it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::PaymentId>, required = false, nullable = false)]
     payment: Option<String>,
     /// Why it was not made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,10 +116,13 @@ pub(crate) struct LineOutcome {
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct BatchEnd {
     /// How many lines there were.
+    #[schema(value_type = strings::LineNumber)]
     lines: usize,
     /// How many payments were made.
+    #[schema(value_type = strings::LineNumber)]
     accepted: usize,
     /// How many were not.
+    #[schema(value_type = strings::LineNumber)]
     refused: usize,
 }
 
@@ -124,6 +132,7 @@ pub(crate) struct BatchEnd {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Mode {
     /// With `true` all payments are made, or none; at most 1,000.
+    #[param(example = false)]
     atomic: Option<bool>,
     /// Read by [`IdempotencyKey`]; a batch has none.
     #[serde(rename = "dry_run")]
@@ -188,19 +197,26 @@ impl Drop for Place {
     }
 }
 
-/// Makes many payments. For users of a customer with a right to move the paying accounts' money.
+/// Makes many payments.
 ///
-/// The body is a payment a line, at most 100,000; the answer is what became of it a line, in order, and begins while the
+/// For users of a customer with a right to move the paying accounts' money. The body is a payment a line, at most 100,000; the answer is what became of it a line, in order, and begins while the
 /// body is still being sent. A line that can't be read is refused, and the others are carried out. The last line of the
 /// answer counts them all; where it is missing, send the batch again under its key: what was carried out is told
 /// again, and the rest is carried out.
 #[utoipa::path(
     post, path = "/v1/batches", tag = "Batches", params(IdempotencyKey, Mode),
-    request_body(content = BatchLine, content_type = "application/x-ndjson"),
+    request_body(content = strings::SentLines, content_type = "application/x-ndjson"),
     responses((
         status = 200, description = "A line for each payment, of LineOutcome, and a last one, of BatchEnd",
-        body = String, content_type = "application/x-ndjson",
+        body = strings::Lines, content_type = "application/x-ndjson",
     )),
+    extensions(("x-refusals" = json!([
+        "too-many-batches", "no-dry-run", "invalid-iban", "other-bank", "unknown-account", "invalid-amount",
+        "amount-too-precise", "unknown-currency", "too-many-payments", "no-legs",
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
+        "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn pay_batch(
     State(app): State<App>,
@@ -214,7 +230,7 @@ pub(crate) async fn pay_batch(
         if who.sees_all() { Err(Refusal::NotAllowed.into()) } else { Ok(()) }
     })?;
     if key.dry_run {
-        return Err(Problem::field("dry_run", "a batch has no dry run"));
+        return Err(Problem::of(Kind::NoDryRun).in_field("dry_run"));
     }
     if !is_lines(request.headers()) {
         return Err(Problem::saying(Kind::UnsupportedMediaType, format!("a batch must be {LINES}")));
@@ -230,14 +246,23 @@ pub(crate) async fn pay_batch(
     Ok(answer(HttpBody::new(Told(receiver))))
 }
 
-/// Tells what became of a batch's lines, as far as they were carried out.
+/// Tells what became of a batch.
+///
+/// Of its lines, as far as they were carried out; the caller's own batches only. A batch that is all or none and was
+/// refused gives that refusal again.
 #[utoipa::path(
     get, path = "/v1/batches/{key}", tag = "Batches",
-    params(("key" = String, Path, description = "The batch's idempotency key")),
+    params(("key" = strings::Key, Path, description = "The batch's idempotency key")),
     responses((
         status = 200, description = "A line for each payment, of LineOutcome, and a last one, of BatchEnd",
-        body = String, content_type = "application/x-ndjson",
+        body = strings::Lines, content_type = "application/x-ndjson",
     )),
+    extensions(("x-refusals" = json!([
+        "unknown-batch", "too-many-batches", "not-allowed", "unknown-account", "too-many-payments", "no-legs",
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
+        "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn show_batch(
     State(app): State<App>,

@@ -1,16 +1,19 @@
 //! What a handler takes from a request. Whatever can't be taken is a problem document that names the field.
 
+use std::str::FromStr;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
 use bank::TokenHash;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::problem::{Kind, Problem};
+use crate::strings::{self, MAX_CURSOR_DIGITS};
 
 /// The body, one JSON object.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -117,6 +120,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The number of a customer or user in an address: digits alone.
+pub(crate) fn numbered(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
 /// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token(pub(crate) TokenHash);
@@ -135,7 +143,7 @@ impl FromRequestParts<App> for Token {
 }
 
 /// The most characters of an idempotency key: several UUIDs, with room.
-const MAX_KEY_CHARACTERS: usize = 128;
+pub(crate) const MAX_KEY_CHARACTERS: usize = 128;
 
 /// The caller's own key of a write. A repeated key with the same request gives the first answer again.
 #[derive(Debug, IntoParams)]
@@ -143,7 +151,7 @@ const MAX_KEY_CHARACTERS: usize = 128;
 pub(crate) struct IdempotencyKey {
     /// Your own key for this request: 1 to 128 visible ASCII characters, such as a UUID. Repeated with the same
     /// request it gives the first answer again; with another request it is refused. Keys never expire.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 128)]
+    #[param(rename = "Idempotency-Key", value_type = strings::Key)]
     pub(crate) key: String,
     /// Whether it is only to be told what would become of the request.
     #[param(ignore)]
@@ -155,6 +163,7 @@ pub(crate) struct IdempotencyKey {
 #[into_params(parameter_in = Query)]
 pub(crate) struct DryRun {
     /// With `true` nothing is done and the key is not used up: the answer, 200 or a problem, is what would happen now.
+    #[param(example = true)]
     dry_run: Option<bool>,
 }
 
@@ -197,9 +206,12 @@ const MAX_PAGE: u16 = 500;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// The `next_cursor` of the page before; without it the list begins.
+    #[param(value_type = Option<strings::Cursor>)]
+    #[serde(default, deserialize_with = "cursor")]
     pub(crate) cursor: Option<u64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
+    #[serde(default, deserialize_with = "digits")]
     pub(crate) limit: Option<u16>,
 }
 
@@ -210,6 +222,27 @@ pub(crate) fn page_limit(asked: Option<u16>) -> Result<usize, Problem> {
         return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
     }
     Ok(usize::from(limit))
+}
+
+/// A whole number that may be left out, of digits alone: the library takes a plus sign too.
+pub(crate) fn digits<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| whole(&text).map_err(D::Error::custom)).transpose()
+}
+
+/// A cursor that may be left out.
+pub(crate) fn cursor<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+    let fits = text.len() <= MAX_CURSOR_DIGITS;
+    let place = if fits { whole(&text) } else { Err("this is not the cursor of a page") };
+    place.map(Some).map_err(D::Error::custom)
+}
+
+fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("it must be a whole number of digits");
+    }
+    text.parse().map_err(|_| "the number is too large")
 }
 
 impl Page {
@@ -237,8 +270,8 @@ pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
 
 /// The same with a limit of its own.
 pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> Result<&'a str, Problem> {
-    let text = text.trim();
-    if text.is_empty() {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
         return Err(Problem::field(field, "it must not be empty"));
     }
     if text.chars().count() > max_characters {
@@ -247,7 +280,7 @@ pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> 
     if text.chars().any(char::is_control) {
         return Err(Problem::field(field, "it must not hold control characters"));
     }
-    Ok(text)
+    Ok(trimmed)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Page, Path, Query, To
 use crate::metadata::{self, Metadata};
 use crate::payments::{Parties, Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
+use crate::strings;
 use crate::times::{moment, parse_moment};
 
 /// Money to be reserved.
@@ -23,24 +24,27 @@ use crate::times::{moment, parse_moment};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewHold {
     /// The number of the account that will pay.
+    #[schema(value_type = strings::IbanTyped)]
     from: String,
     /// The number of the account that will be paid.
+    #[schema(value_type = strings::IbanTyped)]
     to: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "80.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency of both accounts (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// Until when: what is not taken by then is let go.
-    #[schema(format = DateTime, example = "2026-12-01T12:00:00Z")]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// The text that goes with it, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
     /// The payer's own notes, which the payee doesn't see: at most 20 pairs, each of a key of at most 40 letters, digits,
     /// `_`, `-` and `.`, and a value of at most 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = json!({"booking": "17-B"}))]
+    #[schema(value_type = Option<strings::Notes>)]
     metadata: Option<Metadata>,
 }
 
@@ -48,6 +52,7 @@ pub(crate) struct NewHold {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Hold {
     /// Its id, for ever.
+    #[schema(value_type = strings::HoldId)]
     id: String,
     #[serde(flatten)]
     terms: HoldTerms,
@@ -57,6 +62,7 @@ pub(crate) struct Hold {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldDryRun {
     /// Always `true`: nothing was reserved.
+    #[schema(value_type = strings::Always)]
     dry_run: bool,
     #[serde(flatten)]
     terms: HoldTerms,
@@ -68,25 +74,29 @@ pub(crate) struct HoldTerms {
     /// Whether money is still reserved.
     status: HoldStatus,
     /// The number of the account that pays.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that is paid.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much was reserved.
-    #[schema(example = "80.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// How much of it still is.
-    #[schema(example = "30.00")]
+    #[schema(value_type = strings::Decimal)]
     remaining: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// Until when; of a hold that is closed, until when it was placed.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// The text that goes with it; null where there is none, or the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
     /// The payer's own notes, for those with a right on the account that pays, operators and auditors.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::ShownNotes>, required = false, nullable = false)]
     metadata: Option<Metadata>,
 }
 
@@ -95,7 +105,7 @@ pub(crate) struct HoldTerms {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Extension {
     /// Until when the money is reserved from now on; later than before.
-    #[schema(format = DateTime, example = "2026-12-08T12:00:00Z")]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
 }
 
@@ -114,10 +124,10 @@ pub(crate) enum HoldStatus {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Capture {
     /// How much; all that is left where it is not given.
-    #[schema(example = "50.00")]
+    #[schema(value_type = Option<strings::Decimal>)]
     amount: Option<String>,
     /// The hold's currency (ISO 4217); given with the amount.
-    #[schema(example = "EUR")]
+    #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
     /// Whether the rest is let go. It is not, where this is not given, so that more can be taken later.
     #[serde(default)]
@@ -131,7 +141,7 @@ pub(crate) struct Holds {
     /// The oldest first.
     holds: Vec<Hold>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
@@ -193,15 +203,21 @@ impl Hold {
     }
 }
 
-/// Reserves money for a payee. For users of a customer with a right to move the paying account's money.
+/// Reserves money for a payee.
 ///
-/// Reserved money is not available to its account, and can be captured by whoever may move the payee's money.
+/// For users of a customer with a right to move the paying account's money. Reserved money is not available to its
+/// account, and can be captured by whoever may move the payee's money.
 #[utoipa::path(
     post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey, DryRun), request_body = NewHold,
     responses(
         (status = 201, description = "The hold", body = Hold),
         (status = 200, description = "The hold as it would be placed, in a dry run", body = HoldDryRun),
     ),
+    extensions(("x-refusals" = json!([
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-expired",
+        "amount-not-positive", "same-account", "currency-mismatch", "account-closed", "account-frozen",
+        "insufficient-funds", "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn place_hold(
     State(app): State<App>,
@@ -231,10 +247,13 @@ pub(crate) async fn place_hold(
     Ok(created(&receipt, &format!("/v1/holds/{}", hold.id), hold))
 }
 
-/// Shows a hold, to those with a right on one of its accounts, operators and auditors.
+/// Shows a hold.
+///
+/// For those with a right on one of its accounts, operators and auditors.
 #[utoipa::path(
-    get, path = "/v1/holds/{id}", tag = "Holds", params(("id" = String, Path, description = "The hold's id")),
+    get, path = "/v1/holds/{id}", tag = "Holds", params(("id" = strings::HoldId, Path, description = "The hold's id")),
     responses((status = 200, description = "The hold", body = Hold)),
+    extensions(("x-refusals" = json!(["hold-not-open", "no-right"]))),
 )]
 pub(crate) async fn show_hold(
     State(app): State<App>,
@@ -254,11 +273,14 @@ pub(crate) async fn show_hold(
     Ok(Json(Hold::of(&app, id, &known, &parties)?))
 }
 
-/// Lists the open holds on an account, the oldest first.
+/// Lists the open holds on an account.
+///
+/// The oldest first. For those with a right on the account, operators and auditors.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/holds", tag = "Holds",
-    params(("iban" = String, Path, description = "The account's number"), Page),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Page),
     responses((status = 200, description = "A page of holds", body = Holds)),
+    extensions(("x-refusals" = json!(["no-right", "hold-not-open"]))),
 )]
 pub(crate) async fn list_holds(
     State(app): State<App>,
@@ -286,14 +308,22 @@ pub(crate) async fn list_holds(
     Ok(Json(Holds { holds, next_cursor: next }))
 }
 
-/// Takes reserved money to its payee, in part or whole. For users with a right to move the payee's money, and operators.
+/// Takes reserved money to its payee, in part or whole.
+///
+/// For users with a right to move the payee's money, and operators.
 #[utoipa::path(
+    operation_id = "capture_hold",
     post, path = "/v1/holds/{id}/captures", tag = "Holds", request_body = Capture,
-    params(("id" = String, Path, description = "The hold's id"), IdempotencyKey, DryRun),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey, DryRun),
     responses(
         (status = 201, description = "The payment, booked", body = Payment),
         (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
     ),
+    extensions(("x-refusals" = json!([
+        "hold-not-open", "hold-expired", "no-right", "read-only-right", "above-signatory-limit",
+        "amount-incomplete", "amount-not-positive", "currency-mismatch", "account-closed", "account-frozen",
+        "capture-exceeds-hold", "insufficient-funds", "balance-out-of-range",
+    ]))),
 )]
 pub(crate) async fn capture(
     State(app): State<App>,
@@ -316,11 +346,15 @@ pub(crate) async fn capture(
     booked(&app, &app.submit(&write, Body::Capture { hold, amount, last: sent.last }, None).await?)
 }
 
-/// Lets reserved money go. For users with a right to move the payee's money, and operators.
+/// Lets reserved money go.
+///
+/// For users with a right to move the payee's money, and operators.
 #[utoipa::path(
+    operation_id = "void_hold",
     post, path = "/v1/holds/{id}/void", tag = "Holds",
-    params(("id" = String, Path, description = "The hold's id"), IdempotencyKey),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, closed", body = Hold)),
+    extensions(("x-refusals" = json!(["hold-not-open", "no-right", "read-only-right"]))),
 )]
 pub(crate) async fn void(
     State(app): State<App>,
@@ -339,11 +373,17 @@ pub(crate) async fn void(
     Ok(changed(&receipt, Hold::of(&app, hold, &known, &parties)?))
 }
 
-/// Gives a hold more time. For users with a right to move the payer's money, up to what is still reserved, and operators.
+/// Gives a hold more time.
+///
+/// For users with a right to move the payer's money, up to what is still reserved, and operators.
 #[utoipa::path(
+    operation_id = "extend_hold",
     post, path = "/v1/holds/{id}/extension", tag = "Holds", request_body = Extension,
-    params(("id" = String, Path, description = "The hold's id"), IdempotencyKey),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, with its new time", body = Hold)),
+    extensions(("x-refusals" = json!([
+        "hold-not-open", "hold-expired", "hold-not-longer", "no-right", "read-only-right", "above-signatory-limit",
+    ]))),
 )]
 pub(crate) async fn extend(
     State(app): State<App>,

@@ -21,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::app::App;
 use crate::listen::Counts;
 use crate::problem::Problem;
+use crate::strings;
 
 /// The bounds of the time of a request, in seconds: from a read in memory to a sign-in in a queue.
 const SECONDS: [f64; 11] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0];
@@ -125,10 +126,12 @@ impl<M: EncodeMetric> Encode for M {
     }
 }
 
-/// What the server and the bank count, in the OpenMetrics text format.
+/// Tells what the server and the bank count.
+///
+/// In the OpenMetrics text format, for Prometheus and others.
 #[utoipa::path(
     get, path = "/metrics", tag = "Operation", security(()),
-    responses((status = 200, description = "The counts", body = String, content_type = "application/openmetrics-text")),
+    responses((status = 200, description = "The counts", body = strings::PlainText, content_type = "application/openmetrics-text")),
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let mut counts = String::new();

@@ -10,9 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, positive};
 use crate::app::{App, SignedIn, seen_account};
-use crate::extract::{Query, Token, page_limit, text};
+use crate::extract::{Query, Token, digits, page_limit, text};
 use crate::payments::{Parties, Payment, PurposeName, accounts_of};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
+use crate::strings;
 use crate::times::parse_day;
 
 /// Which payments are asked for. All that is given must hold; of a payment of several movements, by one of them.
@@ -21,32 +22,37 @@ use crate::times::parse_day;
 #[into_params(parameter_in = Query)]
 pub(crate) struct WantedPayments {
     /// The `next_cursor` of the page before; without it the list begins.
+    #[param(value_type = Option<strings::PaymentCursor>)]
     cursor: Option<String>,
     /// How many at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
+    #[serde(default, deserialize_with = "digits")]
     limit: Option<u16>,
     /// From or to this account.
+    #[param(value_type = Option<strings::IbanTyped>)]
     account: Option<String>,
     /// From or to this account as well.
+    #[param(value_type = Option<strings::IbanTyped>)]
     counterparty: Option<String>,
     /// Booked on this day or later, in UTC.
-    #[param(format = Date)]
+    #[param(value_type = Option<strings::Day>)]
     from: Option<String>,
     /// Booked on this day or earlier, in UTC.
-    #[param(format = Date)]
+    #[param(value_type = Option<strings::Day>)]
     to: Option<String>,
     /// In this currency (ISO 4217).
-    #[param(example = "EUR")]
+    #[param(value_type = Option<strings::Currency>)]
     currency: Option<String>,
     /// Of at least this amount; given with the currency.
-    #[param(example = "25.00")]
+    #[param(value_type = Option<strings::Decimal>)]
     min_amount: Option<String>,
     /// Of at most this amount; given with the currency.
-    #[param(example = "25.00")]
+    #[param(value_type = Option<strings::Decimal>)]
     max_amount: Option<String>,
     /// For this purpose.
     purpose: Option<PurposeName>,
     /// With this in their text; capital and small letters are the same.
+    #[param(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
 
@@ -56,7 +62,7 @@ pub(crate) struct Payments {
     /// The newest first.
     payments: Vec<Payment>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::PaymentCursor>, required)]
     next_cursor: Option<String>,
 }
 
@@ -107,12 +113,12 @@ impl WantedPayments {
         let from = self.from.as_ref().map(|day| parse_day("from", day)).transpose()?;
         let to = self.to.as_ref().map(|day| parse_day("to", day)).transpose()?;
         if from.zip(to).is_some_and(|(from, to)| to < from) {
-            return Err(Problem::field("to", "the last day must not be before the first"));
+            return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
         }
         let currency = self.currency.as_deref().map(currency).transpose()?;
         let amount = |field: &str, sent: &Option<String>| match (sent, currency) {
             (None, _) => Ok(None),
-            (Some(_), None) => Err(Problem::field("currency", "an amount is given with its currency")),
+            (Some(_), None) => Err(Problem::of(Kind::AmountIncomplete).in_field("currency")),
             (Some(sent), Some(currency)) => {
                 positive(field, sent, currency).map(|minor| Some(i64::try_from(minor).unwrap_or(i64::MAX)))
             }
@@ -149,15 +155,15 @@ impl WantedPayments {
         let customer = who.customer.and_then(|customer| state.customer(customer));
         let own = customer.map(|customer| customer.accounts.clone()).unwrap_or_default();
         if own.len() > MAX_MERGED {
-            let detail = format!("you have rights on more than {MAX_MERGED} accounts: name the one that you mean");
-            return Err(Problem::field("account", detail));
+            return Err(Problem::of(Kind::AccountNotNamed).in_field("account"));
         }
         Ok((Some(own), must))
     }
 }
 
-/// Lists payments, the newest first: those of the accounts on which the caller's customer has a right; operators and
-/// auditors see all.
+/// Lists payments.
+///
+/// The newest first: those of the accounts on which the caller's customer has a right; operators and auditors see all.
 ///
 /// A page may hold fewer payments than asked for, even none, and still have a `next_cursor`: where few payments are what
 /// is asked for, each page looks at a bounded number of them. The list has ended when there is no cursor. With rights on
@@ -165,6 +171,9 @@ impl WantedPayments {
 #[utoipa::path(
     get, path = "/v1/payments", tag = "Payments", params(WantedPayments),
     responses((status = 200, description = "A page of payments", body = Payments)),
+    extensions(("x-refusals" = json!([
+        "no-right", "period-backwards", "amount-incomplete", "account-not-named",
+    ]))),
 )]
 pub(crate) async fn list_payments(
     State(app): State<App>,

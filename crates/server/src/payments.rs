@@ -15,6 +15,7 @@ use crate::app::{App, SignedIn, account_of, created, is_dry, subject_of, unexpec
 use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token, text};
 use crate::metadata::{self, Metadata};
 use crate::problem::Problem;
+use crate::strings;
 use crate::times::{day, moment};
 
 /// A payment to be made.
@@ -22,16 +23,19 @@ use crate::times::{day, moment};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPayment {
     /// The number of the account that pays.
+    #[schema(value_type = strings::IbanTyped)]
     pub(crate) from: String,
     /// The number of the account that is paid.
+    #[schema(value_type = strings::IbanTyped)]
     pub(crate) to: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     pub(crate) amount: String,
     /// The currency of both accounts (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     pub(crate) currency: String,
     /// The text on both statements, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     pub(crate) text: Option<String>,
     /// What else is to be moved with it, all or nothing, in this order: a split, or a fee. At most 99 movements. The
     /// caller needs a right to move the money of each account that pays.
@@ -41,7 +45,7 @@ pub(crate) struct NewPayment {
     /// The payer's own notes, which the payee doesn't see: at most 20 pairs, each of a key of at most 40 letters, digits,
     /// `_`, `-` and `.`, and a value of at most 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = json!({"order": "2026-1171"}))]
+    #[schema(value_type = Option<strings::Notes>)]
     pub(crate) metadata: Option<Metadata>,
 }
 
@@ -50,14 +54,16 @@ pub(crate) struct NewPayment {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMovement {
     /// The number of the account that pays.
+    #[schema(value_type = strings::IbanTyped)]
     from: String,
     /// The number of the account that is paid.
+    #[schema(value_type = strings::IbanTyped)]
     to: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "0.50")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency of both accounts (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
 }
 
@@ -65,6 +71,7 @@ pub(crate) struct NewMovement {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Payment {
     /// Its id, for ever.
+    #[schema(value_type = strings::PaymentId)]
     pub(crate) id: String,
     #[serde(flatten)]
     pub(crate) booking: Booking,
@@ -74,6 +81,7 @@ pub(crate) struct Payment {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentDryRun {
     /// Always `true`: nothing was booked.
+    #[schema(value_type = strings::Always)]
     dry_run: bool,
     #[serde(flatten)]
     booking: Booking,
@@ -83,24 +91,27 @@ pub(crate) struct PaymentDryRun {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Booking {
     /// The number of the account that was debited.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that was credited.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// What it is for.
     purpose: PurposeName,
     /// The text on the statement; null where there is none, or the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
     /// When it was booked.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     booked_at: String,
     /// From which day on it counts for interest.
-    #[schema(format = Date)]
+    #[schema(value_type = strings::Day)]
     value_date: String,
     /// What else was moved with it, all or nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,6 +119,7 @@ pub(crate) struct Booking {
     more: Vec<Movement>,
     /// The payer's own notes, for those with a right on the account that pays, operators and auditors.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::ShownNotes>, required = false, nullable = false)]
     metadata: Option<Metadata>,
 }
 
@@ -115,12 +127,16 @@ pub(crate) struct Booking {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Movement {
     /// The number of the account that was debited.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that was credited.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much.
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
 }
 
@@ -305,13 +321,21 @@ impl NewPayment {
     }
 }
 
-/// Pays from one account to another. For users of a customer with a right to move the paying account's money.
+/// Pays from one account to another.
+///
+/// For users of a customer with a right to move the paying account's money. The answer comes when the payment is
+/// booked on both accounts, and durable.
 #[utoipa::path(
     post, path = "/v1/payments", tag = "Payments", params(IdempotencyKey, DryRun), request_body = NewPayment,
     responses(
         (status = 201, description = "The payment, booked", body = Payment),
         (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
     ),
+    extensions(("x-refusals" = json!([
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
+        "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn pay(
     State(app): State<App>,
@@ -327,10 +351,13 @@ pub(crate) async fn pay(
     answer(&app, &receipt, &ordered.parties)
 }
 
-/// Shows a payment, to those with a right on one of its accounts, operators and auditors.
+/// Shows a payment.
+///
+/// For those with a right on one of its accounts, operators and auditors.
 #[utoipa::path(
-    get, path = "/v1/payments/{id}", tag = "Payments", params(("id" = String, Path, description = "The payment's id")),
+    get, path = "/v1/payments/{id}", tag = "Payments", params(("id" = strings::PaymentId, Path, description = "The payment's id")),
     responses((status = 200, description = "The payment", body = Payment)),
+    extensions(("x-refusals" = json!(["unknown-payment", "no-right"]))),
 )]
 pub(crate) async fn show_payment(
     State(app): State<App>,
@@ -344,11 +371,19 @@ pub(crate) async fn show_payment(
     Ok(Json(shown(&app, token, &recorded).await?))
 }
 
-/// Shows the payment that the caller made under an idempotency key, or tells why it was refused.
+/// Shows what became of a payment, by its idempotency key.
+///
+/// The payment that the caller asked for under the key; or, where it was refused, that refusal again.
 #[utoipa::path(
     get, path = "/v1/payments/by-key/{key}", tag = "Payments",
-    params(("key" = String, Path, description = "The idempotency key under which the payment was asked for")),
+    params(("key" = strings::Key, Path, description = "The idempotency key under which the payment was asked for")),
     responses((status = 200, description = "The payment", body = Payment)),
+    extensions(("x-refusals" = json!([
+        "unknown-payment", "unknown-account", "not-allowed",
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
+        "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn show_payment_by_key(
     State(app): State<App>,

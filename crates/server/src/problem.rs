@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{IbanError, Refusal};
 use engine::{HistoryError, Unavailable};
-use ledger::AmountError;
+use ledger::{AmountError, Currency, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,7 +36,10 @@ macro_rules! kinds {
             }
         }
 
-        /// Every kind of the server's own, with what to do about it.
+        /// Every kind of the server's own.
+        const KINDS: &[Kind] = &[$(Kind::$kind,)+];
+
+        /// The same by their names, with what to do about them.
         const OWN: &[(&str, &str)] = &[$(($slug, $advice),)+];
     };
 }
@@ -46,10 +49,10 @@ kinds! {
     InvalidRequest "invalid-request" 400 "the request is not as it must be", "Mend the fields that `errors` names; /openapi.json describes them.";
     KeyMissing "idempotency-key-missing" 400 "this request needs the header Idempotency-Key", "Send a key of your own with each write, such as a UUID, and the same key when you repeat it.";
     KeyInvalid "idempotency-key-invalid" 400 "an Idempotency-Key is one header of 1 to 128 visible ASCII characters", "Send a shorter or simpler key, such as a UUID.";
-    InvalidIban "invalid-iban" 400 "this is not a valid IBAN", "Check the account number for a typing error.";
-    InvalidAmount "invalid-amount" 400 "an amount is written as digits with a point before the decimals, like 12.50", "Write the amount as a string of digits with a point before the decimals.";
-    AmountTooPrecise "amount-too-precise" 400 "the amount has more decimals than its currency", "Give at most as many decimals as the currency has. Nothing is ever rounded.";
-    UnknownCurrency "unknown-currency" 400 "there is no such currency", "Give the three capital letters of a currency (ISO 4217), such as EUR.";
+    InvalidIban "invalid-iban" 422 "this is not a valid IBAN", "Check the account number for a typing error.";
+    InvalidAmount "invalid-amount" 422 "an amount is written as digits with a point before the decimals, like 12.50", "Write the amount as a string of digits with a point before the decimals.";
+    AmountTooPrecise "amount-too-precise" 422 "the amount has more decimals than its currency", "Give at most as many decimals as the currency has. Nothing is ever rounded.";
+    UnknownCurrency "unknown-currency" 422 "there is no such currency", "Give the three capital letters of a currency (ISO 4217), such as EUR.";
     WrongCredentials "wrong-credentials" 401 "the name or the password is wrong", "Check both. Neither this answer nor its time tells which one is wrong.";
     NotFound "not-found" 404 "there is nothing here", "Check the address; /openapi.json lists all.";
     MethodNotAllowed "method-not-allowed" 405 "this address does not take that method", "The header Allow lists those that it takes.";
@@ -61,6 +64,13 @@ kinds! {
     BatchTooLong "batch-too-long" 413 "a batch has at most 100000 lines", "Send the rest as another batch, under another key. The lines before this one were carried out.";
     TooManyBatches "too-many-batches" 429 "too many batches are being worked on", "Wait until another batch is done, and send this one again under its key.";
     PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
+    PeriodBackwards "period-backwards" 422 "the last day is before the first", "Exchange the two days.";
+    AmountIncomplete "amount-incomplete" 422 "an amount is given with its currency, and a currency with an amount", "Give both, or none for the whole.";
+    LimitNeedsSignatory "limit-needs-signatory" 422 "only a signatory has a limit", "Leave the limit out, or give the right of a signatory.";
+    AccountNotNamed "account-not-named" 422 "you have rights on more than 100 accounts", "Name the account that you mean.";
+    PeriodAhead "period-ahead" 422 "the last day is in the future", "Ask for days until today.";
+    TooManyPoints "too-many-points" 422 "a series has at most 366 points", "Ask for fewer days, or for months.";
+    NoDryRun "no-dry-run" 422 "this has no dry run", "Leave dry_run out; only what moves or reserves money by one request has one.";
     PersonErased "person-erased" 422 "the person to whom this would belong has been erased", "Leave the text out, or use another customer.";
     Busy "busy" 503 "the server is busy", "Repeat the request in a moment, under the same key.";
     TimedOut "timed-out" 503 "the answer took too long", "Repeat the request under the same key: it is carried out once, and the answer tells.";
@@ -102,8 +112,10 @@ pub(crate) struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
     /// The field, header or parameter.
+    #[schema(example = "amount")]
     pub(crate) field: String,
     /// What is wrong with it.
+    #[schema(example = "an amount is written as digits with a point before the decimals, like 12.50")]
     pub(crate) detail: String,
 }
 
@@ -180,6 +192,39 @@ impl Problem {
         self
     }
 
+    /// A problem of a name, as an example.
+    pub(crate) fn named(slug: &str) -> Option<Self> {
+        let own = KINDS.iter().find(|kind| kind.slug() == slug).map(|kind| Self::of(*kind));
+        own.or_else(|| {
+            Refusal::from_slug(slug, Money::parse("25.00", Currency::from_code("EUR")?).ok()).map(Self::from)
+        })
+    }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What is told of it.
+    pub(crate) fn document(&self) -> Document {
+        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
+        let (available, limit, remaining) = match self.refusal {
+            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
+            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
+            _ => (None, None, amount),
+        };
+        Document {
+            kind: format!("/problems/{}", self.slug),
+            title: title(self.slug),
+            status: self.status,
+            detail: self.detail.clone(),
+            available,
+            limit,
+            remaining,
+            errors: self.errors.clone(),
+        }
+    }
+
     /// A refusal, as it was told before under the same key if `repeated`.
     pub(crate) fn refused(refusal: Refusal, repeated: bool) -> Self {
         Self { repeated, ..refusal.into() }
@@ -199,26 +244,6 @@ impl Problem {
     pub(crate) fn no_token() -> Self {
         let detail = "sign in, and send the token as Authorization: Bearer …".to_owned();
         Self { detail, ..Refusal::NotSignedIn.into() }
-    }
-
-    /// The document that tells it.
-    pub(crate) fn document(self) -> Document {
-        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
-        let (available, limit, remaining) = match self.refusal {
-            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
-            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
-            _ => (None, None, amount),
-        };
-        Document {
-            kind: format!("/problems/{}", self.slug),
-            title: title(self.slug),
-            status: self.status,
-            detail: self.detail,
-            available,
-            limit,
-            remaining,
-            errors: self.errors,
-        }
     }
 
     /// The same as what a line of a batch is refused for.

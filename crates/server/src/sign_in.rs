@@ -18,11 +18,10 @@ use crate::app::App;
 use crate::extract::{Json as Sent, Token};
 use crate::password::MAX_CHARACTERS;
 use crate::problem::{Kind, Problem};
+use crate::strings;
 use crate::times::moment;
 
 /// A password on its way in: never shown, and wiped from memory.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Password)]
 pub(crate) struct Password(Zeroizing<String>);
 
 impl Password {
@@ -48,8 +47,10 @@ impl<'de> Deserialize<'de> for Password {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
     /// The user's name. Capital and small letters are the same.
+    #[schema(value_type = strings::Text)]
     name: String,
     /// The password.
+    #[schema(value_type = strings::GivenPassword)]
     password: Password,
 }
 
@@ -57,9 +58,10 @@ pub(crate) struct SignIn {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {
     /// Send it as `Authorization: Bearer …`. It is told once.
+    #[schema(value_type = strings::SessionToken)]
     token: String,
     /// When the session is over.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// Who signed in.
     user: SessionUser,
@@ -69,10 +71,12 @@ pub(crate) struct Session {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionUser {
     /// The user's number.
+    #[schema(value_type = strings::Number)]
     id: u32,
     /// What the user is to the bank.
     role: RoleName,
     /// The number of the customer for whom the user acts.
+    #[schema(value_type = Option<strings::Number>, required)]
     customer: Option<u32>,
 }
 
@@ -109,10 +113,14 @@ impl From<RoleName> for Role {
     }
 }
 
-/// Opens a session. The oldest is closed where a user has as many as allowed.
+/// Opens a session.
+///
+/// Its token goes with each request that follows. Where a user has as many sessions as allowed, the oldest is closed.
+/// A wrong name and a wrong password are told apart neither by the answer nor by its time.
 #[utoipa::path(
     post, path = "/v1/sign-in", tag = "Sign in", request_body = SignIn, security(()),
     responses((status = 200, description = "A session is open", body = Session)),
+    extensions(("x-refusals" = json!(["wrong-credentials"]))),
 )]
 pub(crate) async fn sign_in(State(app): State<App>, Sent(sent): Sent<SignIn>) -> Result<Json<Session>, Problem> {
     let index = app.engine.name_index(&sent.name);
@@ -166,6 +174,8 @@ fn note_failure(app: &App, user: Option<UserId>) {
 }
 
 /// Ends the session.
+///
+/// Its token is worth nothing any more.
 #[utoipa::path(
     post, path = "/v1/sign-out", tag = "Sign in",
     responses((status = 204, description = "The session is over")),
@@ -183,12 +193,15 @@ pub(crate) async fn sign_out(State(app): State<App>, token: Token) -> Result<Sta
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Me {
     /// The user's number.
+    #[schema(value_type = strings::Number)]
     id: u32,
     /// The name to sign in with.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
     /// What the user is to the bank.
     role: RoleName,
     /// The customer for whom the user acts.
+    #[schema(required)]
     customer: Option<MyCustomer>,
 }
 
@@ -196,12 +209,16 @@ pub(crate) struct Me {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MyCustomer {
     /// The customer's number.
+    #[schema(value_type = strings::Number)]
     id: u32,
     /// The customer's name.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
 }
 
 /// Tells who one is.
+///
+/// The user of the session, and the customer for whom the user acts.
 #[utoipa::path(
     get, path = "/v1/me", tag = "Sign in",
     responses((status = 200, description = "Who one is", body = Me)),

@@ -17,6 +17,8 @@ use server::{Limits, Settings};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use crate::conformance;
+
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "a password of some length";
 
@@ -209,11 +211,14 @@ impl Bank {
         jiff::Timestamp::from_millisecond(self.hands.wall_ms()).unwrap().to_string()
     }
 
+    /// Sends a request; what comes of it must be what the description says.
     pub(crate) async fn send(&self, call: Call) -> Answer {
         let response = self.router.clone().oneshot(call.request()).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
-        Answer { status, headers, body }
+        let answer = Answer { status, headers, body };
+        conformance::check(&call, &answer);
+        answer
     }
 
     pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
@@ -251,10 +256,10 @@ impl From<(Body, Option<NewSubject>)> for Work {
 /// A request.
 #[derive(Debug)]
 pub(crate) struct Call {
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Call {
@@ -284,20 +289,20 @@ impl Call {
         self.header("content-type", "application/json").body(&body.to_string())
     }
 
-    fn request(self) -> Request<HttpBody> {
-        let mut request = Request::builder().method(self.method.as_str()).uri(self.path);
-        for (name, value) in self.headers {
+    fn request(&self) -> Request<HttpBody> {
+        let mut request = Request::builder().method(self.method.as_str()).uri(&self.path);
+        for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        request.body(HttpBody::from(self.body)).unwrap()
+        request.body(HttpBody::from(self.body.clone())).unwrap()
     }
 }
 
 /// What came of it.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {

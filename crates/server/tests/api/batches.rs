@@ -178,7 +178,7 @@ async fn a_batch_is_refused_as_a_whole() {
         assert_eq!(send(&bank, who, "one", "", &body).await.slug(), slug, "{who}");
     }
     assert_eq!(outcomes(&send(&bank, "reader", "one", "", &body).await), ["read-only-right"]);
-    assert_eq!(send(&bank, "ada", "one", "?dry_run=true", &body).await.slug(), "invalid-request");
+    assert_eq!(send(&bank, "ada", "one", "?dry_run=true", &body).await.slug(), "no-dry-run");
     let json = Call::new("POST", "/v1/batches").by(&bank, "ada").key("one").json(&line(&bank, "1.00"));
     assert_eq!(bank.send(json).await.slug(), "unsupported-media-type");
     let keyless = Call::new("POST", "/v1/batches").by(&bank, "ada").header("content-type", LINES).body(&body);

@@ -199,8 +199,8 @@ async fn what_is_wrong_is_told() {
         ("stranger", "/v1/holds".to_owned(), hold(&bank, "1.00"), "no-right"),
         ("reader", "/v1/holds".to_owned(), hold(&bank, "1.00"), "read-only-right"),
         ("auditor", "/v1/holds".to_owned(), hold(&bank, "1.00"), "not-allowed"),
-        ("bo", format!("{holds}/captures"), json!({"amount": "1.00"}), "invalid-request"),
-        ("bo", format!("{holds}/captures"), json!({"currency": "EUR"}), "invalid-request"),
+        ("bo", format!("{holds}/captures"), json!({"amount": "1.00"}), "amount-incomplete"),
+        ("bo", format!("{holds}/captures"), json!({"currency": "EUR"}), "amount-incomplete"),
         ("bo", format!("{holds}/captures"), json!({"amount": "1.00", "currency": "USD"}), "currency-mismatch"),
         ("bo", "/v1/holds/nonsense/captures".to_owned(), json!({}), "hold-not-open"),
         // An id of a payment is none of a hold.
