@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 mod bench;
 #[path = "kassa/export.rs"]
 mod export;
+#[path = "kassa/guide.rs"]
+mod guide;
 
 /// A command of the binary under test, away from the environment's settings.
 fn kassa(arguments: &[&str]) -> Command {

@@ -61,14 +61,14 @@ kinds! {
         "type": "string",
         "description": "An account's number (ISO 13616), as it is shown: capital letters and digits without spaces.",
         "pattern": "^[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}$",
-        "examples": ["AT049999900000000001", "AT749999900000000002"],
+        "examples": ["AT049999900000000001", "AT479999900000000003"],
     };
     IbanTyped {
         "type": "string",
         "description": "An account's number (ISO 13616), as people type it: spaces and small letters are taken.",
         "pattern": "^ *([A-Za-z] *){2}([0-9] *){2}([0-9A-Za-z] *){11,30}$",
         "maxLength": MAX_IBAN_CHARACTERS,
-        "examples": ["AT049999900000000001", "AT749999900000000002"],
+        "examples": ["AT049999900000000001", "AT479999900000000003"],
     };
     Currency {
         "type": "string",

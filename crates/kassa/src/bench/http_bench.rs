@@ -238,8 +238,14 @@ async fn pay_around(engine: &Engine, customers: u32, per_customer: u32) -> Resul
             let from = customer * per_customer + number % per_customer;
             let (debit, credit) = (AccountId(from), AccountId((from + 1) % accounts));
             let leg = Leg { debit, credit, amount: Money { minor: 100, currency: euro() } };
-            let pay =
-                Pay { legs: [leg].into(), purpose: Purpose::Payment, text: None, value_date: None, booked_at: None };
+            let pay = Pay {
+                legs: [leg].into(),
+                purpose: Purpose::Payment,
+                text: None,
+                metadata: None,
+                value_date: None,
+                booked_at: None,
+            };
             Command { caller, request: None, body: Body::Pay(pay) }.into()
         });
         let payments: Vec<_> = payments.collect();

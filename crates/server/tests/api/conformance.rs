@@ -221,7 +221,7 @@ fn an_answer_that_is_not_described_is_told() {
 #[test]
 fn a_request_that_is_not_described_is_told() {
     let payment =
-        json!({ "from": "AT049999900000000001", "to": "at74 9999 9000 0000 0002", "amount": "1", "currency": "EUR" });
+        json!({ "from": "AT049999900000000001", "to": "at47 9999 9000 0000 0003", "amount": "1", "currency": "EUR" });
     let pay = |key: &str, body: &Value| Call::new("POST", "/v1/payments").key(key).json(body);
     let list = |query: &str| Call::new("GET", &format!("/v1/accounts?{query}"));
     let mut long = payment.clone();
