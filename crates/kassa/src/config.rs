@@ -96,10 +96,92 @@ const SETTINGS: &[Setting] = &[
         take: |config, _, text| seconds(&mut config.server.limits.request, text),
     },
     Setting {
+        name: "header_seconds",
+        default: "15",
+        about: "How long a client may take to send the header of a request; for HTTP/1.1 also how long a connection is kept\n\
+                without a request.",
+        take: |config, _, text| seconds(&mut config.server.limits.header_read, text),
+    },
+    Setting {
+        name: "body_seconds",
+        default: "10",
+        about: "How long the body of a request may take to arrive.",
+        take: |config, _, text| seconds(&mut config.server.limits.body_read, text),
+    },
+    Setting {
+        name: "idle_seconds",
+        default: "60",
+        about: "How long an HTTP/2 connection is kept without a request, or any connection with an answer that its client\n\
+                doesn't take.",
+        take: |config, _, text| seconds(&mut config.server.limits.idle, text),
+    },
+    Setting {
         name: "stop_seconds",
         default: "20",
         about: "How long a stopping server lets requests under way finish.",
         take: |config, _, text| seconds(&mut config.server.limits.stop, text),
+    },
+    Setting {
+        name: "user_requests_per_second",
+        default: "1000",
+        about: "How many requests a second one user may send. 0 stands for no limit.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "user_burst",
+        default: "2000",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "address_requests_per_second",
+        default: "5000",
+        about: "How many requests a second may come from one IPv4 address, or one IPv6 network of 64 bits. 0 stands for no\n\
+                limit.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "address_burst",
+        default: "10000",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "requests_per_second",
+        default: "20000",
+        about: "How many requests a second may come in all; 20,000 suit two cores. 0 stands for no limit.",
+        take: |config, _, text| whole(&mut config.server.limits.requests.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "burst",
+        default: "20000",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.requests.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "address_sign_ins_per_minute",
+        default: "60",
+        about: "How many sign-ins a minute may come from one address. 0 stands for no limit.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "address_sign_ins_burst",
+        default: "100",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "name_sign_ins_per_minute",
+        default: "5",
+        about: "How many sign-ins a minute may be tried under one name. 0 stands for no limit: then nothing but their length\n\
+                protects passwords from being guessed.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "name_sign_ins_burst",
+        default: "10",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "password_workers",

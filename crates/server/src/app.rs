@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -20,7 +21,8 @@ use crate::listen::Counts;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
-use crate::{ServeError, Settings};
+use crate::rates::Rates;
+use crate::{Limits, ServeError, Settings};
 
 /// What all handlers share. Cloning gives another handle on the same.
 #[derive(Clone)]
@@ -35,7 +37,8 @@ pub(crate) struct Parts {
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
     pub(crate) session_ms: i64,
-    pub(crate) request_time: std::time::Duration,
+    pub(crate) rates: Rates,
+    pub(crate) limits: Limits,
 }
 
 impl Deref for App {
@@ -123,7 +126,8 @@ impl App {
             metrics: Metrics::new(engine.clone(), counts),
             description: description.into(),
             session_ms: i64::from(settings.session_minutes) * 60_000,
-            request_time: settings.limits.request,
+            rates: Rates::new(&settings.limits, Instant::now()),
+            limits: settings.limits.clone(),
             engine,
         })))
     }

@@ -5,26 +5,32 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
 use bank::TokenHash;
+use engine::Engine;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use utoipa::IntoParams;
 
+use crate::Limits;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 
 /// The body, one JSON object.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::of(Kind::UnsupportedMediaType));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-            Problem::of(if too_large { Kind::BodyTooLarge } else { Kind::BodyUnreadable })
+        let Limits { body_bytes, body_read, .. } = app.limits;
+        let arrived = timeout(body_read, Bytes::from_request(request, app)).await;
+        let arrived = arrived.map_err(|_| Problem::too_slow(body_read))?;
+        let body = arrived.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_much(Kind::BodyTooLarge, body_bytes, "bytes"),
+            _ => Problem::of(Kind::BodyUnreadable),
         })?;
         parse(&body).map(Self)
     }
@@ -100,20 +106,25 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state.
+/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state. Admission takes
+/// it from the header, and hashes it once for all who want it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token(pub(crate) TokenHash);
 
-impl FromRequestParts<App> for Token {
+impl Token {
+    /// The token that a request brings, if it brings one.
+    pub(crate) fn of(headers: &HeaderMap, engine: &Engine) -> Option<Self> {
+        let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Self(engine.token_hash(token.trim())))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (_, token) = header
-            .and_then(|header| header.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .ok_or_else(Problem::no_token)?;
-        Ok(Self(app.engine.token_hash(token.trim())))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().copied().ok_or_else(Problem::no_token)
     }
 }
 

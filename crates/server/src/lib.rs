@@ -7,6 +7,7 @@
 //! A file per subject holds its routes, what they take and what they answer. No business rule is decided here.
 
 mod accounts;
+mod admission;
 mod amounts;
 mod app;
 mod cash;
@@ -25,6 +26,7 @@ mod pages;
 pub mod password;
 mod payments;
 mod problem;
+mod rates;
 mod rights;
 mod settings;
 mod sign_in;
@@ -45,7 +47,7 @@ use tokio::net::TcpListener;
 
 pub use openapi::openapi;
 pub use problem::slugs;
-pub use settings::{Limits, ServeError, Settings};
+pub use settings::{Limits, Rate, ServeError, Settings};
 
 use app::App;
 use listen::Counts;

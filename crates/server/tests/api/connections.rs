@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use server::listen::{self, Counts};
 use server::{Limits, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -21,19 +21,19 @@ use tokio_rustls::client::TlsStream;
 use crate::bank_under_test::Bank;
 
 /// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that is running, and its client's side.
-struct Running {
-    address: SocketAddr,
-    connector: TlsConnector,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
 
 impl Running {
     /// Serves a bank.
-    async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
+    pub(crate) async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
         let certificate = bank.make_certificate();
         let server = Server::bind(bank.settings.clone(), bank.engine.clone()).await.unwrap();
         let address = server.local_addr();
@@ -43,7 +43,7 @@ impl Running {
     }
 
     /// Serves any router.
-    async fn router(router: Router, limits: Limits) -> Self {
+    pub(crate) async fn router(router: Router, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -60,18 +60,25 @@ impl Running {
         Self { address, connector: connector(made.cert.der().to_vec(), b"http/1.1"), stop, serving }
     }
 
-    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.address).await?;
+    pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_from([127, 0, 0, 1]).await
+    }
+
+    /// Connects as a client of another address.
+    pub(crate) async fn connect_from(&self, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((address, 0)))?;
+        let stream = socket.connect(self.address).await?;
         self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         timeout(PATIENCE, self.serving).await.unwrap().unwrap();
     }
 }
 
-fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
+pub(crate) fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(certificate)).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -82,13 +89,13 @@ fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
 }
 
 /// Asks, and reads until the server closes.
-async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
+pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     rest(stream).await
 }
 
-async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
+pub(crate) async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
     let mut answer = Vec::new();
     // How the other side ends the connection is not the question here.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes in time");

@@ -4,6 +4,8 @@
 mod bank_under_test;
 mod connections;
 mod holds;
+mod limits;
+mod rates;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};
