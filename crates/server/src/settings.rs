@@ -67,8 +67,8 @@ pub struct Limits {
     /// Streams of an HTTP/2 connection that the client took back before the server looked at them. With as many as may
     /// be open at once, a client that thinks better of all its requests is borne; more is the attack of CVE-2023-44487.
     pub streams_taken_back: usize,
-    /// Streams that the server had to reset for the client's mistakes, in the life of an HTTP/2 connection. A client in
-    /// order makes none.
+    /// Streams that the server had to reset for the client's mistakes, in the life of an HTTP/2 connection. Those beyond
+    /// `streams` count, and some clients open a hundred before they have read how many they may; twice that is borne.
     pub streams_in_error: usize,
     /// Requests of one user. An integration that sends hundreds a second, and twice that for a moment, has room; one
     /// that runs wild leaves the most of the server to others.
@@ -105,7 +105,7 @@ impl Default for Limits {
             address_bytes: 4 * 1024,
             headers: 64,
             streams_taken_back: 32,
-            streams_in_error: 32,
+            streams_in_error: 256,
             requests_of_user: Rate::per_second(1_000, 2_000),
             requests_of_address: Rate::per_second(5_000, 10_000),
             requests: Rate::per_second(20_000, 20_000),

@@ -29,6 +29,7 @@ pub(crate) struct Running {
     pub(crate) connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+    counts: Arc<Counts>,
 }
 
 impl Running {
@@ -39,11 +40,16 @@ impl Running {
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
-        Self { address, connector: connector(certificate, protocol), stop, serving }
+        Self { address, connector: connector(certificate, protocol), stop, serving, counts: Arc::default() }
     }
 
     /// Serves any router.
     pub(crate) async fn router(router: Router, limits: Limits) -> Self {
+        Self::router_over(router, limits, b"http/1.1").await
+    }
+
+    /// Serves any router over one of the protocols.
+    pub(crate) async fn router_over(router: Router, limits: Limits, protocol: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -53,11 +59,12 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
+        let counts = Arc::<Counts>::default();
+        let counted = Arc::clone(&counts);
         let serving = tokio::spawn(async move {
-            let counts = Arc::<Counts>::default();
             listen::serve(listener, tls, router, &limits, &counts, async { drop(stopped.await) }).await;
         });
-        Self { address, connector: connector(made.cert.der().to_vec(), b"http/1.1"), stop, serving }
+        Self { address, connector: connector(made.cert.der().to_vec(), protocol), stop, serving, counts: counted }
     }
 
     pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
@@ -70,6 +77,11 @@ impl Running {
         socket.bind(SocketAddr::from((address, 0)))?;
         let stream = socket.connect(self.address).await?;
         self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+
+    /// The connections open now, where a router is served.
+    pub(crate) fn open(&self) -> usize {
+        self.counts.open()
     }
 
     pub(crate) async fn stop(self) {

@@ -6,6 +6,7 @@ mod connections;
 mod holds;
 mod limits;
 mod rates;
+mod raw_http2;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};
