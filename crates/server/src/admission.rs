@@ -100,12 +100,17 @@ fn check_host(request: &Request) -> Result<(), Problem> {
             Ok(())
         };
     };
-    let Ok(host) = Authority::try_from(host.as_bytes()) else { return invalid("the Host header is not a host") };
-    if host.as_str().contains('@') {
+    let Some(host) = Authority::try_from(host.as_bytes()).ok().filter(is_host) else {
         return invalid("the Host header is not a host");
-    }
+    };
     if target.is_some_and(|target| *target != host) {
         return invalid("the Host header is not the host of the address");
     }
     Ok(())
+}
+
+/// Whether it is a host with or without a port, and nothing else.
+fn is_host(authority: &Authority) -> bool {
+    let port = authority.as_str().strip_prefix(authority.host());
+    port.is_some_and(|port| port.is_empty() || port[1..].parse::<u16>().is_ok())
 }

@@ -25,8 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that is running, and its client's side.
 pub(crate) struct Running {
-    pub(crate) address: SocketAddr,
-    pub(crate) connector: TlsConnector,
+    address: SocketAddr,
+    connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     counts: Arc<Counts>,
@@ -73,10 +73,21 @@ impl Running {
 
     /// Connects as a client of another address.
     pub(crate) async fn connect_from(&self, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_by(&self.connector, address).await
+    }
+
+    /// Connects as a client of another address that speaks HTTP/1.1.
+    pub(crate) async fn connect_http1_from(&self, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        self.connect_by(&TlsConnector::from(Arc::new(config)), address).await
+    }
+
+    async fn connect_by(&self, connector: &TlsConnector, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((address, 0)))?;
         let stream = socket.connect(self.address).await?;
-        self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+        connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 
     /// The connections open now, where a router is served.
@@ -90,7 +101,7 @@ impl Running {
     }
 }
 
-pub(crate) fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
+fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(certificate)).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

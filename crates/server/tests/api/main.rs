@@ -1,6 +1,7 @@
 //! The interface as its callers meet it: the real router over a real engine in a folder of its own. What concerns
 //! connections goes over real TLS, in [`connections`].
 
+mod abuse;
 mod bank_under_test;
 mod connections;
 mod holds;
