@@ -402,6 +402,17 @@ async fn malformed_requests_of_http2() {
             1,
             &[Fate::Answered(431)],
         ),
+        // A field that goes into the table, and then nothing but its number there.
+        (
+            "a small header that unpacks to 40 MB",
+            {
+                let once = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4_000]].concat();
+                let block = [&raw::fields(&plain)[..], &once, &[0xbe; 10_000]].concat();
+                frame(raw::HEADERS, raw::END_HEADERS | raw::END_STREAM, 1, &block)
+            },
+            1,
+            &[Fate::Answered(431), Fate::GoneAway(raw::ENHANCE_YOUR_CALM)],
+        ),
         (
             "a header that isn't HPACK",
             frame(raw::HEADERS, raw::END_HEADERS | raw::END_STREAM, 1, &[0xff; 20]),
