@@ -206,10 +206,21 @@ pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
     if text.chars().count() > MAX_TEXT_CHARACTERS {
         return Err(Problem::field(field, format!("it has at most {MAX_TEXT_CHARACTERS} characters")));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Problem::field(field, "it must not hold control characters"));
+    if text.chars().any(is_control) {
+        return Err(Problem::field(
+            field,
+            "it must not hold control characters, nor those that turn the text's direction",
+        ));
     }
     Ok(text)
+}
+
+/// Whether a character controls how others are shown instead of being one. Beside the control characters these are the
+/// ones that turn the direction of what follows (Unicode's UAX #9): with them a text can be shown as another than it is,
+/// such as an account number backwards.
+#[must_use]
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -221,6 +232,25 @@ mod tests {
     struct Sent {
         #[allow(dead_code, reason = "only reading it is tried")]
         amount: String,
+    }
+
+    #[test]
+    fn texts_hold_no_control_characters() {
+        for refused in ["a\nb", "a\0", "a\u{85}b", "\u{202a}a", "a\u{202e}b", "a\u{2066}b", "a\u{2069}b"] {
+            assert!(text("text", refused).is_err(), "{refused:?}");
+        }
+        // The characters beside them, and marks that Arabic and Hebrew are written with.
+        for taken in [
+            "a\u{2029}b",
+            "a\u{202f}b",
+            "a\u{2065}b",
+            "a\u{206a}b",
+            "\u{200f}\u{5d0}",
+            "\u{645}\u{64e}",
+            "👩\u{200d}👧",
+        ] {
+            assert_eq!(text("text", taken).ok(), Some(taken), "{taken:?}");
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ use engine::Engine;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
+pub use extract::is_control;
 pub use openapi::openapi;
 pub use problem::slugs;
 pub use settings::{Limits, Rate, ServeError, Settings};

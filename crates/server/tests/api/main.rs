@@ -62,6 +62,7 @@ async fn bad_requests_are_told_what_is_wrong() {
             ("operator", "POST", "/v1/payments", pay(&bank.ada, json!("1.00"), "EUR"), 403, "not-allowed"),
             ("operator", "POST", "/v1/customers", json!({"name": ""}), 400, "invalid-request"),
             ("operator", "POST", "/v1/customers", json!({"name": "a\nb"}), 400, "invalid-request"),
+            ("operator", "POST", "/v1/customers", json!({"name": "a\u{202e}b"}), 400, "invalid-request"),
             ("operator", "POST", "/v1/customers", json!({"name": "x".repeat(141)}), 400, "invalid-request"),
             ("operator", "POST", "/v1/customers", json!({"name": "x".repeat(140)}), 201, ""),
             ("operator", "POST", "/v1/customers", json!({"name": "x", "more": 1}), 400, "invalid-request"),
