@@ -2,8 +2,8 @@
 //! others. It serves any router, and knows nothing of the bank.
 //!
 //! A client that is too slow is cut in each of its ways: the handshake and the header have their time; a body arrives
-//! within the time of its request (which the router keeps); a connection without requests, or with an answer that is
-//! not taken, is asked to close and then closed.
+//! within its own time and that of its request (which the router keeps); a connection without requests, or with an
+//! answer that is not taken, is asked to close and then closed.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -323,5 +323,19 @@ fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_counts_as_one_client() {
+        let same = |one: &str, other: &str| network(one.parse().unwrap()) == network(other.parse().unwrap());
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert!(same("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
     }
 }

@@ -28,7 +28,8 @@ const PROBLEM: &str = "Problem";
         title = "Kassa",
         description = "The interface of a bank's transaction server. Amounts are decimal strings with their currency, \
                        times RFC 3339 in UTC. Every write takes an Idempotency-Key; every problem is an RFC 9457 \
-                       document whose `type` is the address of a page that explains it.",
+                       document whose `type` is the address of a page that explains it. Answers say in RateLimit and \
+                       RateLimit-Policy how many requests are left; what comes faster gets a 429 with Retry-After.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(Document, FieldError, statement::Format))

@@ -13,7 +13,7 @@ use crate::raw_http2::{self as raw, Fate, Raw, frame};
 
 /// A bank whose server does not wait long for what is missing, so that each attack ends.
 async fn bank() -> Bank {
-    Bank::with(Limits { header_read: Duration::from_millis(500), ..Limits::default() }).await
+    Bank::with(Limits { header_read: Duration::from_secs(3), ..Limits::default() }).await
 }
 
 /// That another client is served.
