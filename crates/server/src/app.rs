@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -23,8 +24,9 @@ use crate::listen::Counts;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
+use crate::rates::Rates;
 use crate::strings::MAX_IBAN_CHARACTERS;
-use crate::{ServeError, Settings};
+use crate::{Limits, ServeError, Settings};
 
 /// What all handlers share. Cloning gives another handle on the same.
 #[derive(Clone)]
@@ -40,7 +42,8 @@ pub(crate) struct Parts {
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
     pub(crate) session_ms: i64,
-    pub(crate) request_time: std::time::Duration,
+    pub(crate) rates: Rates,
+    pub(crate) limits: Limits,
 }
 
 impl Deref for App {
@@ -140,7 +143,8 @@ impl App {
             metrics: Metrics::new(engine.clone(), counts),
             description: description.into(),
             session_ms: i64::from(settings.session_minutes) * 60_000,
-            request_time: settings.limits.request,
+            rates: Rates::new(&settings.limits, Instant::now()),
+            limits: settings.limits.clone(),
             engine,
         })))
     }

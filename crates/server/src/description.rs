@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::admission::FOR_WATCHERS;
 use crate::problem::{self, Problem};
 use crate::strings;
 
@@ -32,11 +33,14 @@ const STATUSES: &[(u16, &str)] = &[
     (401, "Nobody is signed in, or the credentials are wrong"),
     (403, "The caller may not do this"),
     (404, "What is named is not there"),
+    (408, "The request came too slowly"),
     (409, "It contradicts what is there already"),
     (413, "The body is too large"),
+    (414, "The address is too long"),
     (415, "The body is not of the right media type"),
     (422, "The request is understood, and can't be carried out"),
     (429, "Too many requests"),
+    (431, "There is too much in the header"),
     (500, "Something went wrong inside"),
     (503, "The server can't answer now"),
 ];
@@ -54,6 +58,15 @@ fn headers() -> Value {
         "Retry-After": header(
             "After how many seconds to try again, where that is known.",
             json!({ "type": "integer", "minimum": 1 }),
+        ),
+        "RateLimit": header(
+            "How many more requests may come at once, and in how many seconds all that are allowed may come again \
+             (draft-ietf-httpapi-ratelimit-headers): of the user where one is signed in, else of the address.",
+            json!({ "type": "string", "examples": ["\"user\";r=399;t=1"] }),
+        ),
+        "RateLimit-Policy": header(
+            "How many requests are allowed in how many seconds.",
+            json!({ "type": "string", "examples": ["\"user\";q=400;w=2"] }),
         ),
         "Cache-Control": header(
             "Whether the answer may be kept: what the bank tells may not.",
@@ -203,13 +216,11 @@ fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Ve
     let uses = |form: &str| used.iter().any(|used| used == form);
     let asks_the_bank = route.path.starts_with("/v1/");
     let has_dry_run = parameters().any(|parameter| parameter["name"] == "dry_run");
-    let rules: [(bool, &[&'static str]); 12] = [
-        (true, &["internal", "timed-out"]),
+    let rules: [(bool, &[&'static str]); 13] = [
+        (true, &["internal", "timed-out", "invalid-host", "address-too-long", "too-many-headers", "rate-limited"]),
+        (!is_for_watchers(route.path), &["busy"]),
         (asks_the_bank, &["stopping", "unavailable"]),
-        (
-            asks_the_bank && route.method != "get",
-            &["busy", "clock-jumped", "disk-full", "disk-read-only", "memory-full"],
-        ),
+        (asks_the_bank && route.method != "get", &["clock-jumped", "disk-full", "disk-read-only", "memory-full"]),
         (operation.get("security").is_none(), &["not-signed-in"]),
         (takes("path"), &["not-found"]),
         (takes("query"), &["invalid-request"]),
@@ -220,13 +231,25 @@ fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Ve
         (takes("header") && !has_dry_run, &["no-dry-run"]),
         (
             operation.get("requestBody").is_some(),
-            &["malformed-json", "invalid-request", "body-unreadable", "body-too-large", "unsupported-media-type"],
+            &[
+                "malformed-json",
+                "invalid-request",
+                "body-unreadable",
+                "body-too-large",
+                "body-too-slow",
+                "unsupported-media-type",
+            ],
         ),
         (uses("IbanTyped"), &["invalid-iban", "other-bank", "unknown-account"]),
         (uses("Decimal") || uses("Overdraft"), &["invalid-amount", "amount-too-precise"]),
         (uses("Currency"), &["unknown-currency"]),
     ];
     rules.iter().filter(|(holds, _)| *holds).flat_map(|(_, slugs)| *slugs).copied().collect()
+}
+
+/// Whether a path is for whoever watches the server, and is answered when it has too much to do, too.
+fn is_for_watchers(path: &str) -> bool {
+    FOR_WATCHERS.contains(&path)
 }
 
 /// The names of the schemas that one refers to, and of those that they refer to.
@@ -290,6 +313,8 @@ fn add_headers(operation: &mut Value) {
             ("WWW-Authenticate", status == "401"),
             ("Retry-After", status == "429" || status == "503"),
             ("Cache-Control", true),
+            ("RateLimit", true),
+            ("RateLimit-Policy", true),
         ];
         for (name, _) in rules.iter().filter(|(_, holds)| *holds) {
             response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });

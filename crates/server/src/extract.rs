@@ -7,10 +7,13 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
 use bank::TokenHash;
+use engine::Engine;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use tokio::time::timeout;
 use utoipa::IntoParams;
 
+use crate::Limits;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 use crate::strings::{self, MAX_CURSOR_DIGITS};
@@ -18,16 +21,19 @@ use crate::strings::{self, MAX_CURSOR_DIGITS};
 /// The body, one JSON object.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::of(Kind::UnsupportedMediaType));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-            Problem::of(if too_large { Kind::BodyTooLarge } else { Kind::BodyUnreadable })
+        let Limits { body_bytes, body_read, .. } = app.limits;
+        let arrived = timeout(body_read, Bytes::from_request(request, app)).await;
+        let arrived = arrived.map_err(|_| Problem::too_slow(body_read))?;
+        let body = arrived.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_much(Kind::BodyTooLarge, body_bytes, "bytes"),
+            _ => Problem::of(Kind::BodyUnreadable),
         })?;
         parse(&body).map(Self)
     }
@@ -125,20 +131,25 @@ pub(crate) fn numbered(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state.
+/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state. Admission takes
+/// it from the header, and hashes it once for all who want it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token(pub(crate) TokenHash);
 
-impl FromRequestParts<App> for Token {
+impl Token {
+    /// The token that a request brings, if it brings one.
+    pub(crate) fn of(headers: &HeaderMap, engine: &Engine) -> Option<Self> {
+        let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Self(engine.token_hash(token.trim())))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (_, token) = header
-            .and_then(|header| header.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .ok_or_else(Problem::no_token)?;
-        Ok(Self(app.engine.token_hash(token.trim())))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().copied().ok_or_else(Problem::no_token)
     }
 }
 
@@ -277,10 +288,21 @@ pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> 
     if text.chars().count() > max_characters {
         return Err(Problem::field(field, format!("it has at most {max_characters} characters")));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Problem::field(field, "it must not hold control characters"));
+    if text.chars().any(is_control) {
+        return Err(Problem::field(
+            field,
+            "it must not hold control characters, nor those that turn the text's direction",
+        ));
     }
     Ok(trimmed)
+}
+
+/// Whether a character controls how others are shown instead of being one. Beside the control characters these are the
+/// ones that turn the direction of what follows (Unicode's UAX #9): with them a text can be shown as another than it is,
+/// such as an account number backwards.
+#[must_use]
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -292,6 +314,25 @@ mod tests {
     struct Sent {
         #[allow(dead_code, reason = "only reading it is tried")]
         amount: String,
+    }
+
+    #[test]
+    fn texts_hold_no_control_characters() {
+        for refused in ["a\nb", "a\0", "a\u{85}b", "\u{202a}a", "a\u{202e}b", "a\u{2066}b", "a\u{2069}b"] {
+            assert!(text("text", refused).is_err(), "{refused:?}");
+        }
+        // The characters beside them, and marks that Arabic and Hebrew are written with.
+        for taken in [
+            "a\u{2029}b",
+            "a\u{202f}b",
+            "a\u{2065}b",
+            "a\u{206a}b",
+            "\u{200f}\u{5d0}",
+            "\u{645}\u{64e}",
+            "👩\u{200d}👧",
+        ] {
+            assert_eq!(text("text", taken).ok(), Some(taken), "{taken:?}");
+        }
     }
 
     #[test]

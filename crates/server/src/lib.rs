@@ -7,6 +7,7 @@
 //! A file per subject holds its routes, what they take and what they answer. No business rule is decided here.
 
 mod accounts;
+mod admission;
 mod amounts;
 mod app;
 mod balances;
@@ -30,6 +31,7 @@ pub mod password;
 mod payment_list;
 mod payments;
 mod problem;
+mod rates;
 mod rights;
 mod settings;
 mod sign_in;
@@ -49,9 +51,10 @@ use engine::Engine;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
+pub use extract::is_control;
 pub use openapi::openapi;
 pub use problem::slugs;
-pub use settings::{Limits, ServeError, Settings};
+pub use settings::{Limits, Rate, ServeError, Settings};
 
 use app::App;
 use listen::Counts;

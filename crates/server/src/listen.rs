@@ -2,8 +2,8 @@
 //! others. It serves any router, and knows nothing of the bank.
 //!
 //! A client that is too slow is cut in each of its ways: the handshake and the header have their time; a body arrives
-//! within the time of its request (which the router keeps); a connection without requests, or with an answer that is
-//! not taken, is asked to close and then closed.
+//! within its own time and that of its request (which the router keeps); a connection without requests, or with an
+//! answer that is not taken, is asked to close and then closed.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -129,6 +129,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(limits.idle)
         .keep_alive_timeout(limits.header_read)
         .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(limits.streams_taken_back)
+        .max_local_error_reset_streams(limits.streams_in_error)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_header_list_size(limits.header_bytes);
@@ -158,16 +160,17 @@ impl Shared {
             },
             () = told(&mut stopped) => return,
         };
-        self.requests(stream, stopped).await;
+        self.requests(stream, Peer(place.address), stopped).await;
         drop(place);
     }
 
     /// The requests of a connection.
-    async fn requests(&self, stream: TlsStream<TcpStream>, mut stopped: watch::Receiver<bool>) {
+    async fn requests(&self, stream: TlsStream<TcpStream>, peer: Peer, mut stopped: watch::Receiver<bool>) {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let builder = if http2 { &self.http2 } else { &self.http1 };
         let activity = Arc::new(Activity::default());
-        let service = service_fn(|request: hyper::Request<Incoming>| {
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let busy = Busy::begin(&activity);
             let answer = self.router.clone().call(request);
             async move {
@@ -310,10 +313,29 @@ impl Drop for Place {
     }
 }
 
+/// From which address a request came, an IPv6 client's being its network: put into the request's extensions for
+/// whoever counts by address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// What counts as one client's address: an IPv6 client has 64 bits to choose from.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_counts_as_one_client() {
+        let same = |one: &str, other: &str| network(one.parse().unwrap()) == network(other.parse().unwrap());
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert!(same("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
     }
 }

@@ -40,11 +40,18 @@ struct SignInLabels {
     result: &'static str,
 }
 
+/// By which rate a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RateLabels {
+    rate: &'static str,
+}
+
 /// The counts.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     sign_ins: Family<SignInLabels, Counter>,
+    refused_by_rate: Family<RateLabels, Counter>,
 }
 
 impl Metrics {
@@ -56,8 +63,11 @@ impl Metrics {
         registry.register_with_unit("http_request", help, Unit::Seconds, requests.clone());
         let sign_ins = Family::default();
         registry.register("sign_ins", "Sign-ins, by result", sign_ins.clone());
+        let refused_by_rate = Family::default();
+        let help = "Requests refused because too many came, by which rate";
+        registry.register("refused_by_rate", help, refused_by_rate.clone());
         registry.register_collector(Box::new(Elsewhere { engine, counts }));
-        Self { registry, requests, sign_ins }
+        Self { registry, requests, sign_ins, refused_by_rate }
     }
 
     /// Notes a request that was answered.
@@ -69,6 +79,11 @@ impl Metrics {
     /// Notes a sign-in.
     pub(crate) fn note_sign_in(&self, result: &'static str) {
         self.sign_ins.get_or_create(&SignInLabels { result }).inc();
+    }
+
+    /// Notes a request that was refused because too many came.
+    pub(crate) fn note_refused_by_rate(&self, rate: &'static str) {
+        self.refused_by_rate.get_or_create(&RateLabels { rate }).inc();
     }
 }
 

@@ -25,6 +25,8 @@ a refusal too; keys never expire.
 * **Every refusal** is a problem document (RFC 9457) whose `type` is the address of a page that explains it. Each operation \
 lists those that it can give. Beyond them, an address that is not there gives 404 `not-found`, and a method that an \
 address does not take gives 405 `method-not-allowed` with the header `Allow`.
+* **Rates**: `RateLimit` and `RateLimit-Policy` say how many requests are left; what comes faster gets a 429 with \
+`Retry-After`.
 * **Lists** come in pages: send `next_cursor` back as `cursor` until there is none.
 * **Every answer** carries `Content-Security-Policy`, `Referrer-Policy`, `Strict-Transport-Security` and \
 `X-Content-Type-Options`. Clients tolerate fields, headers and kinds of problem that they don't know.";

@@ -1,6 +1,8 @@
 //! Every refusal and failure as the caller sees it: a problem document (RFC 9457) whose `type` is a page that says what
 //! it means and what to do. What went wrong inside is logged here, and never told outside.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -11,7 +13,9 @@ use ledger::{AmountError, Currency, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::admission;
 use crate::amounts::Amount;
+use crate::rates::{Standing, Which};
 
 /// Declares the server's own kinds of problem in one table: name, status, what it says, what to do.
 macro_rules! kinds {
@@ -55,8 +59,13 @@ kinds! {
     UnknownCurrency "unknown-currency" 422 "there is no such currency", "Give the three capital letters of a currency (ISO 4217), such as EUR.";
     WrongCredentials "wrong-credentials" 401 "the name or the password is wrong", "Check both. Neither this answer nor its time tells which one is wrong.";
     NotFound "not-found" 404 "there is nothing here", "Check the address; /openapi.json lists all.";
+    InvalidHost "invalid-host" 400 "the request must name one host", "Send one Host header, or :authority in HTTP/2, with the name that the address has.";
     MethodNotAllowed "method-not-allowed" 405 "this address does not take that method", "The header Allow lists those that it takes.";
     BodyTooLarge "body-too-large" 413 "the body is too large", "Send less; no request needs as much.";
+    BodyTooSlow "body-too-slow" 408 "the body came too slowly", "Send the request again, under the same key, on a better line.";
+    AddressTooLong "address-too-long" 414 "the address is too long", "Ask for less at once; no request needs as long an address.";
+    TooManyHeaders "too-many-headers" 431 "the request has too many header fields", "Send fewer; no request needs as many.";
+    RateLimited "rate-limited" 429 "requests come faster than is allowed", "Wait as many seconds as Retry-After says, then repeat the request under the same key. The header RateLimit tells how many more may come, RateLimit-Policy how many are allowed in how many seconds.";
     BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
     UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
     OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
@@ -106,6 +115,8 @@ pub(crate) struct Problem {
     refusal: Option<Refusal>,
     /// Whether it was told before, under the same idempotency key.
     repeated: bool,
+    /// How whoever asked stands, where they asked too often.
+    standing: Option<Box<Standing>>,
 }
 
 /// A mistake in one field.
@@ -166,6 +177,7 @@ impl Problem {
             errors: Vec::new(),
             refusal: None,
             repeated: false,
+            standing: None,
         }
     }
 
@@ -251,6 +263,27 @@ impl Problem {
         Self { detail: self.detail, errors: self.errors, ..Refusal::InvalidLine.into() }
     }
 
+    /// Something has more than it may.
+    pub(crate) fn too_much(kind: Kind, most: usize, of: &str) -> Self {
+        Self::saying(kind, format!("{}: at most {most} {of} are taken", kind.detail()))
+    }
+
+    /// The body did not arrive in its time.
+    pub(crate) fn too_slow(most: Duration) -> Self {
+        let most = most.as_secs_f64();
+        Self::saying(Kind::BodyTooSlow, format!("{}: it has {most} seconds", Kind::BodyTooSlow.detail()))
+    }
+
+    /// Requests come too fast. Where all together are too many, the one who asks has done nothing wrong, and is told
+    /// that the server is busy rather than that they are to blame.
+    pub(crate) fn too_fast(standing: Standing) -> Self {
+        let kind = match standing.which {
+            Which::All => return Self::of(Kind::Busy),
+            Which::User | Which::Address | Which::SignInsOfAddress | Which::SignInsOfName => Kind::RateLimited,
+        };
+        Self { standing: Some(Box::new(standing)), ..Self::of(kind) }
+    }
+
     /// A failure inside, which is logged and not told.
     pub(crate) fn failed(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed inside");
@@ -271,7 +304,10 @@ impl Problem {
         self.slug
     }
 
-    fn retry_after_seconds(&self) -> Option<u16> {
+    fn retry_after_seconds(&self) -> Option<u64> {
+        if let Some(standing) = &self.standing {
+            return Some(standing.seconds);
+        }
         match self.slug {
             "busy" | "timed-out" | "too-many-batches" => Some(1),
             "stopping" => Some(5),
@@ -318,6 +354,7 @@ impl From<Refusal> for Problem {
             errors: Vec::new(),
             refusal: Some(refusal),
             repeated: false,
+            standing: None,
         }
     }
 }
@@ -368,6 +405,7 @@ impl From<IbanError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (retry_after, repeated) = (self.retry_after_seconds(), self.repeated);
+        let standing = self.standing.clone();
         let document = self.document();
         let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(document)).into_response();
@@ -378,6 +416,9 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(standing) = standing {
+            admission::tell(&standing, headers);
         }
         if repeated {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));

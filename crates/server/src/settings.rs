@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::rates::Rate;
+
 /// How to serve. Plain data: the program fills it from its configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -58,6 +60,35 @@ pub struct Limits {
     pub batches_per_user: usize,
     /// How long a stopping server lets requests in flight finish.
     pub stop: Duration,
+    /// How long the body of a request may take to arrive, from the moment it is wanted. The largest takes a second on
+    /// the slowest telephone line; more is an attack.
+    pub body_read: Duration,
+    /// The longest address of a request, query included. The longest that makes sense, a search for a text with all
+    /// else that can be asked, has less than 3 KiB.
+    pub address_bytes: usize,
+    /// Header fields of a request. Browsers send some twenty, and proxies add a few. Of HTTP/1.1, more than 100 are
+    /// not even read.
+    pub headers: usize,
+    /// Streams of an HTTP/2 connection that the client took back before the server looked at them. With as many as may
+    /// be open at once, a client that thinks better of all its requests is borne; more is the attack of CVE-2023-44487.
+    pub streams_taken_back: usize,
+    /// Streams that the server had to reset for the client's mistakes, in the life of an HTTP/2 connection. Those beyond
+    /// `streams` count, and some clients open a hundred before they have read how many they may; twice that is borne.
+    pub streams_in_error: usize,
+    /// Requests of one user. An integration that sends hundreds a second, and twice that for a moment, has room; one
+    /// that runs wild leaves the most of the server to others.
+    pub requests_of_user: Rate,
+    /// Requests from one IPv4 address or IPv6 network of 64 bits, whoever sends them: an office, or a partner's system
+    /// with several users. A quarter of what all may send.
+    pub requests_of_address: Rate,
+    /// Requests of all together. Some half of what two cores can answer, so that there are always the means to refuse
+    /// the rest, and to commit what was taken on.
+    pub requests: Rate,
+    /// Sign-ins from one address. An office of a hundred may come at nine o'clock; who guesses has one a second.
+    pub sign_ins_of_address: Rate,
+    /// Sign-ins under one name, whether or not anybody has it. Ten for who searches their memory; then one each twelve
+    /// seconds, which is 2.6 million guesses in a year against passwords of twelve characters.
+    pub sign_ins_of_name: Rate,
 }
 
 impl Default for Limits {
@@ -77,6 +108,16 @@ impl Default for Limits {
             batches: 32,
             batches_per_user: 4,
             stop: Duration::from_secs(20),
+            body_read: Duration::from_secs(10),
+            address_bytes: 4 * 1024,
+            headers: 64,
+            streams_taken_back: 32,
+            streams_in_error: 256,
+            requests_of_user: Rate::per_second(1_000, 2_000),
+            requests_of_address: Rate::per_second(5_000, 10_000),
+            requests: Rate::per_second(20_000, 20_000),
+            sign_ins_of_address: Rate::per_minute(60, 100),
+            sign_ins_of_name: Rate::per_minute(5, 10),
         }
     }
 }

@@ -1,21 +1,25 @@
 //! Signing in and out, and who one is.
 //!
 //! A session is a random token that only its bearer knows; the bank keeps its hash. A wrong name and a wrong password
-//! are told apart neither by the answer nor by its time.
+//! are told apart neither by the answer nor by its time, nor by how often one may try.
 
 use std::fmt;
+use std::time::Instant;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use bank::{Body, Caller, Command, CustomerId, Refusal, Role, Sealed, User, UserId};
 use engine::{Field, Outcome};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use crate::admission;
 use crate::app::App;
 use crate::extract::{Json as Sent, Token};
+use crate::listen::Peer;
 use crate::password::MAX_CHARACTERS;
 use crate::problem::{Kind, Problem};
 use crate::strings;
@@ -113,6 +117,20 @@ impl From<RoleName> for Role {
     }
 }
 
+/// That not too many sign-ins came from the address. Looked at before the body is read.
+pub(crate) struct SeldomEnough;
+
+impl FromRequestParts<App> for SeldomEnough {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if let Some(Peer(address)) = parts.extensions.get() {
+            admission::within(app, app.rates.sign_in_of_address(*address, Instant::now()))?;
+        }
+        Ok(Self)
+    }
+}
+
 /// Opens a session.
 ///
 /// Its token goes with each request that follows. Where a user has as many sessions as allowed, the oldest is closed.
@@ -122,8 +140,13 @@ impl From<RoleName> for Role {
     responses((status = 200, description = "A session is open", body = Session)),
     extensions(("x-refusals" = json!(["wrong-credentials"]))),
 )]
-pub(crate) async fn sign_in(State(app): State<App>, Sent(sent): Sent<SignIn>) -> Result<Json<Session>, Problem> {
+pub(crate) async fn sign_in(
+    State(app): State<App>,
+    _: SeldomEnough,
+    Sent(sent): Sent<SignIn>,
+) -> Result<Json<Session>, Problem> {
     let index = app.engine.name_index(&sent.name);
+    admission::within(&app, app.rates.sign_in_of_name(index, Instant::now()))?;
     let known = app.engine.peek(|state| {
         let id = state.user_named(index)?;
         state.user(id).map(|user| (id, user.role, user.customer, user.password.clone()))

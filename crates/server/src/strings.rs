@@ -50,11 +50,11 @@ pub(crate) const MAX_IBAN_CHARACTERS: usize = 42;
 /// The most digits of a cursor: any so long fits into 64 bits.
 pub(crate) const MAX_CURSOR_DIGITS: usize = 19;
 
-/// No control character, and something other than spaces. Written out, because the dialects of regular expressions
-/// disagree about what is a space.
-const TEXT: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*\
-                    [^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]\
-                    [^\\u0000-\\u001f\\u007f-\\u009f]*$";
+/// No control character, none that turns the text's direction, and something other than spaces. Written out, because the
+/// dialects of regular expressions disagree about what is a space.
+const TEXT: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*\
+                    [^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028-\\u202f\\u205f\\u2066-\\u2069\\u3000]\
+                    [^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$";
 
 kinds! {
     Iban {

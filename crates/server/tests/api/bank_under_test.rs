@@ -290,7 +290,7 @@ impl Call {
     }
 
     fn request(&self) -> Request<HttpBody> {
-        let mut request = Request::builder().method(self.method.as_str()).uri(&self.path);
+        let mut request = Request::builder().method(self.method.as_str()).uri(&self.path).header("host", "localhost");
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

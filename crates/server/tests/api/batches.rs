@@ -229,6 +229,7 @@ async fn begun(
 ) -> (http_body_util::channel::Sender<Bytes>, axum::response::Response) {
     let (sender, body) = Channel::<Bytes>::new(1);
     let request = Request::post("/v1/batches")
+        .header("host", "localhost")
         .header("authorization", format!("Bearer {}", bank.token(who)))
         .header("idempotency-key", key)
         .header("content-type", LINES)

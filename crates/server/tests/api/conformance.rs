@@ -25,12 +25,17 @@ const EVERYWHERE: &[&str] = &[
 /// The media type of batches.
 const LINES: &str = "application/x-ndjson";
 
+/// What a request may be refused for before its address is looked at.
+const AT_THE_DOOR: [&str; 5] = ["invalid-host", "address-too-long", "too-many-headers", "rate-limited", "busy"];
+
 /// Compares an answer with the description.
 pub(crate) fn check(call: &Call, answer: &Answer) {
     let said = format!("{} {}\n{}\n→ {} {}", call.method, call.path, call.body, answer.status, answer.text());
     let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
     let Some((item, named)) = route(path) else {
-        assert_eq!((answer.status, answer.slug().as_str()), (404, "not-found"), "{said}\nThere is no such address");
+        let slug = answer.slug();
+        let told = slug == "not-found" || AT_THE_DOOR.contains(&slug.as_str());
+        assert!(told, "{said}\nThere is no such address");
         return;
     };
     let Some(operation) = item.get(call.method.to_lowercase()) else {
@@ -48,7 +53,7 @@ pub(crate) fn check(call: &Call, answer: &Answer) {
     }
     let wrong = mistakes_in_request(operation, &named, query, call);
     if wrong.is_empty() {
-        let malformed = [400, 413, 415].contains(&answer.status);
+        let malformed = [400, 415].contains(&answer.status) || (answer.status == 413 && call.body.len() < 1 << 16);
         assert!(!malformed, "The description calls this request valid:\n{said}");
     } else {
         assert!(answer.status >= 400, "The description calls this request invalid:\n{said}\n{wrong:#?}");

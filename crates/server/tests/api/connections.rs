@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use server::listen::{self, Counts};
 use server::{Limits, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -21,29 +21,35 @@ use tokio_rustls::client::TlsStream;
 use crate::bank_under_test::Bank;
 
 /// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that is running, and its client's side.
-struct Running {
+pub(crate) struct Running {
     address: SocketAddr,
     connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+    counts: Arc<Counts>,
 }
 
 impl Running {
     /// Serves a bank.
-    async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
+    pub(crate) async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
         let certificate = bank.make_certificate();
         let server = Server::bind(bank.settings.clone(), bank.engine.clone()).await.unwrap();
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
-        Self { address, connector: connector(certificate, protocol), stop, serving }
+        Self { address, connector: connector(certificate, protocol), stop, serving, counts: Arc::default() }
     }
 
     /// Serves any router.
-    async fn router(router: Router, limits: Limits) -> Self {
+    pub(crate) async fn router(router: Router, limits: Limits) -> Self {
+        Self::router_over(router, limits, b"http/1.1").await
+    }
+
+    /// Serves any router over one of the protocols.
+    pub(crate) async fn router_over(router: Router, limits: Limits, protocol: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -53,19 +59,43 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
+        let counts = Arc::<Counts>::default();
+        let counted = Arc::clone(&counts);
         let serving = tokio::spawn(async move {
-            let counts = Arc::<Counts>::default();
             listen::serve(listener, tls, router, &limits, &counts, async { drop(stopped.await) }).await;
         });
-        Self { address, connector: connector(made.cert.der().to_vec(), b"http/1.1"), stop, serving }
+        Self { address, connector: connector(made.cert.der().to_vec(), protocol), stop, serving, counts: counted }
     }
 
-    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.address).await?;
-        self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+    pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_from([127, 0, 0, 1]).await
     }
 
-    async fn stop(self) {
+    /// Connects as a client of another address.
+    pub(crate) async fn connect_from(&self, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_by(&self.connector, address).await
+    }
+
+    /// Connects as a client of another address that speaks HTTP/1.1.
+    pub(crate) async fn connect_http1_from(&self, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        self.connect_by(&TlsConnector::from(Arc::new(config)), address).await
+    }
+
+    async fn connect_by(&self, connector: &TlsConnector, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((address, 0)))?;
+        let stream = socket.connect(self.address).await?;
+        connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+
+    /// The connections open now, where a router is served.
+    pub(crate) fn open(&self) -> usize {
+        self.counts.open()
+    }
+
+    pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         timeout(PATIENCE, self.serving).await.unwrap().unwrap();
     }
@@ -82,13 +112,13 @@ fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
 }
 
 /// Asks, and reads until the server closes.
-async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
+pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     rest(stream).await
 }
 
-async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
+pub(crate) async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
     let mut answer = Vec::new();
     // How the other side ends the connection is not the question here.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes in time");

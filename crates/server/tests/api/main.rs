@@ -1,13 +1,17 @@
 //! The interface as its callers meet it: the real router over a real engine in a folder of its own. What concerns
 //! connections goes over real TLS, in [`connections`].
 
+mod abuse;
 mod bank_under_test;
 mod batches;
 mod conformance;
 mod connections;
 mod description;
 mod holds;
+mod limits;
 mod payments;
+mod rates;
+mod raw_http2;
 mod schema;
 
 use bank_under_test::{Answer, Bank, Call};
@@ -63,6 +67,7 @@ async fn bad_requests_are_told_what_is_wrong() {
             ("operator", "POST", "/v1/payments", pay(&bank.ada, json!("1.00"), "EUR"), 403, "not-allowed"),
             ("operator", "POST", "/v1/customers", json!({"name": ""}), 400, "invalid-request"),
             ("operator", "POST", "/v1/customers", json!({"name": "a\nb"}), 400, "invalid-request"),
+            ("operator", "POST", "/v1/customers", json!({"name": "a\u{202e}b"}), 400, "invalid-request"),
             ("operator", "POST", "/v1/customers", json!({"name": "x".repeat(141)}), 400, "invalid-request"),
             ("operator", "POST", "/v1/customers", json!({"name": "x".repeat(140)}), 201, ""),
             ("operator", "POST", "/v1/customers", json!({"name": "x", "more": 1}), 400, "invalid-request"),
