@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) books: RwLock<Books>,
     pub(crate) durable: watch::Sender<Durable>,
+    /// Whether nobody is answered any more. Beside `durable`, so that who waits for the end is not woken by each run.
+    pub(crate) closed: watch::Sender<bool>,
     /// Why the engine has stopped, or takes nothing more.
     pub(crate) failure: Mutex<Option<Unavailable>>,
     pub(crate) counters: Counters,
@@ -318,6 +320,7 @@ impl Shared {
     /// Answers nobody any more.
     pub(crate) fn close(&self) {
         self.durable.send_modify(|durable| durable.open = false);
+        self.closed.send_replace(true);
     }
 }
 
@@ -410,7 +413,9 @@ impl Engine {
         self.queue.try_send(work).map_err(|error| match error {
             TrySendError::Full(_) => busy(),
             TrySendError::Disconnected(_) => self.shared.why_unavailable(),
-        })
+        })?;
+        self.shared.pace.came();
+        Ok(())
     }
 
     /// Turns the writer's answer into an outcome; for a repeated key the first outcome is read from the journal.
@@ -535,7 +540,7 @@ impl Engine {
     /// Resolves when the engine has failed, and says why. It never resolves while the bank is in order.
     pub async fn failed(&self) -> Unavailable {
         // The sender lives as long as this handle, so an error is not possible.
-        let _ = self.shared.durable.subscribe().wait_for(|durable| !durable.open).await;
+        let _ = self.shared.closed.subscribe().wait_for(|closed| *closed).await;
         self.shared.why_unavailable()
     }
 
