@@ -16,6 +16,7 @@ use ledger::{AccountId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::docs::Docs;
 use crate::extract::{IdempotencyKey, Token};
 use crate::ids::Ids;
 use crate::listen::Counts;
@@ -37,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
+    pub(crate) docs: Docs,
     pub(crate) session_ms: i64,
     pub(crate) request_time: std::time::Duration,
 }
@@ -121,6 +123,7 @@ impl App {
         counts: Arc<Counts>,
         description: &Value,
     ) -> Result<Self, ServeError> {
+        let docs = Docs::new(description);
         let description = description.to_string();
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(&settings.limits)?,
@@ -128,6 +131,7 @@ impl App {
             hold_ids: Ids::new(&engine, "hold ids")?,
             metrics: Metrics::new(engine.clone(), counts),
             description: description.into(),
+            docs,
             session_ms: i64::from(settings.session_minutes) * 60_000,
             request_time: settings.limits.request,
             engine,

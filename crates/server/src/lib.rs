@@ -13,6 +13,7 @@ mod cash;
 mod clock;
 mod customers;
 mod description;
+mod docs;
 mod entries;
 mod extract;
 mod guard;

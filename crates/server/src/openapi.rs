@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::{Document, FieldError};
 use crate::{
-    accounts, cash, clock, customers, description, entries, health, holds, metrics, pages, payments, rights, sign_in,
-    statement, trial_balance, undo, users,
+    accounts, cash, clock, customers, description, docs, entries, health, holds, metrics, pages, payments, rights,
+    sign_in, statement, trial_balance, undo, users,
 };
 
 /// What there is to know before the first request.
@@ -52,6 +52,8 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(pages::home))
         .routes(routes!(pages::style))
         .routes(routes!(pages::explain))
+        .routes(routes!(docs::index))
+        .routes(routes!(docs::show))
         .routes(routes!(describe))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
