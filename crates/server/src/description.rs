@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{self, Problem};
 use crate::strings;
 
@@ -106,6 +107,7 @@ pub(crate) fn complete(mut description: Value) -> Value {
             complete_operation(operation, &Route { method, path }, &schemas);
         }
     }
+    deprecation::describe(DEPRECATED, &mut description);
     description
 }
 

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{Kind, Problem};
 
 /// On every answer, where the handler says nothing else. A year of HTTPS only is what browsers' lists ask for.
@@ -40,6 +41,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     };
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.note_request(&method, route, response.status(), started.elapsed());
+    deprecation::mark(DEPRECATED, method.as_str(), route, response.headers_mut());
     add_headers(response.headers_mut());
     response
 }

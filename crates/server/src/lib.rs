@@ -12,6 +12,7 @@ mod app;
 mod cash;
 mod clock;
 mod customers;
+mod deprecation;
 mod description;
 mod docs;
 mod entries;

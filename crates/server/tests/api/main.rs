@@ -6,7 +6,9 @@ mod conformance;
 mod connections;
 mod description;
 mod holds;
+mod pages;
 mod schema;
+mod versions;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};
