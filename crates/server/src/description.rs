@@ -282,8 +282,8 @@ fn example(schema: &Value, name: &str, schemas: &Value, sent: bool) -> Option<Va
         return Some(example.clone());
     }
     if let Some([first, others @ ..]) = schema["examples"].as_array().map(Vec::as_slice) {
-        // Of two accounts in one example, the second is another.
-        let other = others.first().filter(|_| ["to", "counterparty"].contains(&name));
+        // Of two accounts in one example the second is another, and a name is no text on a statement.
+        let other = others.first().filter(|_| ["to", "counterparty", "name"].contains(&name));
         return Some(other.unwrap_or(first).clone());
     }
     if let Some(default) = schema.get("default") {

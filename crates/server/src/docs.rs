@@ -202,7 +202,7 @@ fn problems_page() -> String {
         format!(
             "<li><span class=\"status\">{status}</span><span><a href=\"/problems/{slug}\">{slug}</a> \
              <span class=\"soft\">{}</span></span></li>\n",
-            escaped(advice)
+            said(advice)
         )
     });
     format!(
@@ -414,7 +414,17 @@ fn refusals(said: &Value) -> String {
     format!("<h3>Refusals</h3>\n<ul class=\"refusals\">\n{items}</ul>\n")
 }
 
-/// A block of code, which can be scrolled to by the keyboard.
+/// A sentence as HTML: what stands between backticks is code.
+pub(crate) fn said(sentence: &str) -> String {
+    let parts = sentence.split('`').enumerate();
+    let parts = parts.map(|(place, part)| match place % 2 {
+        0 => escaped(part),
+        _ => format!("<code>{}</code>", escaped(part)),
+    });
+    parts.collect()
+}
+
+/// A block of code.
 pub(crate) fn code(text: &str) -> String {
     format!("<pre><code>{}</code></pre>\n", escaped(text))
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::app::App;
-use crate::docs::{code, pretty};
+use crate::docs::{code, pretty, said};
 use crate::extract::Path;
 use crate::problem::{self, Kind, Problem};
 use crate::strings;
@@ -86,7 +86,7 @@ pub(crate) async fn explain(State(app): State<App>, Path(slug): Path<String>) ->
          <h2>Where it comes from</h2>\n{}\n\
          <footer><a href=\"/docs/problems\">All problems</a> · <a href=\"/docs\">Documentation</a></footer>",
         escaped(&sentence(told.detail())),
-        escaped(advice),
+        said(advice),
         code(&pretty(&serde_json::to_value(&told).map_err(|error| Problem::failed(&error))?)),
         app.docs.given_by(slug)
     );

@@ -101,12 +101,12 @@ kinds! {
         "pattern": TEXT,
         "minLength": 1,
         "maxLength": MAX_TEXT_CHARACTERS,
-        "examples": ["Lunch"],
+        "examples": ["Lunch", "Alice Adler"],
     };
     AnyText {
         "type": "string",
         "description": "A text or name, as it was given.",
-        "examples": ["Lunch"],
+        "examples": ["Lunch", "Alice Adler"],
     };
     PaymentId {
         "title": "payment id",

@@ -149,7 +149,12 @@ impl Comparison<'_> {
     fn alternatives(&mut self, way: Way, at: &str, old: &Value, new: &Value) {
         let either = |schema: &Value| match list(&schema["oneOf"]) {
             [] => vec![schema.clone()],
-            either => either.to_vec(),
+            either => {
+                let mut either = either.to_vec();
+                // That there is nothing comes last, so that a break is told of the alternative that it is about.
+                either.sort_by_key(|one| one["type"] == "null");
+                either
+            }
         };
         let (before, now) = (either(old), either(new));
         let found = |old: &Value, new: &Value| {
