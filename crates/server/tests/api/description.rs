@@ -45,6 +45,9 @@ fn every_operation_is_described_in_full() {
                 missing.push(format!("{place}: {what}"));
             }
         };
+        for (word, said) in operation.as_object().unwrap() {
+            must(!said.is_null(), &format!("something in place of null for {word}"));
+        }
         must(ids.insert(operation["operationId"].as_str().unwrap_or_default()), "an operationId of its own");
         must(is_said(&operation["summary"]), "a summary: the first paragraph of the handler's comment");
         must(is_said(&operation["description"]), "a description: a second paragraph of the handler's comment");
@@ -279,6 +282,10 @@ async fn what_is_valid_is_taken_and_what_is_not_is_refused() {
         (open("number", json!(0)), 400),
         (open("number", json!(u64::MAX)), 409),
         (open("number", json!(-1)), 400),
+        (open("number", json!(4711.0)), 201),
+        (open("number", json!(4711.5)), 400),
+        (open("number", json!("4712")), 400),
+        (open("owner", json!(1.0)), 201),
         (open("owner", json!(0)), 404),
         (open("owner", json!(u32::MAX)), 404),
         (open("owner", json!(u64::from(u32::MAX) + 1)), 400),
