@@ -42,9 +42,6 @@ macro_rules! kinds {
     };
 }
 
-/// The most characters of an IBAN that is sent: the longest has 34, in groups of four with a space between.
-pub(crate) const MAX_IBAN_CHARACTERS: usize = 42;
-
 /// The most digits of a cursor: any so long fits into 64 bits.
 pub(crate) const MAX_CURSOR_DIGITS: usize = 19;
 
@@ -65,9 +62,9 @@ kinds! {
     IbanTyped {
         "title": "IBAN",
         "type": "string",
-        "description": "An account's number (ISO 13616), as people type it: spaces and small letters are taken.",
-        "pattern": "^ *([A-Za-z] *){2}([0-9] *){2}([0-9A-Za-z] *){11,30}$",
-        "maxLength": MAX_IBAN_CHARACTERS,
+        "description": "An account's number (ISO 13616), as people type it: small letters are taken, and a space \
+                        after each character.",
+        "pattern": "^([A-Za-z] ?){2}([0-9] ?){2}([0-9A-Za-z] ?){11,30}$",
         "examples": ["AT049999900000000001", "AT479999900000000003"],
     };
     Currency {
