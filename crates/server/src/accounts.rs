@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, natural, overdraft, overdraft_text};
 use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, integer, text};
 use crate::problem::Problem;
 use crate::rights::RightName;
 use crate::strings;
@@ -106,6 +106,7 @@ pub(crate) struct NewAccount {
     name: Option<String>,
     /// The number of the customer who gets the right of an owner.
     #[schema(value_type = Option<strings::Number>)]
+    #[serde(default, deserialize_with = "integer")]
     owner: Option<u32>,
     /// How far below zero it may go: an amount, or `unlimited`. Where none is given, assets and expenses, which grow
     /// by debits, are unlimited, and others are 0.
@@ -113,6 +114,7 @@ pub(crate) struct NewAccount {
     overdraft: Option<String>,
     /// Its number within the bank; the next free one where none is given.
     #[schema(value_type = Option<strings::AccountNumber>)]
+    #[serde(default, deserialize_with = "integer")]
     number: Option<u64>,
     /// Whether deposits and withdrawals in its currency are booked against it. One account of kind asset per currency.
     #[schema(example = false)]

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::batches::Batches;
+use crate::docs::Docs;
 use crate::extract::{IdempotencyKey, Token};
 use crate::ids::Ids;
 use crate::listen::Counts;
@@ -25,7 +26,6 @@ use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
 use crate::rates::Rates;
-use crate::strings::MAX_IBAN_CHARACTERS;
 use crate::{Limits, ServeError, Settings};
 
 /// What all handlers share. Cloning gives another handle on the same.
@@ -41,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) batches: Batches,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
+    pub(crate) docs: Docs,
     pub(crate) session_ms: i64,
     pub(crate) rates: Rates,
     pub(crate) limits: Limits,
@@ -106,7 +107,8 @@ pub(crate) struct Write {
 
 /// The account of an IBAN that was sent.
 pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem> {
-    if iban.len() > MAX_IBAN_CHARACTERS {
+    // One space between two characters is how people group them; more is no way of writing an IBAN.
+    if iban.starts_with(' ') || iban.contains("  ") {
         return Err(IbanError::Invalid.into());
     }
     Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
@@ -134,6 +136,7 @@ impl App {
         counts: Arc<Counts>,
         description: &Value,
     ) -> Result<Self, ServeError> {
+        let docs = Docs::new(description);
         let description = description.to_string();
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(&settings.limits)?,
@@ -142,6 +145,7 @@ impl App {
             batches: Batches::new(&settings.limits),
             metrics: Metrics::new(engine.clone(), counts),
             description: description.into(),
+            docs,
             session_ms: i64::from(settings.session_minutes) * 60_000,
             rates: Rates::new(&settings.limits, Instant::now()),
             limits: settings.limits.clone(),

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::admission::FOR_WATCHERS;
+use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{self, Problem};
 use crate::strings;
 
@@ -121,6 +122,7 @@ pub(crate) fn complete(mut description: Value) -> Value {
             complete_operation(operation, &Route { method, path }, &schemas);
         }
     }
+    deprecation::describe(DEPRECATED, &mut description);
     description
 }
 
@@ -186,7 +188,8 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
     }
     add_refusals(operation, &refusals);
     add_headers(operation);
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    // What is not there must not be asked for by its name, which would put a null in its place.
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if parameter.get("example").is_none()
             && let Some(example) = example(&parameter["schema"], &name, schemas, true)
@@ -194,9 +197,8 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
             parameter["example"] = example;
         }
     }
-    add_example(&mut operation["requestBody"], schemas, true);
-    if operation["requestBody"].is_null() {
-        operation.as_object_mut().map(|operation| operation.remove("requestBody"));
+    if let Some(body) = operation.get_mut("requestBody") {
+        add_example(body, schemas, true);
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if status.starts_with('2') {
@@ -341,8 +343,8 @@ fn example(schema: &Value, name: &str, schemas: &Value, sent: bool) -> Option<Va
         return Some(example.clone());
     }
     if let Some([first, others @ ..]) = schema["examples"].as_array().map(Vec::as_slice) {
-        // Of two accounts in one example, the second is another.
-        let other = others.first().filter(|_| ["to", "counterparty"].contains(&name));
+        // Of two accounts in one example the second is another, and a name is no text on a statement.
+        let other = others.first().filter(|_| ["to", "counterparty", "name"].contains(&name));
         return Some(other.unwrap_or(first).clone());
     }
     if let Some(default) = schema.get("default") {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::admission::{self, Admitted};
 use crate::app::App;
+use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{Kind, Problem};
 
 /// On every answer, where the handler says nothing else. A year of HTTPS only is what browsers' lists ask for.
@@ -45,6 +46,7 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     };
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.note_request(&method, route, response.status(), started.elapsed());
+    deprecation::mark(DEPRECATED, method.as_str(), route, response.headers_mut());
     add_headers(response.headers_mut());
     response
 }

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::{Document, FieldError};
 use crate::{
-    accounts, balances, batches, cash, clock, customers, description, entries, health, holds, metrics, pages,
+    accounts, balances, batches, cash, clock, customers, description, docs, entries, health, holds, metrics, pages,
     payment_list, payments, rights, sign_in, statement, trial_balance, undo, users,
 };
 
@@ -62,6 +62,8 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(pages::home))
         .routes(routes!(pages::style))
         .routes(routes!(pages::explain))
+        .routes(routes!(docs::index))
+        .routes(routes!(docs::show))
         .routes(routes!(describe))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
