@@ -1,9 +1,9 @@
 //! Accounts: opening, showing and changing them. Balances are shown as people expect to read them, positive on the side
 //! on which the account's kind grows.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use axum::{Extension, Json};
 use bank::{AccountInfo, Body, CustomerId, OpenAccount, Refusal, Right, Sealed, State as Bank, SubjectId, What};
 use engine::Field;
 use ledger::{Account, AccountId, Kind, Overdraft, Status};
@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, natural, overdraft, overdraft_text};
 use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
+use crate::caching::Version;
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, integer, text};
 use crate::problem::Problem;
 use crate::rights::RightName;
@@ -369,7 +370,7 @@ pub(crate) async fn balance(
     token: Token,
     Path(iban): Path<String>,
     Query(as_of): Query<AsOf>,
-) -> Result<Json<Balance>, Problem> {
+) -> Result<(Extension<Version>, Json<Balance>), Problem> {
     let at = as_of.at.map(|at| parse_moment("at", &at)).transpose()?;
     let now = app.engine.now();
     let (id, iban, account) = app
@@ -384,14 +385,17 @@ pub(crate) async fn balance(
         None => account.posted_minor,
     };
     let only_now = |text: String| at.is_none().then_some(text);
-    Ok(Json(Balance {
+    // Asked a moment later it is the same, though of another moment.
+    let version = Version::of(&(id.0, at.map(|at| at.0), posted_minor, account.held_minor));
+    let balance = Balance {
         iban,
         at: moment(at.unwrap_or(now)),
         posted: natural(account.kind, posted_minor, account.currency),
         held: only_now(account.money(account.held_minor).to_string()),
         available: only_now(natural(account.kind, account.available_minor(), account.currency)),
         currency: account.currency.code().to_owned(),
-    }))
+    };
+    Ok((Extension(version), Json(balance)))
 }
 
 /// Another name for an account.

@@ -69,8 +69,17 @@ fn headers() -> Value {
             "How many requests are allowed in how many seconds.",
             json!({ "type": "string", "examples": ["\"user\";q=400;w=2"] }),
         ),
+        "ETag": header(
+            "What the answer is told apart by. Sent back as `If-None-Match` it spares sending the same answer again.",
+            json!({ "type": "string", "examples": ["\"5d1f9b1ce8ff7a83\""] }),
+        ),
+        "Vary": header(
+            "Which headers of the request the answer depends on.",
+            json!({ "type": "string", "examples": ["Authorization"] }),
+        ),
         "Cache-Control": header(
-            "Whether the answer may be kept: what the bank tells may not.",
+            "Whether the answer may be kept: what the bank tells by the caller alone, never by a cache that is shared; \
+             and for how long without asking again.",
             json!({ "type": "string" }),
         ),
     })
@@ -187,6 +196,11 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
         refusals.push(slug);
     }
     add_refusals(operation, &refusals);
+    if route.method == "get" {
+        operation["responses"]["304"] = json!({
+            "description": "What `If-None-Match` names is still good: the caller has this answer already",
+        });
+    }
     add_headers(operation);
     // What is not there must not be asked for by its name, which would put a null in its place.
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -307,14 +321,19 @@ fn add_headers(operation: &mut Value) {
     // What is asked for by its key may be told again, too.
     let is_key = |it: &Value| it["in"] == "header" || it["name"] == "key";
     let keyed = operation["parameters"].as_array().is_some_and(|them| them.iter().any(is_key));
+    let for_the_caller = operation.get("security").is_none();
+    let may_be_kept = operation["responses"].get("304").is_some();
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         let remembered = ["200", "201", "204", "403", "404", "409", "422"].contains(&status.as_str());
+        let kept = may_be_kept && ["200", "304"].contains(&status.as_str());
         let rules = [
             ("Location", status == "201"),
             ("Idempotency-Replayed", keyed && remembered),
             ("WWW-Authenticate", status == "401"),
             ("Retry-After", status == "429" || status == "503"),
             ("Cache-Control", true),
+            ("ETag", kept),
+            ("Vary", kept && for_the_caller),
             ("RateLimit", true),
             ("RateLimit-Policy", true),
         ];

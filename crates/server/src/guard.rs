@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::admission::{self, Admitted};
 use crate::app::App;
+use crate::caching::Asked;
 use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{Kind, Problem};
 
@@ -33,10 +34,14 @@ const HEADERS: [(HeaderName, &str); 5] = [
 pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
+    let asked = Asked::of(&request);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match admission::admit(&app, &mut request, started) {
         Ok(Admitted(standing)) => {
             let mut response = run(&app, request, next).await;
+            if let Some(asked) = asked {
+                response = asked.answer(response).await;
+            }
             if let Some(standing) = standing {
                 admission::tell(&standing, response.headers_mut());
             }

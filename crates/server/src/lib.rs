@@ -12,6 +12,7 @@ mod amounts;
 mod app;
 mod balances;
 mod batches;
+mod caching;
 mod cash;
 mod clock;
 mod customers;

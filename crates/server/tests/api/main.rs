@@ -4,6 +4,7 @@
 mod abuse;
 mod bank_under_test;
 mod batches;
+mod caching;
 mod conformance;
 mod connections;
 mod description;
