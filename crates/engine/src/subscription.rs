@@ -1,6 +1,8 @@
 //! Every committed event in order, from any point on: the one stream that followers, notices, exports and indexes
 //! consume, each remembering its own position.
 
+use std::ops::ControlFlow;
+
 use bank::Event;
 use ledger::Timestamp;
 
@@ -50,5 +52,45 @@ impl Engine {
     #[must_use]
     pub fn subscribe(&self, from: u64) -> Subscription {
         Subscription { engine: self.clone(), next: from.max(1) }
+    }
+
+    /// The number of the last durable event.
+    #[must_use]
+    pub fn last_durable(&self) -> u64 {
+        self.shared.durable.borrow().last_event
+    }
+
+    /// Waits until an event is durable.
+    pub async fn until_durable(&self, event: u64) -> Result<(), Unavailable> {
+        self.shared.until_event(event).await
+    }
+
+    /// Shows `take` the durable events from number `from` to number `end` in order, until it has enough or so many
+    /// frames were read, and gives the number of the last that was shown. For a thread that may wait for the disk, and
+    /// who reads in steps.
+    pub fn look_through(
+        &self,
+        from: u64,
+        end: u64,
+        frames: usize,
+        mut take: impl FnMut(Recorded) -> Result<ControlFlow<()>, Unavailable>,
+    ) -> Result<u64, Unavailable> {
+        let mut last = from.max(1) - 1;
+        for _ in 0..frames {
+            if last >= end {
+                break;
+            }
+            let Some(frame) = self.shared.with_reader(|reader| reader.frame_with(last + 1))? else { break };
+            for (number, event) in (frame.first_event..=end).zip(Event::decode_all(&frame.body)) {
+                let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
+                if number > last {
+                    last = number;
+                    if take(Recorded { number, at: Timestamp(frame.time_ms), event })?.is_break() {
+                        return Ok(last);
+                    }
+                }
+            }
+        }
+        Ok(last)
     }
 }

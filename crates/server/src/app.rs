@@ -14,6 +14,7 @@ use ledger::{AccountId, Timestamp};
 use serde::Serialize;
 use utoipa::openapi::OpenApi;
 
+use crate::events::Desk;
 use crate::extract::{IdempotencyKey, Token};
 use crate::ids::Ids;
 use crate::listen::Counts;
@@ -31,6 +32,10 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) payment_ids: Ids,
     pub(crate) hold_ids: Ids,
+    pub(crate) event_ids: Ids,
+    pub(crate) events: Arc<Desk>,
+    pub(crate) heartbeat: std::time::Duration,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) metrics: Metrics,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
@@ -116,11 +121,16 @@ impl App {
         description: &OpenApi,
     ) -> Result<Self, ServeError> {
         let description = description.to_json().expect("the description is plain data, and can be written");
+        let events = Arc::new(Desk::new(&settings.limits));
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(&settings.limits)?,
             payment_ids: Ids::new(&engine, "payment ids")?,
             hold_ids: Ids::new(&engine, "hold ids")?,
-            metrics: Metrics::new(engine.clone(), counts),
+            event_ids: Ids::new(&engine, "event positions")?,
+            metrics: Metrics::new(engine.clone(), Arc::clone(&counts), Arc::clone(&events)),
+            events,
+            heartbeat: settings.limits.heartbeat,
+            counts,
             description: description.into(),
             session_ms: i64::from(settings.session_minutes) * 60_000,
             request_time: settings.limits.request,

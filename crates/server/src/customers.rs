@@ -24,9 +24,9 @@ pub(crate) struct NewCustomer {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Customer {
     /// The customer's number.
-    id: u32,
+    pub(crate) id: u32,
     /// The name; null where the person has been erased.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// A page of customers.

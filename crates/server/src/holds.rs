@@ -102,15 +102,15 @@ pub(crate) struct Holds {
 }
 
 /// A hold as the state and its event have it.
-struct Known {
-    id: HoldId,
-    placed: ledger::Hold,
-    remaining_minor: i64,
-    text: Option<Sealed>,
+pub(crate) struct Known {
+    pub(crate) id: HoldId,
+    pub(crate) placed: ledger::Hold,
+    pub(crate) remaining_minor: i64,
+    pub(crate) text: Option<Sealed>,
 }
 
 impl Hold {
-    fn of(app: &App, known: &Known, ibans: &[(AccountId, String)]) -> Result<Self, Problem> {
+    pub(crate) fn of(app: &App, known: &Known, ibans: &[(AccountId, String)]) -> Result<Self, Problem> {
         let iban = |id| ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default();
         let Known { id, placed, remaining_minor, text } = known;
         let remaining = Money { minor: *remaining_minor, ..placed.amount };

@@ -13,6 +13,7 @@ mod cash;
 mod clock;
 mod customers;
 mod entries;
+mod events;
 mod extract;
 mod guard;
 mod health;

@@ -3,23 +3,30 @@
 //!
 //! A client that is too slow is cut in each of its ways: the handshake and the header have their time; a body arrives
 //! within the time of its request (which the router keeps); a connection without requests, or with an answer that is
-//! not taken, is asked to close and then closed.
+//! not taken, is asked to close and then closed. An answer that goes on for ever, as a stream of events does, is no
+//! reason to close as long as the client takes what there is of it.
+//!
+//! Streams keep thousands of connections open that have nothing to say, so what a connection needs for a while only
+//! (to shake hands, or in the other version of HTTP) is in a box that is thrown away, or never made.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
+use axum::body::{Body as HttpBody, Bytes};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -39,6 +46,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a stream, and all streams of a connection together, may send before it is read: HTTP/2's own default. Bodies
 /// are small and read at once, so more would only let a client fill the memory.
 const WINDOW_BYTES: u32 = 65_535;
+
+/// What may wait in TLS to be sent before no more of an answer is taken: one record of TLS. rustls's own limit of 64 KiB
+/// would let each client that reads nothing keep as much.
+const UNSENT_BYTES: usize = 16 * 1024;
 
 /// TLS 1.3 and 1.2 with a certificate and its key, offering HTTP/2 and HTTP/1.1.
 pub fn tls(certificate: &Path, private_key: &Path) -> Result<ServerConfig, ServeError> {
@@ -72,11 +83,10 @@ pub async fn serve(
     counts: &Arc<Counts>,
     stop: impl Future<Output = ()>,
 ) {
-    let (stopping, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         acceptor: TlsAcceptor::from(tls),
-        http1: builder(limits).http1_only(),
-        http2: builder(limits).http2_only(),
+        http1: http1(limits),
+        http2: http2(limits),
         router,
         limits: limits.clone(),
     });
@@ -89,7 +99,7 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     if let Some(place) = counts.admit(peer.ip(), limits) {
-                        connections.spawn(Arc::clone(&shared).connection(stream, place, stopped.clone()));
+                        connections.spawn(Arc::clone(&shared).connection(stream, place, counts.stopping.subscribe()));
                     }
                 }
                 Err(error) if of_one_connection(&error) => tracing::debug!(%error, "a connection was gone at once"),
@@ -101,7 +111,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    stopping.send_replace(true);
+    counts.stopping.send_replace(true);
     let finished = timeout(limits.stop, async { while connections.join_next().await.is_some() {} });
     if finished.await.is_err() {
         tracing::warn!(connections = connections.len(), "connections that did not finish in time are cut");
@@ -115,16 +125,20 @@ fn of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+fn http1(limits: &Limits) -> http1::Builder {
     let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
         // hyper's least is 8 KiB.
-        .max_buf_size(header_bytes.max(8 * 1024))
-        .http2()
+        .max_buf_size(header_bytes.max(8 * 1024));
+    builder
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.idle)
         .keep_alive_timeout(limits.header_read)
@@ -138,8 +152,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 /// What every connection uses.
 struct Shared {
     acceptor: TlsAcceptor,
-    http1: auto::Builder<TokioExecutor>,
-    http2: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     router: Router,
     limits: Limits,
 }
@@ -149,34 +163,55 @@ impl Shared {
     async fn connection(self: Arc<Self>, stream: TcpStream, place: Place, mut stopped: watch::Receiver<bool>) {
         // Without it the system may hold a small answer back, waiting for more to send; nothing breaks if it can't be.
         let _ = stream.set_nodelay(true);
-        let handshake = timeout(self.limits.handshake, self.acceptor.accept(stream));
-        let stream = tokio::select! {
-            handshake = handshake => match handshake {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => return tracing::debug!("a TLS handshake took too long"),
-            },
-            () = told(&mut stopped) => return,
-        };
-        self.requests(stream, stopped).await;
-        drop(place);
-    }
-
-    /// The requests of a connection.
-    async fn requests(&self, stream: TlsStream<TcpStream>, mut stopped: watch::Receiver<bool>) {
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let builder = if http2 { &self.http2 } else { &self.http1 };
+        let Some(mut stream) = Box::pin(self.handshake(stream, &mut stopped)).await else { return };
+        let tls = stream.get_mut().1;
+        tls.set_buffer_limit(Some(UNSENT_BYTES));
+        let http2 = tls.alpn_protocol() == Some(b"h2");
         let activity = Arc::new(Activity::default());
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let busy = Busy::begin(&activity);
             let answer = self.router.clone().call(request);
+            let activity = Arc::clone(&activity);
             async move {
                 let answer: Result<axum::response::Response, Infallible> = answer.await;
                 drop(busy);
-                answer
+                answer.map(|answer| answer.map(|body| Answer { body, busy: None, activity }))
             }
         });
-        let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let io = TokioIo::new(stream);
+        if http2 {
+            Box::pin(self.requests(self.http2.serve_connection(io, service), &activity, stopped)).await;
+        } else {
+            Box::pin(self.requests(self.http1.serve_connection(io, service), &activity, stopped)).await;
+        }
+        drop(place);
+    }
+
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Option<TlsStream<TcpStream>> {
+        let handshake = timeout(self.limits.handshake, self.acceptor.accept(stream));
+        tokio::select! {
+            handshake = handshake => match handshake {
+                Ok(Ok(stream)) => return Some(stream),
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
+            () = told(stopped) => {}
+        }
+        None
+    }
+
+    /// The requests of a connection.
+    async fn requests<C: GracefulConnection<Error = hyper::Error>>(
+        &self,
+        serving: C,
+        activity: &Activity,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let mut serving = pin!(serving);
         tokio::select! {
             ended = serving.as_mut() => return log_end(ended),
             () = told(&mut stopped) => {}
@@ -190,7 +225,7 @@ impl Shared {
     }
 }
 
-fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended in an error");
     }
@@ -225,6 +260,41 @@ impl Drop for Busy {
     }
 }
 
+/// An answer's body. While more of it is being made the connection is busy. When some of it was handed over and no more
+/// is asked for, the client does not take what there is, and then the connection is not.
+struct Answer {
+    body: HttpBody,
+    busy: Option<Busy>,
+    activity: Arc<Activity>,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        match &polled {
+            Poll::Pending if this.busy.is_none() => this.busy = Some(Busy::begin(&this.activity)),
+            Poll::Pending => {}
+            Poll::Ready(_) => this.busy = None,
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl Activity {
     /// Resolves when no request was begun or being answered for at least `idle`, or when the first does not come
     /// within `first`.
@@ -245,9 +315,10 @@ impl Activity {
     }
 }
 
-/// How many connections there are, in all and by address, and how many were turned away.
+/// How many connections there are, in all and by address, how many were turned away, and whether the server is stopping.
 #[derive(Debug, Default)]
 pub struct Counts {
+    stopping: watch::Sender<bool>,
     open: Mutex<HashMap<IpAddr, usize>>,
     accepted: AtomicU64,
     turned_away: AtomicU64,
@@ -276,6 +347,11 @@ impl Counts {
     #[must_use]
     pub fn turned_away(&self) -> u64 {
         self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the server is stopping.
+    pub(crate) async fn stopping(&self) {
+        told(&mut self.stopping.subscribe()).await;
     }
 
     fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {

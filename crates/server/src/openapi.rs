@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::{self, Document, FieldError};
 use crate::{
-    accounts, cash, clock, customers, entries, health, holds, metrics, pages, payments, rights, sign_in, statement,
+    accounts, cash, clock, customers, entries, events, health, holds, metrics, pages, payments, rights, sign_in, statement,
     trial_balance, undo, users,
 };
 
@@ -75,6 +75,7 @@ pub(crate) fn routes() -> (axum::Router<App>, OpenApi) {
         .routes(routes!(holds::list_holds))
         .routes(routes!(holds::capture))
         .routes(routes!(holds::void))
+        .routes(routes!(events::events))
         .routes(routes!(cash::deposit))
         .routes(routes!(cash::withdraw))
         .routes(routes!(trial_balance::trial_balance))

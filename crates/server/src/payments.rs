@@ -237,6 +237,6 @@ pub(crate) fn ibans_of(state: &bank::State, ids: &[AccountId]) -> Vec<(AccountId
 }
 
 /// All accounts that a posting moves.
-fn accounts_of(posting: &Posting) -> Vec<AccountId> {
+pub(crate) fn accounts_of(posting: &Posting) -> Vec<AccountId> {
     posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect()
 }

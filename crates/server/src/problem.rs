@@ -56,6 +56,9 @@ kinds! {
     BodyTooLarge "body-too-large" 413 "the body is too large", "Send less; no request needs as much.";
     BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
     UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
+    UnknownPosition "unknown-position" 400 "this is not a position in the stream of events", "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
+    TooManyStreams "too-many-streams" 429 "you have as many streams of events open as one user may", "Close one that is not needed. One stream tells all that concerns you.";
+    StreamsFull "streams-full" 503 "there are as many streams of events as the server may have open", "Try again later. Operators: raise event_streams, or add a server.";
     OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
     PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
     PersonErased "person-erased" 422 "the person to whom this would belong has been erased", "Leave the text out, or use another customer.";
@@ -216,7 +219,7 @@ impl Problem {
         match self.slug {
             "busy" | "timed-out" => Some(1),
             "stopping" => Some(5),
-            "unavailable" | "disk-full" => Some(30),
+            "unavailable" | "disk-full" | "too-many-streams" | "streams-full" => Some(30),
             "clock-jumped" => Some(60),
             _ => None,
         }

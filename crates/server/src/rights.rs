@@ -51,15 +51,15 @@ pub(crate) struct NewRight {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RightView {
     /// The customer's number.
-    customer: u32,
+    pub(crate) customer: u32,
     /// What it allows.
-    right: RightName,
+    pub(crate) right: RightName,
     /// For a signatory: the most in one payment; null where there is no limit.
-    limit: Option<String>,
+    pub(crate) limit: Option<String>,
 }
 
 impl RightView {
-    fn new(customer: CustomerId, right: Right, currency: Currency) -> Self {
+    pub(crate) fn new(customer: CustomerId, right: Right, currency: Currency) -> Self {
         let limit = match right {
             Right::Signatory { limit_minor } => limit_minor,
             Right::Owner | Right::ReadOnly => None,

@@ -51,6 +51,16 @@ pub struct Limits {
     /// Passwords waiting to be checked. At 50 a second and worker the last waits about a second; who comes later is
     /// told to try again.
     pub passwords_waiting: usize,
+    /// Streams of events open at once. Each takes a connection as well, of some 20 KiB with what is noted for it; so
+    /// many leave a sixth of the connections to other requests.
+    pub event_streams: usize,
+    /// Streams of events open at once for one user: a few devices with a few windows each, or a partner's servers.
+    pub event_streams_per_user: usize,
+    /// Clients who read the past of the events at once. Each takes a core while it does, for a few milliseconds at a
+    /// time, by turns; so fewer than there are cores.
+    pub event_readers: usize,
+    /// How long a stream of events is silent: proxies close what is silent for a minute, and some for half a minute.
+    pub heartbeat: Duration,
     /// How long a stopping server lets requests in flight finish.
     pub stop: Duration,
 }
@@ -58,7 +68,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4_096,
+            connections: 12_000,
             connections_per_address: 512,
             handshake: Duration::from_secs(10),
             header_read: Duration::from_secs(15),
@@ -69,6 +79,10 @@ impl Default for Limits {
             streams: 32,
             password_workers: 1,
             passwords_waiting: 50,
+            event_streams: 10_000,
+            event_streams_per_user: 20,
+            event_readers: 1,
+            heartbeat: Duration::from_secs(15),
             stop: Duration::from_secs(20),
         }
     }

@@ -41,13 +41,13 @@ fn nothing<S: Serializer>(_: &Password, to: S) -> Result<S::Ok, S::Error> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserView {
     /// The user's number.
-    id: u32,
+    pub(crate) id: u32,
     /// The name to sign in with; null where the person has been erased.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What the user is to the bank.
-    role: RoleName,
+    pub(crate) role: RoleName,
     /// The number of the customer for whom the user acts.
-    customer: Option<u32>,
+    pub(crate) customer: Option<u32>,
 }
 
 /// A page of users.

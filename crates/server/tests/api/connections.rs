@@ -21,11 +21,11 @@ use tokio_rustls::client::TlsStream;
 use crate::bank_under_test::Bank;
 
 /// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that is running, and its client's side.
-struct Running {
-    address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
@@ -33,7 +33,7 @@ struct Running {
 
 impl Running {
     /// Serves a bank.
-    async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
+    pub(crate) async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
         let certificate = bank.make_certificate();
         let server = Server::bind(bank.settings.clone(), bank.engine.clone()).await.unwrap();
         let address = server.local_addr();
@@ -43,7 +43,7 @@ impl Running {
     }
 
     /// Serves any router.
-    async fn router(router: Router, limits: Limits) -> Self {
+    pub(crate) async fn router(router: Router, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -60,12 +60,12 @@ impl Running {
         Self { address, connector: connector(made.cert.der().to_vec(), b"http/1.1"), stop, serving }
     }
 
-    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
         self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         timeout(PATIENCE, self.serving).await.unwrap().unwrap();
     }

@@ -3,6 +3,7 @@
 
 mod bank_under_test;
 mod connections;
+mod events;
 mod holds;
 
 use bank_under_test::{Answer, Bank, Call};
