@@ -1,7 +1,7 @@
 //! `kassa bench`: how fast the bank is on this machine, and what it takes, measured on the real engine and the real
 //! journal, with encryption, syncing, idempotency keys and balance checks as in service.
 //!
-//! `ledger_bench.rs` and `memory_bench.rs` are the two benches. Each makes a bank of its own (`own_bank.rs`) and
+//! `ledger_bench.rs`, `memory_bench.rs` and `streams_bench.rs` are the benches. Each makes a bank of its own (`own_bank.rs`) and
 //! removes it afterwards. What is measured after a start is measured in a fresh process (`fresh.rs`), so that neither
 //! a warm cache nor memory that an allocator has kept flatters it. This is the one place of Kassa with floating-point
 //! numbers: they are figures about the bank, never money.
@@ -14,6 +14,7 @@ mod own_bank;
 mod past;
 mod picture;
 mod process;
+mod streams_bench;
 mod table;
 mod traffic;
 
@@ -34,6 +35,8 @@ pub(crate) enum Bench {
     Ledger(ledger_bench::LedgerBench),
     /// What an account and a customer take in memory.
     Memory(memory_bench::MemoryBench),
+    /// Streams of events: what one takes in memory among many, and how soon all whom a payment concerns are told of it.
+    Streams(streams_bench::StreamsBench),
     /// A part of a bench in a process of its own. The bench starts it, and tells it what to do on standard input.
     #[command(hide = true)]
     Part,
@@ -43,6 +46,7 @@ pub(crate) fn run(bench: &Bench, output: &Output) -> Result<(), Failure> {
     match bench {
         Bench::Ledger(bench) => ledger_bench::run(bench, output),
         Bench::Memory(bench) => memory_bench::run(bench, output),
+        Bench::Streams(bench) => streams_bench::run(bench, output),
         Bench::Part => fresh::run(output),
     }
 }

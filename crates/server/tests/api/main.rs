@@ -613,7 +613,7 @@ async fn pages_metrics_and_description() {
     assert_eq!(kinds.as_array().map(Vec::len), Some(server::slugs().count()));
     let paths = description["paths"].as_object().unwrap();
     let operations = paths.values().flat_map(|item| item.as_object().unwrap()).count();
-    assert_eq!(operations, 39);
+    assert_eq!(operations, 40);
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             let writes = path.starts_with("/v1") && method != "get";
