@@ -1,8 +1,6 @@
 //! Every committed event in order, from any point on: the one stream that followers, notices, exports and indexes
 //! consume, each remembering its own position.
 
-use std::ops::ControlFlow;
-
 use bank::Event;
 use ledger::Timestamp;
 
@@ -65,32 +63,14 @@ impl Engine {
         self.shared.until_event(event).await
     }
 
-    /// Shows `take` the durable events from number `from` to number `end` in order, until it has enough or so many
-    /// frames were read, and gives the number of the last that was shown. For a thread that may wait for the disk, and
-    /// who reads in steps.
-    pub fn look_through(
-        &self,
-        from: u64,
-        end: u64,
-        frames: usize,
-        mut take: impl FnMut(Recorded) -> Result<ControlFlow<()>, Unavailable>,
-    ) -> Result<u64, Unavailable> {
-        let mut last = from.max(1) - 1;
-        for _ in 0..frames {
-            if last >= end {
-                break;
-            }
-            let Some(frame) = self.shared.with_reader(|reader| reader.frame_with(last + 1))? else { break };
-            for (number, event) in (frame.first_event..=end).zip(Event::decode_all(&frame.body)) {
-                let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
-                if number > last {
-                    last = number;
-                    if take(Recorded { number, at: Timestamp(frame.time_ms), event })?.is_break() {
-                        return Ok(last);
-                    }
-                }
-            }
-        }
-        Ok(last)
+    /// All events of the frame that holds an event, in order; none where no frame does. For a thread that may wait for
+    /// the disk. A frame may hold events that are not yet told to be durable.
+    pub fn written_with(&self, event: u64) -> Result<Vec<Recorded>, Unavailable> {
+        let Some(frame) = self.shared.with_reader(|reader| reader.frame_with(event))? else { return Ok(Vec::new()) };
+        let events = (frame.first_event..).zip(Event::decode_all(&frame.body)).map(|(number, event)| {
+            let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
+            Ok(Recorded { number, at: Timestamp(frame.time_ms), event })
+        });
+        events.collect()
     }
 }

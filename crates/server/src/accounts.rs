@@ -192,12 +192,7 @@ impl Found {
 
 impl AccountView {
     /// An account as it was at its opening, so that a retry gets the same answer; none if the event is not one.
-    pub(crate) fn opened(
-        app: &App,
-        what: &What,
-        iban: String,
-        right: Option<Right>,
-    ) -> Result<Option<Self>, Problem> {
+    pub(crate) fn opened(app: &App, what: &What, iban: String, right: Option<Right>) -> Result<Option<Self>, Problem> {
         let What::AccountOpened { currency, kind, overdraft, opened_at, name, .. } = what else { return Ok(None) };
         let account = Account::new(*currency, *kind, *overdraft, *opened_at);
         Found { iban, account, name: name.clone(), right }.view(app).map(Some)

@@ -6,10 +6,10 @@
 
 mod desk;
 mod news;
+mod past;
 
 use std::fmt::Write;
 use std::mem;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,9 +20,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
-use bank::CustomerId;
 use hyper::body::{Body, Frame};
-use ledger::AccountId;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -33,12 +31,10 @@ use crate::extract::{Query, Token};
 use crate::problem::{Kind, Problem};
 
 pub(crate) use desk::Desk;
-use desk::{AT_A_TIME, FRAMES_AT_A_TIME, Found, Place};
+use desk::{Found, Place};
 pub(crate) use news::Data;
 use news::News;
-
-/// How many looks at the journal one step of reading the past may take: its frames, and the holds that are looked up.
-const LOOKS_AT_A_TIME: usize = 4 * FRAMES_AT_A_TIME;
+use past::Wanted;
 
 /// How long a client waits before it connects anew: this, and up to as much more as [`RETRY_STEPS`] give, so that when
 /// the server starts again not all come back at once.
@@ -97,7 +93,8 @@ pub(crate) async fn events(
     let after = header.map(|id| ("Last-Event-ID", id)).or(after.as_deref().map(|id| ("after", id)));
     // Before anything was sent, a browser's last id is empty.
     let after = after.filter(|(_, id)| !id.is_empty());
-    let position = after.map(|(field, id)| position(&app, id).map_err(|problem| problem.in_field(field))).transpose()?;
+    let position =
+        after.map(|(field, id)| position(&app, id).map_err(|problem| problem.in_field(field))).transpose()?;
     let (place, brought_after) = Desk::admit(&app, who, token.0)?;
     let stream = Stream {
         position: position.unwrap_or(brought_after),
@@ -151,12 +148,6 @@ impl From<engine::Unavailable> for Over {
     fn from(_: engine::Unavailable) -> Self {
         Self
     }
-}
-
-/// Whose events are looked for in the past.
-enum Wanted {
-    All,
-    Of(Option<CustomerId>, Vec<AccountId>),
 }
 
 impl Stream {
@@ -223,23 +214,13 @@ impl Stream {
 
     /// Reads a step of the past, and gives what may concern the client.
     async fn read_past(&mut self) -> Result<Vec<Arc<News>>, Over> {
-        let _turn = self.app.events.past.acquire().await.map_err(|_| Over)?;
+        let _turn = self.app.events.past.turns.acquire().await.map_err(|_| Over)?;
         let now = self.app.engine.now();
         let token = self.token;
         let wanted = self.app.engine.peek(|state| SignedIn::find(state, token, now).map(|who| wanted(state, &who)))?;
         let wanted = wanted.map_err(|_| Over)?;
-        let (engine, from, end) = (self.app.engine.clone(), self.position + 1, self.past_until);
-        let reading = spawn_blocking(move || {
-            let (mut news, mut looks) = (Vec::new(), 0);
-            let last = engine.look_through(from, end, FRAMES_AT_A_TIME, |recorded| {
-                looks += usize::from(matches!(recorded.event.what, bank::What::HoldReleased { .. }));
-                let found = News::of(&engine, recorded)?;
-                news.extend(found.filter(|found| wanted.has(found)).map(Arc::new));
-                let enough = news.len() >= AT_A_TIME || looks >= LOOKS_AT_A_TIME;
-                Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            });
-            last.map(|last| (news, last))
-        });
+        let (app, position, end) = (self.app.clone(), self.position, self.past_until);
+        let reading = spawn_blocking(move || app.events.past.step(&app.engine, &wanted, position, end));
         let (news, last) = reading.await.map_err(|_| Over)??;
         if last <= self.position {
             // What is durable can be read. If it can't, the client had better ask anew.
@@ -281,18 +262,6 @@ fn wanted(state: &bank::State, who: &SignedIn) -> Wanted {
     let mut accounts = customer.map(|customer| customer.accounts.clone()).unwrap_or_default();
     accounts.sort_unstable();
     Wanted::Of(who.customer, accounts)
-}
-
-impl Wanted {
-    fn has(&self, news: &News) -> bool {
-        match self {
-            Self::All => true,
-            Self::Of(customer, accounts) => {
-                let own = customer.is_some() && news.holder() == *customer;
-                own || news.accounts.iter().any(|account| accounts.binary_search(account).is_ok())
-            }
-        }
-    }
 }
 
 /// A stream as the body of an answer. What comes next is made when it is asked for.

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::{self, Document, FieldError};
 use crate::{
-    accounts, cash, clock, customers, entries, events, health, holds, metrics, pages, payments, rights, sign_in, statement,
-    trial_balance, undo, users,
+    accounts, cash, clock, customers, entries, events, health, holds, metrics, pages, payments, rights, sign_in,
+    statement, trial_balance, undo, users,
 };
 
 /// The name of the security scheme and of the answer that every route can give.

@@ -260,10 +260,12 @@ async fn open(
         while connecting < CONNECTING
             && let Some(number) = numbers.next()
         {
-            let listener = Listener { number, text: String::new(), opened: Some(opened.clone()), telling: telling.clone() };
+            let listener =
+                Listener { number, text: String::new(), opened: Some(opened.clone()), telling: telling.clone() };
             let (serving, http2) = (Arc::clone(serving), bench.http2);
             streams.spawn(async move {
-                let ended = if http2 { listen_http2(&serving, listener).await } else { listen_http1(&serving, listener).await };
+                let ended =
+                    if http2 { listen_http2(&serving, listener).await } else { listen_http1(&serving, listener).await };
                 ended.err().unwrap_or_else(|| Failure::new(format!("stream {number} was ended by the server")))
             });
             connecting += 1;
@@ -312,7 +314,8 @@ impl Listener {
 async fn listen_http1(serving: &Serving, mut listener: Listener) -> Result<(), Failure> {
     let mut stream = serving.connect().await?;
     let number = listener.number;
-    let request = format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer customer-{number}\r\n\r\n");
+    let request =
+        format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer customer-{number}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -439,7 +442,8 @@ struct Tally {
 impl Tally {
     /// Counts the events until all have come, or none comes any more; and a moment longer, for those that come twice.
     async fn take(bench: &StreamsBench, sent: &[Option<Instant>], told: &mut UnboundedReceiver<Told>) -> Self {
-        let mut tally = Self { waits: Waits::new(), last: Instant::now(), lost: u64::from(bench.payments) * 2, twice: 0 };
+        let mut tally =
+            Self { waits: Waits::new(), last: Instant::now(), lost: u64::from(bench.payments) * 2, twice: 0 };
         let mut come = vec![(false, false); bench.payments as usize];
         loop {
             let patience = if tally.lost == 0 { REST } else { PATIENCE };
@@ -469,7 +473,8 @@ impl Tally {
 fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
     let mut table = Table::default();
-    let version = if figures.http2 { "streams, each over TLS and HTTP/2" } else { "streams, each over TLS and HTTP/1.1" };
+    let version =
+        if figures.http2 { "streams, each over TLS and HTTP/2" } else { "streams, each over TLS and HTTP/1.1" };
     table.add(version, f64::from(figures.streams), 0, "");
     table.add("  opening all of them", figures.open_s, 1, "s");
     table.add("  memory, each", figures.bytes_per_stream, 0, "bytes");

@@ -7,16 +7,16 @@
 //! much noted falls behind, and reads on in the journal, as it would after connecting anew.
 
 use std::collections::{HashMap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bank::{CustomerId, TokenHash, UserId, What};
 use engine::Unavailable;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 use super::news::News;
+use super::past::Past;
 use crate::Limits;
 use crate::app::{App, SignedIn};
 use crate::problem::{Kind, Problem};
@@ -33,14 +33,13 @@ const RECENT: usize = 8_192;
 /// some 16 KiB.
 pub(super) const AT_A_TIME: usize = 16;
 
-/// How many of the journal's frames are read at a time: some three thousand payments, in a few milliseconds.
-pub(super) const FRAMES_AT_A_TIME: usize = 16;
+/// How many events are brought at a time, about: those of a few frames, read in a few milliseconds.
+const BROUGHT_AT_A_TIME: usize = 2_048;
 
 /// The open streams and what is newest.
 pub(crate) struct Desk {
     inside: Mutex<Inside>,
-    /// For those who read the past. Fair: who waits longest is next.
-    pub(super) past: Semaphore,
+    pub(super) past: Past,
     limits: Limits,
     sent: AtomicU64,
 }
@@ -134,7 +133,7 @@ impl Slip {
 
 impl Desk {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let past = Semaphore::new(limits.event_readers);
+        let past = Past::new(limits.event_readers);
         Self { inside: Mutex::default(), past, limits: limits.clone(), sent: AtomicU64::new(0) }
     }
 
@@ -192,10 +191,12 @@ impl Desk {
         Ok((Place { app: app.clone(), slip, who, token, serial }, position))
     }
 
-    /// Ends all streams, and takes on no more.
-    fn close(&self) {
+    /// Ends all streams, because nobody follows the journal any more. When the server is stopping no more are taken on;
+    /// otherwise whoever connects anew has it followed again.
+    fn end_all(&self, stopping: bool) {
         let mut inside = self.inside();
-        inside.closed = true;
+        inside.followed = false;
+        inside.closed |= stopping;
         inside.sessions.values().flatten().for_each(|slip| slip.end());
     }
 }
@@ -299,6 +300,7 @@ async fn follow(app: App) {
             let mut inside = desk.inside();
             if inside.open == 0 {
                 inside.followed = false;
+                inside.recent = VecDeque::new();
                 return;
             }
             inside.position + 1
@@ -313,9 +315,10 @@ async fn follow(app: App) {
         };
         match batch {
             Ok(batch) => desk.bring(batch),
-            Err(unavailable) => {
-                tracing::debug!(%unavailable, "the streams of events end");
-                return desk.close();
+            Err(Unavailable::Stopping) => return desk.end_all(true),
+            Err(error) => {
+                tracing::error!(%error, "the streams of events end: the journal can't be read on");
+                return desk.end_all(false);
             }
         }
     }
@@ -325,14 +328,21 @@ async fn read(app: &App, next: u64) -> Result<Batch, Unavailable> {
     let app = app.clone();
     let reading = spawn_blocking(move || {
         let engine = &app.engine;
-        let mut batch = Batch { last: 0, news: Vec::new(), concerned: Vec::new(), over: Vec::new() };
-        batch.last = engine.look_through(next, engine.last_durable(), FRAMES_AT_A_TIME, |recorded| {
-            if let What::SessionClosed { token } = &recorded.event.what {
-                batch.over.push(*token);
+        let mut batch = Batch { last: next - 1, news: Vec::new(), concerned: Vec::new(), over: Vec::new() };
+        let end = engine.last_durable();
+        while batch.last < end && batch.news.len() < BROUGHT_AT_A_TIME {
+            let (before, written) = (batch.last, engine.written_with(batch.last + 1)?);
+            for recorded in written.into_iter().filter(|recorded| recorded.number > before && recorded.number <= end) {
+                batch.last = recorded.number;
+                if let What::SessionClosed { token } = &recorded.event.what {
+                    batch.over.push(*token);
+                }
+                batch.news.extend(News::of(engine, recorded)?.map(Arc::new));
             }
-            batch.news.extend(News::of(engine, recorded)?.map(Arc::new));
-            Ok(ControlFlow::Continue(()))
-        })?;
+            if batch.last == before {
+                return Err(Unavailable::Failed(format!("event {} is missing", before + 1)));
+            }
+        }
         // As the rights are now. They are looked at once more when the event is told.
         batch.concerned = engine.peek(|state| {
             let mut concerned = Vec::new();
@@ -350,7 +360,7 @@ async fn read(app: &App, next: u64) -> Result<Batch, Unavailable> {
         })?;
         Ok(batch)
     });
-    reading.await.map_err(|_| Unavailable::Stopping)?
+    reading.await.map_err(|error| Unavailable::Failed(error.to_string()))?
 }
 
 impl Desk {

@@ -302,8 +302,10 @@ impl News {
                 Payment::of(app, *number, what, ibans)?
                     .map(|payment| Data::PaymentBooked(Box::new(PaymentBooked { at, hold, last, undoes, payment })))
             }
-            What::HoldPlaced { hold: placed, text } => hold(HoldId::new(*number), *placed, placed.remaining_minor, text)?
-                .map(|hold| Data::HoldPlaced(HoldPlaced { at, hold })),
+            What::HoldPlaced { hold: placed, text } => {
+                hold(HoldId::new(*number), *placed, placed.remaining_minor, text)?
+                    .map(|hold| Data::HoldPlaced(HoldPlaced { at, hold }))
+            }
             What::HoldReleased { hold: id, reason } => {
                 let reason = match reason {
                     ReleaseReason::Voided => ReasonName::Voided,

@@ -328,7 +328,8 @@ async fn nothing_is_lost_and_nothing_told_twice_at_the_seam() {
     let mut cursor = String::new();
     while expected.len() < PAYMENTS {
         let page = bank.get("bo", &format!("/v1/accounts/{}/entries?limit=500{cursor}", bank.bo)).await.json();
-        expected.extend(page["entries"].as_array().unwrap().iter().map(|it| it["payment"].as_str().unwrap().to_owned()));
+        expected
+            .extend(page["entries"].as_array().unwrap().iter().map(|it| it["payment"].as_str().unwrap().to_owned()));
         cursor = format!("&cursor={}", page["next_cursor"].as_str().unwrap_or_default());
     }
     expected.reverse();
@@ -454,7 +455,10 @@ async fn there_are_so_many_streams_and_no_more() {
     bank.pay("ada", "1.00", "").await;
     third.next().await.unwrap();
     let metrics = bank.send(Call::new("GET", "/metrics")).await.text();
-    assert!(metrics.contains("kassa_event_streams 2\n") && !metrics.contains("kassa_events_sent_total 0\n"), "{metrics}");
+    assert!(
+        metrics.contains("kassa_event_streams 2\n") && !metrics.contains("kassa_events_sent_total 0\n"),
+        "{metrics}"
+    );
     drop(second);
 }
 
@@ -466,7 +470,8 @@ fn ask(bank: &Bank, who: &str) -> String {
 #[tokio::test]
 async fn a_stream_outlives_the_limits_of_requests_and_ends_when_the_server_stops() {
     let moment = Duration::from_millis(100);
-    let limits = Limits { heartbeat: moment / 5, idle: moment, request: moment, header_read: moment, ..Limits::default() };
+    let limits =
+        Limits { heartbeat: moment / 5, idle: moment, request: moment, header_read: moment, ..Limits::default() };
     let bank = Bank::with(limits).await;
     let running = Running::bank(&bank, b"http/1.1").await;
     let mut stream = running.connect().await.unwrap();
@@ -489,7 +494,8 @@ async fn a_stream_outlives_the_limits_of_requests_and_ends_when_the_server_stops
 #[tokio::test]
 async fn streams_over_http2_end_when_the_server_stops() {
     let moment = Duration::from_millis(100);
-    let limits = Limits { heartbeat: moment / 5, idle: moment, request: moment, header_read: moment, ..Limits::default() };
+    let limits =
+        Limits { heartbeat: moment / 5, idle: moment, request: moment, header_read: moment, ..Limits::default() };
     let bank = Bank::with(limits).await;
     let running = Running::bank(&bank, b"h2").await;
     let (mut client, connection) = h2::client::handshake(running.connect().await.unwrap()).await.unwrap();
