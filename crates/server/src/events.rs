@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::body::{Body as HttpBody, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -27,6 +28,7 @@ use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use crate::app::{App, SignedIn};
+use crate::endless::Endless;
 use crate::extract::{Query, Token};
 use crate::problem::{Kind, Problem};
 
@@ -107,7 +109,7 @@ pub(crate) async fn events(
         app,
     };
     let headers = [(CONTENT_TYPE, "text/event-stream"), (UNBUFFERED, "no")];
-    Ok((headers, HttpBody::new(Chunks::Resting(Some(stream)))).into_response())
+    Ok((headers, Extension(Endless), HttpBody::new(Chunks::Resting(Some(stream)))).into_response())
 }
 
 /// The event after which to go on.

@@ -12,6 +12,7 @@ mod app;
 mod cash;
 mod clock;
 mod customers;
+mod endless;
 mod entries;
 mod events;
 mod extract;
@@ -44,6 +45,7 @@ use engine::Engine;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
+pub use endless::Endless;
 pub use openapi::openapi;
 pub use problem::slugs;
 pub use settings::{Limits, ServeError, Settings};

@@ -22,11 +22,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body as HttpBody, Bytes};
+use axum::response::Response;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -38,6 +38,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
+use crate::endless::{Handover, Remaining, Serving};
 use crate::{Limits, ServeError};
 
 /// How long accepting rests when the system has no more sockets to give; trying at once would only take a core.
@@ -170,25 +171,72 @@ impl Shared {
         let Some(mut stream) = Box::pin(self.handshake(stream, &mut stopped)).await else { return };
         let tls = stream.get_mut().1;
         tls.set_buffer_limit(Some(UNSENT_BYTES));
-        let http2 = tls.alpn_protocol() == Some(b"h2");
-        let activity = Arc::new(Activity::default());
-        let service = service_fn(|request: hyper::Request<Incoming>| {
-            let busy = Busy::begin(&activity);
-            let answer = self.router.clone().call(request);
-            let activity = Arc::clone(&activity);
-            async move {
-                let answer: Result<axum::response::Response, Infallible> = answer.await;
-                drop(busy);
-                answer.map(|answer| answer.map(|body| Answer { body, busy: None, activity }))
-            }
-        });
-        let io = TokioIo::new(stream);
-        if http2 {
-            Box::pin(self.requests(self.http2.serve_connection(io, service), &activity, stopped)).await;
-        } else {
-            Box::pin(self.requests(self.http1.serve_connection(io, service), &activity, stopped)).await;
+        if tls.alpn_protocol() == Some(b"h2") {
+            Box::pin(self.http2(stream, stopped)).await;
+        } else if let Some(remaining) = Box::pin(self.http1(stream, stopped)).await {
+            remaining.send(self.limits.idle).await;
         }
         drop(place);
+    }
+
+    /// The requests of a connection over HTTP/1.1. Gives what is left of it when an answer goes on for ever.
+    async fn http1(
+        &self,
+        stream: TlsStream<TcpStream>,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Option<Remaining<TlsStream<TcpStream>>> {
+        let (activity, handover) = (Arc::new(Activity::default()), Arc::new(Handover::default()));
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (framing, handover) = (Handover::framing(&request), Arc::clone(&handover));
+            self.answer(request, &activity, move |answer| handover.keep(answer, framing))
+        });
+        let io = TokioIo::new(handover.watch(stream));
+        let mut serving = Serving::new(self.http1.serve_connection(io, service), &handover);
+        tokio::select! {
+            ended = serving.ended() => return logged(ended),
+            () = told(&mut stopped) => {}
+            () = activity.none_for(self.limits.idle, self.limits.header_read) => {}
+        }
+        serving.close();
+        let ended = timeout(self.close_time(), serving.ended()).await;
+        ended.map_or_else(|_| cut(), logged)
+    }
+
+    /// The requests of a connection over HTTP/2.
+    async fn http2(&self, stream: TlsStream<TcpStream>, mut stopped: watch::Receiver<bool>) {
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request: hyper::Request<Incoming>| self.answer(request, &activity, |answer| answer));
+        let mut serving = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = serving.as_mut() => return logged(ended),
+            () = told(&mut stopped) => {}
+            () = activity.none_for(self.limits.idle, self.limits.header_read) => {}
+        }
+        serving.as_mut().graceful_shutdown();
+        let ended = timeout(self.close_time(), serving).await;
+        ended.map_or_else(|_| cut(), logged)
+    }
+
+    /// The answer to a request, whose connection is busy meanwhile, once `look` has had a look at it.
+    fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+        activity: &Arc<Activity>,
+        look: impl FnOnce(Response) -> Response + Send + 'static,
+    ) -> impl Future<Output = Result<hyper::Response<Answer>, Infallible>> + Send + 'static {
+        let busy = Busy::begin(activity);
+        let answer = self.router.clone().call(request);
+        let activity = Arc::clone(activity);
+        async move {
+            let answer: Result<Response, Infallible> = answer.await;
+            drop(busy);
+            answer.map(|answer| look(answer).map(|body| Answer { body, busy: None, activity }))
+        }
+    }
+
+    /// How long a connection that was asked to close may take to do so.
+    fn close_time(&self) -> Duration {
+        self.limits.idle.max(self.limits.request)
     }
 
     async fn handshake(&self, stream: TcpStream, stopped: &mut watch::Receiver<bool>) -> Option<TlsStream<TcpStream>> {
@@ -203,32 +251,19 @@ impl Shared {
         }
         None
     }
-
-    /// The requests of a connection.
-    async fn requests<C: GracefulConnection<Error = hyper::Error>>(
-        &self,
-        serving: C,
-        activity: &Activity,
-        mut stopped: watch::Receiver<bool>,
-    ) {
-        let mut serving = pin!(serving);
-        tokio::select! {
-            ended = serving.as_mut() => return log_end(ended),
-            () = told(&mut stopped) => {}
-            () = activity.none_for(self.limits.idle, self.limits.header_read) => {}
-        }
-        serving.as_mut().graceful_shutdown();
-        match timeout(self.limits.idle.max(self.limits.request), serving).await {
-            Ok(ended) => log_end(ended),
-            Err(_) => tracing::debug!("a connection that would not close was cut"),
-        }
-    }
 }
 
-fn log_end(ended: hyper::Result<()>) {
-    if let Err(error) = ended {
+/// Logs how a connection ended, and gives what is left of it.
+fn logged<T: Default>(ended: hyper::Result<T>) -> T {
+    ended.unwrap_or_else(|error| {
         tracing::debug!(%error, "a connection ended in an error");
-    }
+        T::default()
+    })
+}
+
+fn cut<T: Default>() -> T {
+    tracing::debug!("a connection that would not close was cut");
+    T::default()
 }
 
 /// Resolves when the server is stopping.
