@@ -266,10 +266,13 @@ fn wanted(state: &bank::State, who: &SignedIn) -> Wanted {
     Wanted::Of(who.customer, accounts)
 }
 
+/// A stream, and what it sends next.
+type Made = (Stream, Result<Bytes, Over>);
+
 /// A stream as the body of an answer. What comes next is made when it is asked for.
 enum Chunks {
     Resting(Option<Stream>),
-    Making(Pin<Box<dyn Future<Output = (Stream, Result<Bytes, Over>)> + Send>>),
+    Making(Pin<Box<dyn Future<Output = Made> + Send>>),
 }
 
 impl Body for Chunks {

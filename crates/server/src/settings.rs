@@ -22,8 +22,9 @@ pub struct Settings {
 /// What nobody may exceed. The defaults suit a machine with two cores and a gigabyte of memory.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections open at once; further ones are closed when they come. With TLS each takes some 50 KiB, and up to
-    /// 64 KiB more of what was sent and not read yet, so the default keeps them below 500 MiB.
+    /// Connections open at once; further ones are closed when they come. With TLS each takes some 40 KiB over HTTP/2, 30
+    /// over HTTP/1.1, and 14 where it carries a stream of events only, as most do where there are so many: below 500 MiB
+    /// in all. What was sent and not taken yet, up to 80 KiB each, comes on top; that takes many addresses at once.
     pub connections: usize,
     /// Connections open at once from one IPv4 address or IPv6 network of 64 bits, so that one client can't take all. An
     /// office behind one address has room.
@@ -51,8 +52,8 @@ pub struct Limits {
     /// Passwords waiting to be checked. At 50 a second and worker the last waits about a second; who comes later is
     /// told to try again.
     pub passwords_waiting: usize,
-    /// Streams of events open at once. Each takes a connection as well, of some 20 KiB with what is noted for it; so
-    /// many leave a sixth of the connections to other requests.
+    /// Streams of events open at once. Each takes a connection as well, or a part of one over HTTP/2; so many leave a
+    /// sixth of the connections to other requests.
     pub event_streams: usize,
     /// Streams of events open at once for one user: a few devices with a few windows each, or a partner's servers.
     pub event_streams_per_user: usize,

@@ -208,7 +208,7 @@ async fn measure(bench: &StreamsBench, runtime: &Handle, bar: &indicatif::Progre
     let answered = Instant::now();
     let tally = Tally::take(bench, &sent, &mut told).await;
     if let Some(ended) = streams.try_join_next() {
-        return Err(ended.map_or_else(|error| Failure::new(error.to_string()), |ended| ended));
+        return Err(ended.unwrap_or_else(|error| Failure::new(error.to_string())));
     }
     let rss_bytes_after_payments = serving.rss_bytes()?;
     streams.abort_all();

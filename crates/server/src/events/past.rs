@@ -180,3 +180,45 @@ fn all(engine: &Engine, position: u64, end: u64) -> Result<(Vec<Arc<News>>, u64)
     }
     Ok((news, last))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(first: u64, count: u32) -> Arc<Contents> {
+        let accounts = (0..count).map(|place| (AccountId(place % 2), place)).collect::<std::collections::BTreeSet<_>>();
+        let holders = Box::new([(CustomerId(1), 0), (CustomerId(1), count - 1), (CustomerId(2), 1)]);
+        Arc::new(Contents { last: first + u64::from(count) - 1, accounts: accounts.into_iter().collect(), holders })
+    }
+
+    #[test]
+    fn a_frame_tells_whom_it_concerns() {
+        let contents = contents(10, 6);
+        let of = |customer: Option<u32>, accounts: &[u32]| {
+            let accounts: Vec<AccountId> = accounts.iter().copied().map(AccountId).collect();
+            contents.of(10, customer.map(CustomerId), &accounts)
+        };
+        assert_eq!(of(None, &[0]), [10, 12, 14]);
+        assert_eq!(of(None, &[1]), [11, 13, 15]);
+        assert_eq!(of(None, &[0, 1, 2]), [10, 11, 12, 13, 14, 15]);
+        assert_eq!(of(Some(1), &[]), [10, 15]);
+        assert_eq!(of(Some(1), &[1]), [10, 11, 13, 15], "each once");
+        assert_eq!(of(Some(3), &[2]), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_newest_is_kept() {
+        let past = Past::new(1);
+        let first = |place: usize| 1 + place as u64 * 4;
+        for place in 1..=KEPT {
+            past.keep(first(place), &contents(first(place), 4));
+        }
+        assert!(past.known(first(1)).is_some() && past.known(first(KEPT) + 3).is_some());
+        assert!(past.known(first(KEPT) + 4).is_none() && past.known(first(1) - 1).is_none());
+        // What is older than all that is kept finds no place; what is newer does.
+        past.keep(first(0), &contents(first(0), 4));
+        assert!(past.known(first(0)).is_none() && past.known(first(1)).is_some());
+        past.keep(first(KEPT + 1), &contents(first(KEPT + 1), 4));
+        assert!(past.known(first(1)).is_none() && past.known(first(KEPT + 1)).is_some());
+    }
+}

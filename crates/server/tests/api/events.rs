@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body as HttpBody, Bytes};
-use axum::http::Request;
+use axum::http::{Request, Response};
 use axum::routing::get;
 use bank::{Body, Caller, Command, CustomerId, Right};
 use engine::{Outcome, Submission};
@@ -549,17 +549,64 @@ impl Drop for Endless {
 async fn a_client_that_takes_nothing_is_cut() {
     let moment = Duration::from_millis(100);
     let limits = Limits { idle: moment, request: moment, header_read: moment, ..Limits::default() };
-    let thrown_away = Arc::new(AtomicBool::new(false));
-    let body = Arc::clone(&thrown_away);
-    let handler = get(move || async move { HttpBody::new(Endless(body)) });
-    let running = Running::router(Router::new().route("/", handler), limits).await;
+    for endless in [false, true] {
+        let thrown_away = Arc::new(AtomicBool::new(false));
+        let body = Arc::clone(&thrown_away);
+        let handler = get(move || async move {
+            let mut answer = Response::new(HttpBody::new(Endless(body)));
+            if endless {
+                answer.extensions_mut().insert(server::Endless);
+            }
+            answer
+        });
+        let running = Running::router(Router::new().route("/", handler), limits.clone()).await;
+        let mut stream = running.connect().await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let cut = async {
+            while !thrown_away.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, cut).await.expect("the client is cut");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_makes_room_whatever_the_version_of_http() {
+    let bank = Bank::with(Limits { event_streams_per_user: 1, ..Limits::default() }).await;
+    let running = Running::bank(&bank, b"http/1.1").await;
+    let mut buffer = [0; 2_048];
+    for version in ["1.1", "1.0", "1.1"] {
+        let opened = async {
+            loop {
+                let mut stream = running.connect().await.unwrap();
+                stream.write_all(ask(&bank, "ada").replace("1.1", version).as_bytes()).await.unwrap();
+                let mut arrived = String::new();
+                while !arrived.contains("\nid: ") && !arrived.contains("too-many-streams") {
+                    let length = stream.read(&mut buffer).await.unwrap();
+                    assert_ne!(length, 0, "{arrived}");
+                    arrived += std::str::from_utf8(&buffer[..length]).unwrap();
+                }
+                if arrived.contains("200 OK") {
+                    return (stream, arrived);
+                }
+            }
+        };
+        let (stream, arrived) = timeout(PATIENCE, opened).await.expect("there is room again");
+        let chunked = arrived.contains("transfer-encoding: chunked");
+        assert_eq!(chunked, version == "1.1", "{arrived}");
+        assert_eq!(arrived.contains("\r\n\r\nretry: "), !chunked, "{arrived}");
+        drop(stream);
+    }
+    // Of a stream, too, one can ask for the head alone; the connection goes on.
     let mut stream = running.connect().await.unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    let cut = async {
-        while !thrown_away.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, cut).await.expect("the client is cut");
+    let head = ask(&bank, "bo").replace("GET", "HEAD");
+    for _ in 0..2 {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let length = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        let arrived = std::str::from_utf8(&buffer[..length]).unwrap();
+        assert!(arrived.starts_with("HTTP/1.1 200 OK") && arrived.ends_with("\r\n\r\n"), "{arrived}");
+    }
     running.stop().await;
 }
