@@ -120,6 +120,19 @@ impl Standing {
         }
     }
 
+    /// Only an account's owners, and those who run the bank.
+    pub(crate) fn must_own(self, state: &State, account: AccountId) -> Result<(), Refusal> {
+        match self {
+            Self::System | Self::Operator => Ok(()),
+            Self::Auditor => Err(Refusal::NotAllowed),
+            Self::Customer(customer) => match state.right(customer, account) {
+                Some(Right::Owner) => Ok(()),
+                Some(Right::Signatory { .. } | Right::ReadOnly) => Err(Refusal::OwnersOnly),
+                None => Err(Refusal::NoRight),
+            },
+        }
+    }
+
     /// Whether this caller may take `amount` out of an account. An amount in another currency than the account's is
     /// left to the ledger to refuse.
     pub(crate) fn may_debit(self, state: &State, account: AccountId, amount: Money) -> Result<(), Refusal> {

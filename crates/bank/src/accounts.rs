@@ -4,7 +4,7 @@ use ledger::{AccountId, Kind, Overdraft, Status};
 
 use crate::access::Standing;
 use crate::decide::{Decided, accepted};
-use crate::{Facts, OpenAccount, Refusal, State, What};
+use crate::{Facts, OpenAccount, Refusal, Sealed, State, What};
 
 pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts: &Facts<'_>) -> Decided {
     standing.must_run_the_bank()?;
@@ -37,6 +37,13 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
         owner: open.owner,
         cash: open.cash,
     })
+}
+
+/// Another name, by an owner or the bank.
+pub(crate) fn rename(standing: Standing, state: &State, account: AccountId, name: Option<&Sealed>) -> Decided {
+    state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
+    standing.must_own(state, account)?;
+    accepted(What::AccountRenamed { account, name: name.cloned() })
 }
 
 pub(crate) fn set_status(standing: Standing, state: &State, account: AccountId, status: Status) -> Decided {

@@ -55,6 +55,9 @@ pub struct PastPosting {
     pub posting: Posting,
 }
 
+/// The most payments made all or none: a firm's payday, and a millisecond of the one thread that decides.
+pub const MAX_PAYMENTS_AT_ONCE: usize = 1_000;
+
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
@@ -123,6 +126,13 @@ pub enum Body {
         /// The account.
         account: AccountId,
     },
+    /// Another name for an account.
+    Rename {
+        /// The account.
+        account: AccountId,
+        /// The name; none takes it away.
+        name: Option<Sealed>,
+    },
     /// Another status for an account.
     SetStatus {
         /// The account.
@@ -139,6 +149,8 @@ pub enum Body {
     },
     /// A payment.
     Pay(Pay),
+    /// Several payments, at most [`MAX_PAYMENTS_AT_ONCE`], each seeing what those before it do: all or none.
+    PayAll(Vec<Pay>),
     /// Cash brought to the desk.
     Deposit {
         /// The account credited.
@@ -165,6 +177,15 @@ pub enum Body {
         expires_at: Timestamp,
         /// The text on the statement.
         text: Option<Sealed>,
+        /// The payer's own notes, which the payee doesn't see.
+        metadata: Option<Sealed>,
+    },
+    /// More time for reserved money.
+    Extend {
+        /// The hold.
+        hold: HoldId,
+        /// Until when.
+        expires_at: Timestamp,
     },
     /// Reserved money taken.
     Capture {
@@ -235,6 +256,8 @@ pub struct Pay {
     pub purpose: Purpose,
     /// The text on the statement.
     pub text: Option<Sealed>,
+    /// The payer's own notes, which the payee doesn't see.
+    pub metadata: Option<Sealed>,
     /// From which day on it counts for interest; the day of booking where none is given.
     pub value_date: Option<ValueDate>,
     /// When it was booked, where that was in another system; now otherwise. Only Kassa itself may say.

@@ -43,11 +43,11 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
             Decision::Accepted(events.collect())
         }
         // Whoever is not signed in writes nothing, not even refusals.
-        Err(refusal @ Refusal::NotSignedIn) => Decision::Refused(refusal, None),
-        Err(refusal) => {
+        Err(Refused { refusal: refusal @ Refusal::NotSignedIn, .. }) => Decision::Refused(refusal, None),
+        Err(Refused { refusal, place }) => {
             let event = command.request.map(|request| Event {
                 by: command.caller.user,
-                what: What::Refused { refusal },
+                what: What::Refused { refusal, place },
                 request: Some(request),
             });
             Decision::Refused(refusal, event)
@@ -55,17 +55,30 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     }
 }
 
-fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
+/// Why a command is refused, and of several payments which.
+pub(crate) struct Refused {
+    pub(crate) refusal: Refusal,
+    pub(crate) place: Option<u32>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, place: None }
+    }
+}
+
+fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Result<Whats, Refused> {
     let Command { caller, body, .. } = command;
     let standing = access::standing(state, caller, facts.now)?;
     if state.founding().is_none() && !matches!(body, Body::Found { .. }) {
-        return Err(Refusal::NotFounded);
+        return Err(Refusal::NotFounded.into());
     }
-    match body {
+    let decided = match body {
+        Body::PayAll(payments) => return payments::pay_all(standing, state, payments, facts),
         Body::Found { name, numbering } => {
             standing.must_be_system()?;
             if state.founding().is_some() {
-                return Err(Refusal::AlreadyFounded);
+                return Err(Refusal::AlreadyFounded.into());
             }
             let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
             accepted(What::Founded { name: name.clone(), country, bank_code })
@@ -79,6 +92,7 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
         Body::OpenAccount(open) => accounts::open(standing, state, open, facts),
         Body::Grant { customer, account, right } => access::grant(standing, state, *customer, *account, *right),
         Body::Revoke { customer, account } => access::revoke(standing, state, *customer, *account),
+        Body::Rename { account, name } => accounts::rename(standing, state, *account, name.as_ref()),
         Body::SetStatus { account, status } => accounts::set_status(standing, state, *account, *status),
         Body::SetOverdraft { account, overdraft } => accounts::set_overdraft(standing, state, *account, *overdraft),
         Body::Pay(pay) => payments::pay(standing, state, pay, facts),
@@ -88,9 +102,11 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
         Body::Withdraw { account, amount, text } => {
             payments::cash(standing, state, *account, *amount, false, text.as_ref(), facts)
         }
-        Body::PlaceHold { leg, expires_at, text } => {
-            payments::place_hold(standing, state, *leg, *expires_at, text.as_ref(), facts)
+        Body::PlaceHold { leg, expires_at, text, metadata } => {
+            let hold = payments::may_hold(standing, state, *leg, *expires_at, facts)?;
+            accepted(What::HoldPlaced { hold, text: text.clone(), metadata: metadata.clone() })
         }
+        Body::Extend { hold, expires_at } => payments::extend(standing, state, *hold, *expires_at, facts),
         Body::Capture { hold, amount, last } => payments::capture(standing, state, *hold, *amount, *last, facts),
         Body::Void { hold } => payments::void(standing, state, *hold),
         Body::Expire { hold } => payments::expire(standing, state, *hold, facts),
@@ -98,5 +114,6 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
             payments::refund(standing, state, *of, *leg, *amount, text.as_ref(), facts)
         }
         Body::Reverse { of, text } => payments::reverse(standing, state, *of, text.as_ref(), facts),
-    }
+    };
+    Ok(decided?)
 }

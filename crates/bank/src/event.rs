@@ -235,6 +235,9 @@ pub enum What {
         /// The text on the statement.
         #[n(2)]
         text: Option<Sealed>,
+        /// The payer's own notes, a JSON object.
+        #[n(3)]
+        metadata: Option<Sealed>,
     },
     /// Money was reserved.
     #[n(13)]
@@ -245,6 +248,9 @@ pub enum What {
         /// The text on the statement.
         #[n(1)]
         text: Option<Sealed>,
+        /// The payer's own notes, a JSON object.
+        #[n(2)]
+        metadata: Option<Sealed>,
     },
     /// Reserved money was let go.
     #[n(14)]
@@ -262,6 +268,36 @@ pub enum What {
         /// Why.
         #[cbor(n(0), with = "codec::refusal")]
         refusal: Refusal,
+        /// Of several payments all or none: which was refused, from 0.
+        #[n(1)]
+        place: Option<u32>,
+    },
+    /// Reserved money got more time.
+    #[n(16)]
+    HoldExtended {
+        /// The hold.
+        #[cbor(n(0), with = "codec::hold_id")]
+        hold: HoldId,
+        /// Until when it is reserved from now on.
+        #[cbor(n(1), with = "codec::timestamp")]
+        expires_at: Timestamp,
+    },
+    /// Several payments were made, all or none: the next so many events.
+    #[n(18)]
+    PaidAll {
+        /// How many.
+        #[n(0)]
+        payments: u32,
+    },
+    /// An account got another name.
+    #[n(17)]
+    AccountRenamed {
+        /// The account.
+        #[cbor(n(0), with = "codec::account_id")]
+        account: AccountId,
+        /// Its name from now on.
+        #[n(1)]
+        name: Option<Sealed>,
     },
 }
 

@@ -100,9 +100,13 @@ impl Numbering {
     #[must_use]
     pub fn iban(&self, number: u64) -> String {
         let width = usize::try_from(self.digits).unwrap_or(MAX_BBAN);
-        let bban = format!("{}{number:0width$}", self.bank_code);
+        let mut iban = String::with_capacity(34);
+        // Writing to a String can't fail.
+        let _ = write!(iban, "{}00{}{number:0width$}", self.country, self.bank_code);
         let mut remainder = 0_u32;
-        for byte in bban.bytes().chain(self.country.bytes()).chain(*b"00") {
+        // The country and two zeros count as if they stood at the end.
+        let (head, bban) = iban.as_bytes().split_at(4);
+        for byte in bban.iter().chain(head) {
             let (value, shift) = match byte {
                 b'0'..=b'9' => (byte.wrapping_sub(b'0'), 10),
                 _ => (byte.wrapping_sub(b'A').wrapping_add(10), 100),
@@ -110,14 +114,19 @@ impl Numbering {
             remainder = remainder.wrapping_mul(shift).wrapping_add(u32::from(value)).rem_euclid(97);
         }
         let check = 98_u32.saturating_sub(remainder);
-        let mut iban = String::with_capacity(34);
-        // Writing to a String can't fail.
-        let _ = write!(iban, "{}{check:02}{bban}", self.country);
+        let digit = |value: u32| char::from_digit(value, 10).unwrap_or('0');
+        let (tens, units) = (digit(check.div_euclid(10)), digit(check.rem_euclid(10)));
+        iban.replace_range(2..4, [tens, units].iter().collect::<String>().as_str());
         iban
     }
 
     /// The account number of an IBAN of this bank. Spaces and small letters are accepted, as people type them.
     pub fn number(&self, text: &str) -> Result<u64, IbanError> {
+        if let Some(number) = self.own(text)
+            && self.iban(number) == text
+        {
+            return Ok(number);
+        }
         let typed: String = text.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_uppercase()).collect();
         let iban: Iban = typed.parse().map_err(|_| IbanError::Invalid)?;
         let own = iban.country_code() == self.country;
@@ -125,6 +134,11 @@ impl Numbering {
         let number = number.parse().map_err(|_| IbanError::OtherBank)?;
         // Check digits are 02 to 98; 00, 01 and 99 leave the same remainder and would be a second way to write it.
         if self.iban(number) == typed { Ok(number) } else { Err(IbanError::Invalid) }
+    }
+
+    /// The account number of what looks like an IBAN of this bank as it is shown; its check digits are not looked at.
+    fn own(&self, text: &str) -> Option<u64> {
+        text.strip_prefix(self.country.as_str())?.get(2..)?.strip_prefix(self.bank_code.as_str())?.parse().ok()
     }
 }
 

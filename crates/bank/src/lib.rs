@@ -23,7 +23,7 @@ mod refusal;
 mod state;
 
 pub use access::{CustomerId, NameIndex, Right, Role, TokenHash, UserId};
-pub use command::{Body, Caller, Command, Facts, OpenAccount, PastPosting, Pay};
+pub use command::{Body, Caller, Command, Facts, MAX_PAYMENTS_AT_ONCE, OpenAccount, PastPosting, Pay};
 pub use decide::{Decision, decide};
 pub use event::{Event, Events, Purpose, Request, What};
 pub use iban::{IbanError, Numbering, NumberingError};

@@ -1,13 +1,59 @@
 //! Moving money: payments, cash at the desk, holds, refunds and reversals. Each function is a flat run of guards, of
 //! the caller first, then of the ledger.
 
-use ledger::{AccountId, HoldId, Kind, Leg, Money, PostingId, ReleaseReason, Timestamp};
+use ledger::{AccountId, Hold, HoldId, Kind, Leg, Money, Posting, PostingId, ReleaseReason, Timestamp};
+use smallvec::smallvec;
 
 use crate::access::Standing;
-use crate::decide::{Decided, accepted};
-use crate::{Facts, PastPosting, Pay, Purpose, Refusal, Sealed, State, What};
+use crate::decide::{Decided, Refused, Whats, accepted};
+use crate::{Facts, MAX_PAYMENTS_AT_ONCE, PastPosting, Pay, Purpose, Refusal, Sealed, State, What};
 
 pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decided {
+    may_pay(standing, state, pay)?;
+    let booked_at = pay.booked_at.unwrap_or(facts.now);
+    if booked_at > facts.now {
+        return Err(Refusal::BookedAhead);
+    }
+    let value_date = pay.value_date.unwrap_or(booked_at.day());
+    let posting = state.ledger().post(&pay.legs, booked_at, value_date)?;
+    accepted(posted(posting, pay))
+}
+
+/// Several payments, all or none.
+pub(crate) fn pay_all(
+    standing: Standing,
+    state: &State,
+    payments: &[Pay],
+    facts: &Facts<'_>,
+) -> Result<Whats, Refused> {
+    standing.must_be_able_to_pay()?;
+    if payments.is_empty() {
+        return Err(Refusal::from(ledger::Refusal::NoLegs).into());
+    }
+    if payments.len() > MAX_PAYMENTS_AT_ONCE {
+        return Err(Refusal::TooManyPayments.into());
+    }
+    let at = |place: usize, refusal| Refused { refusal, place: u32::try_from(place).ok() };
+    for (place, pay) in payments.iter().enumerate() {
+        // Their time and their day are the batch's.
+        if pay.booked_at.is_some() || pay.value_date.is_some() {
+            return Err(at(place, Refusal::NotAllowed));
+        }
+        may_pay(standing, state, pay).map_err(|refusal| at(place, refusal))?;
+    }
+    let count = u32::try_from(payments.len()).map_err(|_| Refusal::TooManyPayments)?;
+    // The event that counts them comes first.
+    let first = state.last_event().checked_add(2).and_then(PostingId::new).ok_or(Refusal::NumbersExhausted)?;
+    let legs = payments.iter().map(|pay| pay.legs.as_slice());
+    let postings = state.ledger().post_all(legs, first, facts.now, facts.now.day());
+    let postings = postings.map_err(|(place, refusal)| at(place, refusal.into()))?;
+    let mut whats: Whats = smallvec![What::PaidAll { payments: count }];
+    whats.extend(postings.into_iter().zip(payments).map(|(posting, pay)| posted(posting, pay)));
+    Ok(whats)
+}
+
+/// Whether a caller may make a payment, whatever the money.
+fn may_pay(standing: Standing, state: &State, pay: &Pay) -> Result<(), Refusal> {
     standing.must_be_able_to_pay()?;
     if pay.booked_at.is_some() || pay.value_date.is_some() || pay.purpose != Purpose::Payment {
         standing.must_be_system()?;
@@ -22,13 +68,11 @@ pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_
         standing.may_debit(state, leg.debit, amount)?;
         may_be_paid(standing, state, leg.credit)?;
     }
-    let booked_at = pay.booked_at.unwrap_or(facts.now);
-    if booked_at > facts.now {
-        return Err(Refusal::BookedAhead);
-    }
-    let value_date = pay.value_date.unwrap_or(booked_at.day());
-    let posting = state.ledger().post(&pay.legs, booked_at, value_date)?;
-    accepted(What::Posted { posting, purpose: pay.purpose, text: pay.text.clone() })
+    Ok(())
+}
+
+fn posted(posting: Posting, pay: &Pay) -> What {
+    What::Posted { posting, purpose: pay.purpose, text: pay.text.clone(), metadata: pay.metadata.clone() }
 }
 
 /// Cash at the desk: `into_account` for a deposit, out of it for a withdrawal.
@@ -48,23 +92,38 @@ pub(crate) fn cash(
     let (leg, purpose) =
         if into_account { (deposit, Purpose::Deposit) } else { (deposit.reversed(), Purpose::Withdrawal) };
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
-    accepted(What::Posted { posting, purpose, text: text.cloned() })
+    accepted(What::Posted { posting, purpose, text: text.cloned(), metadata: None })
 }
 
-pub(crate) fn place_hold(
+/// The hold that a caller may place.
+pub(crate) fn may_hold(
     standing: Standing,
     state: &State,
     leg: Leg,
     expires_at: Timestamp,
-    text: Option<&Sealed>,
     facts: &Facts<'_>,
-) -> Decided {
+) -> Result<Hold, Refusal> {
     standing.must_be_able_to_pay()?;
     must_exist(state, leg.debit)?;
     standing.may_debit(state, leg.debit, leg.amount)?;
     may_be_paid(standing, state, leg.credit)?;
-    let hold = state.ledger().place_hold(leg, facts.now, expires_at)?;
-    accepted(What::HoldPlaced { hold, text: text.cloned() })
+    Ok(state.ledger().place_hold(leg, facts.now, expires_at)?)
+}
+
+/// More time for a hold, by whoever could place it, or the bank: it is the payer's money that stays reserved.
+pub(crate) fn extend(
+    standing: Standing,
+    state: &State,
+    hold: HoldId,
+    expires_at: Timestamp,
+    facts: &Facts<'_>,
+) -> Decided {
+    if standing.must_run_the_bank().is_err() {
+        let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
+        standing.may_debit(state, held.debit, Money { minor: held.remaining_minor, ..held.amount })?;
+    }
+    state.ledger().extend(hold, expires_at, facts.now)?;
+    accepted(What::HoldExtended { hold, expires_at })
 }
 
 /// A capture, by the payee or the bank.
@@ -78,7 +137,7 @@ pub(crate) fn capture(
 ) -> Decided {
     must_be_payee(standing, state, hold)?;
     let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
-    accepted(What::Posted { posting, purpose: Purpose::Capture, text: None })
+    accepted(What::Posted { posting, purpose: Purpose::Capture, text: None, metadata: None })
 }
 
 /// The payee or the bank lets a hold go.
@@ -114,7 +173,7 @@ pub(crate) fn refund(
         may_be_paid(standing, state, paid.debit)?;
     }
     let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
-    accepted(What::Posted { posting, purpose: Purpose::Refund, text: text.cloned() })
+    accepted(What::Posted { posting, purpose: Purpose::Refund, text: text.cloned(), metadata: None })
 }
 
 /// A reversal, by the bank.
@@ -128,7 +187,7 @@ pub(crate) fn reverse(
     standing.must_run_the_bank()?;
     let past = past(of, facts)?;
     let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
-    accepted(What::Posted { posting, purpose: Purpose::Reversal, text: text.cloned() })
+    accepted(What::Posted { posting, purpose: Purpose::Reversal, text: text.cloned(), metadata: None })
 }
 
 /// All that the legs take from one account, so that a signatory's limit can't be passed by splitting.

@@ -57,6 +57,9 @@ pub enum Refusal {
     /// The caller may see the account, and not move its money.
     #[error("your right on this account is to read it")]
     ReadOnlyRight,
+    /// Only an owner may do this.
+    #[error("only an owner of the account may do this")]
+    OwnersOnly,
     /// The amount is above what the caller may move in one payment.
     #[error("you may move at most {limit} from this account in one payment")]
     AboveSignatoryLimit {
@@ -69,6 +72,12 @@ pub enum Refusal {
     /// The booking time lies in the future.
     #[error("the booking time lies in the future")]
     BookedAhead,
+    /// A line of a batch is not a payment.
+    #[error("this line of the batch can't be read as a payment")]
+    InvalidLine,
+    /// More payments than can be made all or none.
+    #[error("at most {} payments can be made all or none", crate::MAX_PAYMENTS_AT_ONCE)]
+    TooManyPayments,
     /// The ledger's reason.
     #[error(transparent)]
     Ledger(#[from] ledger::Refusal),
@@ -125,11 +134,15 @@ slugs! {
     "too-many-rights" = R::TooManyRights => R::TooManyRights, "Revoke a right that is no longer needed.";
     "no-right" = R::NoRight => R::NoRight, "Check the account's number, or ask its owner for a right.";
     "read-only-right" = R::ReadOnlyRight => R::ReadOnlyRight, "Ask the owner, or somebody with a right to sign.";
+    "owners-only" = R::OwnersOnly => R::OwnersOnly, "Ask the owner, or the bank.";
     "not-a-payee" = R::NotAPayee => R::NotAPayee, "Check the payee's account number.";
     "booked-ahead" = R::BookedAhead => R::BookedAhead, "Wait until the time has come, or give a value date.";
+    "invalid-line" = R::InvalidLine => R::InvalidLine, "Mend the line, and send it as a payment of its own or in another batch.";
+    "too-many-payments" = R::TooManyPayments => R::TooManyPayments, "Make several batches of it, or one that is not all or none.";
     "hold-not-open" = R::Ledger(L::HoldNotOpen) => L::HoldNotOpen.into(), "The hold was used up, voided or expired, or never placed. Look it up.";
     "hold-expired" = R::Ledger(L::HoldExpired) => L::HoldExpired.into(), "Place a new hold.";
     "hold-not-expired" = R::Ledger(L::HoldNotExpired) => L::HoldNotExpired.into(), "Void the hold, or wait.";
+    "hold-not-longer" = R::Ledger(L::HoldNotLonger) => L::HoldNotLonger.into(), "Give a later time; to end a hold earlier, void it.";
     "not-undoable" = R::Ledger(L::NotUndoable) => L::NotUndoable.into(), "Make a new payment instead.";
     "already-reversed" = R::Ledger(L::AlreadyReversed) => L::AlreadyReversed.into(), "Nothing is left to undo.";
     "already-refunded" = R::Ledger(L::AlreadyRefunded) => L::AlreadyRefunded.into(), "Refund the rest instead.";

@@ -334,7 +334,7 @@ impl State {
                 let numbering = Numbering::new(country, bank_code).expect("a founded bank's numbering was tried");
                 self.founding = Some(Founding { name: name.clone(), numbering });
             }
-            What::LeaderStarted { .. } | What::Refused { .. } => {}
+            What::LeaderStarted { .. } | What::Refused { .. } | What::PaidAll { .. } => {}
             What::CustomerAdded { name, .. } => {
                 self.customers.push(Customer { name: name.clone(), accounts: Vec::new() });
             }
@@ -397,6 +397,12 @@ impl State {
                 self.ledger.apply_hold(HoldId::new(number).expect("events are numbered from 1"), *hold);
             }
             What::HoldReleased { hold, .. } => self.ledger.apply_release(*hold),
+            What::HoldExtended { hold, expires_at } => self.ledger.apply_extension(*hold, *expires_at),
+            What::AccountRenamed { account, name } => {
+                if let Some(info) = usize::try_from(account.0).ok().and_then(|place| self.infos.get_mut(place)) {
+                    info.name = name.clone();
+                }
+            }
         }
     }
 
@@ -446,6 +452,12 @@ impl State {
                 Err(format!("hold {} is released and was not open", hold.event()))
             }
             What::HoldPlaced { hold, .. } => self.ledger.check_hold(hold),
+            What::HoldExtended { hold, expires_at } => {
+                self.ledger.extend(*hold, *expires_at, Timestamp::MIN).map_err(|refusal| refusal.to_string())
+            }
+            What::AccountRenamed { account, .. } if self.account_info(*account).is_none() => {
+                Err(format!("account {} is renamed and was not opened", account.0))
+            }
             What::StatusSet { account, status } => {
                 self.ledger.set_status(*account, *status).map_err(|refusal| refusal.to_string())
             }

@@ -417,7 +417,7 @@ mod tests {
         let leg = Leg { debit: AccountId(70), credit: AccountId(1), amount: Money { minor: 5, currency: euro() } };
         bench.apply(What::OverdraftSet { account: AccountId(70), overdraft: Overdraft::Limited(5) });
         let hold = bench.state.ledger().place_hold(leg, Timestamp(0), Timestamp(1)).expect("a hold");
-        bench.apply(What::HoldPlaced { hold, text: None });
+        bench.apply(What::HoldPlaced { hold, text: None, metadata: None });
         bench.write(&mut bench.checkpoints());
         bench.check(None);
         bench.file().execute_batch("DELETE FROM pages WHERE id = 3 << 56").expect("a page is lost");

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::thread::JoinHandle;
 
 use aws_lc_rs::{digest, hmac};
-use bank::{Command, NameIndex, PastPosting, Refusal, Request, State, TokenHash, UserId, What};
+use bank::{
+    Command, Decision, Facts, NameIndex, PastPosting, Refusal, Request, State, TokenHash, UserId, What, decide,
+};
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) books: RwLock<Books>,
     pub(crate) durable: watch::Sender<Durable>,
+    /// Whether nobody is answered any more. Beside `durable`, so that who waits for the end is not woken by each run.
+    pub(crate) closed: watch::Sender<bool>,
     /// Why the engine has stopped, or takes nothing more.
     pub(crate) failure: Mutex<Option<Unavailable>>,
     pub(crate) counters: Counters,
@@ -152,6 +156,22 @@ impl From<Command> for Submission {
     }
 }
 
+/// Commands that have their place in the queue.
+pub struct Batch {
+    engine: Engine,
+    fingerprints: Vec<Option<u64>>,
+    answers: oneshot::Receiver<Vec<Answer>>,
+}
+
+impl Batch {
+    /// What became of each of them, in order.
+    pub async fn outcomes(self) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
+        let Self { engine, fingerprints, answers } = self;
+        let answers = answers.await.map_err(|_| engine.shared.why_unavailable())?;
+        Ok(answers.into_iter().zip(fingerprints).map(|(answer, print)| engine.settle(answer, print)).collect())
+    }
+}
+
 /// What became of a command. It is durable when it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "accepted is the ordinary case, and is moved once")]
@@ -162,6 +182,8 @@ pub enum Outcome {
     Refused {
         /// Why.
         refusal: Refusal,
+        /// Of several payments all or none: which was refused, from 0.
+        place: Option<u32>,
         /// Whether it was refused under the same key before, and this is the first outcome given again.
         repeated: bool,
     },
@@ -298,6 +320,7 @@ impl Shared {
     /// Answers nobody any more.
     pub(crate) fn close(&self) {
         self.durable.send_modify(|durable| durable.open = false);
+        self.closed.send_replace(true);
     }
 }
 
@@ -332,6 +355,12 @@ impl Engine {
 
     /// The same for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what those before it did.
     pub async fn submit_batch(&self, batch: Vec<Submission>) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
+        self.begin_batch(batch).await?.outcomes().await
+    }
+
+    /// The same, as soon as the commands have their place in the queue: what is submitted after this is decided after
+    /// them.
+    pub async fn begin_batch(&self, batch: Vec<Submission>) -> Result<Batch, Unavailable> {
         if batch.len() > MAX_BATCH {
             return Err(Unavailable::BatchTooLarge);
         }
@@ -340,8 +369,34 @@ impl Engine {
         let earlier = self.look_back(&batch).await?;
         let (reply, answers) = oneshot::channel();
         self.enqueue(Work::Batch(batch, earlier, reply))?;
-        let answers = answers.await.map_err(|_| self.shared.why_unavailable())?;
-        Ok(answers.into_iter().zip(fingerprints).map(|(answer, print)| self.settle(answer, print)).collect())
+        Ok(Batch { engine: self.clone(), fingerprints, answers })
+    }
+
+    /// Tells what would become of a command now, and does nothing. The number of an event that would be made is 0.
+    pub async fn rehearse(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
+        let submission = submission.into();
+        self.writable()?;
+        let fingerprint = submission.command.request.map(|request| request.fingerprint);
+        let earlier = self.look_back(std::slice::from_ref(&submission)).await?;
+        let facts = Facts { now: self.now(), past: submission.past.as_deref(), earlier: earlier.outcome(0) };
+        let (decision, stamp) = self.shared.look(|books| decide(&books.state, &submission.command, &facts))?;
+        self.shared.until_durable(stamp).await?;
+        let answer = match decision {
+            Decision::Repeated(first) => Answer::Repeated(first),
+            Decision::Refused(refusal, event) => {
+                let place = event.and_then(|event| match event.what {
+                    What::Refused { place, .. } => place,
+                    _ => None,
+                });
+                Answer::Outcome(Outcome::Refused { refusal, place, repeated: false })
+            }
+            Decision::Accepted(events) => {
+                Answer::Outcome(events.into_iter().next().map_or(Outcome::Unchanged, |first| {
+                    Outcome::Accepted(Receipt { event: 0, at: facts.now, what: first.what, repeated: false })
+                }))
+            }
+        };
+        self.settle(answer, fingerprint)
     }
 
     fn enqueue(&self, work: Work) -> Result<(), Unavailable> {
@@ -358,7 +413,9 @@ impl Engine {
         self.queue.try_send(work).map_err(|error| match error {
             TrySendError::Full(_) => busy(),
             TrySendError::Disconnected(_) => self.shared.why_unavailable(),
-        })
+        })?;
+        self.shared.pace.came();
+        Ok(())
     }
 
     /// Turns the writer's answer into an outcome; for a repeated key the first outcome is read from the journal.
@@ -370,10 +427,10 @@ impl Engine {
         };
         let recorded = self.event(first)?.ok_or_else(|| Unavailable::Failed(format!("event {first} is missing")))?;
         if recorded.event.request.map(|request| request.fingerprint) != fingerprint {
-            return Ok(Outcome::Refused { refusal: Refusal::KeyReused, repeated: false });
+            return Ok(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
         }
         Ok(match recorded.event.what {
-            What::Refused { refusal } => Outcome::Refused { refusal, repeated: true },
+            What::Refused { refusal, place } => Outcome::Refused { refusal, place, repeated: true },
             what => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
         })
     }
@@ -483,7 +540,7 @@ impl Engine {
     /// Resolves when the engine has failed, and says why. It never resolves while the bank is in order.
     pub async fn failed(&self) -> Unavailable {
         // The sender lives as long as this handle, so an error is not possible.
-        let _ = self.shared.durable.subscribe().wait_for(|durable| !durable.open).await;
+        let _ = self.shared.closed.subscribe().wait_for(|closed| *closed).await;
         self.shared.why_unavailable()
     }
 

@@ -24,8 +24,10 @@ mod verify;
 mod writer;
 
 pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
-pub use handle::{Engine, Measures, Outcome, Receipt, Submission, Unavailable};
-pub use history::{Found, HistoryEntry, HistoryError, MAX_SCAN, MAX_WALK, Period, Search};
+pub use handle::{Batch, Engine, Measures, Outcome, Receipt, Submission, Unavailable};
+pub use history::{
+    Found, HistoryEntry, HistoryError, Listed, MAX_LOOKED_AT, MAX_MERGED, MAX_SCAN, MAX_WALK, Period, Search, Wanted,
+};
 pub use personal::{Field, NewSubject, Opener};
 pub use recovery::{OpenError, Options, Progress};
 pub use replay::Replay;

@@ -25,6 +25,8 @@ pub enum Field {
     AccountName,
     /// The text of a payment.
     Text,
+    /// A payer's notes on a payment.
+    Metadata,
 }
 
 impl Field {
@@ -35,6 +37,7 @@ impl Field {
             Self::Password => b"password",
             Self::AccountName => b"account name",
             Self::Text => b"text",
+            Self::Metadata => b"metadata",
         }
     }
 }

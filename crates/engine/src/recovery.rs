@@ -141,6 +141,7 @@ impl Engine {
             folder: folder.to_owned(),
             books: RwLock::new(books),
             durable,
+            closed: watch::channel(false).0,
             failure: Mutex::new(None),
             counters: Counters::default(),
             pace: Pace::new(),

@@ -1,9 +1,10 @@
 //! The two threads that carry a command: the writer decides and applies, the committer makes durable and lets the
 //! answers go.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use bank::{Body, Caller, Command, Decision, Event, Facts, What, decide};
@@ -34,13 +35,13 @@ pub const MAX_RUN_COMMANDS: usize = 8_190;
 /// A run of this many commands is worth a sync of its own, and waits for nobody.
 const LARGE_RUN_COMMANDS: usize = 1_024;
 
-/// Callers who have just been answered often come back at once. A run waits for as many as that, for this share of the
-/// time that making the last run durable took, so that all go with one sync. Otherwise they would fall into two halves
-/// of which each always waits through the other's sync, and get half the work done. Who was alone in the last run never
-/// waits: a single caller is as many as were answered.
-const COMPANY_SHARE: u32 = 4;
+/// Callers who have just been answered often come back at once. A run waits for as many as that, as long as they keep
+/// coming: until none came for so long. So all go with one sync, which on a busy machine costs more than all else.
+/// Otherwise they would fall into two halves of which each always waits through the other's sync, and get half the work
+/// done. Who was alone in the last run never waits: a single caller is as many as were answered.
+const COMPANY_GAP: Duration = Duration::from_micros(50);
 
-/// On the slowest of disks, too, nobody waits longer than this for company.
+/// However many keep coming, nobody waits longer than this for company.
 const MAX_COMPANY_WAIT: Duration = Duration::from_millis(2);
 
 /// A frame is closed when its body has reached this size, in bytes. Small enough to be decrypted for one event, large
@@ -131,10 +132,14 @@ pub(crate) struct Draft {
     refusals: u64,
 }
 
-/// How the two threads keep step.
+/// How the two threads keep step, and the callers with them.
 pub(crate) struct Pace {
     state: Mutex<Paced>,
     idle: Condvar,
+    /// How many more callers the writer waits for, while it does.
+    awaited: AtomicIsize,
+    /// The writer, to be woken when all have come: not by each, which would cost more than it gains.
+    writer: OnceLock<Thread>,
 }
 
 struct Paced {
@@ -142,14 +147,12 @@ struct Paced {
     busy: bool,
     /// How many answers the last run let go.
     released: usize,
-    /// Until when those who got them may come back and find their place in the next run.
-    company_until: Instant,
 }
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        let state = Paced { busy: false, released: 0, company_until: Instant::now() };
-        Self { state: Mutex::new(state), idle: Condvar::new() }
+        let state = Mutex::new(Paced { busy: false, released: 0 });
+        Self { state, idle: Condvar::new(), awaited: AtomicIsize::new(0), writer: OnceLock::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, Paced> {
@@ -160,16 +163,33 @@ impl Pace {
         self.state().busy = true;
     }
 
-    /// A run that took this long has let go its answers.
-    fn end(&self, released: usize, took: Duration) {
-        let company_until = Instant::now() + (took / COMPANY_SHARE).min(MAX_COMPANY_WAIT);
-        *self.state() = Paced { busy: false, released, company_until };
+    /// A run has let go its answers.
+    fn end(&self, released: usize) {
+        *self.state() = Paced { busy: false, released };
         self.idle.notify_one();
     }
 
+    /// A caller has come. The last of those whom the writer waits for wakes it.
+    pub(crate) fn came(&self) {
+        if self.awaited.load(Ordering::Relaxed) > 0
+            && self.awaited.fetch_sub(1, Ordering::Relaxed) == 1
+            && let Some(writer) = self.writer.get()
+        {
+            writer.unpark();
+        }
+    }
+
+    /// Waits for so many callers, for [`COMPANY_GAP`] at most.
+    fn wait_for(&self, callers: usize) {
+        self.writer.get_or_init(thread::current);
+        self.awaited.store(isize::try_from(callers).unwrap_or(isize::MAX), Ordering::Relaxed);
+        thread::park_timeout(COMPANY_GAP);
+        self.awaited.store(0, Ordering::Relaxed);
+    }
+
     /// Waits until no run is being made durable. Gives how many callers may be expected in the next run, of which
-    /// `waiting` are in it already, and until when to expect them.
-    fn until_idle(&self, waiting: usize) -> (usize, Instant) {
+    /// `waiting` are in it already.
+    fn until_idle(&self, waiting: usize) -> usize {
         let mut state = self.state();
         let was_busy = state.busy;
         while state.busy {
@@ -177,8 +197,7 @@ impl Pace {
         }
         // Whoever waited while the run was made durable is beside those whom it answered. Whoever came after its end
         // may be one of these.
-        let company = if was_busy { waiting + state.released } else { state.released };
-        (company, state.company_until)
+        if was_busy { waiting + state.released } else { state.released }
     }
 }
 
@@ -224,11 +243,19 @@ impl Writer {
         if !run.is_worth_committing() {
             return Some(run);
         }
-        let (company, until) = self.shared.pace.until_idle(run.replies.len());
+        let company = self.shared.pace.until_idle(run.replies.len());
         self.decide(&mut run, None)?;
-        while !run.stop && run.commands < LARGE_RUN_COMMANDS && run.replies.len() < company {
-            let Ok(work) = self.queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
-            self.decide(&mut run, Some(work))?;
+        let until = Instant::now() + MAX_COMPANY_WAIT;
+        while !run.stop && run.commands < LARGE_RUN_COMMANDS && Instant::now() < until {
+            let before = run.replies.len();
+            if before >= company {
+                break;
+            }
+            self.shared.pace.wait_for(company - before);
+            self.decide(&mut run, None)?;
+            if run.replies.len() == before {
+                break;
+            }
         }
         self.find_chores(&mut run)?;
         Some(run)
@@ -383,8 +410,11 @@ fn answer(
         Decision::Repeated(first) => Answer::Repeated(first),
         Decision::Refused(refusal, event) => {
             draft.refusals += 1;
-            draft.record_all(books, now, event);
-            Answer::Outcome(Outcome::Refused { refusal, repeated: false })
+            let place = match draft.record_all(books, now, event) {
+                Some(What::Refused { place, .. }) => place,
+                _ => None,
+            };
+            Answer::Outcome(Outcome::Refused { refusal, place, repeated: false })
         }
         Decision::Accepted(events) => {
             let event = books.state.last_event() + 1;
@@ -431,7 +461,6 @@ impl Draft {
 pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>, keeper: Keeper) {
     let _watch = Watch(shared);
     while let Ok(run) = runs.recv() {
-        let started = Instant::now();
         let Run { at, last_event, epoch, commands, draft, mut replies, chores, .. } = run;
         shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
         shared.counters.refusals.fetch_add(draft.refusals, Ordering::Relaxed);
@@ -454,9 +483,9 @@ pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>
             }
             Err(error) => return fail(shared, &error.to_string()),
         }
-        let (released, took) = (replies.len(), started.elapsed());
+        let released = replies.len();
         let_go(shared, replies);
-        shared.pace.end(released, took);
+        shared.pace.end(released);
     }
     if shared.books.is_poisoned() {
         return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
@@ -548,7 +577,7 @@ impl Drop for Watch<'_> {
 
 /// From here on nothing is answered: what is in memory may tell of things that never came to be.
 fn fail(shared: &Shared, why: &str) {
-    shared.pace.end(0, Duration::ZERO);
+    shared.pace.end(0);
     tracing::error!(error = why, "the journal could not be written; stop, see to the disk, and start again");
     *shared.failure() = Some(Unavailable::Failed(why.to_owned()));
     shared.close();

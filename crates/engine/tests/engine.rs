@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bank::{Body, Caller, Command, Numbering, OpenAccount, Pay, Purpose, Refusal, Right, Role, UserId, What};
 use engine::{
-    Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Submission, Unavailable, verify,
+    Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Recorded, Submission, Unavailable,
+    Wanted, verify,
 };
 use journal::MasterKey;
 use ledger::{AccountId, Currency, HoldId, Kind, Leg, Money, Overdraft, PostingId, Timestamp};
@@ -72,18 +73,22 @@ impl Bench {
         bench.accepted(Body::Found { name: "Test Bank".into(), numbering });
         for (kind, cash) in [(Kind::Asset, true), (Kind::Liability, false), (Kind::Liability, false)] {
             let overdraft = if cash { Overdraft::Unlimited } else { Overdraft::Limited(0) };
-            bench.accepted(Body::OpenAccount(OpenAccount {
-                number: None,
-                currency: euro(),
-                kind,
-                overdraft,
-                name: None,
-                owner: None,
-                cash,
-                opened_at: None,
-            }));
+            bench.open_account(kind, overdraft, cash);
         }
         bench
+    }
+
+    fn open_account(&self, kind: Kind, overdraft: Overdraft, cash: bool) -> AccountId {
+        let (number, currency, name, owner, opened_at) = (None, euro(), None, None, None);
+        let open = OpenAccount { number, currency, kind, overdraft, name, owner, cash, opened_at };
+        match self.accepted(Body::OpenAccount(open)).what {
+            What::AccountOpened { id, .. } => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn open(&self) -> AccountId {
+        self.open_account(Kind::Liability, Overdraft::Limited(0), false)
     }
 
     fn submit(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
@@ -141,7 +146,14 @@ fn plain(body: Body) -> Command {
 
 fn payment(debit: AccountId, credit: AccountId, minor: i64) -> Body {
     let leg = Leg { debit, credit, amount: Money { minor, currency: euro() } };
-    Body::Pay(Pay { legs: [leg].into(), purpose: Purpose::Payment, text: None, value_date: None, booked_at: None })
+    Body::Pay(Pay {
+        legs: [leg].into(),
+        purpose: Purpose::Payment,
+        text: None,
+        metadata: None,
+        value_date: None,
+        booked_at: None,
+    })
 }
 
 #[test]
@@ -167,6 +179,7 @@ fn a_restart_finds_the_same_bank() {
             leg: Leg { debit: ANNA, credit: BEN, amount: Money { minor: 70, currency: euro() } },
             expires_at: Timestamp(START_MS + 3_600_000),
             text: None,
+            metadata: None,
         });
         assert_eq!(bench.keyed("a", payment(ANNA, BEN, 30)).map(is_accepted), Ok(true), "{case}");
         let before = bench.digest();
@@ -186,7 +199,7 @@ fn a_restart_finds_the_same_bank() {
 }
 
 fn refused(refusal: Refusal) -> Result<Outcome, Unavailable> {
-    Ok(Outcome::Refused { refusal, repeated: false })
+    Ok(Outcome::Refused { refusal, place: None, repeated: false })
 }
 
 fn is_accepted(outcome: Outcome) -> bool {
@@ -205,7 +218,7 @@ fn a_key_gives_its_first_outcome_for_ever() {
     let bench = bench.restart(|_| {});
     // Whatever has happened since: the same answer, and nothing moves.
     assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 60)), Ok(Outcome::Accepted(Receipt { repeated: true, ..first })));
-    let again = Outcome::Refused { refusal: too_much, repeated: true };
+    let again = Outcome::Refused { refusal: too_much, place: None, repeated: true };
     assert_eq!(bench.keyed("more", payment(ANNA, BEN, 60)), Ok(again));
     assert_eq!(bench.keyed("rent", payment(ANNA, BEN, 61)), refused(Refusal::KeyReused));
     assert_eq!(bench.posted(BEN), 60);
@@ -270,7 +283,14 @@ fn a_posting_with_several_entries_in_one_account_is_walked_whole() {
     bench.pay(CASH, ANNA, 100);
     let leg = |credit, minor| Leg { debit: ANNA, credit, amount: Money { minor, currency: euro() } };
     let legs = [leg(BEN, 10), leg(CASH, 20), leg(BEN, 30)].into_iter().collect();
-    bench.accepted(Body::Pay(Pay { legs, purpose: Purpose::Payment, text: None, value_date: None, booked_at: None }));
+    bench.accepted(Body::Pay(Pay {
+        legs,
+        purpose: Purpose::Payment,
+        text: None,
+        metadata: None,
+        value_date: None,
+        booked_at: None,
+    }));
     let balances = |account, before, limit| -> Vec<(u64, i64)> {
         let entries = wait(bench.engine.entries(account, before, limit)).expect("entries");
         entries.iter().map(|entry| (entry.ordinal, entry.balance_minor)).collect()
@@ -311,6 +331,7 @@ fn an_expired_hold_is_released_without_being_asked() {
         leg: Leg { debit: ANNA, credit: BEN, amount: Money { minor: 70, currency: euro() } },
         expires_at: Timestamp(START_MS + 5_000),
         text: None,
+        metadata: None,
     });
     let held = || bench.engine.peek(|state| state.ledger().hold_pages().len()).unwrap();
     assert_eq!(held(), 1);
@@ -766,4 +787,91 @@ fn a_key_is_remembered_after_a_million_others_and_a_restart() {
         }
     });
     check(&bench, "after the index was damaged");
+}
+
+/// A rehearsal tells what would become of a command, and leaves the bank as it is, its key included.
+#[test]
+fn a_rehearsal_does_nothing() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    let before = bench.digest();
+    let keyed = |key: &str, body: Body| {
+        let request = bench.engine.request(UserId::SYSTEM, key.as_bytes(), format!("{body:?}").as_bytes());
+        Command { caller: Caller::SYSTEM, request: Some(request), body }
+    };
+    let rehearse = |command: &Command| wait(bench.engine.rehearse(command.clone()));
+    let (small, large) = (keyed("small", payment(ANNA, BEN, 30)), keyed("large", payment(ANNA, BEN, 101)));
+    let available = Money { minor: 100, currency: euro() };
+    let poor = Refusal::Ledger(ledger::Refusal::InsufficientFunds { available });
+    for _ in 0..2 {
+        assert!(matches!(rehearse(&small), Ok(Outcome::Accepted(Receipt { event: 0, repeated: false, .. }))));
+        assert_eq!(rehearse(&large), refused(poor));
+    }
+    assert_eq!(bench.digest(), before);
+    assert_eq!(wait(bench.engine.outcome_of(small.request.unwrap())), Ok(None));
+    let done = bench.submit(small.clone()).unwrap();
+    let Outcome::Accepted(receipt) = done else { panic!("{done:?}") };
+    assert_eq!(bench.submit(large.clone()), refused(poor_after(70)));
+    // From now on the key's first outcome is what would be told.
+    assert_eq!(rehearse(&small), Ok(Outcome::Accepted(Receipt { repeated: true, ..receipt.clone() })));
+    assert_eq!(rehearse(&large), Ok(Outcome::Refused { refusal: poor_after(70), place: None, repeated: true }));
+    let other = Command { body: payment(ANNA, BEN, 31), ..keyed("small", payment(ANNA, BEN, 31)) };
+    assert_eq!(rehearse(&other), refused(Refusal::KeyReused));
+    let recorded = wait(bench.engine.outcome_of(small.request.unwrap())).unwrap().unwrap();
+    assert_eq!((recorded.number, recorded.event.what), (receipt.event, receipt.what));
+}
+
+fn poor_after(minor: i64) -> Refusal {
+    Refusal::Ledger(ledger::Refusal::InsufficientFunds { available: Money { minor, currency: euro() } })
+}
+
+/// Lists of postings, of some accounts and of all, in pages, against what the stream of all events tells.
+#[test]
+fn lists_of_postings_leave_nothing_out() {
+    let bench = Bench::new();
+    let more: Vec<AccountId> = (0..3).map(|_| bench.open()).collect();
+    let accounts = [CASH, ANNA, BEN, more[0], more[1]];
+    // Some hundred entries in each, so that marks take part, and refusals in between.
+    for round in 0..400_usize {
+        let (debit, credit) = (accounts[round * 7 % 5], accounts[(round * 3 + 1) % 5]);
+        let _ = bench.submit(plain(payment(debit, credit, 1)));
+        bench.pay(CASH, accounts[1 + round % 4], 2);
+    }
+    let last = bench.pay(CASH, ANNA, 1).event;
+    let recorded = |number| bench.engine.event(number).unwrap().unwrap();
+    let postings: Vec<Recorded> =
+        (1..=last).rev().map(recorded).filter(|it| matches!(it.event.what, What::Posted { .. })).collect();
+    let touches = |it: &Recorded, wanted: &[AccountId]| match &it.event.what {
+        What::Posted { posting, .. } => posting
+            .legs()
+            .iter()
+            .any(|booked| wanted.contains(&booked.leg.debit) || wanted.contains(&booked.leg.credit)),
+        _ => false,
+    };
+    for wanted in [None, Some(vec![ANNA]), Some(vec![ANNA, BEN]), Some(more.clone()), Some(vec![more[2]]), Some(vec![])]
+    {
+        let expected: Vec<u64> = postings
+            .iter()
+            .filter(|it| wanted.as_ref().is_none_or(|wanted| touches(it, wanted)))
+            .map(|it| it.number)
+            .collect();
+        for limit in [1, 7, 1_000] {
+            let (mut told, mut before) = (Vec::new(), None);
+            loop {
+                let listed = bench.engine.postings(wanted.clone(), before, limit, |_| Ok(Wanted::Yes));
+                let listed = wait(listed).expect("a list");
+                assert!(listed.postings.len() <= limit);
+                told.extend(listed.postings.iter().map(|it| it.number));
+                before = listed.before;
+                if before.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(told, expected, "{wanted:?} by {limit}");
+        }
+    }
+    let middle = postings[postings.len() / 2].number;
+    let older = move |it: &Recorded| Ok(if it.number < middle { Wanted::NothingOlder } else { Wanted::Yes });
+    let listed = wait(bench.engine.postings(None, None, 5_000, older)).expect("a list");
+    assert_eq!((listed.postings.last().map(|it| it.number), listed.before), (Some(middle), None));
 }

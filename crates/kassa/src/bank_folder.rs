@@ -1,5 +1,7 @@
 //! A bank's folder: finding it, its settings and its master key, making it, and opening it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +49,7 @@ impl BankFolder {
                 open.data.display()
             )));
         }
-        let config = Config::read(&open.data, &open.set, variable)?;
+        let config = Config::read(&open.data, &open.set, &variables())?;
         log::start(&config);
         let master = match master_key_of_environment()? {
             Some(key) => key,
@@ -97,7 +99,7 @@ pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<
         found(&engine, new)?;
         return Ok((engine, found_folder.config));
     }
-    let config = Config::read(folder, &open.set, variable)?;
+    let config = Config::read(folder, &open.set, &variables())?;
     log::start(&config);
     let master = match master_key_of_environment()? {
         Some(key) => key,
@@ -216,6 +218,12 @@ pub(crate) fn read_password(of: &str) -> Result<String, Failure> {
         return Err(Failure::new(format!("give the password of {of} on standard input, as one line")));
     }
     Ok(password)
+}
+
+/// The variables of the environment; an empty one counts as none.
+fn variables() -> BTreeMap<String, String> {
+    let text = |name: OsString, value: OsString| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(|(name, value)| text(name, value)).filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// A variable of the environment; an empty one counts as none.

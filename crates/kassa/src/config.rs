@@ -2,6 +2,7 @@
 //! environment (`KASSA_NAME`), else from the file `kassa.toml` in the data folder, else it is the default. All mistakes
 //! are told together.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -108,10 +109,92 @@ const SETTINGS: &[Setting] = &[
         take: |config, _, text| seconds(&mut config.server.limits.request, text),
     },
     Setting {
+        name: "header_seconds",
+        default: "15",
+        about: "How long a client may take to send the header of a request; for HTTP/1.1 also how long a connection is kept\n\
+                without a request.",
+        take: |config, _, text| seconds(&mut config.server.limits.header_read, text),
+    },
+    Setting {
+        name: "body_seconds",
+        default: "10",
+        about: "How long the body of a request may take to arrive.",
+        take: |config, _, text| seconds(&mut config.server.limits.body_read, text),
+    },
+    Setting {
+        name: "idle_seconds",
+        default: "60",
+        about: "How long an HTTP/2 connection is kept without a request, or any connection with an answer that its client\n\
+                doesn't take.",
+        take: |config, _, text| seconds(&mut config.server.limits.idle, text),
+    },
+    Setting {
         name: "stop_seconds",
         default: "20",
         about: "How long a stopping server lets requests under way finish.",
         take: |config, _, text| seconds(&mut config.server.limits.stop, text),
+    },
+    Setting {
+        name: "user_requests_per_second",
+        default: "1000",
+        about: "How many requests a second one user may send. 0 stands for no limit.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "user_burst",
+        default: "2000",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "address_requests_per_second",
+        default: "5000",
+        about: "How many requests a second may come from one IPv4 address, or one IPv6 network of 64 bits. 0 stands for no\n\
+                limit.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "address_burst",
+        default: "10000",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "requests_per_second",
+        default: "20000",
+        about: "How many requests a second may come in all; 20,000 suit two cores. 0 stands for no limit.",
+        take: |config, _, text| whole(&mut config.server.limits.requests.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "burst",
+        default: "20000",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.requests.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "address_sign_ins_per_minute",
+        default: "60",
+        about: "How many sign-ins a minute may come from one address. 0 stands for no limit.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "address_sign_ins_burst",
+        default: "100",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.burst, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "name_sign_ins_per_minute",
+        default: "5",
+        about: "How many sign-ins a minute may be tried under one name. 0 stands for no limit: then nothing but their length\n\
+                protects passwords from being guessed.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.requests, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "name_sign_ins_burst",
+        default: "10",
+        about: "How many of them at once, after a rest.",
+        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "password_workers",
@@ -194,13 +277,15 @@ impl Config {
         }
     }
 
-    /// Reads the settings of the bank in `folder`. `flags` are `NAME=VALUE`.
+    /// Reads the settings of the bank in `folder`. `flags` are `NAME=VALUE`, and `environment` its variables, of which
+    /// those of other programs don't matter.
     pub(crate) fn read(
         folder: &Path,
         flags: &[String],
-        environment: impl Fn(&str) -> Option<String>,
+        environment: &BTreeMap<String, String>,
     ) -> Result<Self, Failure> {
         let mut mistakes = Vec::new();
+        check_environment(environment, &mut mistakes);
         let file = file_values(folder, &mut mistakes);
         let flags = flag_values(flags, &mut mistakes);
         let mut config = Self {
@@ -220,9 +305,9 @@ impl Config {
         for setting in SETTINGS {
             let variable = format!("KASSA_{}", setting.name.to_uppercase());
             let flag = flags.iter().rev().find(|(name, _)| name == setting.name);
-            let (source, text) = match (flag, environment(&variable), file.get(setting.name)) {
+            let (source, text) = match (flag, environment.get(&variable), file.get(setting.name)) {
                 (Some((_, text)), ..) => (format!("--set {}", setting.name), text.clone()),
-                (None, Some(text), _) => (variable, text),
+                (None, Some(text), _) => (variable, text.clone()),
                 (None, None, Some(text)) => (format!("{FILE}: {}", setting.name), text.clone()),
                 (None, None, None) => (setting.name.to_owned(), setting.default.to_owned()),
             };
@@ -250,7 +335,7 @@ fn beside(folder: &Path) -> Result<PathBuf, String> {
 }
 
 /// The file's settings as text, by name. There need not be a file.
-fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> std::collections::BTreeMap<String, String> {
+fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> BTreeMap<String, String> {
     let text = match std::fs::read_to_string(folder.join(FILE)) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -263,10 +348,10 @@ fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> std::collections::B
         mistakes.push(format!("{FILE} is not TOML: {}", error.to_string().trim_end()));
         toml::Table::new()
     });
-    let mut values = std::collections::BTreeMap::new();
+    let mut values = BTreeMap::new();
     for (name, value) in table {
         if !SETTINGS.iter().any(|setting| setting.name == name) {
-            mistakes.push(format!("{FILE}: there is no setting {name}"));
+            mistakes.push(format!("{FILE}: there is no setting {name}; the nearest is {}", nearest(&name)));
             continue;
         }
         match value {
@@ -278,6 +363,52 @@ fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> std::collections::B
     values
 }
 
+/// How the names of Kassa's variables begin.
+const PREFIX: &str = "KASSA_";
+
+/// Variables that are no settings: the bank's folder and the master key, and what Kassa's own tests read.
+const NO_SETTINGS: [&str; 5] = ["DATA", "MASTER_KEY", "BERKA", "FLIPS", "WRITE_GOLDEN"];
+
+/// Looks for variables that are meant for Kassa and that nobody reads: who mistyped a limit must not think it holds.
+fn check_environment(environment: &BTreeMap<String, String>, mistakes: &mut Vec<String>) {
+    for (variable, value) in environment {
+        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
+        let setting = SETTINGS.iter().any(|setting| setting.name.to_uppercase() == name);
+        if !setting && !NO_SETTINGS.contains(&name) && !of_kubernetes(name, value) {
+            let nearest = nearest(&name.to_lowercase()).to_uppercase();
+            mistakes.push(format!("{variable}: there is no setting of that name; the nearest is {PREFIX}{nearest}"));
+        }
+    }
+}
+
+/// Whether Kubernetes set a variable: it tells every container of the services beside it, and one may be called kassa.
+fn of_kubernetes(name: &str, value: &str) -> bool {
+    let within = format!("_{name}");
+    let told = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"].iter().any(|part| within.contains(part));
+    told || (within.ends_with("_PORT") && value.contains("://"))
+}
+
+/// The setting whose name needs the fewest letters put in, left out or changed.
+fn nearest(name: &str) -> &'static str {
+    let names = SETTINGS.iter().map(|setting| setting.name);
+    names.min_by_key(|known| distance(name, known)).unwrap_or_default()
+}
+
+/// How many letters to put in, leave out or change (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (number, letter) in from.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = number + 1;
+        for (place, other) in to.chars().enumerate() {
+            let changed = before + usize::from(letter != other);
+            before = row[place + 1];
+            row[place + 1] = changed.min(before + 1).min(row[place] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 fn flag_values(flags: &[String], mistakes: &mut Vec<String>) -> Vec<(String, String)> {
     let mut values = Vec::new();
     for flag in flags {
@@ -285,7 +416,9 @@ fn flag_values(flags: &[String], mistakes: &mut Vec<String>) -> Vec<(String, Str
             Some((name, text)) if SETTINGS.iter().any(|setting| setting.name == name) => {
                 values.push((name.to_owned(), text.to_owned()));
             }
-            Some((name, _)) => mistakes.push(format!("--set: there is no setting {name}")),
+            Some((name, _)) => {
+                mistakes.push(format!("--set: there is no setting {name}; the nearest is {}", nearest(name)))
+            }
             None => mistakes.push(format!("--set {flag}: write it as NAME=VALUE")),
         }
     }
@@ -318,9 +451,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the test");
         std::fs::write(folder.path().join(FILE), file).expect("a file for the test");
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let variable =
-            |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
-        Config::read(folder.path(), &flags, variable).map_err(|failure| failure.to_string())
+        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        Config::read(folder.path(), &flags, &environment).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -359,6 +491,49 @@ mod tests {
         assert_eq!(read(file, &[], &environment).unwrap().server.listen.port(), 2);
         let flagged = read(file, &["listen=127.0.0.1:3"], &environment).unwrap();
         assert_eq!((flagged.server.listen.port(), flagged.server.session_minutes), (3, 7));
+    }
+
+    #[test]
+    fn variables_that_nobody_reads_are_told() {
+        for (mistyped, nearest) in [
+            ("KASSA_LISTN", "KASSA_LISTEN"),
+            ("KASSA_USER_REQUESTS_PER_MINUTE", "KASSA_USER_REQUESTS_PER_SECOND"),
+            ("KASSA_CONECTIONS", "KASSA_CONNECTIONS"),
+            ("KASSA_MASTER_KEY_FIL", "KASSA_MASTER_KEY_FILE"),
+            ("KASSA_log", "KASSA_LOG"),
+            ("KASSA_", "KASSA_LOG"),
+        ] {
+            let told = read("", &[], &[(mistyped, "1")]).unwrap_err();
+            let expected = format!("{mistyped}: there is no setting of that name; the nearest is {nearest}");
+            assert!(told.contains(&expected), "{told}");
+        }
+        for (taken, value) in [
+            ("KASSA_DATA", "folder"),
+            ("KASSA_MASTER_KEY", "key"),
+            ("KASSA_BERKA", "folder"),
+            ("KASSA_FLIPS", "4000"),
+            ("KASSA_WRITE_GOLDEN", "1"),
+            ("KASSANDRA", "1"),
+            ("PATH", "/bin"),
+            ("KASSA_SERVICE_HOST", "10.0.0.1"),
+            ("KASSA_SERVICE_PORT_HTTPS", "443"),
+            ("KASSA_PORT", "tcp://10.0.0.1:443"),
+            ("KASSA_PORT_443_TCP_ADDR", "10.0.0.1"),
+            ("KASSA_WEB_PORT", "tcp://10.0.0.2:80"),
+        ] {
+            assert!(read("", &[], &[(taken, value)]).is_ok(), "{taken}");
+        }
+        assert!(read("", &[], &[("KASSA_PORT", "443")]).is_err());
+        assert!(read("listn = 1", &["liste=1"], &[]).unwrap_err().matches("the nearest is listen").count() == 2);
+    }
+
+    #[test]
+    fn letters_are_counted() {
+        for (from, to, expected) in
+            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+        }
     }
 
     #[test]

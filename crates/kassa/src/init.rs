@@ -75,6 +75,6 @@ fn add_operator(engine: &Engine, init: &Init, password: &str) -> Result<(), Fail
 
 fn parse_name(name: &str) -> Result<String, String> {
     let name = name.trim();
-    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(char::is_control);
+    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(server::is_control);
     if plain { Ok(name.to_owned()) } else { Err("a name has 1 to 140 characters on one line".into()) }
 }

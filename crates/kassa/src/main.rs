@@ -49,6 +49,8 @@ enum Cmd {
     /// Measure how fast the bank is on this machine, and what it takes.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Print the description of the interface, as OpenAPI 3.1.
+    Openapi,
     /// Print the version.
     Version {
         /// As JSON.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
             done => done.map(drop),
         },
         Cmd::Bench(bench) => bench::run(bench, &output),
+        Cmd::Openapi => output.json(&server::openapi()),
         Cmd::Version { json: true } => output.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
         Cmd::Version { json: false } => output.line(format_args!("kassa {}", env!("CARGO_PKG_VERSION"))),
     };

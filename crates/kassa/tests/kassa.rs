@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 mod bench;
 #[path = "kassa/export.rs"]
 mod export;
+#[path = "kassa/guide.rs"]
+mod guide;
 
 /// A command of the binary under test, away from the environment's settings.
 fn kassa(arguments: &[&str]) -> Command {
@@ -285,6 +287,9 @@ fn what_stands_in_the_way_of_opening_is_told() {
 
     let told = fails(&["verify", "--data", folder.data(), "--set", "listen=x", "--set", "colour=red"], "");
     assert!(told.contains("listen") && told.contains("colour"), "all mistakes at once: {told}");
+    let output = run(kassa(&["verify", "--data", folder.data()]).env("KASSA_LISTN", "x"), "");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("KASSA_LISTN") && told.contains("KASSA_LISTEN"), "{told}");
 }
 
 /// A folder that may be read only, by a user who is bound by that: root is not.

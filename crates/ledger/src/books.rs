@@ -65,7 +65,7 @@ pub struct TrialRow {
 /// For each currency, the balances by kind of account. Debits equal credits in each currency: that is the first law.
 pub type TrialBalance = BTreeMap<Currency, BTreeMap<Kind, TrialRow>>;
 
-/// Accounts as they would be after some legs, kept aside while a posting is being considered.
+/// Accounts as they would be after some legs, kept aside while postings are being considered.
 struct Draft<'a> {
     ledger: &'a Ledger,
     touched: SmallVec<[(AccountId, Account); 2]>,
@@ -81,6 +81,49 @@ impl Draft<'_> {
             }
         };
         Ok(&mut self.touched[place].1)
+    }
+
+    /// The next posting, seeing what those before it would do.
+    fn post(
+        &mut self,
+        legs: &[Leg],
+        booked_at: Timestamp,
+        value_date: ValueDate,
+        cause: Cause,
+    ) -> Result<Posting, Refusal> {
+        if legs.is_empty() {
+            return Err(Refusal::NoLegs);
+        }
+        if legs.len() > MAX_LEGS {
+            return Err(Refusal::TooManyLegs);
+        }
+        for leg in legs {
+            let (debit, credit) = self.ledger.check_leg(leg)?;
+            if booked_at < debit.last_booked_at || booked_at < credit.last_booked_at {
+                return Err(Refusal::BookedBackwards);
+            }
+        }
+        let mut booked = Legs::new();
+        for leg in legs {
+            let debited = self.account(leg.debit)?;
+            if !matches!(cause, Cause::Capture { .. }) {
+                debited.available_after(leg.amount.minor)?;
+            }
+            let debit = debited.entry_after(debited.posted_minor.checked_sub(leg.amount.minor))?;
+            let credited = self.account(leg.credit)?;
+            let credit = credited.entry_after(credited.posted_minor.checked_add(leg.amount.minor))?;
+            booked.push(BookedLeg { leg: *leg, debit, credit });
+        }
+        Ok(Posting { legs: booked, booked_at, value_date, cause })
+    }
+
+    /// That a posting of this id was the last of its accounts.
+    fn number(&mut self, posting: &Posting, id: PostingId) -> Result<(), Refusal> {
+        for booked in &posting.legs {
+            self.account(booked.leg.debit)?.last_posting = Some(id);
+            self.account(booked.leg.credit)?.last_posting = Some(id);
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +200,27 @@ impl Ledger {
         self.draft(legs, booked_at, value_date, Cause::Order)
     }
 
+    /// Several postings, all or none, each seeing what those before it do. They are to be booked by events that follow
+    /// each other, the first being `first`. Where one is refused, its place is told, from 0.
+    pub fn post_all<'a>(
+        &self,
+        payments: impl Iterator<Item = &'a [Leg]>,
+        first: PostingId,
+        booked_at: Timestamp,
+        value_date: ValueDate,
+    ) -> Result<Vec<Posting>, (usize, Refusal)> {
+        let mut draft = Draft { ledger: self, touched: SmallVec::new() };
+        let mut postings = Vec::new();
+        for (legs, event) in payments.zip(first.event()..) {
+            let place = postings.len();
+            let posting = draft.post(legs, booked_at, value_date, Cause::Order).map_err(|refusal| (place, refusal))?;
+            let id = PostingId::new(event).ok_or((place, Refusal::BalanceOutOfRange))?;
+            draft.number(&posting, id).map_err(|refusal| (place, refusal))?;
+            postings.push(posting);
+        }
+        Ok(postings)
+    }
+
     /// A hold of `amount` on `debit` in favour of `credit` until `expires_at`. Refuses as a payment of that amount
     /// would, and if it would be over before it began.
     pub fn place_hold(&self, leg: Leg, now: Timestamp, expires_at: Timestamp) -> Result<Hold, Refusal> {
@@ -197,6 +261,16 @@ impl Ledger {
     /// status and balance.
     pub fn void(&self, hold: HoldId) -> Result<(), Refusal> {
         self.holds.get(&hold).map(|_| ()).ok_or(Refusal::HoldNotOpen)
+    }
+
+    /// Whether a hold can last until `expires_at` from now on: while it is open, and only if that is later than before.
+    /// What is reserved stays so, whatever the account's status and balance.
+    pub fn extend(&self, hold: HoldId, expires_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+        let held = self.holds.get(&hold).ok_or(Refusal::HoldNotOpen)?;
+        if held.expires_at <= now {
+            return Err(Refusal::HoldExpired);
+        }
+        if expires_at <= held.expires_at { Err(Refusal::HoldNotLonger) } else { Ok(()) }
     }
 
     /// Whether a hold's time is over at `now`.
@@ -347,6 +421,14 @@ impl Ledger {
         self.holds.insert(id, hold);
     }
 
+    /// Gives a hold more time.
+    pub fn apply_extension(&mut self, id: HoldId, expires_at: Timestamp) {
+        let hold = self.holds.get_mut(&id).expect("law: only an open hold is extended");
+        self.expiries.remove(&(hold.expires_at, id));
+        self.expiries.insert((expires_at, id));
+        hold.expires_at = expires_at;
+    }
+
     /// Lets all that remains of a hold go.
     pub fn apply_release(&mut self, id: HoldId) {
         let remaining = self.holds.get(&id).expect("law: only an open hold is released").remaining_minor;
@@ -492,31 +574,7 @@ impl Ledger {
         value_date: ValueDate,
         cause: Cause,
     ) -> Result<Posting, Refusal> {
-        if legs.is_empty() {
-            return Err(Refusal::NoLegs);
-        }
-        if legs.len() > MAX_LEGS {
-            return Err(Refusal::TooManyLegs);
-        }
-        for leg in legs {
-            let (debit, credit) = self.check_leg(leg)?;
-            if booked_at < debit.last_booked_at || booked_at < credit.last_booked_at {
-                return Err(Refusal::BookedBackwards);
-            }
-        }
-        let mut draft = Draft { ledger: self, touched: SmallVec::new() };
-        let mut booked = Legs::new();
-        for leg in legs {
-            let debited = draft.account(leg.debit)?;
-            if !matches!(cause, Cause::Capture { .. }) {
-                debited.available_after(leg.amount.minor)?;
-            }
-            let debit = debited.entry_after(debited.posted_minor.checked_sub(leg.amount.minor))?;
-            let credited = draft.account(leg.credit)?;
-            let credit = credited.entry_after(credited.posted_minor.checked_add(leg.amount.minor))?;
-            booked.push(BookedLeg { leg: *leg, debit, credit });
-        }
-        Ok(Posting { legs: booked, booked_at, value_date, cause })
+        Draft { ledger: self, touched: SmallVec::new() }.post(legs, booked_at, value_date, cause)
     }
 
     fn release(&mut self, id: HoldId, minor: i64) {

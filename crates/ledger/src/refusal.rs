@@ -15,6 +15,9 @@ pub enum Refusal {
     /// The hold's time is not over, so that it can't be released for that reason.
     #[error("the hold's time is not over yet")]
     HoldNotExpired,
+    /// A hold is extended to a time that is no later than it has.
+    #[error("a hold can only be extended to a later time")]
+    HoldNotLonger,
     /// A refund or a reversal can't itself be undone; make a new payment instead.
     #[error("a refund or a reversal can't be undone")]
     NotUndoable,

@@ -20,6 +20,7 @@ enum Ask {
     Capture(HoldId, Money, bool),
     Void(HoldId),
     Expire(HoldId),
+    Extend(HoldId, Timestamp),
     Refund(PostingId, u32, Money),
     Reverse(PostingId),
     SetStatus(AccountId, Status),
@@ -33,6 +34,7 @@ enum Answer {
     Posted(Posting),
     Held(Hold),
     Released(HoldId),
+    Extended(HoldId, Timestamp),
     Status(AccountId, Status),
     Overdraft(AccountId, Overdraft),
 }
@@ -59,6 +61,9 @@ impl Desk {
             Ask::Capture(hold, amount, last) => ledger.capture(*hold, *amount, *last, now, day).map(Answer::Posted),
             Ask::Void(hold) => ledger.void(*hold).map(|()| Answer::Released(*hold)),
             Ask::Expire(hold) => ledger.expire(*hold, now).map(|()| Answer::Released(*hold)),
+            Ask::Extend(hold, expires_at) => {
+                ledger.extend(*hold, *expires_at, now).map(|()| Answer::Extended(*hold, *expires_at))
+            }
             Ask::Refund(of, leg, amount) => {
                 ledger.refund(*of, self.posting(*of), *leg, *amount, now, day).map(Answer::Posted)
             }
@@ -118,6 +123,7 @@ fn apply(ledger: &mut Ledger, event: u64, answer: &Answer) {
         Answer::Posted(posting) => ledger.apply_posting(PostingId::new(event).unwrap(), posting),
         Answer::Held(hold) => ledger.apply_hold(HoldId::new(event).unwrap(), *hold),
         Answer::Released(hold) => ledger.apply_release(*hold),
+        Answer::Extended(hold, expires_at) => ledger.apply_extension(*hold, *expires_at),
         Answer::Status(id, status) => ledger.apply_status(*id, *status),
         Answer::Overdraft(id, overdraft) => ledger.apply_overdraft(*id, *overdraft),
     }
@@ -252,30 +258,31 @@ fn place(refusal: Refusal) -> usize {
         Refusal::HoldNotOpen => 0,
         Refusal::HoldExpired => 1,
         Refusal::HoldNotExpired => 2,
-        Refusal::NotUndoable => 3,
-        Refusal::AlreadyReversed => 4,
-        Refusal::AlreadyRefunded => 5,
-        Refusal::NoSuchLeg => 6,
-        Refusal::NoLegs => 7,
-        Refusal::TooManyLegs => 8,
-        Refusal::AmountNotPositive => 9,
-        Refusal::UnknownAccount => 10,
-        Refusal::SameAccount => 11,
-        Refusal::CurrencyMismatch => 12,
-        Refusal::AccountClosed => 13,
-        Refusal::AccountFrozen => 14,
-        Refusal::CaptureExceedsHold { .. } => 15,
-        Refusal::RefundExceedsPayment { .. } => 16,
-        Refusal::BookedBackwards => 17,
-        Refusal::InsufficientFunds { .. } => 18,
-        Refusal::BalanceOutOfRange => 19,
-        Refusal::AccountNotEmpty => 20,
-        Refusal::HoldsOpen => 21,
-        Refusal::OverdraftInUse => 22,
+        Refusal::HoldNotLonger => 3,
+        Refusal::NotUndoable => 4,
+        Refusal::AlreadyReversed => 5,
+        Refusal::AlreadyRefunded => 6,
+        Refusal::NoSuchLeg => 7,
+        Refusal::NoLegs => 8,
+        Refusal::TooManyLegs => 9,
+        Refusal::AmountNotPositive => 10,
+        Refusal::UnknownAccount => 11,
+        Refusal::SameAccount => 12,
+        Refusal::CurrencyMismatch => 13,
+        Refusal::AccountClosed => 14,
+        Refusal::AccountFrozen => 15,
+        Refusal::CaptureExceedsHold { .. } => 16,
+        Refusal::RefundExceedsPayment { .. } => 17,
+        Refusal::BookedBackwards => 18,
+        Refusal::InsufficientFunds { .. } => 19,
+        Refusal::BalanceOutOfRange => 20,
+        Refusal::AccountNotEmpty => 21,
+        Refusal::HoldsOpen => 22,
+        Refusal::OverdraftInUse => 23,
     }
 }
 
-const REFUSALS: usize = 23;
+const REFUSALS: usize = 24;
 
 /// Asks at `now` and expects `given`, although each of `hidden` would be a reason too.
 fn check(bank: &Bank, now: Timestamp, ask: &Ask, given: Refusal, hidden: &[Refusal]) {
@@ -288,7 +295,7 @@ fn check(bank: &Bank, now: Timestamp, ask: &Ask, given: Refusal, hidden: &[Refus
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn every_refusal_in_its_order() {
-    use Ask::{Capture, Expire, PlaceHold, Post, Refund, Reverse, SetOverdraft, SetStatus, Void};
+    use Ask::{Capture, Expire, Extend, PlaceHold, Post, Refund, Reverse, SetOverdraft, SetStatus, Void};
     use Refusal as R;
     let bank = Bank::new();
     let Bank { vault, anna, ben, zoe, yuki, deep, rich, frozen, half_frozen, closed, .. } = bank;
@@ -313,6 +320,11 @@ fn every_refusal_in_its_order() {
         (NOW, PlaceHold(leg(anna, NOWHERE, eur(1)), BEFORE), R::HoldExpired, &[R::UnknownAccount]),
         (NOW, Expire(open_hold), R::HoldNotExpired, &[]),
         (Timestamp(1_999), Expire(open_hold), R::HoldNotExpired, &[]),
+        (NOW, Extend(used_hold, BEFORE), R::HoldNotOpen, &[R::HoldNotLonger]),
+        (NOW, Extend(over_hold, NOW), R::HoldExpired, &[R::HoldNotLonger]),
+        (NOW, Extend(over_hold, LATE), R::HoldExpired, &[]),
+        (NOW, Extend(open_hold, LATE), R::HoldNotLonger, &[]),
+        (NOW, Extend(frozen_hold, Timestamp(LATE.0 - 1)), R::HoldNotLonger, &[]),
         (NOW, Reverse(reversal), R::NotUndoable, &[]),
         (NOW, Reverse(refund), R::NotUndoable, &[]),
         (NOW, Refund(refund, 0, eur(1)), R::NotUndoable, &[]),
@@ -403,7 +415,8 @@ fn every_refusal_in_its_order() {
 /// The other side of each limit: what is just allowed.
 #[test]
 fn just_allowed() {
-    let Bank { vault, anna, ben, zoe, open_hold, over_hold, refunded, payment, half_frozen, .. } = Bank::new();
+    let Bank { vault, anna, ben, zoe, open_hold, over_hold, frozen_hold, refunded, payment, half_frozen, .. } =
+        Bank::new();
     for ask in [
         Ask::Post(vec![leg(anna, ben, eur(710))]),
         Ask::Post(vec![leg(zoe, ben, eur(30))]),
@@ -413,6 +426,8 @@ fn just_allowed() {
         Ask::Capture(open_hold, eur(30), false),
         Ask::Expire(over_hold),
         Ask::Void(over_hold),
+        Ask::Extend(open_hold, LATE.plus_ms(1)),
+        Ask::Extend(frozen_hold, LATE.plus_ms(1)),
         Ask::Refund(refunded, 0, eur(50)),
         Ask::Reverse(payment),
         Ask::SetOverdraft(zoe, Overdraft::Limited(20)),
@@ -657,6 +672,23 @@ fn an_expired_hold_releases_exactly_what_remains() {
 }
 
 #[test]
+fn an_extended_hold_lasts_until_its_new_time() {
+    let (mut desk, _, ids) = desk_with(100, 2);
+    let hold = desk.hold(leg(ids[0], ids[1], eur(70)), Timestamp(900)).unwrap();
+    let other = desk.hold(leg(ids[0], ids[1], eur(5)), Timestamp(950)).unwrap();
+    desk.act(EARLY, &Ask::Extend(hold, LATE)).unwrap();
+    assert_eq!(desk.balances(ids[0]), (100, 75, 25), "nothing else is reserved");
+    assert_eq!(desk.ledger.first_expired_hold(NOW), Some(other), "its old time has no meaning any more");
+    desk.act(NOW, &Ask::Expire(other)).unwrap();
+    assert_eq!(desk.act(NOW, &Ask::Expire(hold)), Err(Refusal::HoldNotExpired));
+    desk.act(NOW, &Ask::Capture(hold, eur(20), false)).unwrap();
+    assert_eq!(desk.ledger.first_expired_hold(LATE), Some(hold));
+    desk.act(LATE, &Ask::Expire(hold)).unwrap();
+    assert_eq!(desk.balances(ids[0]), (80, 0, 80));
+    desk.check_laws();
+}
+
+#[test]
 fn holds_expire_in_the_order_of_their_times() {
     let (mut desk, _, ids) = desk_with(100, 2);
     let late = desk.hold(leg(ids[0], ids[1], eur(1)), Timestamp(900)).unwrap();
@@ -807,6 +839,7 @@ enum Step {
     Capture(Index, i64, bool),
     Void(Index),
     Expire(Index),
+    Extend(Index, i64),
     Refund(Index, u32, i64),
     Reverse(Index),
     SetStatus(Index, Status),
@@ -833,6 +866,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (index(), any_amount(), any::<bool>()).prop_map(|(hold, minor, last)| Step::Capture(hold, minor, last)),
         1 => index().prop_map(Step::Void),
         2 => index().prop_map(Step::Expire),
+        2 => (index(), -5..40_i64).prop_map(|(hold, ms)| Step::Extend(hold, ms)),
         4 => (index(), 0..3_u32, any_amount()).prop_map(|(of, leg, minor)| Step::Refund(of, leg, minor)),
         2 => index().prop_map(Step::Reverse),
         1 => (index(), status).prop_map(|(account, status)| Step::SetStatus(account, status)),
@@ -903,6 +937,7 @@ fn question(desk: &Desk, now: Timestamp, step: &Step) -> Option<Ask> {
         }
         Step::Void(index) => Ask::Void(hold(index)?.0),
         Step::Expire(index) => Ask::Expire(hold(index)?.0),
+        Step::Extend(index, ms) => Ask::Extend(hold(index)?.0, now.plus_ms(*ms)),
         Step::Refund(index, leg, minor) => {
             let (of, currency) = posting(index)?;
             Ask::Refund(of, *leg, Money { minor: *minor, currency })
@@ -933,7 +968,7 @@ impl Model {
             Answer::Released(hold) => {
                 self.held.remove(hold).unwrap();
             }
-            Answer::Opened(_) | Answer::Status(..) | Answer::Overdraft(..) => {}
+            Answer::Opened(_) | Answer::Status(..) | Answer::Overdraft(..) | Answer::Extended(..) => {}
         }
     }
 

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, natural, overdraft, overdraft_text};
-use crate::app::{App, SignedIn, account_of, changed, created, seen_account, unexpected};
+use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, text};
 use crate::problem::Problem;
 use crate::rights::RightName;
+use crate::strings;
 use crate::times::{moment, parse_moment};
 
 /// Which side of the trial balance an account stands on.
@@ -96,20 +97,25 @@ impl From<StatusName> for Status {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAccount {
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// Its side of the trial balance; a liability where none is given.
     kind: Option<KindName>,
     /// What it is called, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     name: Option<String>,
     /// The number of the customer who gets the right of an owner.
+    #[schema(value_type = Option<strings::Number>)]
     owner: Option<u32>,
     /// How far below zero it may go: an amount, or `unlimited`. Where none is given, assets and expenses, which grow
     /// by debits, are unlimited, and others are 0.
+    #[schema(value_type = Option<strings::Overdraft>)]
     overdraft: Option<String>,
     /// Its number within the bank; the next free one where none is given.
+    #[schema(value_type = Option<strings::AccountNumber>)]
     number: Option<u64>,
     /// Whether deposits and withdrawals in its currency are booked against it. One account of kind asset per currency.
+    #[schema(example = false)]
     cash: Option<bool>,
 }
 
@@ -117,26 +123,32 @@ pub(crate) struct NewAccount {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccountView {
     /// Its number (ISO 13616).
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// Its currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// Its side of the trial balance.
     kind: KindName,
     /// Whether it may be moved.
     status: StatusName,
     /// What it is called; null where it has no name, or its owner has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
     /// How far below zero it may go: an amount, or `unlimited`.
+    #[schema(value_type = strings::Overdraft)]
     overdraft: String,
     /// What is booked.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     posted: String,
     /// What is reserved.
+    #[schema(value_type = strings::Decimal)]
     held: String,
     /// What may be spent: posted less held, overdraft not counted.
+    #[schema(value_type = strings::Decimal)]
     available: String,
     /// When it was opened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     opened_at: String,
     /// The right that one's customer has on it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +161,7 @@ pub(crate) struct Accounts {
     /// In the order in which they were opened.
     accounts: Vec<AccountView>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
@@ -199,10 +211,16 @@ impl AccountView {
     }
 }
 
-/// Opens an account. For operators.
+/// Opens an account.
+///
+/// For operators.
 #[utoipa::path(
     post, path = "/v1/accounts", tag = "Accounts", params(IdempotencyKey), request_body = NewAccount,
     responses((status = 201, description = "The new account", body = AccountView)),
+    extensions(("x-refusals" = json!([
+        "unknown-customer", "number-taken", "cash-account-taken", "numbers-exhausted", "too-many-rights",
+        "person-erased",
+    ]))),
 )]
 pub(crate) async fn open_account(
     State(app): State<App>,
@@ -210,6 +228,9 @@ pub(crate) async fn open_account(
     key: IdempotencyKey,
     Sent(sent): Sent<NewAccount>,
 ) -> Result<Response, Problem> {
+    if sent.number == Some(0) {
+        return Err(Problem::field("number", "accounts are numbered from 1"));
+    }
     let currency = currency(&sent.currency)?;
     let kind = sent.kind.map_or(Kind::Liability, Kind::from);
     let grows_by_debits = matches!(kind, Kind::Asset | Kind::Expense);
@@ -224,18 +245,20 @@ pub(crate) async fn open_account(
         let owner = owner.and_then(|owner| state.customer(owner));
         Ok(owner.map_or(SubjectId::BANK, |owner| owner.name.subject))
     });
-    let (who, request, subject) = looked.await?;
+    let (write, subject) = looked.await?;
     let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
     let cash = sent.cash.unwrap_or(false);
     let open = OpenAccount { number: sent.number, currency, kind, overdraft, name, owner, cash, opened_at: None };
-    let receipt = app.submit(&who, request, Body::OpenAccount(open), None).await?;
+    let receipt = app.submit(&write, Body::OpenAccount(open), None).await?;
     let What::AccountOpened { id, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
     let view = AccountView::opened(&app, &receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
     Ok(created(&receipt, &format!("/v1/accounts/{}", view.iban), view))
 }
 
-/// Lists accounts: a customer's users see those on which the customer has a right, others see all.
+/// Lists accounts.
+///
+/// A customer's users see those on which the customer has a right, others see all.
 #[utoipa::path(
     get, path = "/v1/accounts", tag = "Accounts", params(Page),
     responses((status = 200, description = "A page of accounts", body = Accounts)),
@@ -274,9 +297,12 @@ fn visible(state: &Bank, who: &SignedIn, first: u32, limit: usize) -> Vec<Accoun
 }
 
 /// Shows an account.
+///
+/// For those with a right on it, operators and auditors.
 #[utoipa::path(
-    get, path = "/v1/accounts/{iban}", tag = "Accounts", params(("iban" = String, Path, description = "The account's number")),
+    get, path = "/v1/accounts/{iban}", tag = "Accounts", params(("iban" = strings::IbanTyped, Path, description = "The account's number")),
     responses((status = 200, description = "The account", body = AccountView)),
+    extensions(("x-refusals" = json!(["no-right"]))),
 )]
 pub(crate) async fn show_account(
     State(app): State<App>,
@@ -298,36 +324,48 @@ pub(crate) async fn show_account(
 #[into_params(parameter_in = Query)]
 pub(crate) struct AsOf {
     /// The moment (RFC 3339), by booking time; now where none is given.
-    #[param(format = DateTime)]
+    #[param(value_type = Option<strings::Moment>)]
     at: Option<String>,
 }
 
 /// A balance.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "iban": "AT049999900000000001", "at": "2026-11-21T20:54:13.123Z", "posted": "125.00", "held": "25.00",
+    "available": "100.00", "currency": "EUR",
+}))]
 pub(crate) struct Balance {
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// Of which moment it is.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// What is booked.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     posted: String,
     /// What is reserved. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Decimal>)]
     held: Option<String>,
     /// What may be spent: posted less held, overdraft not counted. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Decimal>)]
     available: Option<String>,
     /// The account's currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
 }
 
 /// Tells an account's balance, now or as of a moment.
+///
+/// For those with a right on it, operators and auditors.
 #[utoipa::path(
+    operation_id = "show_balance",
     get, path = "/v1/accounts/{iban}/balance", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number"), AsOf),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), AsOf),
     responses((status = 200, description = "The balance", body = Balance)),
+    extensions(("x-refusals" = json!(["no-right"]))),
 )]
 pub(crate) async fn balance(
     State(app): State<App>,
@@ -359,6 +397,47 @@ pub(crate) async fn balance(
     }))
 }
 
+/// Another name for an account.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NameChange {
+    /// The name, of at most 140 characters; null takes it away.
+    #[schema(value_type = Option<strings::Text>, required)]
+    name: Option<String>,
+}
+
+/// Names an account.
+///
+/// For its owners, and operators. Null takes the name away.
+#[utoipa::path(
+    operation_id = "rename_account",
+    put, path = "/v1/accounts/{iban}/name", tag = "Accounts",
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), IdempotencyKey),
+    request_body = NameChange,
+    responses((status = 200, description = "The name is set", body = NameChange)),
+    extensions(("x-refusals" = json!(["no-right", "owners-only", "person-erased"]))),
+)]
+pub(crate) async fn rename(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+    key: IdempotencyKey,
+    Sent(sent): Sent<NameChange>,
+) -> Result<Response, Problem> {
+    let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
+    let (route, body) = ("PUT /v1/accounts/{iban}/name", (&iban, &sent));
+    let looked = app.prepare_write(token, &key, route, &body, |state, _| {
+        let account = account_of(state, &iban)?;
+        Ok((account, subject_of(state, account)))
+    });
+    let (write, (account, subject)) = looked.await?;
+    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
+    let receipt = app.submit(&write, Body::Rename { account, name }, None).await?;
+    let What::AccountRenamed { name, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let name = app.open_some(Field::AccountName, name.as_ref())?;
+    Ok(changed(&receipt, NameChange { name }))
+}
+
 /// Another status for an account.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -367,11 +446,14 @@ pub(crate) struct StatusChange {
     status: StatusName,
 }
 
-/// Sets an account's status. For operators. A closed account stays closed, and only an empty one can be closed.
+/// Sets an account's status.
+///
+/// For operators. A closed account stays closed, and only an empty one can be closed.
 #[utoipa::path(
     put, path = "/v1/accounts/{iban}/status", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number"), IdempotencyKey), request_body = StatusChange,
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), IdempotencyKey), request_body = StatusChange,
     responses((status = 200, description = "The status is set", body = StatusChange)),
+    extensions(("x-refusals" = json!(["account-closed", "account-not-empty", "holds-open"]))),
 )]
 pub(crate) async fn set_status(
     State(app): State<App>,
@@ -382,9 +464,9 @@ pub(crate) async fn set_status(
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
-    let (who, request, account) = looked.await?;
+    let (write, account) = looked.await?;
     let body = Body::SetStatus { account, status: sent.status.into() };
-    let receipt = app.submit(&who, request, body, None).await?;
+    let receipt = app.submit(&write, body, None).await?;
     let What::StatusSet { status, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, StatusChange { status: (*status).into() }))
 }
@@ -394,15 +476,18 @@ pub(crate) async fn set_status(
 #[serde(deny_unknown_fields)]
 pub(crate) struct OverdraftChange {
     /// An amount in the account's currency of zero or more, or `unlimited`.
-    #[schema(example = "500.00")]
+    #[schema(value_type = strings::Overdraft)]
     overdraft: String,
 }
 
-/// Sets how far below zero an account may go. For operators. Refused where more is used already.
+/// Sets how far below zero an account may go.
+///
+/// For operators. Refused where more is used already.
 #[utoipa::path(
     put, path = "/v1/accounts/{iban}/overdraft", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number"), IdempotencyKey), request_body = OverdraftChange,
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), IdempotencyKey), request_body = OverdraftChange,
     responses((status = 200, description = "The overdraft is set", body = OverdraftChange)),
+    extensions(("x-refusals" = json!(["account-closed", "overdraft-in-use"]))),
 )]
 pub(crate) async fn set_overdraft(
     State(app): State<App>,
@@ -418,9 +503,9 @@ pub(crate) async fn set_overdraft(
         let account = state.ledger().account(id).ok_or(Refusal::from(ledger::Refusal::UnknownAccount))?;
         Ok((id, account.currency))
     });
-    let (who, request, (account, currency)) = looked.await?;
+    let (write, (account, currency)) = looked.await?;
     let body = Body::SetOverdraft { account, overdraft: overdraft(&sent.overdraft, currency)? };
-    let receipt = app.submit(&who, request, body, None).await?;
+    let receipt = app.submit(&write, body, None).await?;
     let What::OverdraftSet { overdraft, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))
 }

@@ -6,15 +6,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::problem::{self, Problem};
+use crate::strings;
 
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Amount {
     /// A decimal number with all decimals of its currency.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     pub(crate) amount: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     pub(crate) currency: String,
 }
 
@@ -42,9 +43,18 @@ pub(crate) fn some_money(amount: Option<&str>, code: Option<&str>) -> Result<Opt
     match (amount, code) {
         (Some(amount), Some(code)) => Ok(Some(money(amount, code)?)),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(Problem::field("currency", "an amount is given with its currency")),
-        (None, Some(_)) => Err(Problem::field("amount", "a currency is given with an amount")),
+        (Some(_), None) => Err(Problem::of(problem::Kind::AmountIncomplete).in_field("currency")),
+        (None, Some(_)) => Err(Problem::of(problem::Kind::AmountIncomplete).in_field("amount")),
     }
+}
+
+/// An amount of zero or more, in minor units.
+pub(crate) fn positive(field: &str, text: &str, currency: Currency) -> Result<u64, Problem> {
+    let amount = Money::parse(text, currency).map_err(|error| Problem::amount(field, error))?;
+    u64::try_from(amount.minor).map_err(|_| {
+        let detail = "it is an amount of zero or more, and counts for money in and money out";
+        Problem::saying(problem::Kind::InvalidAmount, detail).in_field(field)
+    })
 }
 
 /// An overdraft that was sent: an amount of zero or more, or `unlimited`.

@@ -2,18 +2,22 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bank::{Body, Caller, Command, CustomerId, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId};
+use bank::{
+    Body, Caller, Command, CustomerId, IbanError, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId,
+};
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Submission};
 use ledger::{AccountId, Timestamp};
 use serde::Serialize;
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 
+use crate::batches::Batches;
 use crate::events::Desk;
 use crate::extract::{IdempotencyKey, Token};
 use crate::ids::Ids;
@@ -21,7 +25,9 @@ use crate::listen::Counts;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
-use crate::{ServeError, Settings};
+use crate::rates::Rates;
+use crate::strings::MAX_IBAN_CHARACTERS;
+use crate::{Limits, ServeError, Settings};
 
 /// What all handlers share. Cloning gives another handle on the same.
 #[derive(Clone)]
@@ -34,13 +40,14 @@ pub(crate) struct Parts {
     pub(crate) hold_ids: Ids,
     pub(crate) event_ids: Ids,
     pub(crate) events: Arc<Desk>,
-    pub(crate) heartbeat: std::time::Duration,
     pub(crate) counts: Arc<Counts>,
     pub(crate) metrics: Metrics,
+    pub(crate) batches: Batches,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
     pub(crate) session_ms: i64,
-    pub(crate) request_time: std::time::Duration,
+    pub(crate) rates: Rates,
+    pub(crate) limits: Limits,
 }
 
 impl Deref for App {
@@ -93,8 +100,19 @@ impl SignedIn {
     }
 }
 
+/// A write that can be decided: who asks, and what the two, it and its key, are remembered as.
+pub(crate) struct Write {
+    pub(crate) who: SignedIn,
+    request: Request,
+    /// Whether it is only to be told what would become of it.
+    dry_run: bool,
+}
+
 /// The account of an IBAN that was sent.
 pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem> {
+    if iban.len() > MAX_IBAN_CHARACTERS {
+        return Err(IbanError::Invalid.into());
+    }
     Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
 }
 
@@ -118,22 +136,23 @@ impl App {
         settings: &Settings,
         engine: Engine,
         counts: Arc<Counts>,
-        description: &OpenApi,
+        description: &Value,
     ) -> Result<Self, ServeError> {
-        let description = description.to_json().expect("the description is plain data, and can be written");
+        let description = description.to_string();
         let events = Arc::new(Desk::new(&settings.limits));
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(&settings.limits)?,
             payment_ids: Ids::new(&engine, "payment ids")?,
             hold_ids: Ids::new(&engine, "hold ids")?,
             event_ids: Ids::new(&engine, "event positions")?,
+            batches: Batches::new(&settings.limits),
             metrics: Metrics::new(engine.clone(), Arc::clone(&counts), Arc::clone(&events)),
             events,
-            heartbeat: settings.limits.heartbeat,
             counts,
             description: description.into(),
             session_ms: i64::from(settings.session_minutes) * 60_000,
-            request_time: settings.limits.request,
+            rates: Rates::new(&settings.limits, Instant::now()),
+            limits: settings.limits.clone(),
             engine,
         })))
     }
@@ -180,8 +199,8 @@ impl App {
         self.engine.seal(subject, field, text)?.ok_or_else(|| Problem::of(Kind::PersonErased))
     }
 
-    /// The same for a write under a key, with what the two are remembered as. What the bank refuses already here,
-    /// because something that is named does not exist, is decided and remembered like any other refusal.
+    /// The same for a write under a key. What the bank refuses already here, because something that is named does not
+    /// exist, is decided and remembered like any other refusal.
     pub(crate) async fn prepare_write<T>(
         &self,
         token: Token,
@@ -189,15 +208,30 @@ impl App {
         route: &str,
         body: &impl Serialize,
         look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
-    ) -> Result<(SignedIn, Request, T), Problem> {
+    ) -> Result<(Write, T), Problem> {
+        if key.dry_run {
+            return Err(Problem::of(Kind::NoDryRun).in_field("dry_run"));
+        }
+        self.prepare_movement(token, key, route, body, look).await
+    }
+
+    /// The same for what moves or reserves money, and so has a dry run.
+    pub(crate) async fn prepare_movement<T>(
+        &self,
+        token: Token,
+        key: &IdempotencyKey,
+        route: &str,
+        body: &impl Serialize,
+        look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
+    ) -> Result<(Write, T), Problem> {
         let (who, looked) = self.prepare(token, |state, who| Ok(look(state, who)))?;
-        let request = self.request(&who, key, route, body)?;
+        let write = Write { who, request: self.request(&who, key, route, body)?, dry_run: key.dry_run };
         let problem = match looked {
-            Ok(found) => return Ok((who, request, found)),
+            Ok(found) => return Ok((write, found)),
             Err(problem) => problem,
         };
         if let Some(refusal) = problem.refusal() {
-            let told = self.submit(&who, request, Body::Unresolved(refusal), None).await;
+            let told = self.submit(&write, Body::Unresolved(refusal), None).await;
             // This problem says more than the refusal alone, unless the key was used before or the session is over.
             if let Err(told) = told
                 && (told.is_repeated() || told.refusal() != Some(refusal))
@@ -225,34 +259,46 @@ impl App {
     /// Has a write decided and made durable.
     pub(crate) async fn submit(
         &self,
-        who: &SignedIn,
-        request: Request,
+        write: &Write,
         body: Body,
         subject: Option<NewSubject>,
     ) -> Result<Receipt, Problem> {
-        let command = Command { caller: who.caller, request: Some(request), body };
-        self.decide(Submission { command, subject, past: None }).await
+        self.decide(write, body, subject, None).await
     }
 
     /// The same for a write about a past payment.
-    pub(crate) async fn submit_about(
-        &self,
-        who: &SignedIn,
-        request: Request,
-        body: Body,
-        past: PastPosting,
-    ) -> Result<Receipt, Problem> {
-        let command = Command { caller: who.caller, request: Some(request), body };
-        self.decide(Submission { command, subject: None, past: Some(Box::new(past)) }).await
+    pub(crate) async fn submit_about(&self, write: &Write, body: Body, past: PastPosting) -> Result<Receipt, Problem> {
+        self.decide(write, body, None, Some(Box::new(past))).await
     }
 
-    async fn decide(&self, submission: Submission) -> Result<Receipt, Problem> {
-        match self.engine.submit(submission).await? {
+    async fn decide(
+        &self,
+        write: &Write,
+        body: Body,
+        subject: Option<NewSubject>,
+        past: Option<Box<PastPosting>>,
+    ) -> Result<Receipt, Problem> {
+        let command = Command { caller: write.who.caller, request: Some(write.request), body };
+        let submission = Submission { command, subject, past };
+        let outcome = if write.dry_run {
+            self.engine.rehearse(submission).await?
+        } else {
+            self.engine.submit(submission).await?
+        };
+        match outcome {
             Outcome::Accepted(receipt) => Ok(receipt),
-            Outcome::Refused { refusal, repeated } => Err(Problem::refused(refusal, repeated)),
+            Outcome::Refused { refusal, repeated, .. } => Err(Problem::refused(refusal, repeated)),
             Outcome::Unchanged => Err(Problem::failed(&"a write was accepted and changed nothing")),
         }
     }
+}
+
+/// What a receipt has in the place of an event's number when nothing was done.
+const NO_EVENT: u64 = 0;
+
+/// Whether a receipt tells what would have been done.
+pub(crate) fn is_dry(receipt: &Receipt) -> bool {
+    receipt.event == NO_EVENT
 }
 
 /// A write's event is not the one that its command makes. Two requests with the same fingerprint, or a bug.

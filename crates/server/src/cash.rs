@@ -8,30 +8,42 @@ use utoipa::ToSchema;
 
 use crate::amounts::money;
 use crate::app::{App, account_of, subject_of};
-use crate::extract::{IdempotencyKey, Json as Sent, Token};
-use crate::payments::{Payment, booked, sealed_text};
+use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Token};
+use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
+use crate::strings;
 
 /// Cash brought or taken.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cash {
     /// The account's number.
+    #[schema(value_type = strings::IbanTyped)]
     account: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The account's currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// The text on the statement, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
 
-/// Books cash that was brought. For operators.
+/// Books cash that was brought.
+///
+/// For operators. It is booked against the cash account of its currency.
 #[utoipa::path(
-    post, path = "/v1/deposits", tag = "Payments", params(IdempotencyKey), request_body = Cash,
-    responses((status = 201, description = "The deposit, booked", body = Payment)),
+    post, path = "/v1/deposits", tag = "Payments", params(IdempotencyKey, DryRun), request_body = Cash,
+    responses(
+        (status = 201, description = "The deposit, booked", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
+    extensions(("x-refusals" = json!([
+        "no-cash-account", "amount-not-positive", "same-account", "currency-mismatch", "account-closed",
+        "account-frozen", "insufficient-funds", "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn deposit(
     State(app): State<App>,
@@ -42,10 +54,19 @@ pub(crate) async fn deposit(
     book(&app, token, &key, &sent, true).await
 }
 
-/// Books cash that is taken. For operators.
+/// Books cash that is taken.
+///
+/// For operators. It is booked against the cash account of its currency.
 #[utoipa::path(
-    post, path = "/v1/withdrawals", tag = "Payments", params(IdempotencyKey), request_body = Cash,
-    responses((status = 201, description = "The withdrawal, booked", body = Payment)),
+    post, path = "/v1/withdrawals", tag = "Payments", params(IdempotencyKey, DryRun), request_body = Cash,
+    responses(
+        (status = 201, description = "The withdrawal, booked", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
+    extensions(("x-refusals" = json!([
+        "no-cash-account", "amount-not-positive", "same-account", "currency-mismatch", "account-closed",
+        "account-frozen", "insufficient-funds", "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn withdraw(
     State(app): State<App>,
@@ -59,12 +80,12 @@ pub(crate) async fn withdraw(
 async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {
     let amount = money(&sent.amount, &sent.currency)?;
     let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
-    let looked = app.prepare_write(token, key, route, sent, |state, _| {
+    let looked = app.prepare_movement(token, key, route, sent, |state, _| {
         let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
         Ok((account, subject_of(state, account)))
     });
-    let (who, request, (account, subject)) = looked.await?;
+    let (write, (account, subject)) = looked.await?;
     let text = sealed_text(app, subject, sent.text.as_deref())?;
     let body = if brought { Body::Deposit { account, amount, text } } else { Body::Withdraw { account, amount, text } };
-    booked(app, &app.submit(&who, request, body, None).await?)
+    booked(app, &app.submit(&write, body, None).await?)
 }

@@ -7,11 +7,14 @@ use crate::app::App;
 use crate::extract::Token;
 use crate::problem::Problem;
 
-/// Confirms the clock after it jumped forward by more than a minute, so that writing goes on. Look at the clock first:
-/// a wrong time can't be taken back. For operators.
+/// Confirms the clock, so that writing goes on.
+///
+/// For operators. Writing stops when the clock jumps forward by more than a minute. Look at the clock first: a wrong
+/// time can't be taken back.
 #[utoipa::path(
     post, path = "/v1/clock/confirm", tag = "Operation",
     responses((status = 204, description = "Writing goes on")),
+    extensions(("x-refusals" = json!(["not-allowed"]))),
 )]
 pub(crate) async fn confirm_clock(State(app): State<App>, token: Token) -> Result<StatusCode, Problem> {
     let (who, ()) = app.prepare(token, |_, who| Ok(who.must_run_the_bank()?))?;

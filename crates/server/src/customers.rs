@@ -9,14 +9,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::{App, created, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, numbered, text};
 use crate::problem::Problem;
+use crate::strings;
 
 /// A customer to be.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCustomer {
     /// The name, of at most 140 characters.
+    #[schema(value_type = strings::Text)]
     name: String,
 }
 
@@ -24,8 +26,10 @@ pub(crate) struct NewCustomer {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Customer {
     /// The customer's number.
+    #[schema(value_type = strings::Number)]
     pub(crate) id: u32,
     /// The name; null where the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     pub(crate) name: Option<String>,
 }
 
@@ -35,14 +39,17 @@ pub(crate) struct Customers {
     /// In the order of their numbers.
     customers: Vec<Customer>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
-/// Adds a customer. For operators.
+/// Adds a customer.
+///
+/// For operators. A customer is a person or firm that has rights on accounts.
 #[utoipa::path(
     post, path = "/v1/customers", tag = "Customers", params(IdempotencyKey), request_body = NewCustomer,
     responses((status = 201, description = "The new customer", body = Customer)),
+    extensions(("x-refusals" = json!(["numbers-exhausted"]))),
 )]
 pub(crate) async fn add_customer(
     State(app): State<App>,
@@ -51,19 +58,22 @@ pub(crate) async fn add_customer(
     Sent(sent): Sent<NewCustomer>,
 ) -> Result<Response, Problem> {
     let name = text("name", &sent.name)?;
-    let (who, request, ()) = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| Ok(())).await?;
+    let (write, ()) = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| Ok(())).await?;
     let subject = NewSubject::generate();
     let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, name) };
-    let receipt = app.submit(&who, request, body, Some(subject)).await?;
+    let receipt = app.submit(&write, body, Some(subject)).await?;
     let What::CustomerAdded { id, name } = &receipt.what else { return Err(unexpected(&receipt)) };
     let customer = Customer { id: id.0, name: app.open(Field::CustomerName, name)? };
     Ok(created(&receipt, &format!("/v1/customers/{}", id.0), customer))
 }
 
-/// Lists the customers. For operators and auditors.
+/// Lists the customers.
+///
+/// For operators and auditors.
 #[utoipa::path(
     get, path = "/v1/customers", tag = "Customers", params(Page),
     responses((status = 200, description = "A page of customers", body = Customers)),
+    extensions(("x-refusals" = json!(["not-allowed"]))),
 )]
 pub(crate) async fn list_customers(
     State(app): State<App>,
@@ -89,23 +99,26 @@ pub(crate) async fn list_customers(
     Ok(Json(Customers { customers, next_cursor: (next < count).then(|| next.to_string()) }))
 }
 
-/// Shows a customer. For operators and auditors; a customer's users see their own.
+/// Shows a customer.
+///
+/// For operators and auditors; a customer's users see their own.
 #[utoipa::path(
-    get, path = "/v1/customers/{id}", tag = "Customers", params(("id" = u32, Path, description = "The customer's number")),
+    get, path = "/v1/customers/{id}", tag = "Customers", params(("id" = strings::Number, Path, description = "The customer's number")),
     responses((status = 200, description = "The customer", body = Customer)),
+    extensions(("x-refusals" = json!(["not-allowed", "unknown-customer"]))),
 )]
 pub(crate) async fn show_customer(
     State(app): State<App>,
     token: Token,
     Path(id): Path<String>,
 ) -> Result<Json<Customer>, Problem> {
-    let id = id.parse().map(CustomerId);
+    let id = numbered(&id).map(CustomerId);
     let (id, name) = app
         .read(token, |state, who| {
-            if !who.sees_all() && id.as_ref().ok() != who.customer.as_ref() {
+            if !who.sees_all() && id != who.customer {
                 return Err(Refusal::NotAllowed.into());
             }
-            let id = id.map_err(|_| Refusal::UnknownCustomer)?;
+            let id = id.ok_or(Refusal::UnknownCustomer)?;
             let customer = state.customer(id).ok_or(Refusal::UnknownCustomer)?;
             Ok((id, customer.name.clone()))
         })

@@ -5,44 +5,51 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use engine::{Field, Found, HistoryEntry, Search};
-use ledger::{Account, AccountId, Cause, Currency, Money, ValueDate};
+use ledger::{Account, AccountId, Cause, Currency, ValueDate};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::amounts::natural;
-use crate::app::{App, seen_account};
-use crate::extract::{Page, Path, Query, Token, text};
+use crate::amounts::{natural, positive};
+use crate::app::{App, account_of, seen_account};
+use crate::extract::{Page, Path, Query, Token, cursor, digits, text};
 use crate::payments::PurposeName;
-use crate::problem::{self, Problem};
+use crate::problem::{Kind, Problem};
+use crate::strings;
 use crate::times::{day, moment, parse_day};
 
 /// An entry: what one payment did to one account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Entry {
     /// The id of the payment that made it.
+    #[schema(value_type = strings::PaymentId)]
     pub(crate) payment: String,
     /// Its number within the account, from 1.
+    #[schema(minimum = 1, example = 7)]
     pub(crate) number: u64,
     /// What it added to the balance; negative where it took away.
-    #[schema(example = "-25.00")]
+    #[schema(value_type = strings::Decimal)]
     pub(crate) amount: String,
     /// The balance after it.
+    #[schema(value_type = strings::Decimal)]
     pub(crate) balance: String,
     /// When it was booked.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     pub(crate) booked_at: String,
     /// From which day on it counts for interest.
-    #[schema(format = Date)]
+    #[schema(value_type = strings::Day)]
     pub(crate) value_date: String,
     /// The number of the account on the other side.
+    #[schema(value_type = strings::Iban)]
     pub(crate) counterparty: String,
     /// What it is for.
     pub(crate) purpose: PurposeName,
     /// The id of the payment that it gives back or undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::PaymentId>)]
     pub(crate) undoes: Option<String>,
     /// The text that went with it; null where there is none, or the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     pub(crate) text: Option<String>,
 }
 
@@ -50,13 +57,15 @@ pub(crate) struct Entry {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Entries {
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// The account's currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// The newest first.
     entries: Vec<Entry>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
@@ -66,25 +75,30 @@ pub(crate) struct Entries {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// The `next_cursor` of the page before; without it the list begins.
+    #[param(value_type = Option<strings::Cursor>)]
+    #[serde(default, deserialize_with = "cursor")]
     cursor: Option<u64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
+    #[serde(default, deserialize_with = "digits")]
     limit: Option<u16>,
     /// Booked on this day or later, in UTC.
-    #[param(format = Date)]
+    #[param(value_type = Option<strings::Day>)]
     from: Option<String>,
     /// Booked on this day or earlier, in UTC.
-    #[param(format = Date)]
+    #[param(value_type = Option<strings::Day>)]
     to: Option<String>,
     /// Of at least this amount, in or out.
-    #[param(example = "25.00")]
+    #[param(value_type = Option<strings::Decimal>)]
     min_amount: Option<String>,
     /// Of at most this amount, in or out.
-    #[param(example = "25.00")]
+    #[param(value_type = Option<strings::Decimal>)]
     max_amount: Option<String>,
     /// With this account on the other side.
+    #[param(value_type = Option<strings::IbanTyped>)]
     counterparty: Option<String>,
     /// With this in their text; capital and small letters are the same.
+    #[param(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
 
@@ -94,15 +108,18 @@ impl Wanted {
         let from = self.from.as_ref().map(|day| parse_day("from", day)).transpose()?;
         let to = self.to.as_ref().map(|day| parse_day("to", day)).transpose()?;
         if from.zip(to).is_some_and(|(from, to)| to < from) {
-            return Err(Problem::field("to", "the last day must not be before the first"));
+            return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
         }
         let amount =
             |field: &str, text: &Option<String>| text.as_ref().map(|text| positive(field, text, currency)).transpose();
         let counterparty = self.counterparty.as_ref().map(|iban| {
-            app.engine.peek(|state| state.account_of_iban(iban))?.map_err(Problem::from).map(|id| {
+            match app.engine.peek(|state| account_of(state, iban))? {
                 // No entry has an account on its other side that isn't there.
-                id.unwrap_or(AccountId(u32::MAX))
-            })
+                Err(problem) if problem.refusal() == Some(ledger::Refusal::UnknownAccount.into()) => {
+                    Ok(AccountId(u32::MAX))
+                }
+                found => found,
+            }
         });
         let search = Search {
             before,
@@ -117,23 +134,15 @@ impl Wanted {
     }
 }
 
-/// An amount of zero or more, in minor units.
-fn positive(field: &str, text: &str, currency: Currency) -> Result<u64, Problem> {
-    let amount = Money::parse(text, currency).map_err(|error| Problem::amount(field, error))?;
-    u64::try_from(amount.minor).map_err(|_| {
-        let detail = "it is an amount of zero or more, and counts for money in and money out";
-        Problem::saying(problem::Kind::InvalidAmount, detail).in_field(field)
-    })
-}
-
 /// Lists an account's entries, the newest first.
 ///
 /// A page may hold fewer entries than asked for, even none, and still have a `next_cursor`: where few entries are what
 /// is asked for, each page looks at a bounded number of them. The list has ended when there is no cursor.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/entries", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number"), Wanted),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Wanted),
     responses((status = 200, description = "A page of entries", body = Entries)),
+    extensions(("x-refusals" = json!(["no-right", "period-backwards"]))),
 )]
 pub(crate) async fn list_entries(
     State(app): State<App>,

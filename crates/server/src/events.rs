@@ -5,7 +5,7 @@
 //! from. Who may see it is looked at when it is told. Nothing is made ready before the client takes what came before.
 
 mod desk;
-mod news;
+pub(crate) mod news;
 mod past;
 
 use std::fmt::Write;
@@ -23,6 +23,7 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body, Frame};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::IntoParams;
@@ -31,10 +32,10 @@ use crate::app::{App, SignedIn};
 use crate::endless::Endless;
 use crate::extract::{Query, Token};
 use crate::problem::{Kind, Problem};
+use crate::strings;
 
 pub(crate) use desk::Desk;
 use desk::{Found, Place};
-pub(crate) use news::Data;
 use news::News;
 use past::Wanted;
 
@@ -60,10 +61,13 @@ const BEGINNING: &str = "beginning";
 #[into_params(parameter_in = Query)]
 pub(crate) struct After {
     /// The `id` after which to go on, for clients that can't send headers; or `beginning`. The header goes before it.
+    #[param(value_type = Option<strings::Position>)]
     after: Option<String>,
 }
 
-/// Sends what concerns the caller as it happens, as server-sent events. Customers' users are told what happens on
+/// Sends what concerns the caller, as it happens.
+///
+/// As server-sent events, without end. Customers' users are told what happens on
 /// accounts on which their customer has a right, and of their customer's rights; operators and auditors are told all.
 ///
 /// Each event has a name in its field `event`, an `id` and, as JSON, `data`. Connect anew with the last `id` in the
@@ -77,12 +81,17 @@ pub(crate) struct After {
     get, path = "/v1/events", tag = "Events",
     params(
         After,
-        ("Last-Event-ID" = Option<String>, Header, description = "The `id` after which to go on"),
+        (
+            "Last-Event-ID" = Option<strings::Position>, Header,
+            description = "The `id` after which to go on; it goes before `after`.",
+        ),
     ),
     responses((
-        status = 200, description = "The events, each with one of these as its `data`",
-        body = Data, content_type = "text/event-stream",
+        status = 200, description = "The events, as they happen",
+        headers(("X-Accel-Buffering" = String, description = "`no`: proxies such as nginx don't hold events back.")),
+        body = strings::EventStream, content_type = "text/event-stream",
     )),
+    extensions(("x-refusals" = json!(["unknown-position", "too-many-streams", "streams-full"]))),
 )]
 pub(crate) async fn events(
     State(app): State<App>,
@@ -103,7 +112,7 @@ pub(crate) async fn events(
         past_until: brought_after,
         begun: false,
         told_at: Instant::now(),
-        heartbeat: app.heartbeat,
+        heartbeat: app.limits.heartbeat,
         place,
         token,
         app,
@@ -162,7 +171,8 @@ impl Stream {
         }
         loop {
             if self.position < self.past_until {
-                let news = Box::pin(self.read_past()).await?;
+                let Some(turn) = self.turn().await? else { return Ok(self.here()) };
+                let news = Box::pin(self.read_past(turn)).await?;
                 let text = Box::pin(self.tell(&news)).await?;
                 if !text.is_empty() {
                     return Ok(text);
@@ -214,15 +224,28 @@ impl Stream {
         self.app.event_ids.id(position)
     }
 
-    /// Reads a step of the past, and gives what may concern the client.
-    async fn read_past(&mut self) -> Result<Vec<Arc<News>>, Over> {
-        let _turn = self.app.events.past.turns.acquire().await.map_err(|_| Over)?;
+    /// Waits for a turn at reading the past; none when a sign of life is due first. Then it waits anew, as the last: a
+    /// turn must not come to a client that does not take what it was sent, and hold up all others.
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Over> {
+        let turn = Arc::clone(&self.app.events.past.turns).acquire_owned();
+        match timeout(self.until_heartbeat()?, turn).await {
+            Ok(turn) => turn.map(Some).map_err(|_| Over),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Reads a step of the past in its turn, and gives what may concern the client.
+    async fn read_past(&mut self, turn: OwnedSemaphorePermit) -> Result<Vec<Arc<News>>, Over> {
         let now = self.app.engine.now();
         let token = self.token;
         let wanted = self.app.engine.peek(|state| SignedIn::find(state, token, now).map(|who| wanted(state, &who)))?;
         let wanted = wanted.map_err(|_| Over)?;
         let (app, position, end) = (self.app.clone(), self.position, self.past_until);
-        let reading = spawn_blocking(move || app.events.past.step(&app.engine, &wanted, position, end));
+        let reading = spawn_blocking(move || {
+            let step = app.events.past.step(&app.engine, &wanted, position, end);
+            drop(turn);
+            step
+        });
         let (news, last) = reading.await.map_err(|_| Over)??;
         if last <= self.position {
             // What is durable can be read. If it can't, the client had better ask anew.

@@ -1,30 +1,39 @@
 //! What a handler takes from a request. Whatever can't be taken is a problem document that names the field.
 
+use std::str::FromStr;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
 use bank::TokenHash;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use engine::Engine;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use tokio::time::timeout;
 use utoipa::IntoParams;
 
+use crate::Limits;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
+use crate::strings::{self, MAX_CURSOR_DIGITS};
 
 /// The body, one JSON object.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::of(Kind::UnsupportedMediaType));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-            Problem::of(if too_large { Kind::BodyTooLarge } else { Kind::BodyUnreadable })
+        let Limits { body_bytes, body_read, .. } = app.limits;
+        let arrived = timeout(body_read, Bytes::from_request(request, app)).await;
+        let arrived = arrived.map_err(|_| Problem::too_slow(body_read))?;
+        let body = arrived.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_much(Kind::BodyTooLarge, body_bytes, "bytes"),
+            _ => Problem::of(Kind::BodyUnreadable),
         })?;
         parse(&body).map(Self)
     }
@@ -49,6 +58,23 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         Err(axum::extract::rejection::JsonRejection::JsonDataError(error)) => field_error(&error.body_text()),
         Ok(_) => Problem::saying(Kind::InvalidRequest, "the body must be one JSON object"),
         Err(_) => Problem::of(Kind::MalformedJson),
+    })
+}
+
+/// One line of JSON, an object.
+pub(crate) fn line<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Problem> {
+    let object = line.first() == Some(&b'{');
+    if let Ok(value) = serde_json::from_slice(line)
+        && object
+    {
+        return Ok(value);
+    }
+    // Once more, keeping track of the path to what is wrong.
+    let mut input = serde_json::Deserializer::from_slice(line);
+    Err(match serde_path_to_error::deserialize::<_, T>(&mut input) {
+        Err(error) if error.inner().is_data() => field_error(&format!("line: {error}")),
+        Ok(_) if !object => Problem::saying(Kind::InvalidRequest, "the line must be one JSON object"),
+        _ => Problem::of(Kind::MalformedJson),
     })
 }
 
@@ -100,25 +126,35 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state.
+/// The number of a customer or user in an address: digits alone.
+pub(crate) fn numbered(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state. Admission takes
+/// it from the header, and hashes it once for all who want it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token(pub(crate) TokenHash);
 
-impl FromRequestParts<App> for Token {
+impl Token {
+    /// The token that a request brings, if it brings one.
+    pub(crate) fn of(headers: &HeaderMap, engine: &Engine) -> Option<Self> {
+        let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Self(engine.token_hash(token.trim())))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (_, token) = header
-            .and_then(|header| header.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .ok_or_else(Problem::no_token)?;
-        Ok(Self(app.engine.token_hash(token.trim())))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().copied().ok_or_else(Problem::no_token)
     }
 }
 
 /// The most characters of an idempotency key: several UUIDs, with room.
-const MAX_KEY_CHARACTERS: usize = 128;
+pub(crate) const MAX_KEY_CHARACTERS: usize = 128;
 
 /// The caller's own key of a write. A repeated key with the same request gives the first answer again.
 #[derive(Debug, IntoParams)]
@@ -126,8 +162,31 @@ const MAX_KEY_CHARACTERS: usize = 128;
 pub(crate) struct IdempotencyKey {
     /// Your own key for this request: 1 to 128 visible ASCII characters, such as a UUID. Repeated with the same
     /// request it gives the first answer again; with another request it is refused. Keys never expire.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 128)]
+    #[param(rename = "Idempotency-Key", value_type = strings::Key)]
     pub(crate) key: String,
+    /// Whether it is only to be told what would become of the request.
+    #[param(ignore)]
+    pub(crate) dry_run: bool,
+}
+
+/// Whether a request is a dry run. [`IdempotencyKey`] reads it along, so that no write can be taken for one by mistake.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DryRun {
+    /// With `true` nothing is done and the key is not used up: the answer, 200 or a problem, is what would happen now.
+    #[param(example = true)]
+    dry_run: Option<bool>,
+}
+
+impl DryRun {
+    fn of(parts: &Parts) -> Result<bool, Problem> {
+        if parts.uri.query().is_none() {
+            return Ok(false);
+        }
+        let query = axum::extract::Query::<Self>::try_from_uri(&parts.uri);
+        let axum::extract::Query(Self { dry_run }) = query.map_err(|error| field_error(&error.body_text()))?;
+        Ok(dry_run.unwrap_or(false))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
@@ -139,7 +198,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let visible = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_graphic);
         match value.to_str() {
             Ok(key) if visible && key.len() <= MAX_KEY_CHARACTERS && values.next().is_none() => {
-                Ok(Self { key: key.to_owned() })
+                Ok(Self { key: key.to_owned(), dry_run: DryRun::of(parts)? })
             }
             _ => Err(Problem::of(Kind::KeyInvalid)),
         }
@@ -158,20 +217,49 @@ const MAX_PAGE: u16 = 500;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// The `next_cursor` of the page before; without it the list begins.
+    #[param(value_type = Option<strings::Cursor>)]
+    #[serde(default, deserialize_with = "cursor")]
     pub(crate) cursor: Option<u64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
+    #[serde(default, deserialize_with = "digits")]
     pub(crate) limit: Option<u16>,
+}
+
+/// How many things a page shows.
+pub(crate) fn page_limit(asked: Option<u16>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(PAGE);
+    if limit == 0 || limit > MAX_PAGE {
+        return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
+    }
+    Ok(usize::from(limit))
+}
+
+/// A whole number that may be left out, of digits alone: the library takes a plus sign too.
+pub(crate) fn digits<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| whole(&text).map_err(D::Error::custom)).transpose()
+}
+
+/// A cursor that may be left out.
+pub(crate) fn cursor<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+    let fits = text.len() <= MAX_CURSOR_DIGITS;
+    let place = if fits { whole(&text) } else { Err("this is not the cursor of a page") };
+    place.map(Some).map_err(D::Error::custom)
+}
+
+fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("it must be a whole number of digits");
+    }
+    text.parse().map_err(|_| "the number is too large")
 }
 
 impl Page {
     /// The cursor, and how many.
     pub(crate) fn read(&self) -> Result<(Option<u64>, usize), Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if limit == 0 || limit > MAX_PAGE {
-            return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
-        }
-        Ok((self.cursor, usize::from(limit)))
+        Ok((self.cursor, page_limit(self.limit)?))
     }
 
     /// The same for a list whose cursor is a place, counted from 0.
@@ -188,17 +276,33 @@ pub(crate) const MAX_TEXT_CHARACTERS: usize = 140;
 
 /// A name or text that was sent, without the space around it.
 pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
-    let text = text.trim();
-    if text.is_empty() {
+    text_of(field, text, MAX_TEXT_CHARACTERS)
+}
+
+/// The same with a limit of its own.
+pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> Result<&'a str, Problem> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
         return Err(Problem::field(field, "it must not be empty"));
     }
-    if text.chars().count() > MAX_TEXT_CHARACTERS {
-        return Err(Problem::field(field, format!("it has at most {MAX_TEXT_CHARACTERS} characters")));
+    if text.chars().count() > max_characters {
+        return Err(Problem::field(field, format!("it has at most {max_characters} characters")));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Problem::field(field, "it must not hold control characters"));
+    if text.chars().any(is_control) {
+        return Err(Problem::field(
+            field,
+            "it must not hold control characters, nor those that turn the text's direction",
+        ));
     }
-    Ok(text)
+    Ok(trimmed)
+}
+
+/// Whether a character controls how others are shown instead of being one. Beside the control characters these are the
+/// ones that turn the direction of what follows (Unicode's UAX #9): with them a text can be shown as another than it is,
+/// such as an account number backwards.
+#[must_use]
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -210,6 +314,25 @@ mod tests {
     struct Sent {
         #[allow(dead_code, reason = "only reading it is tried")]
         amount: String,
+    }
+
+    #[test]
+    fn texts_hold_no_control_characters() {
+        for refused in ["a\nb", "a\0", "a\u{85}b", "\u{202a}a", "a\u{202e}b", "a\u{2066}b", "a\u{2069}b"] {
+            assert!(text("text", refused).is_err(), "{refused:?}");
+        }
+        // The characters beside them, and marks that Arabic and Hebrew are written with.
+        for taken in [
+            "a\u{2029}b",
+            "a\u{202f}b",
+            "a\u{2065}b",
+            "a\u{206a}b",
+            "\u{200f}\u{5d0}",
+            "\u{645}\u{64e}",
+            "👩\u{200d}👧",
+        ] {
+            assert_eq!(text("text", taken).ok(), Some(taken), "{taken:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What happens around every request: its time, its count in the metrics, the headers that every answer carries, and
-//! an answer even when a handler panics.
+//! What happens around every request: whether it may come in, its time, its count in the metrics, the headers that every
+//! answer carries, and an answer even when a handler panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
+use crate::admission::{self, Admitted};
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 
@@ -27,21 +28,33 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-/// Runs a request within its time.
-pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Runs a request within its time, if it may come in.
+pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let answered = timeout(app.request_time, caught(next.run(request))).await;
-    let mut response = match answered {
-        Ok(Some(response)) => response,
-        Ok(None) => Problem::failed(&"a handler panicked").into_response(),
-        Err(_) => Problem::of(Kind::TimedOut).into_response(),
+    let mut response = match admission::admit(&app, &mut request, started) {
+        Ok(Admitted(standing)) => {
+            let mut response = run(&app, request, next).await;
+            if let Some(standing) = standing {
+                admission::tell(&standing, response.headers_mut());
+            }
+            response
+        }
+        Err(problem) => problem.into_response(),
     };
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.note_request(&method, route, response.status(), started.elapsed());
     add_headers(response.headers_mut());
     response
+}
+
+async fn run(app: &App, request: Request, next: Next) -> Response {
+    match timeout(app.limits.request, caught(next.run(request))).await {
+        Ok(Some(response)) => response,
+        Ok(None) => Problem::failed(&"a handler panicked").into_response(),
+        Err(_) => Problem::of(Kind::TimedOut).into_response(),
+    }
 }
 
 fn add_headers(headers: &mut HeaderMap) {

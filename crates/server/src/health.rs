@@ -19,10 +19,13 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     /// `live` or `ready`.
+    #[schema(example = "ready")]
     status: &'static str,
 }
 
-/// Whether the program runs. It asks nothing of the bank.
+/// Tells whether the program runs.
+///
+/// It asks nothing of the bank.
 #[utoipa::path(
     get, path = "/health/live", tag = "Operation", security(()),
     responses((status = 200, description = "It runs", body = Health)),
@@ -31,10 +34,16 @@ pub(crate) async fn live() -> Json<Health> {
     Json(Health { status: "live" })
 }
 
-/// Whether the bank can serve. A 503 says why not.
+/// Tells whether the bank can serve.
+///
+/// A 503 says why not.
 #[utoipa::path(
     get, path = "/health/ready", tag = "Operation", security(()),
     responses((status = 200, description = "It can serve", body = Health)),
+    extensions(("x-refusals" = json!([
+        "stopping", "unavailable", "not-founded", "disk-full", "disk-read-only", "memory-full", "clock-jumped",
+        "busy",
+    ]))),
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     let read = timeout(READY_WITHIN, app.engine.read(|state| state.founding().is_some())).await;

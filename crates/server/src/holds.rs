@@ -2,19 +2,21 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bank::{Body, Refusal, Sealed, What};
 use engine::Field;
-use ledger::{AccountId, HoldId, Leg, Money};
+use ledger::{AccountId, HoldId, Leg, Money, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use crate::amounts::{money, some_money};
-use crate::app::{App, account_of, changed, created, seen_account, subject_of, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
-use crate::payments::{Payment, booked, ibans_of, sealed_text};
+use crate::app::{App, account_of, changed, created, is_dry, seen_account, subject_of, unexpected};
+use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Page, Path, Query, Token};
+use crate::metadata::{self, Metadata};
+use crate::payments::{Parties, Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
+use crate::strings;
 use crate::times::{moment, parse_moment};
 
 /// Money to be reserved.
@@ -22,47 +24,89 @@ use crate::times::{moment, parse_moment};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewHold {
     /// The number of the account that will pay.
+    #[schema(value_type = strings::IbanTyped)]
     from: String,
     /// The number of the account that will be paid.
+    #[schema(value_type = strings::IbanTyped)]
     to: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "80.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency of both accounts (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// Until when: what is not taken by then is let go.
-    #[schema(format = DateTime, example = "2026-12-01T12:00:00Z")]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// The text that goes with it, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
+    /// The payer's own notes, which the payee doesn't see: at most 20 pairs, each of a key of at most 40 letters, digits,
+    /// `_`, `-` and `.`, and a value of at most 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Notes>)]
+    metadata: Option<Metadata>,
 }
 
 /// Reserved money.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Hold {
     /// Its id, for ever.
+    #[schema(value_type = strings::HoldId)]
     id: String,
+    #[serde(flatten)]
+    terms: HoldTerms,
+}
+
+/// A hold as it would be placed now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HoldDryRun {
+    /// Always `true`: nothing was reserved.
+    #[schema(value_type = strings::Always)]
+    dry_run: bool,
+    #[serde(flatten)]
+    terms: HoldTerms,
+}
+
+/// What a hold is, but for its id.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HoldTerms {
     /// Whether money is still reserved.
     status: HoldStatus,
     /// The number of the account that pays.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that is paid.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much was reserved.
-    #[schema(example = "80.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// How much of it still is.
-    #[schema(example = "30.00")]
+    #[schema(value_type = strings::Decimal)]
     remaining: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
-    /// Until when.
-    #[schema(format = DateTime)]
+    /// Until when; of a hold that is closed, until when it was placed.
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// The text that goes with it; null where there is none, or the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
+    /// The payer's own notes, for those with a right on the account that pays, operators and auditors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::ShownNotes>, required = false, nullable = false)]
+    metadata: Option<Metadata>,
+}
+
+/// More time for a hold.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Extension {
+    /// Until when the money is reserved from now on; later than before.
+    #[schema(value_type = strings::Moment)]
+    expires_at: String,
 }
 
 /// Whether money is still reserved.
@@ -80,10 +124,10 @@ pub(crate) enum HoldStatus {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Capture {
     /// How much; all that is left where it is not given.
-    #[schema(example = "50.00")]
+    #[schema(value_type = Option<strings::Decimal>)]
     amount: Option<String>,
     /// The hold's currency (ISO 4217); given with the amount.
-    #[schema(example = "EUR")]
+    #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
     /// Whether the rest is let go. It is not, where this is not given, so that more can be taken later.
     #[serde(default)]
@@ -97,43 +141,84 @@ pub(crate) struct Holds {
     /// The oldest first.
     holds: Vec<Hold>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
-/// A hold as the state and its event have it.
+/// A hold as its event has it, and as the state has it now.
+#[derive(Debug)]
 pub(crate) struct Known {
-    pub(crate) id: HoldId,
     pub(crate) placed: ledger::Hold,
-    pub(crate) remaining_minor: i64,
-    pub(crate) text: Option<Sealed>,
+    remaining_minor: i64,
+    expires_at: Timestamp,
+    text: Option<Sealed>,
+    metadata: Option<Sealed>,
 }
 
-impl Hold {
-    pub(crate) fn of(app: &App, known: &Known, ibans: &[(AccountId, String)]) -> Result<Self, Problem> {
-        let iban = |id| ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default();
-        let Known { id, placed, remaining_minor, text } = known;
+impl Known {
+    /// The hold that an event placed, as it was then.
+    pub(crate) fn placed(what: &What) -> Option<Self> {
+        let What::HoldPlaced { hold, text, metadata } = what else { return None };
+        Some(Self {
+            placed: *hold,
+            remaining_minor: hold.remaining_minor,
+            expires_at: hold.expires_at,
+            text: text.clone(),
+            metadata: metadata.clone(),
+        })
+    }
+
+    /// The same as it is now: a hold that is not open has nothing left.
+    pub(crate) fn now(mut self, open: Option<&ledger::Hold>) -> Self {
+        self.remaining_minor = open.map_or(0, |hold| hold.remaining_minor);
+        self.expires_at = open.map_or(self.expires_at, |hold| hold.expires_at);
+        self
+    }
+
+    pub(crate) fn ids(&self) -> [AccountId; 2] {
+        [self.placed.debit, self.placed.credit]
+    }
+}
+
+impl HoldTerms {
+    fn of(app: &App, known: &Known, parties: &Parties) -> Result<Self, Problem> {
+        let Known { placed, remaining_minor, expires_at, text, metadata } = known;
         let remaining = Money { minor: *remaining_minor, ..placed.amount };
         Ok(Self {
-            id: app.hold_ids.id(id.event()),
             status: if remaining.minor > 0 { HoldStatus::Open } else { HoldStatus::Closed },
-            from: iban(placed.debit),
-            to: iban(placed.credit),
+            from: parties.iban(placed.debit),
+            to: parties.iban(placed.credit),
             amount: placed.amount.to_string(),
             remaining: remaining.to_string(),
             currency: placed.amount.currency.code().to_owned(),
-            expires_at: moment(placed.expires_at),
+            expires_at: moment(*expires_at),
             text: app.open_some(Field::Text, text.as_ref())?,
+            metadata: metadata::opened(app, metadata.as_ref().filter(|_| parties.payer))?,
         })
     }
 }
 
-/// Reserves money for a payee. For users of a customer with a right to move the paying account's money.
+impl Hold {
+    pub(crate) fn of(app: &App, id: HoldId, known: &Known, parties: &Parties) -> Result<Self, Problem> {
+        Ok(Self { id: app.hold_ids.id(id.event()), terms: HoldTerms::of(app, known, parties)? })
+    }
+}
+
+/// Reserves money for a payee.
 ///
-/// Reserved money is not available to its account, and can be captured by whoever may move the payee's money.
+/// For users of a customer with a right to move the paying account's money. Reserved money is not available to its
+/// account, and can be captured by whoever may move the payee's money.
 #[utoipa::path(
-    post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey), request_body = NewHold,
-    responses((status = 201, description = "The hold", body = Hold)),
+    post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey, DryRun), request_body = NewHold,
+    responses(
+        (status = 201, description = "The hold", body = Hold),
+        (status = 200, description = "The hold as it would be placed, in a dry run", body = HoldDryRun),
+    ),
+    extensions(("x-refusals" = json!([
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-expired",
+        "amount-not-positive", "same-account", "currency-mismatch", "account-closed", "account-frozen",
+        "insufficient-funds", "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn place_hold(
     State(app): State<App>,
@@ -143,27 +228,33 @@ pub(crate) async fn place_hold(
 ) -> Result<Response, Problem> {
     let amount = money(&sent.amount, &sent.currency)?;
     let expires_at = parse_moment("expires_at", &sent.expires_at)?;
-    let looked = app.prepare_write(token, &key, "POST /v1/holds", &sent, |state, _| {
+    let looked = app.prepare_movement(token, &key, "POST /v1/holds", &sent, |state, _| {
         let debit = account_of(state, &sent.from).map_err(|problem| problem.in_field("from"))?;
         let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
-        Ok((debit, credit, ibans_of(state, &[debit, credit]), subject_of(state, debit)))
+        Ok((Leg { debit, credit, amount }, Parties::payers(state, &[debit, credit]), subject_of(state, debit)))
     });
-    let (who, request, (debit, credit, ibans, subject)) = looked.await?;
+    let (write, (leg, parties, subject)) = looked.await?;
     let text = sealed_text(&app, subject, sent.text.as_deref())?;
-    let body = Body::PlaceHold { leg: Leg { debit, credit, amount }, expires_at, text };
-    let receipt = app.submit(&who, request, body, None).await?;
-    let What::HoldPlaced { hold, text } = &receipt.what else { return Err(unexpected(&receipt)) };
-    let id = HoldId::new(receipt.event).ok_or_else(|| unexpected(&receipt))?;
+    let metadata = metadata::sealed(&app, subject, sent.metadata.as_ref())?;
+    let receipt = app.submit(&write, Body::PlaceHold { leg, expires_at, text, metadata }, None).await?;
     // As it was placed, for a retry as well.
-    let known = Known { id, placed: *hold, remaining_minor: hold.remaining_minor, text: text.clone() };
-    let hold = Hold::of(&app, &known, &ibans)?;
+    let known = Known::placed(&receipt.what).ok_or_else(|| unexpected(&receipt))?;
+    if is_dry(&receipt) {
+        let terms = HoldTerms::of(&app, &known, &parties)?;
+        return Ok(Json(HoldDryRun { dry_run: true, terms }).into_response());
+    }
+    let id = HoldId::new(receipt.event).ok_or_else(|| unexpected(&receipt))?;
+    let hold = Hold::of(&app, id, &known, &parties)?;
     Ok(created(&receipt, &format!("/v1/holds/{}", hold.id), hold))
 }
 
-/// Shows a hold, to those with a right on one of its accounts, operators and auditors.
+/// Shows a hold.
+///
+/// For those with a right on one of its accounts, operators and auditors.
 #[utoipa::path(
-    get, path = "/v1/holds/{id}", tag = "Holds", params(("id" = String, Path, description = "The hold's id")),
+    get, path = "/v1/holds/{id}", tag = "Holds", params(("id" = strings::HoldId, Path, description = "The hold's id")),
     responses((status = 200, description = "The hold", body = Hold)),
+    extensions(("x-refusals" = json!(["hold-not-open", "no-right"]))),
 )]
 pub(crate) async fn show_hold(
     State(app): State<App>,
@@ -173,23 +264,24 @@ pub(crate) async fn show_hold(
     // Who asks is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
     let id = hold_id(&app, &id)?;
-    let (placed, text) = placed(&app, id).await?;
-    let (remaining_minor, ibans) = app
+    let known = placed(&app, id).await?;
+    let (known, parties) = app
         .read(token, |state, who| {
-            let ids = [placed.debit, placed.credit];
-            let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
-            let remaining = state.ledger().hold(id).map_or(0, |hold| hold.remaining_minor);
-            if seen { Ok((remaining, ibans_of(state, &ids))) } else { Err(Refusal::NoRight.into()) }
+            let parties = Parties::seen(state, who, &known.ids())?;
+            Ok((known.now(state.ledger().hold(id)), parties))
         })
         .await?;
-    Ok(Json(Hold::of(&app, &Known { id, placed, remaining_minor, text }, &ibans)?))
+    Ok(Json(Hold::of(&app, id, &known, &parties)?))
 }
 
-/// Lists the open holds on an account, the oldest first.
+/// Lists the open holds on an account.
+///
+/// The oldest first. For those with a right on the account, operators and auditors.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/holds", tag = "Holds",
-    params(("iban" = String, Path, description = "The account's number"), Page),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Page),
     responses((status = 200, description = "A page of holds", body = Holds)),
+    extensions(("x-refusals" = json!(["no-right", "hold-not-open"]))),
 )]
 pub(crate) async fn list_holds(
     State(app): State<App>,
@@ -199,30 +291,40 @@ pub(crate) async fn list_holds(
 ) -> Result<Json<Holds>, Problem> {
     let (after, limit) = page.read()?;
     let after = after.unwrap_or(0);
-    let (found, ibans) = app
+    let (found, parties) = app
         .read(token, |state, who| {
             let account = seen_account(state, who, &iban)?;
             let on_account = |(id, hold): &(HoldId, &ledger::Hold)| hold.debit == account && id.event() > after;
             let found = state.ledger().holds().filter(on_account).take(limit.saturating_add(1));
-            let found: Vec<_> = found.map(|(id, hold)| (id, hold.remaining_minor, hold.credit)).collect();
-            let ids: Vec<AccountId> = found.iter().map(|(_, _, credit)| *credit).chain([account]).collect();
-            Ok((found, ibans_of(state, &ids)))
+            let found: Vec<_> = found.map(|(id, hold)| (id, *hold)).collect();
+            let ids: Vec<AccountId> = found.iter().map(|(_, hold)| hold.credit).chain([account]).collect();
+            Ok((found, Parties::payers(state, &ids)))
         })
         .await?;
     let next = (found.len() > limit).then(|| found[limit.saturating_sub(1)].0.event().to_string());
     let mut holds = Vec::new();
-    for (id, remaining_minor, _) in found.into_iter().take(limit) {
-        let (placed, text) = placed(&app, id).await?;
-        holds.push(Hold::of(&app, &Known { id, placed, remaining_minor, text }, &ibans)?);
+    for (id, open) in found.into_iter().take(limit) {
+        holds.push(Hold::of(&app, id, &placed(&app, id).await?.now(Some(&open)), &parties)?);
     }
     Ok(Json(Holds { holds, next_cursor: next }))
 }
 
-/// Takes reserved money to its payee, in part or whole. For users with a right to move the payee's money, and operators.
+/// Takes reserved money to its payee, in part or whole.
+///
+/// For users with a right to move the payee's money, and operators.
 #[utoipa::path(
+    operation_id = "capture_hold",
     post, path = "/v1/holds/{id}/captures", tag = "Holds", request_body = Capture,
-    params(("id" = String, Path, description = "The hold's id"), IdempotencyKey),
-    responses((status = 201, description = "The payment, booked", body = Payment)),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey, DryRun),
+    responses(
+        (status = 201, description = "The payment, booked", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
+    extensions(("x-refusals" = json!([
+        "hold-not-open", "hold-expired", "no-right", "read-only-right", "above-signatory-limit",
+        "amount-incomplete", "amount-not-positive", "currency-mismatch", "account-closed", "account-frozen",
+        "capture-exceeds-hold", "insufficient-funds", "balance-out-of-range",
+    ]))),
 )]
 pub(crate) async fn capture(
     State(app): State<App>,
@@ -233,24 +335,27 @@ pub(crate) async fn capture(
 ) -> Result<Response, Problem> {
     let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
     let route = format!("POST /v1/holds/{id}/captures");
-    let looked = app.prepare_write(token, &key, &route, &sent, |state, _| {
+    let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
         let hold = hold_id(&app, &id)?;
         let open = state.ledger().hold(hold);
         // All that is left; of a hold that is not open any more the decision tells what became of the key.
         let rest = open.map(|open| Money { minor: open.remaining_minor, ..open.amount });
         Ok((hold, amount.or(rest)))
     });
-    let (who, request, (hold, amount)) = looked.await?;
-    let (placed, _) = placed(&app, hold).await?;
-    let amount = amount.unwrap_or(placed.amount);
-    booked(&app, &app.submit(&who, request, Body::Capture { hold, amount, last: sent.last }, None).await?)
+    let (write, (hold, amount)) = looked.await?;
+    let amount = amount.unwrap_or(placed(&app, hold).await?.placed.amount);
+    booked(&app, &app.submit(&write, Body::Capture { hold, amount, last: sent.last }, None).await?)
 }
 
-/// Lets reserved money go. For users with a right to move the payee's money, and operators.
+/// Lets reserved money go.
+///
+/// For users with a right to move the payee's money, and operators.
 #[utoipa::path(
+    operation_id = "void_hold",
     post, path = "/v1/holds/{id}/void", tag = "Holds",
-    params(("id" = String, Path, description = "The hold's id"), IdempotencyKey),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, closed", body = Hold)),
+    extensions(("x-refusals" = json!(["hold-not-open", "no-right", "read-only-right"]))),
 )]
 pub(crate) async fn void(
     State(app): State<App>,
@@ -259,11 +364,46 @@ pub(crate) async fn void(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/holds/{id}/void");
-    let (who, request, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id)).await?;
-    let (placed, text) = placed(&app, hold).await?;
-    let receipt = app.submit(&who, request, Body::Void { hold }, None).await?;
-    let ibans = app.engine.peek(|state| ibans_of(state, &[placed.debit, placed.credit]))?;
-    Ok(changed(&receipt, Hold::of(&app, &Known { id: hold, placed, remaining_minor: 0, text }, &ibans)?))
+    let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id)).await?;
+    let known = placed(&app, hold).await?;
+    let receipt = app.submit(&write, Body::Void { hold }, None).await?;
+    let (known, parties) = app.engine.peek(|state| {
+        let parties = Parties::of(state, &write.who, &known.ids());
+        (known.now(None), parties)
+    })?;
+    Ok(changed(&receipt, Hold::of(&app, hold, &known, &parties)?))
+}
+
+/// Gives a hold more time.
+///
+/// For users with a right to move the payer's money, up to what is still reserved, and operators.
+#[utoipa::path(
+    operation_id = "extend_hold",
+    post, path = "/v1/holds/{id}/extension", tag = "Holds", request_body = Extension,
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
+    responses((status = 200, description = "The hold, with its new time", body = Hold)),
+    extensions(("x-refusals" = json!([
+        "hold-not-open", "hold-expired", "hold-not-longer", "no-right", "read-only-right", "above-signatory-limit",
+    ]))),
+)]
+pub(crate) async fn extend(
+    State(app): State<App>,
+    token: Token,
+    key: IdempotencyKey,
+    Path(id): Path<String>,
+    Sent(sent): Sent<Extension>,
+) -> Result<Response, Problem> {
+    let expires_at = parse_moment("expires_at", &sent.expires_at)?;
+    let route = format!("POST /v1/holds/{id}/extension");
+    let (write, hold) = app.prepare_write(token, &key, &route, &sent, |_, _| hold_id(&app, &id)).await?;
+    let known = placed(&app, hold).await?;
+    let receipt = app.submit(&write, Body::Extend { hold, expires_at }, None).await?;
+    let What::HoldExtended { expires_at, .. } = receipt.what else { return Err(unexpected(&receipt)) };
+    let (known, parties) = app.engine.peek(|state| {
+        let parties = Parties::of(state, &write.who, &known.ids());
+        (known.now(state.ledger().hold(hold)), parties)
+    })?;
+    Ok(changed(&receipt, Hold::of(&app, hold, &Known { expires_at, ..known }, &parties)?))
 }
 
 fn hold_id(app: &App, id: &str) -> Result<HoldId, Problem> {
@@ -271,12 +411,10 @@ fn hold_id(app: &App, id: &str) -> Result<HoldId, Problem> {
     Ok(hold.ok_or(Refusal::from(ledger::Refusal::HoldNotOpen))?)
 }
 
-/// A hold as it was placed, and its text.
-async fn placed(app: &App, id: HoldId) -> Result<(ledger::Hold, Option<Sealed>), Problem> {
+/// A hold as it was placed.
+async fn placed(app: &App, id: HoldId) -> Result<Known, Problem> {
     let engine = app.engine.clone();
     let found = spawn_blocking(move || engine.event(id.event())).await.map_err(|error| Problem::failed(&error))??;
-    match found.map(|recorded| recorded.event.what) {
-        Some(What::HoldPlaced { hold, text }) => Ok((hold, text)),
-        _ => Err(Refusal::from(ledger::Refusal::HoldNotOpen).into()),
-    }
+    let known = found.and_then(|recorded| Known::placed(&recorded.event.what));
+    known.ok_or_else(|| Refusal::from(ledger::Refusal::HoldNotOpen).into())
 }

@@ -7,11 +7,15 @@
 //! A file per subject holds its routes, what they take and what they answer. No business rule is decided here.
 
 mod accounts;
+mod admission;
 mod amounts;
 mod app;
+mod balances;
+mod batches;
 mod cash;
 mod clock;
 mod customers;
+mod description;
 mod endless;
 mod entries;
 mod events;
@@ -21,16 +25,20 @@ mod health;
 mod holds;
 mod ids;
 pub mod listen;
+mod metadata;
 mod metrics;
 mod openapi;
 mod pages;
 pub mod password;
+mod payment_list;
 mod payments;
 mod problem;
+mod rates;
 mod rights;
 mod settings;
 mod sign_in;
 mod statement;
+mod strings;
 mod times;
 mod trial_balance;
 mod undo;
@@ -46,9 +54,10 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 pub use endless::Endless;
+pub use extract::is_control;
 pub use openapi::openapi;
 pub use problem::slugs;
-pub use settings::{Limits, ServeError, Settings};
+pub use settings::{Limits, Rate, ServeError, Settings};
 
 use app::App;
 use listen::Counts;

@@ -2,9 +2,9 @@
 //! others. It serves any router, and knows nothing of the bank.
 //!
 //! A client that is too slow is cut in each of its ways: the handshake and the header have their time; a body arrives
-//! within the time of its request (which the router keeps); a connection without requests, or with an answer that is
-//! not taken, is asked to close and then closed. An answer that goes on for ever, as a stream of events does, is no
-//! reason to close as long as the client takes what there is of it.
+//! within its own time and that of its request (which the router keeps); a connection without requests, or with an
+//! answer that is not taken, is asked to close and then closed. An answer that goes on for ever, as a stream of events
+//! does, is no reason to close as long as the client takes what there is of it.
 //!
 //! Streams keep thousands of connections open that have nothing to say, so what a connection needs for a while only
 //! (to shake hands, or in the other version of HTTP) is in a box that is thrown away, or never made.
@@ -144,6 +144,8 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(limits.idle)
         .keep_alive_timeout(limits.header_read)
         .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(limits.streams_taken_back)
+        .max_local_error_reset_streams(limits.streams_in_error)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_header_list_size(limits.header_bytes);
@@ -171,9 +173,10 @@ impl Shared {
         let Some(mut stream) = Box::pin(self.handshake(stream, &mut stopped)).await else { return };
         let tls = stream.get_mut().1;
         tls.set_buffer_limit(Some(UNSENT_BYTES));
+        let peer = Peer(place.address);
         if tls.alpn_protocol() == Some(b"h2") {
-            Box::pin(self.http2(stream, stopped)).await;
-        } else if let Some(remaining) = Box::pin(self.http1(stream, stopped)).await {
+            Box::pin(self.http2(stream, peer, stopped)).await;
+        } else if let Some(remaining) = Box::pin(self.http1(stream, peer, stopped)).await {
             remaining.send(self.limits.idle).await;
         }
         drop(place);
@@ -183,12 +186,13 @@ impl Shared {
     async fn http1(
         &self,
         stream: TlsStream<TcpStream>,
+        peer: Peer,
         mut stopped: watch::Receiver<bool>,
     ) -> Option<Remaining<TlsStream<TcpStream>>> {
         let (activity, handover) = (Arc::new(Activity::default()), Arc::new(Handover::default()));
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (framing, handover) = (Handover::framing(&request), Arc::clone(&handover));
-            self.answer(request, &activity, move |answer| handover.keep(answer, framing))
+            self.answer(request, peer, &activity, move |answer| handover.keep(answer, framing))
         });
         let io = TokioIo::new(handover.watch(stream));
         let mut serving = Serving::new(self.http1.serve_connection(io, service), &handover);
@@ -203,9 +207,9 @@ impl Shared {
     }
 
     /// The requests of a connection over HTTP/2.
-    async fn http2(&self, stream: TlsStream<TcpStream>, mut stopped: watch::Receiver<bool>) {
+    async fn http2(&self, stream: TlsStream<TcpStream>, peer: Peer, mut stopped: watch::Receiver<bool>) {
         let activity = Arc::new(Activity::default());
-        let service = service_fn(|request: hyper::Request<Incoming>| self.answer(request, &activity, |answer| answer));
+        let service = service_fn(|request| self.answer(request, peer, &activity, |answer| answer));
         let mut serving = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             ended = serving.as_mut() => return logged(ended),
@@ -220,10 +224,12 @@ impl Shared {
     /// The answer to a request, whose connection is busy meanwhile, once `look` has had a look at it.
     fn answer(
         &self,
-        request: hyper::Request<Incoming>,
+        mut request: hyper::Request<Incoming>,
+        peer: Peer,
         activity: &Arc<Activity>,
         look: impl FnOnce(Response) -> Response + Send + 'static,
     ) -> impl Future<Output = Result<hyper::Response<Answer>, Infallible>> + Send + 'static {
+        request.extensions_mut().insert(peer);
         let busy = Busy::begin(activity);
         let answer = self.router.clone().call(request);
         let activity = Arc::clone(activity);
@@ -421,10 +427,29 @@ impl Drop for Place {
     }
 }
 
+/// From which address a request came, an IPv6 client's being its network: put into the request's extensions for
+/// whoever counts by address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// What counts as one client's address: an IPv6 client has 64 bits to choose from.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_counts_as_one_client() {
+        let same = |one: &str, other: &str| network(one.parse().unwrap()) == network(other.parse().unwrap());
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert!(same("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
     }
 }

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::events::Desk;
 use crate::listen::Counts;
 use crate::problem::Problem;
+use crate::strings;
 
 /// The bounds of the time of a request, in seconds: from a read in memory to a sign-in in a queue.
 const SECONDS: [f64; 11] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0];
@@ -40,11 +41,18 @@ struct SignInLabels {
     result: &'static str,
 }
 
+/// By which rate a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RateLabels {
+    rate: &'static str,
+}
+
 /// The counts.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     sign_ins: Family<SignInLabels, Counter>,
+    refused_by_rate: Family<RateLabels, Counter>,
 }
 
 impl Metrics {
@@ -56,8 +64,11 @@ impl Metrics {
         registry.register_with_unit("http_request", help, Unit::Seconds, requests.clone());
         let sign_ins = Family::default();
         registry.register("sign_ins", "Sign-ins, by result", sign_ins.clone());
+        let refused_by_rate = Family::default();
+        let help = "Requests refused because too many came, by which rate";
+        registry.register("refused_by_rate", help, refused_by_rate.clone());
         registry.register_collector(Box::new(Elsewhere { engine, counts, events }));
-        Self { registry, requests, sign_ins }
+        Self { registry, requests, sign_ins, refused_by_rate }
     }
 
     /// Notes a request that was answered.
@@ -69,6 +80,11 @@ impl Metrics {
     /// Notes a sign-in.
     pub(crate) fn note_sign_in(&self, result: &'static str) {
         self.sign_ins.get_or_create(&SignInLabels { result }).inc();
+    }
+
+    /// Notes a request that was refused because too many came.
+    pub(crate) fn note_refused_by_rate(&self, rate: &'static str) {
+        self.refused_by_rate.get_or_create(&RateLabels { rate }).inc();
     }
 }
 
@@ -129,10 +145,12 @@ impl<M: EncodeMetric> Encode for M {
     }
 }
 
-/// What the server and the bank count, in the OpenMetrics text format.
+/// Tells what the server and the bank count.
+///
+/// In the OpenMetrics text format, for Prometheus and others.
 #[utoipa::path(
     get, path = "/metrics", tag = "Operation", security(()),
-    responses((status = 200, description = "The counts", body = String, content_type = "application/openmetrics-text")),
+    responses((status = 200, description = "The counts", body = strings::PlainText, content_type = "application/openmetrics-text")),
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let mut counts = String::new();

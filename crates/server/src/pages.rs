@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use crate::app::App;
 use crate::extract::Path;
 use crate::problem::{self, Kind, Problem};
+use crate::strings;
 
 /// What the pages may load: nothing but the style sheet.
 const POLICY: &str =
@@ -28,20 +29,26 @@ code{font-family:ui-monospace,monospace}
 footer{margin-top:3rem;font-size:.9375rem}
 ";
 
-/// The style sheet of the pages.
+/// Gives the style sheet of the pages.
+///
+/// The pages load nothing else.
 #[utoipa::path(
+    operation_id = "style_sheet",
     get, path = "/style.css", tag = "Pages", security(()),
-    responses((status = 200, description = "The style sheet", body = String, content_type = "text/css")),
+    responses((status = 200, description = "The style sheet", body = strings::PlainText, content_type = "text/css")),
 )]
 pub(crate) async fn style() -> Response {
     let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")];
     (headers, STYLE).into_response()
 }
 
-/// Says what this is.
+/// Says what this server is.
+///
+/// A page for people: the bank's name, and where to go on.
 #[utoipa::path(
     get, path = "/", tag = "Pages", security(()),
-    responses((status = 200, description = "A page", body = String, content_type = "text/html")),
+    responses((status = 200, description = "A page", body = strings::Html, content_type = "text/html")),
+    extensions(("x-refusals" = json!(["stopping", "unavailable"]))),
 )]
 pub(crate) async fn home(State(app): State<App>) -> Result<Response, Problem> {
     let bank = app.engine.read(|state| state.founding().map(|founding| founding.name.clone())).await?;
@@ -62,10 +69,13 @@ pub(crate) async fn home(State(app): State<App>) -> Result<Response, Problem> {
 }
 
 /// Explains a kind of problem.
+///
+/// A page for people: what happened, and what to do about it. The `type` of every problem document leads here.
 #[utoipa::path(
+    operation_id = "explain_problem",
     get, path = "/problems/{slug}", tag = "Pages", security(()),
-    params(("slug" = String, Path, description = "The last part of a problem's type")),
-    responses((status = 200, description = "A page", body = String, content_type = "text/html")),
+    params(("slug" = strings::Slug, Path, description = "The last part of a problem's type")),
+    responses((status = 200, description = "A page", body = strings::Html, content_type = "text/html")),
 )]
 pub(crate) async fn explain(Path(slug): Path<String>) -> Result<Response, Problem> {
     let known = problem::slugs().find(|(known, _)| *known == slug);

@@ -2,17 +2,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use bank::{Body, Pay, Purpose, Refusal, Sealed, What};
-use engine::{Field, Receipt};
-use ledger::{AccountId, Leg, Posting};
+use axum::response::{IntoResponse, Response};
+use bank::{Body, Pay, Purpose, Refusal, Sealed, State as Bank, SubjectId, What};
+use engine::{Field, Receipt, Recorded};
+use ledger::{AccountId, Leg, Money, Posting};
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::{App, account_of, created, subject_of, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, text};
+use crate::app::{App, SignedIn, account_of, created, is_dry, subject_of, unexpected};
+use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token, text};
+use crate::metadata::{self, Metadata};
 use crate::problem::Problem;
+use crate::strings;
 use crate::times::{day, moment};
 
 /// A payment to be made.
@@ -20,65 +23,125 @@ use crate::times::{day, moment};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPayment {
     /// The number of the account that pays.
+    #[schema(value_type = strings::IbanTyped)]
+    pub(crate) from: String,
+    /// The number of the account that is paid.
+    #[schema(value_type = strings::IbanTyped)]
+    pub(crate) to: String,
+    /// A decimal number of more than zero, with at most the currency's decimals.
+    #[schema(value_type = strings::Decimal)]
+    pub(crate) amount: String,
+    /// The currency of both accounts (ISO 4217).
+    #[schema(value_type = strings::Currency)]
+    pub(crate) currency: String,
+    /// The text on both statements, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
+    pub(crate) text: Option<String>,
+    /// What else is to be moved with it, all or nothing, in this order: a split, or a fee. At most 99 movements. The
+    /// caller needs a right to move the money of each account that pays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, max_items = 99)]
+    pub(crate) more: Vec<NewMovement>,
+    /// The payer's own notes, which the payee doesn't see: at most 20 pairs, each of a key of at most 40 letters, digits,
+    /// `_`, `-` and `.`, and a value of at most 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Notes>)]
+    pub(crate) metadata: Option<Metadata>,
+}
+
+/// A further movement of a payment to be made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewMovement {
+    /// The number of the account that pays.
+    #[schema(value_type = strings::IbanTyped)]
     from: String,
     /// The number of the account that is paid.
+    #[schema(value_type = strings::IbanTyped)]
     to: String,
     /// A decimal number of more than zero, with at most the currency's decimals.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency of both accounts (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
-    /// The text on both statements, of at most 140 characters.
-    text: Option<String>,
 }
 
 /// A payment as booked: whatever moved money, a deposit or a reversal as well.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Payment {
     /// Its id, for ever.
+    #[schema(value_type = strings::PaymentId)]
     pub(crate) id: String,
+    #[serde(flatten)]
+    pub(crate) booking: Booking,
+}
+
+/// A payment as it would be booked now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PaymentDryRun {
+    /// Always `true`: nothing was booked.
+    #[schema(value_type = strings::Always)]
+    dry_run: bool,
+    #[serde(flatten)]
+    booking: Booking,
+}
+
+/// What a payment is, but for its id.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Booking {
     /// The number of the account that was debited.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that was credited.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much.
-    #[schema(example = "25.00")]
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
-    #[schema(example = "EUR")]
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// What it is for.
     purpose: PurposeName,
     /// The text on the statement; null where there is none, or the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
     /// When it was booked.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     booked_at: String,
     /// From which day on it counts for interest.
-    #[schema(format = Date)]
+    #[schema(value_type = strings::Day)]
     value_date: String,
     /// What else was moved with it, all or nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     more: Vec<Movement>,
+    /// The payer's own notes, for those with a right on the account that pays, operators and auditors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::ShownNotes>, required = false, nullable = false)]
+    metadata: Option<Metadata>,
 }
 
 /// A further movement of the same payment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Movement {
     /// The number of the account that was debited.
+    #[schema(value_type = strings::Iban)]
     from: String,
     /// The number of the account that was credited.
+    #[schema(value_type = strings::Iban)]
     to: String,
     /// How much.
+    #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
 }
 
 /// What a payment is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = Purpose)]
 pub(crate) enum PurposeName {
@@ -113,6 +176,20 @@ impl PurposeName {
     }
 }
 
+impl From<PurposeName> for Purpose {
+    fn from(name: PurposeName) -> Self {
+        match name {
+            PurposeName::Payment => Self::Payment,
+            PurposeName::Deposit => Self::Deposit,
+            PurposeName::Withdrawal => Self::Withdrawal,
+            PurposeName::Imported => Self::Imported,
+            PurposeName::Capture => Self::Capture,
+            PurposeName::Refund => Self::Refund,
+            PurposeName::Reversal => Self::Reversal,
+        }
+    }
+}
+
 impl From<Purpose> for PurposeName {
     fn from(purpose: Purpose) -> Self {
         match purpose {
@@ -127,24 +204,53 @@ impl From<Purpose> for PurposeName {
     }
 }
 
+/// The accounts of a payment, with their IBANs, and whether the caller may see what only the payer sees.
+pub(crate) struct Parties {
+    ibans: Vec<(AccountId, String)>,
+    pub(crate) payer: bool,
+}
+
+impl Parties {
+    /// For somebody who acts for the payer.
+    pub(crate) fn payers(state: &Bank, ids: &[AccountId]) -> Self {
+        Self { ibans: ibans_of(state, ids), payer: true }
+    }
+
+    /// For a caller. The first account is the one that pays.
+    pub(crate) fn of(state: &Bank, who: &SignedIn, ids: &[AccountId]) -> Self {
+        let payer = ids.first().is_some_and(|payer| who.must_see(state, *payer).is_ok());
+        Self { ibans: ibans_of(state, ids), payer }
+    }
+
+    /// The same, for a caller with a right on one of the accounts.
+    pub(crate) fn seen(state: &Bank, who: &SignedIn, ids: &[AccountId]) -> Result<Self, Problem> {
+        let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
+        if seen { Ok(Self::of(state, who, ids)) } else { Err(Refusal::NoRight.into()) }
+    }
+
+    pub(crate) fn iban(&self, id: AccountId) -> String {
+        self.ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default()
+    }
+}
+
 impl Payment {
-    /// An event as a payment, where it is one. `ibans` are those of the accounts in it.
-    pub(crate) fn of(
-        app: &App,
-        event: u64,
-        what: &What,
-        ibans: &[(AccountId, String)],
-    ) -> Result<Option<Self>, Problem> {
-        let What::Posted { posting, purpose, text } = what else { return Ok(None) };
-        let iban = |id| ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default();
+    /// An event as a payment, where it is one.
+    pub(crate) fn of(app: &App, event: u64, what: &What, parties: &Parties) -> Result<Option<Self>, Problem> {
+        let booking = Booking::of(app, what, parties)?;
+        Ok(booking.map(|booking| Self { id: app.payment_ids.id(event), booking }))
+    }
+}
+
+impl Booking {
+    fn of(app: &App, what: &What, parties: &Parties) -> Result<Option<Self>, Problem> {
+        let What::Posted { posting, purpose, text, metadata } = what else { return Ok(None) };
         let mut movements = posting.legs().iter().map(|booked| {
             let Leg { debit, credit, amount } = booked.leg;
             let currency = amount.currency.code().to_owned();
-            Movement { from: iban(debit), to: iban(credit), amount: amount.to_string(), currency }
+            Movement { from: parties.iban(debit), to: parties.iban(credit), amount: amount.to_string(), currency }
         });
         let Some(Movement { from, to, amount, currency }) = movements.next() else { return Ok(None) };
         Ok(Some(Self {
-            id: app.payment_ids.id(event),
             from,
             to,
             amount,
@@ -154,20 +260,82 @@ impl Payment {
             booked_at: moment(posting.booked_at()),
             value_date: day(posting.value_date()),
             more: movements.collect(),
+            metadata: metadata::opened(app, metadata.as_ref().filter(|_| parties.payer))?,
         }))
     }
 }
 
 /// Seals a text on a statement.
-pub(crate) fn sealed_text(app: &App, subject: bank::SubjectId, sent: Option<&str>) -> Result<Option<Sealed>, Problem> {
+pub(crate) fn sealed_text(app: &App, subject: SubjectId, sent: Option<&str>) -> Result<Option<Sealed>, Problem> {
     let text = sent.map(|sent| text("text", sent)).transpose()?;
     text.map(|text| app.seal(subject, Field::Text, text)).transpose()
 }
 
-/// Pays from one account to another. For users of a customer with a right to move the paying account's money.
+/// A payment that was sent, with its accounts found.
+pub(crate) struct Ordered {
+    pub(crate) legs: SmallVec<[Leg; 1]>,
+    /// Under whose key its texts are sealed.
+    subject: SubjectId,
+    parties: Parties,
+}
+
+impl NewPayment {
+    /// The amounts of its movements.
+    pub(crate) fn amounts(&self) -> Result<SmallVec<[Money; 1]>, Problem> {
+        let first = money(&self.amount, &self.currency)?;
+        let more = self.more.iter().enumerate().map(|(place, movement)| {
+            money(&movement.amount, &movement.currency).map_err(|problem| problem.within(&format!("more[{place}]")))
+        });
+        std::iter::once(Ok(first)).chain(more).collect()
+    }
+
+    /// Finds its accounts.
+    pub(crate) fn ordered(&self, state: &Bank, amounts: &[Money]) -> Result<Ordered, Problem> {
+        let mut sides: SmallVec<[(&str, &str); 1]> = smallvec![(self.from.as_str(), self.to.as_str())];
+        sides.extend(self.more.iter().map(|movement| (movement.from.as_str(), movement.to.as_str())));
+        let mut legs: SmallVec<[Leg; 1]> = SmallVec::new();
+        for (place, ((from, to), amount)) in sides.into_iter().zip(amounts).enumerate() {
+            let found = |field: &str, iban: &str| {
+                account_of(state, iban).map_err(|problem| match place {
+                    0 => problem.in_field(field),
+                    _ => problem.in_field(&format!("more[{}].{field}", place - 1)),
+                })
+            };
+            legs.push(Leg { debit: found("from", from)?, credit: found("to", to)?, amount: *amount });
+        }
+        let ids: SmallVec<[AccountId; 2]> = legs.iter().flat_map(|leg| [leg.debit, leg.credit]).collect();
+        let parties = Parties::payers(state, &ids);
+        Ok(Ordered { subject: subject_of(state, legs[0].debit), legs, parties })
+    }
+
+    /// The order to pay.
+    pub(crate) fn pay(&self, app: &App, ordered: &Ordered) -> Result<Pay, Problem> {
+        Ok(Pay {
+            legs: ordered.legs.clone(),
+            purpose: Purpose::Payment,
+            text: sealed_text(app, ordered.subject, self.text.as_deref())?,
+            metadata: metadata::sealed(app, ordered.subject, self.metadata.as_ref())?,
+            value_date: None,
+            booked_at: None,
+        })
+    }
+}
+
+/// Pays from one account to another.
+///
+/// For users of a customer with a right to move the paying account's money. The answer comes when the payment is
+/// booked on both accounts, and durable.
 #[utoipa::path(
-    post, path = "/v1/payments", tag = "Payments", params(IdempotencyKey), request_body = NewPayment,
-    responses((status = 201, description = "The payment, booked", body = Payment)),
+    post, path = "/v1/payments", tag = "Payments", params(IdempotencyKey, DryRun), request_body = NewPayment,
+    responses(
+        (status = 201, description = "The payment, booked", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
+    extensions(("x-refusals" = json!([
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
+        "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn pay(
     State(app): State<App>,
@@ -175,31 +343,21 @@ pub(crate) async fn pay(
     key: IdempotencyKey,
     Sent(sent): Sent<NewPayment>,
 ) -> Result<Response, Problem> {
-    let amount = money(&sent.amount, &sent.currency)?;
-    let looked = app.prepare_write(token, &key, "POST /v1/payments", &sent, |state, _| {
-        let debit = account_of(state, &sent.from).map_err(|problem| problem.in_field("from"))?;
-        let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
-        let ibans = [debit, credit].map(|id| (id, state.iban(id).unwrap_or_default()));
-        let subject = subject_of(state, debit);
-        Ok((debit, credit, ibans, subject))
-    });
-    let (who, request, (debit, credit, ibans, subject)) = looked.await?;
-    let pay = Pay {
-        legs: [Leg { debit, credit, amount }].into_iter().collect(),
-        purpose: Purpose::Payment,
-        text: sealed_text(&app, subject, sent.text.as_deref())?,
-        value_date: None,
-        booked_at: None,
-    };
-    let receipt = app.submit(&who, request, Body::Pay(pay), None).await?;
-    let payment = Payment::of(&app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(&receipt))?;
-    Ok(created(&receipt, &format!("/v1/payments/{}", payment.id), payment))
+    let amounts = sent.amounts()?;
+    let looked =
+        app.prepare_movement(token, &key, "POST /v1/payments", &sent, |state, _| sent.ordered(state, &amounts));
+    let (write, ordered) = looked.await?;
+    let receipt = app.submit(&write, Body::Pay(sent.pay(&app, &ordered)?), None).await?;
+    answer(&app, &receipt, &ordered.parties)
 }
 
-/// Shows a payment, to those with a right on one of its accounts, operators and auditors.
+/// Shows a payment.
+///
+/// For those with a right on one of its accounts, operators and auditors.
 #[utoipa::path(
-    get, path = "/v1/payments/{id}", tag = "Payments", params(("id" = String, Path, description = "The payment's id")),
+    get, path = "/v1/payments/{id}", tag = "Payments", params(("id" = strings::PaymentId, Path, description = "The payment's id")),
     responses((status = 200, description = "The payment", body = Payment)),
+    extensions(("x-refusals" = json!(["unknown-payment", "no-right"]))),
 )]
 pub(crate) async fn show_payment(
     State(app): State<App>,
@@ -210,29 +368,63 @@ pub(crate) async fn show_payment(
     app.prepare(token, |_, _| Ok(()))?;
     let event = app.payment_ids.event(&id).ok_or(Refusal::UnknownPayment)?;
     let recorded = app.engine.event(event)?.ok_or(Refusal::UnknownPayment)?;
+    Ok(Json(shown(&app, token, &recorded).await?))
+}
+
+/// Shows what became of a payment, by its idempotency key.
+///
+/// The payment that the caller asked for under the key; or, where it was refused, that refusal again.
+#[utoipa::path(
+    get, path = "/v1/payments/by-key/{key}", tag = "Payments",
+    params(("key" = strings::Key, Path, description = "The idempotency key under which the payment was asked for")),
+    responses((status = 200, description = "The payment", body = Payment)),
+    extensions(("x-refusals" = json!([
+        "unknown-payment", "unknown-account", "not-allowed",
+        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
+        "balance-out-of-range", "person-erased",
+    ]))),
+)]
+pub(crate) async fn show_payment_by_key(
+    State(app): State<App>,
+    token: Token,
+    Path(key): Path<String>,
+) -> Result<Json<Payment>, Problem> {
+    let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
+    let request = app.engine.request(who.caller.user, key.as_bytes(), b"");
+    let recorded = app.engine.outcome_of(request).await?.ok_or(Refusal::UnknownPayment)?;
+    match recorded.event.what {
+        What::Refused { refusal, .. } => Err(Problem::refused(refusal, true)),
+        _ => Ok(Json(shown(&app, token, &recorded).await?)),
+    }
+}
+
+/// An event as a payment, for a caller with a right on one of its accounts.
+async fn shown(app: &App, token: Token, recorded: &Recorded) -> Result<Payment, Problem> {
     let What::Posted { posting, .. } = &recorded.event.what else { return Err(Refusal::UnknownPayment.into()) };
-    let ids = accounts_of(posting);
-    let ibans = app
-        .read(token, |state, who| {
-            let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
-            if seen { Ok(ibans_of(state, &ids)) } else { Err(Refusal::NoRight.into()) }
-        })
-        .await?;
-    let payment = Payment::of(&app, event, &recorded.event.what, &ibans)?.ok_or(Refusal::UnknownPayment)?;
-    Ok(Json(payment))
+    let parties = app.read(token, |state, who| Parties::seen(state, who, &accounts_of(posting))).await?;
+    let payment = Payment::of(app, recorded.number, &recorded.event.what, &parties)?;
+    Ok(payment.ok_or(Refusal::UnknownPayment)?)
 }
 
 /// The answer to a write that booked a payment of whatever purpose.
 pub(crate) fn booked(app: &App, receipt: &Receipt) -> Result<Response, Problem> {
     let What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(receipt)) };
-    let ids = accounts_of(posting);
-    let ibans = app.engine.peek(|state| ibans_of(state, &ids))?;
-    let payment = Payment::of(app, receipt.event, &receipt.what, &ibans)?.ok_or_else(|| unexpected(receipt))?;
+    let parties = app.engine.peek(|state| Parties::payers(state, &accounts_of(posting)))?;
+    answer(app, receipt, &parties)
+}
+
+fn answer(app: &App, receipt: &Receipt, parties: &Parties) -> Result<Response, Problem> {
+    if is_dry(receipt) {
+        let booking = Booking::of(app, &receipt.what, parties)?.ok_or_else(|| unexpected(receipt))?;
+        return Ok(Json(PaymentDryRun { dry_run: true, booking }).into_response());
+    }
+    let payment = Payment::of(app, receipt.event, &receipt.what, parties)?.ok_or_else(|| unexpected(receipt))?;
     Ok(created(receipt, &format!("/v1/payments/{}", payment.id), payment))
 }
 
 /// The IBANs of accounts.
-pub(crate) fn ibans_of(state: &bank::State, ids: &[AccountId]) -> Vec<(AccountId, String)> {
+fn ibans_of(state: &bank::State, ids: &[AccountId]) -> Vec<(AccountId, String)> {
     ids.iter().map(|id| (*id, state.iban(*id).unwrap_or_default())).collect()
 }
 

@@ -1,17 +1,21 @@
 //! Every refusal and failure as the caller sees it: a problem document (RFC 9457) whose `type` is a page that says what
 //! it means and what to do. What went wrong inside is logged here, and never told outside.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{IbanError, Refusal};
 use engine::{HistoryError, Unavailable};
-use ledger::AmountError;
+use ledger::{AmountError, Currency, Money};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::admission;
 use crate::amounts::Amount;
+use crate::rates::{Standing, Which};
 
 /// Declares the server's own kinds of problem in one table: name, status, what it says, what to do.
 macro_rules! kinds {
@@ -36,7 +40,10 @@ macro_rules! kinds {
             }
         }
 
-        /// Every kind of the server's own, with what to do about it.
+        /// Every kind of the server's own.
+        const KINDS: &[Kind] = &[$(Kind::$kind,)+];
+
+        /// The same by their names, with what to do about them.
         const OWN: &[(&str, &str)] = &[$(($slug, $advice),)+];
     };
 }
@@ -46,21 +53,36 @@ kinds! {
     InvalidRequest "invalid-request" 400 "the request is not as it must be", "Mend the fields that `errors` names; /openapi.json describes them.";
     KeyMissing "idempotency-key-missing" 400 "this request needs the header Idempotency-Key", "Send a key of your own with each write, such as a UUID, and the same key when you repeat it.";
     KeyInvalid "idempotency-key-invalid" 400 "an Idempotency-Key is one header of 1 to 128 visible ASCII characters", "Send a shorter or simpler key, such as a UUID.";
-    InvalidIban "invalid-iban" 400 "this is not a valid IBAN", "Check the account number for a typing error.";
-    InvalidAmount "invalid-amount" 400 "an amount is written as digits with a point before the decimals, like 12.50", "Write the amount as a string of digits with a point before the decimals.";
-    AmountTooPrecise "amount-too-precise" 400 "the amount has more decimals than its currency", "Give at most as many decimals as the currency has. Nothing is ever rounded.";
-    UnknownCurrency "unknown-currency" 400 "there is no such currency", "Give the three capital letters of a currency (ISO 4217), such as EUR.";
+    InvalidIban "invalid-iban" 422 "this is not a valid IBAN", "Check the account number for a typing error.";
+    InvalidAmount "invalid-amount" 422 "an amount is written as digits with a point before the decimals, like 12.50", "Write the amount as a string of digits with a point before the decimals.";
+    AmountTooPrecise "amount-too-precise" 422 "the amount has more decimals than its currency", "Give at most as many decimals as the currency has. Nothing is ever rounded.";
+    UnknownCurrency "unknown-currency" 422 "there is no such currency", "Give the three capital letters of a currency (ISO 4217), such as EUR.";
     WrongCredentials "wrong-credentials" 401 "the name or the password is wrong", "Check both. Neither this answer nor its time tells which one is wrong.";
     NotFound "not-found" 404 "there is nothing here", "Check the address; /openapi.json lists all.";
+    InvalidHost "invalid-host" 400 "the request must name one host", "Send one Host header, or :authority in HTTP/2, with the name that the address has.";
     MethodNotAllowed "method-not-allowed" 405 "this address does not take that method", "The header Allow lists those that it takes.";
     BodyTooLarge "body-too-large" 413 "the body is too large", "Send less; no request needs as much.";
+    BodyTooSlow "body-too-slow" 408 "the body came too slowly", "Send the request again, under the same key, on a better line.";
+    AddressTooLong "address-too-long" 414 "the address is too long", "Ask for less at once; no request needs as long an address.";
+    TooManyHeaders "too-many-headers" 431 "the request has too many header fields", "Send fewer; no request needs as many.";
+    RateLimited "rate-limited" 429 "requests come faster than is allowed", "Wait as many seconds as Retry-After says, then repeat the request under the same key. The header RateLimit tells how many more may come, RateLimit-Policy how many are allowed in how many seconds.";
     BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
     UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
-    UnknownPosition "unknown-position" 400 "this is not a position in the stream of events", "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
+    UnknownPosition "unknown-position" 422 "this is not a position in the stream of events", "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
     TooManyStreams "too-many-streams" 429 "you have as many streams of events open as one user may", "Close one that is not needed. One stream tells all that concerns you.";
     StreamsFull "streams-full" 503 "there are as many streams of events as the server may have open", "Try again later. Operators: raise event_streams, or add a server.";
     OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
+    UnknownBatch "unknown-batch" 404 "there is no such batch of yours", "Check the batch's key. A batch that was never begun is not known.";
+    BatchTooLong "batch-too-long" 413 "a batch has at most 100000 lines", "Send the rest as another batch, under another key. The lines before this one were carried out.";
+    TooManyBatches "too-many-batches" 429 "too many batches are being worked on", "Wait until another batch is done, and send this one again under its key.";
     PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
+    PeriodBackwards "period-backwards" 422 "the last day is before the first", "Exchange the two days.";
+    AmountIncomplete "amount-incomplete" 422 "an amount is given with its currency, and a currency with an amount", "Give both, or none for the whole.";
+    LimitNeedsSignatory "limit-needs-signatory" 422 "only a signatory has a limit", "Leave the limit out, or give the right of a signatory.";
+    AccountNotNamed "account-not-named" 422 "you have rights on more than 100 accounts", "Name the account that you mean.";
+    PeriodAhead "period-ahead" 422 "the last day is in the future", "Ask for days until today.";
+    TooManyPoints "too-many-points" 422 "a series has at most 366 points", "Ask for fewer days, or for months.";
+    NoDryRun "no-dry-run" 422 "this has no dry run", "Leave dry_run out; only what moves or reserves money by one request has one.";
     PersonErased "person-erased" 422 "the person to whom this would belong has been erased", "Leave the text out, or use another customer.";
     Busy "busy" 503 "the server is busy", "Repeat the request in a moment, under the same key.";
     TimedOut "timed-out" 503 "the answer took too long", "Repeat the request under the same key: it is carried out once, and the answer tells.";
@@ -96,14 +118,18 @@ pub(crate) struct Problem {
     refusal: Option<Refusal>,
     /// Whether it was told before, under the same idempotency key.
     repeated: bool,
+    /// How whoever asked stands, where they asked too often.
+    standing: Option<Box<Standing>>,
 }
 
 /// A mistake in one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
     /// The field, header or parameter.
+    #[schema(example = "amount")]
     pub(crate) field: String,
     /// What is wrong with it.
+    #[schema(example = "an amount is written as digits with a point before the decimals, like 12.50")]
     pub(crate) detail: String,
 }
 
@@ -121,7 +147,7 @@ pub(crate) struct Document {
     /// The kind in words.
     title: String,
     /// The HTTP status.
-    status: u16,
+    pub(crate) status: u16,
     /// What is wrong this time.
     detail: String,
     /// With insufficient-funds: what may be spent, overdraft not counted.
@@ -154,6 +180,7 @@ impl Problem {
             errors: Vec::new(),
             refusal: None,
             repeated: false,
+            standing: None,
         }
     }
 
@@ -172,6 +199,45 @@ impl Problem {
     pub(crate) fn in_field(self, field: &str) -> Self {
         let detail = self.detail.clone();
         self.at(field, detail)
+    }
+
+    /// The same, its fields being those of a part of the request.
+    pub(crate) fn within(mut self, part: &str) -> Self {
+        self.errors.iter_mut().for_each(|error| error.field = format!("{part}.{}", error.field));
+        self
+    }
+
+    /// A problem of a name, as an example.
+    pub(crate) fn named(slug: &str) -> Option<Self> {
+        let own = KINDS.iter().find(|kind| kind.slug() == slug).map(|kind| Self::of(*kind));
+        own.or_else(|| {
+            Refusal::from_slug(slug, Money::parse("25.00", Currency::from_code("EUR")?).ok()).map(Self::from)
+        })
+    }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What is told of it.
+    pub(crate) fn document(&self) -> Document {
+        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
+        let (available, limit, remaining) = match self.refusal {
+            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
+            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
+            _ => (None, None, amount),
+        };
+        Document {
+            kind: format!("/problems/{}", self.slug),
+            title: title(self.slug),
+            status: self.status,
+            detail: self.detail.clone(),
+            available,
+            limit,
+            remaining,
+            errors: self.errors.clone(),
+        }
     }
 
     /// A refusal, as it was told before under the same key if `repeated`.
@@ -195,6 +261,32 @@ impl Problem {
         Self { detail, ..Refusal::NotSignedIn.into() }
     }
 
+    /// The same as what a line of a batch is refused for.
+    pub(crate) fn into_invalid_line(self) -> Self {
+        Self { detail: self.detail, errors: self.errors, ..Refusal::InvalidLine.into() }
+    }
+
+    /// Something has more than it may.
+    pub(crate) fn too_much(kind: Kind, most: usize, of: &str) -> Self {
+        Self::saying(kind, format!("{}: at most {most} {of} are taken", kind.detail()))
+    }
+
+    /// The body did not arrive in its time.
+    pub(crate) fn too_slow(most: Duration) -> Self {
+        let most = most.as_secs_f64();
+        Self::saying(Kind::BodyTooSlow, format!("{}: it has {most} seconds", Kind::BodyTooSlow.detail()))
+    }
+
+    /// Requests come too fast. Where all together are too many, the one who asks has done nothing wrong, and is told
+    /// that the server is busy rather than that they are to blame.
+    pub(crate) fn too_fast(standing: Standing) -> Self {
+        let kind = match standing.which {
+            Which::All => return Self::of(Kind::Busy),
+            Which::User | Which::Address | Which::SignInsOfAddress | Which::SignInsOfName => Kind::RateLimited,
+        };
+        Self { standing: Some(Box::new(standing)), ..Self::of(kind) }
+    }
+
     /// A failure inside, which is logged and not told.
     pub(crate) fn failed(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed inside");
@@ -215,9 +307,12 @@ impl Problem {
         self.slug
     }
 
-    fn retry_after_seconds(&self) -> Option<u16> {
+    fn retry_after_seconds(&self) -> Option<u64> {
+        if let Some(standing) = &self.standing {
+            return Some(standing.seconds);
+        }
         match self.slug {
-            "busy" | "timed-out" => Some(1),
+            "busy" | "timed-out" | "too-many-batches" => Some(1),
             "stopping" => Some(5),
             "unavailable" | "disk-full" | "too-many-streams" | "streams-full" => Some(30),
             "clock-jumped" => Some(60),
@@ -231,7 +326,11 @@ fn status(refusal: &Refusal) -> u16 {
     use ledger::Refusal as L;
     match refusal {
         Refusal::NotSignedIn => 401,
-        Refusal::NotAllowed | Refusal::NoRight | Refusal::ReadOnlyRight | Refusal::AboveSignatoryLimit { .. } => 403,
+        Refusal::OwnersOnly
+        | Refusal::NotAllowed
+        | Refusal::NoRight
+        | Refusal::ReadOnlyRight
+        | Refusal::AboveSignatoryLimit { .. } => 403,
         Refusal::UnknownCustomer
         | Refusal::UnknownUser
         | Refusal::UnknownPayment
@@ -258,6 +357,7 @@ impl From<Refusal> for Problem {
             errors: Vec::new(),
             refusal: Some(refusal),
             repeated: false,
+            standing: None,
         }
     }
 }
@@ -307,24 +407,10 @@ impl From<IbanError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let retry_after = self.retry_after_seconds();
-        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
-        let (available, limit, remaining) = match self.refusal {
-            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
-            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
-            _ => (None, None, amount),
-        };
-        let document = Document {
-            kind: format!("/problems/{}", self.slug),
-            title: title(self.slug),
-            status: self.status,
-            detail: self.detail,
-            available,
-            limit,
-            remaining,
-            errors: self.errors,
-        };
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (retry_after, repeated) = (self.retry_after_seconds(), self.repeated);
+        let standing = self.standing.clone();
+        let document = self.document();
+        let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -334,7 +420,10 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.repeated {
+        if let Some(standing) = standing {
+            admission::tell(&standing, headers);
+        }
+        if repeated {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
         response

@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 
 use crate::amounts;
 use crate::app::{App, SignedIn, account_of, changed, removed, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
-use crate::problem::Problem;
+use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, numbered};
+use crate::problem::{Kind, Problem};
+use crate::strings;
 
 /// What a right allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,11 +40,12 @@ impl From<Right> for RightName {
 /// A right to be.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "right": "signatory", "limit": "500.00" }))]
 pub(crate) struct NewRight {
     /// What it allows.
     right: RightName,
     /// For a signatory: the most in one payment, in the account's currency; without end where none is given.
-    #[schema(example = "500.00")]
+    #[schema(value_type = Option<strings::Decimal>)]
     limit: Option<String>,
 }
 
@@ -51,10 +53,12 @@ pub(crate) struct NewRight {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RightView {
     /// The customer's number.
+    #[schema(value_type = strings::Number)]
     pub(crate) customer: u32,
     /// What it allows.
     pub(crate) right: RightName,
     /// For a signatory: the most in one payment; null where there is no limit.
+    #[schema(value_type = Option<strings::Decimal>, required)]
     pub(crate) limit: Option<String>,
 }
 
@@ -86,20 +90,26 @@ fn named(
     who.must_run_the_bank()?;
     let id = account_of(state, iban)?;
     let account = state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
-    let customer = customer.parse().map(CustomerId).map_err(|_| Refusal::UnknownCustomer)?;
+    let customer = numbered(customer).map(CustomerId).ok_or(Refusal::UnknownCustomer)?;
     Ok((id, account.currency, customer))
 }
 
-/// Gives a customer a right on an account, in place of the one there was. For operators.
+/// Gives a customer a right on an account.
+///
+/// For operators. It takes the place of the right that there was.
 #[utoipa::path(
+    operation_id = "grant_right",
     put, path = "/v1/accounts/{iban}/rights/{customer}", tag = "Accounts",
     params(
-        ("iban" = String, Path, description = "The account's number"),
-        ("customer" = u32, Path, description = "The customer's number"),
+        ("iban" = strings::IbanTyped, Path, description = "The account's number"),
+        ("customer" = strings::Number, Path, description = "The customer's number"),
         IdempotencyKey,
     ),
     request_body = NewRight,
     responses((status = 200, description = "The right", body = RightView)),
+    extensions(("x-refusals" = json!([
+        "unknown-customer", "too-many-rights", "amount-not-positive", "limit-needs-signatory",
+    ]))),
 )]
 pub(crate) async fn grant(
     State(app): State<App>,
@@ -110,28 +120,32 @@ pub(crate) async fn grant(
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/rights/{customer}", (&iban, &customer, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (who, request, (account, currency, customer)) = looked.await?;
+    let (write, (account, currency, customer)) = looked.await?;
     let right = match (sent.right, &sent.limit) {
         (RightName::Owner, None) => Right::Owner,
         (RightName::ReadOnly, None) => Right::ReadOnly,
         (RightName::Signatory, None) => Right::Signatory { limit_minor: None },
         (RightName::Signatory, Some(limit)) => Right::Signatory { limit_minor: Some(amounts::limit(limit, currency)?) },
-        (_, Some(_)) => return Err(Problem::field("limit", "only a signatory has a limit")),
+        (_, Some(_)) => return Err(Problem::of(Kind::LimitNeedsSignatory).in_field("limit")),
     };
-    let receipt = app.submit(&who, request, Body::Grant { customer, account, right }, None).await?;
+    let receipt = app.submit(&write, Body::Grant { customer, account, right }, None).await?;
     let What::RightGranted { customer, right, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
 }
 
-/// Takes a customer's right on an account away. For operators.
+/// Takes a customer's right on an account away.
+///
+/// For operators.
 #[utoipa::path(
+    operation_id = "revoke_right",
     delete, path = "/v1/accounts/{iban}/rights/{customer}", tag = "Accounts",
     params(
-        ("iban" = String, Path, description = "The account's number"),
-        ("customer" = u32, Path, description = "The customer's number"),
+        ("iban" = strings::IbanTyped, Path, description = "The account's number"),
+        ("customer" = strings::Number, Path, description = "The customer's number"),
         IdempotencyKey,
     ),
     responses((status = 204, description = "The right is no more")),
+    extensions(("x-refusals" = json!(["unknown-customer", "no-right"]))),
 )]
 pub(crate) async fn revoke(
     State(app): State<App>,
@@ -141,16 +155,19 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Problem> {
     let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (who, request, (account, _, customer)) = looked.await?;
-    let receipt = app.submit(&who, request, Body::Revoke { customer, account }, None).await?;
+    let (write, (account, _, customer)) = looked.await?;
+    let receipt = app.submit(&write, Body::Revoke { customer, account }, None).await?;
     Ok(removed(&receipt))
 }
 
-/// Lists the rights on an account. For operators and auditors.
+/// Lists the rights on an account.
+///
+/// For its owners, operators and auditors.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/rights", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number")),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number")),
     responses((status = 200, description = "The rights", body = Rights)),
+    extensions(("x-refusals" = json!(["no-right", "owners-only"]))),
 )]
 pub(crate) async fn list_rights(
     State(app): State<App>,
@@ -158,8 +175,13 @@ pub(crate) async fn list_rights(
     Path(iban): Path<String>,
 ) -> Result<Json<Rights>, Problem> {
     let rights = app.read(token, |state, who| {
-        who.must_see_all()?;
         let id = account_of(state, &iban)?;
+        match who.customer.and_then(|customer| state.right(customer, id)) {
+            _ if who.sees_all() => {}
+            Some(Right::Owner) => {}
+            Some(_) => return Err(Refusal::OwnersOnly.into()),
+            None => return Err(Refusal::NoRight.into()),
+        }
         let account = state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
         let rights = state.account_info(id).map(|info| info.rights.as_slice()).unwrap_or_default();
         Ok(rights.iter().map(|(customer, right)| RightView::new(*customer, *right, account.currency)).collect())

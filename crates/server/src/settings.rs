@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::rates::Rate;
+
 /// How to serve. Plain data: the program fills it from its configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -39,7 +41,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How long one request may take, its body's arrival included. What takes longer has met a failure.
     pub request: Duration,
-    /// The largest body of a request. The largest that makes sense, a payment with text, has less than 1 KiB.
+    /// The largest body of a request. The largest that makes sense, a payment of a hundred movements with as much
+    /// metadata as may be, has some 40 KiB; an ordinary one has less than 1 KiB.
     pub body_bytes: usize,
     /// The largest header of a request. Tokens and keys have less than 1 KiB.
     pub header_bytes: u32,
@@ -52,6 +55,10 @@ pub struct Limits {
     /// Passwords waiting to be checked. At 50 a second and worker the last waits about a second; who comes later is
     /// told to try again.
     pub passwords_waiting: usize,
+    /// Batches worked on at once. Each holds some hundred kilobytes of lines, so they stay below 10 MiB.
+    pub batches: usize,
+    /// Batches worked on at once for one user, so that one can't take all.
+    pub batches_per_user: usize,
     /// Streams of events open at once. Each takes a connection as well, or a part of one over HTTP/2; so many leave a
     /// sixth of the connections to other requests.
     pub event_streams: usize,
@@ -64,6 +71,35 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// How long a stopping server lets requests in flight finish.
     pub stop: Duration,
+    /// How long the body of a request may take to arrive, from the moment it is wanted. The largest takes a second on
+    /// the slowest telephone line; more is an attack.
+    pub body_read: Duration,
+    /// The longest address of a request, query included. The longest that makes sense, a search for a text with all
+    /// else that can be asked, has less than 3 KiB.
+    pub address_bytes: usize,
+    /// Header fields of a request. Browsers send some twenty, and proxies add a few. Of HTTP/1.1, more than 100 are
+    /// not even read.
+    pub headers: usize,
+    /// Streams of an HTTP/2 connection that the client took back before the server looked at them. With as many as may
+    /// be open at once, a client that thinks better of all its requests is borne; more is the attack of CVE-2023-44487.
+    pub streams_taken_back: usize,
+    /// Streams that the server had to reset for the client's mistakes, in the life of an HTTP/2 connection. Those beyond
+    /// `streams` count, and some clients open a hundred before they have read how many they may; twice that is borne.
+    pub streams_in_error: usize,
+    /// Requests of one user. An integration that sends hundreds a second, and twice that for a moment, has room; one
+    /// that runs wild leaves the most of the server to others.
+    pub requests_of_user: Rate,
+    /// Requests from one IPv4 address or IPv6 network of 64 bits, whoever sends them: an office, or a partner's system
+    /// with several users. A quarter of what all may send.
+    pub requests_of_address: Rate,
+    /// Requests of all together. Some half of what two cores can answer, so that there are always the means to refuse
+    /// the rest, and to commit what was taken on.
+    pub requests: Rate,
+    /// Sign-ins from one address. An office of a hundred may come at nine o'clock; who guesses has one a second.
+    pub sign_ins_of_address: Rate,
+    /// Sign-ins under one name, whether or not anybody has it. Ten for who searches their memory; then one each twelve
+    /// seconds, which is 2.6 million guesses in a year against passwords of twelve characters.
+    pub sign_ins_of_name: Rate,
 }
 
 impl Default for Limits {
@@ -75,16 +111,28 @@ impl Default for Limits {
             header_read: Duration::from_secs(15),
             idle: Duration::from_secs(60),
             request: Duration::from_secs(30),
-            body_bytes: 16 * 1024,
+            body_bytes: 64 * 1024,
             header_bytes: 16 * 1024,
             streams: 32,
             password_workers: 1,
             passwords_waiting: 50,
+            batches: 32,
+            batches_per_user: 4,
             event_streams: 10_000,
             event_streams_per_user: 20,
             event_readers: 1,
             heartbeat: Duration::from_secs(15),
             stop: Duration::from_secs(20),
+            body_read: Duration::from_secs(10),
+            address_bytes: 4 * 1024,
+            headers: 64,
+            streams_taken_back: 32,
+            streams_in_error: 256,
+            requests_of_user: Rate::per_second(1_000, 2_000),
+            requests_of_address: Rate::per_second(5_000, 10_000),
+            requests: Rate::per_second(20_000, 20_000),
+            sign_ins_of_address: Rate::per_minute(60, 100),
+            sign_ins_of_name: Rate::per_minute(5, 10),
         }
     }
 }

@@ -1,28 +1,31 @@
 //! Signing in and out, and who one is.
 //!
 //! A session is a random token that only its bearer knows; the bank keeps its hash. A wrong name and a wrong password
-//! are told apart neither by the answer nor by its time.
+//! are told apart neither by the answer nor by its time, nor by how often one may try.
 
 use std::fmt;
+use std::time::Instant;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use bank::{Body, Caller, Command, CustomerId, Refusal, Role, Sealed, User, UserId};
 use engine::{Field, Outcome};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use crate::admission;
 use crate::app::App;
 use crate::extract::{Json as Sent, Token};
+use crate::listen::Peer;
 use crate::password::MAX_CHARACTERS;
 use crate::problem::{Kind, Problem};
+use crate::strings;
 use crate::times::moment;
 
 /// A password on its way in: never shown, and wiped from memory.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Password)]
 pub(crate) struct Password(Zeroizing<String>);
 
 impl Password {
@@ -48,8 +51,10 @@ impl<'de> Deserialize<'de> for Password {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
     /// The user's name. Capital and small letters are the same.
+    #[schema(value_type = strings::Text)]
     name: String,
     /// The password.
+    #[schema(value_type = strings::GivenPassword)]
     password: Password,
 }
 
@@ -57,9 +62,10 @@ pub(crate) struct SignIn {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {
     /// Send it as `Authorization: Bearer …`. It is told once.
+    #[schema(value_type = strings::SessionToken)]
     token: String,
     /// When the session is over.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// Who signed in.
     user: SessionUser,
@@ -69,10 +75,12 @@ pub(crate) struct Session {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionUser {
     /// The user's number.
+    #[schema(value_type = strings::Number)]
     id: u32,
     /// What the user is to the bank.
     role: RoleName,
     /// The number of the customer for whom the user acts.
+    #[schema(value_type = Option<strings::Number>, required)]
     customer: Option<u32>,
 }
 
@@ -109,13 +117,36 @@ impl From<RoleName> for Role {
     }
 }
 
-/// Opens a session. The oldest is closed where a user has as many as allowed.
+/// That not too many sign-ins came from the address. Looked at before the body is read.
+pub(crate) struct SeldomEnough;
+
+impl FromRequestParts<App> for SeldomEnough {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if let Some(Peer(address)) = parts.extensions.get() {
+            admission::within(app, app.rates.sign_in_of_address(*address, Instant::now()))?;
+        }
+        Ok(Self)
+    }
+}
+
+/// Opens a session.
+///
+/// Its token goes with each request that follows. Where a user has as many sessions as allowed, the oldest is closed.
+/// A wrong name and a wrong password are told apart neither by the answer nor by its time.
 #[utoipa::path(
     post, path = "/v1/sign-in", tag = "Sign in", request_body = SignIn, security(()),
     responses((status = 200, description = "A session is open", body = Session)),
+    extensions(("x-refusals" = json!(["wrong-credentials"]))),
 )]
-pub(crate) async fn sign_in(State(app): State<App>, Sent(sent): Sent<SignIn>) -> Result<Json<Session>, Problem> {
+pub(crate) async fn sign_in(
+    State(app): State<App>,
+    _: SeldomEnough,
+    Sent(sent): Sent<SignIn>,
+) -> Result<Json<Session>, Problem> {
     let index = app.engine.name_index(&sent.name);
+    admission::within(&app, app.rates.sign_in_of_name(index, Instant::now()))?;
     let known = app.engine.peek(|state| {
         let id = state.user_named(index)?;
         state.user(id).map(|user| (id, user.role, user.customer, user.password.clone()))
@@ -166,6 +197,8 @@ fn note_failure(app: &App, user: Option<UserId>) {
 }
 
 /// Ends the session.
+///
+/// Its token is worth nothing any more.
 #[utoipa::path(
     post, path = "/v1/sign-out", tag = "Sign in",
     responses((status = 204, description = "The session is over")),
@@ -183,12 +216,15 @@ pub(crate) async fn sign_out(State(app): State<App>, token: Token) -> Result<Sta
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Me {
     /// The user's number.
+    #[schema(value_type = strings::Number)]
     id: u32,
     /// The name to sign in with.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
     /// What the user is to the bank.
     role: RoleName,
     /// The customer for whom the user acts.
+    #[schema(required)]
     customer: Option<MyCustomer>,
 }
 
@@ -196,12 +232,16 @@ pub(crate) struct Me {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MyCustomer {
     /// The customer's number.
+    #[schema(value_type = strings::Number)]
     id: u32,
     /// The customer's name.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
 }
 
 /// Tells who one is.
+///
+/// The user of the session, and the customer for whom the user acts.
 #[utoipa::path(
     get, path = "/v1/me", tag = "Sign in",
     responses((status = 200, description = "Who one is", body = Me)),

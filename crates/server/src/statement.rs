@@ -14,7 +14,8 @@ use crate::amounts::{decimal, natural};
 use crate::app::App;
 use crate::entries::{Entry, Subject, shown, subject};
 use crate::extract::{Path, Query, Token};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
+use crate::strings;
 use crate::times::{day, parse_day};
 
 /// Which days a statement tells of.
@@ -23,10 +24,10 @@ use crate::times::{day, parse_day};
 #[into_params(parameter_in = Query)]
 pub(crate) struct Days {
     /// The first day, in UTC.
-    #[param(format = Date)]
+    #[param(value_type = strings::Day)]
     from: String,
     /// The last day, in UTC.
-    #[param(format = Date)]
+    #[param(value_type = strings::Day)]
     to: String,
     /// How it is written; where it is not given, the header Accept says.
     format: Option<Format>,
@@ -46,22 +47,28 @@ pub(crate) enum Format {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Statement {
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// The account's currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// The first day.
-    #[schema(format = Date)]
+    #[schema(value_type = strings::Day)]
     from: String,
     /// The last day.
-    #[schema(format = Date)]
+    #[schema(value_type = strings::Day)]
     to: String,
     /// The balance before the first day.
+    #[schema(value_type = strings::Decimal)]
     opening_balance: String,
     /// The sum of all debits in these days.
+    #[schema(value_type = strings::Decimal)]
     total_debits: String,
     /// The sum of all credits in these days.
+    #[schema(value_type = strings::Decimal)]
     total_credits: String,
     /// The balance after the last day.
+    #[schema(value_type = strings::Decimal)]
     closing_balance: String,
     /// The oldest first, by booking time.
     entries: Vec<Entry>,
@@ -72,12 +79,18 @@ pub(crate) struct Statement {
 /// As CSV each line is of one kind, named in its first column: `opening`, then `entry` for each, then `debits`,
 /// `credits` and `closing`. A text that a spreadsheet would take for a formula has an apostrophe before it.
 #[utoipa::path(
+    operation_id = "show_statement",
     get, path = "/v1/accounts/{iban}/statement", tag = "Accounts",
-    params(("iban" = String, Path, description = "The account's number"), Days),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Days),
     responses((
         status = 200, description = "The statement",
-        content((Statement = "application/json"), (String = "text/csv")),
+        headers(
+            ("Vary" = String, description = "`Accept`: what is answered depends on it."),
+            ("Content-Disposition" = String, description = "With CSV: under which name to keep the file."),
+        ),
+        content((Statement = "application/json"), (strings::PlainText = "text/csv")),
     )),
+    extensions(("x-refusals" = json!(["no-right", "period-too-long", "period-backwards"]))),
 )]
 pub(crate) async fn statement(
     State(app): State<App>,
@@ -88,7 +101,7 @@ pub(crate) async fn statement(
 ) -> Result<Response, Problem> {
     let (from, to) = (parse_day("from", &days.from)?, parse_day("to", &days.to)?);
     if to < from {
-        return Err(Problem::field("to", "the last day must not be before the first"));
+        return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
     }
     let Subject { id, iban, account } = subject(&app, token, &iban).await?;
     let until = ValueDate(to.0.saturating_add(1)).start();
@@ -105,7 +118,7 @@ pub(crate) async fn statement(
         closing_balance: balance(&account, closing_minor),
         entries: shown(&app, account, entries).await?,
     };
-    let format = days.format.unwrap_or(if accepts_csv(&headers) { Format::Csv } else { Format::Json });
+    let format = days.format.unwrap_or(if prefers_csv(&headers) { Format::Csv } else { Format::Json });
     // A hundred thousand entries take a while to write, so it is done beside the other requests.
     let written = spawn_blocking(move || match format {
         Format::Json => Ok(axum::Json(statement).into_response()),
@@ -127,11 +140,41 @@ fn totals(entries: &[HistoryEntry]) -> (i128, i128) {
     })
 }
 
-/// Whether a client asks for CSV. Browsers that accept anything get JSON.
-fn accepts_csv(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut ranges = accepted.flat_map(|value| value.split(','));
-    ranges.any(|range| range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case("text/csv")))
+/// Whether a client would rather have CSV (RFC 9110, section 12.5.1). One that likes both as much, as browsers do, gets
+/// JSON; so does one that wants neither, because that is more use to it than a refusal.
+fn prefers_csv(headers: &HeaderMap) -> bool {
+    let accepted: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accepted = accepted.join(",");
+    weight(&accepted, "text", "csv") > weight(&accepted, "application", "json")
+}
+
+/// How much a type is wanted, in thousandths: what the most exact of the ranges that match it says.
+fn weight(accepted: &str, kind: &str, subtype: &str) -> u16 {
+    let ranges = accepted.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
+        let exactness = match (range_kind, range_subtype) {
+            ("*", "*") => 0,
+            (named, "*") if named.eq_ignore_ascii_case(kind) => 1,
+            (named, sub) if named.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => 2,
+            _ => return None,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        Some((exactness, weight.map_or(Some(1_000), thousandths)?))
+    });
+    ranges.max().map_or(0, |(_, weight)| weight)
+}
+
+/// A weight such as `0.8`: at most 1, with at most three decimals.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let thousandths: u16 = format!("{fraction:0<3}").parse().ok().filter(|_| digits)?;
+    match whole {
+        "0" => Some(thousandths),
+        "1" if thousandths == 0 => Some(1_000),
+        _ => None,
+    }
 }
 
 fn csv_response(statement: &Statement) -> Result<Response, Problem> {
@@ -218,11 +261,24 @@ mod tests {
         for (accept, expected) in [
             ("text/csv", true),
             ("application/json;q=0.5, text/CSV;q=0.9", true),
+            ("application/json; q=0.9, text/csv; q=0.5", false),
+            ("text/csv;q=0", false),
+            ("text/csv;q=0, */*", false),
+            ("application/json;q=0, */*;q=0.1", true),
+            ("text/*;q=0.8, */*;q=0.5", true),
+            ("text/html, text/csv;q=0.3, */*;q=0.2", true),
+            ("text/csv;q=0.001, application/json;q=0", true),
+            ("text/csv, application/json", false),
+            ("text/csv;q=2, */*", false),
+            ("text/csv;header=present;q=0.7, application/json;q=0.6", true),
+            ("image/png", false),
             ("*/*", false),
             ("application/json", false),
+            ("", false),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(accepts_csv(&headers), expected, "{accept}");
+            assert_eq!(prefers_csv(&headers), expected, "{accept}");
         }
+        assert!(!prefers_csv(&HeaderMap::new()));
     }
 }

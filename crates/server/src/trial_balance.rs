@@ -11,13 +11,14 @@ use crate::amounts::decimal;
 use crate::app::App;
 use crate::extract::Token;
 use crate::problem::Problem;
+use crate::strings;
 use crate::times::moment;
 
 /// A trial balance.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TrialBalance {
     /// Of which moment it is.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// By currency.
     currencies: Vec<CurrencyRows>,
@@ -27,12 +28,15 @@ pub(crate) struct TrialBalance {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CurrencyRows {
     /// The currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
     /// By kind of account.
     kinds: Vec<KindRow>,
     /// The sum of all debit balances.
+    #[schema(value_type = strings::Decimal)]
     debits: String,
     /// The sum of all credit balances.
+    #[schema(value_type = strings::Decimal)]
     credits: String,
 }
 
@@ -42,17 +46,24 @@ pub(crate) struct KindRow {
     /// The kind.
     kind: KindName,
     /// How many accounts it has, closed ones included.
+    #[schema(minimum = 0, example = 3)]
     accounts: u64,
     /// The sum of its balances that are debits.
+    #[schema(value_type = strings::Decimal)]
     debits: String,
     /// The sum of its balances that are credits.
+    #[schema(value_type = strings::Decimal)]
     credits: String,
 }
 
-/// Tells the trial balance. For operators and auditors.
+/// Tells the trial balance.
+///
+/// For operators and auditors. In each currency all debits equal all credits.
 #[utoipa::path(
+    operation_id = "show_trial_balance",
     get, path = "/v1/trial-balance", tag = "Operation",
     responses((status = 200, description = "The trial balance", body = TrialBalance)),
+    extensions(("x-refusals" = json!(["not-allowed"]))),
 )]
 pub(crate) async fn trial_balance(State(app): State<App>, token: Token) -> Result<Json<TrialBalance>, Problem> {
     let at = app.engine.now();

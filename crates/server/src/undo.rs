@@ -10,25 +10,27 @@ use utoipa::ToSchema;
 
 use crate::amounts::some_money;
 use crate::app::{App, subject_of};
-use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
-use crate::payments::{Payment, booked, sealed_text};
+use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token};
+use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
+use crate::strings;
 
 /// What is to be given back of a payment.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRefund {
     /// How much; all that was not given back before where it is not given.
-    #[schema(example = "5.00")]
+    #[schema(value_type = Option<strings::Decimal>)]
     amount: Option<String>,
     /// The payment's currency (ISO 4217); given with the amount.
-    #[schema(example = "EUR")]
+    #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
     /// Of which movement of the payment: 0 is the payment itself, 1 the first of `more`.
     #[serde(default)]
-    #[schema(required = false, default = 0)]
+    #[schema(value_type = strings::MovementNumber, required = false)]
     movement: u32,
     /// The text on both statements, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
 
@@ -37,15 +39,28 @@ pub(crate) struct NewRefund {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReversal {
     /// The text on both statements, of at most 140 characters.
+    #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
 
-/// Gives a payment back, in part or whole. For users with a right to move the money of the one who was paid, and
-/// operators. All refunds of a payment together never exceed it.
+/// Gives a payment back, in part or whole.
+///
+/// For users with a right to move the money of the one who was paid, and operators. All refunds of a payment together
+/// never exceed it.
 #[utoipa::path(
+    operation_id = "refund_payment",
     post, path = "/v1/payments/{id}/refunds", tag = "Payments", request_body = NewRefund,
-    params(("id" = String, Path, description = "The payment's id"), IdempotencyKey),
-    responses((status = 201, description = "The refund, booked: a payment the other way", body = Payment)),
+    params(("id" = strings::PaymentId, Path, description = "The payment's id"), IdempotencyKey, DryRun),
+    responses(
+        (status = 201, description = "The refund, booked: a payment the other way", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
+    extensions(("x-refusals" = json!([
+        "unknown-payment", "no-such-leg", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee",
+        "not-undoable", "already-reversed", "amount-incomplete", "amount-not-positive", "currency-mismatch",
+        "account-closed", "account-frozen", "refund-exceeds-payment", "insufficient-funds", "balance-out-of-range",
+        "person-erased",
+    ]))),
 )]
 pub(crate) async fn refund(
     State(app): State<App>,
@@ -57,7 +72,7 @@ pub(crate) async fn refund(
     let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
     let past = past(&app, token, &id).await?;
     let route = format!("POST /v1/payments/{id}/refunds");
-    let looked = app.prepare_write(token, &key, &route, &sent, |state, _| {
+    let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
         let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
         let legs = past.posting.legs();
         let paid = legs.get(sent.movement as usize).ok_or(Refusal::from(ledger::Refusal::NoSuchLeg))?.leg;
@@ -71,18 +86,28 @@ pub(crate) async fn refund(
         });
         Ok((amount, subject_of(state, paid.credit)))
     });
-    let (who, request, (amount, subject)) = looked.await?;
+    let (write, (amount, subject)) = looked.await?;
     let text = sealed_text(&app, subject, sent.text.as_deref())?;
     let past = past.ok_or(Refusal::UnknownPayment)?;
     let body = Body::Refund { of: past.id, leg: sent.movement, amount, text };
-    booked(&app, &app.submit_about(&who, request, body, past).await?)
+    booked(&app, &app.submit_about(&write, body, past).await?)
 }
 
-/// Undoes a payment exactly, all its movements in one. For operators; once, and not after a refund.
+/// Undoes a payment exactly.
+///
+/// For operators; once, and not after a refund. All its movements are undone in one.
 #[utoipa::path(
+    operation_id = "reverse_payment",
     post, path = "/v1/payments/{id}/reversal", tag = "Payments", request_body = NewReversal,
-    params(("id" = String, Path, description = "The payment's id"), IdempotencyKey),
-    responses((status = 201, description = "The reversal, booked: the payment's movements the other way", body = Payment)),
+    params(("id" = strings::PaymentId, Path, description = "The payment's id"), IdempotencyKey, DryRun),
+    responses(
+        (status = 201, description = "The reversal, booked: the payment's movements the other way", body = Payment),
+        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
+    ),
+    extensions(("x-refusals" = json!([
+        "unknown-payment", "not-undoable", "already-reversed", "already-refunded", "account-closed",
+        "account-frozen", "insufficient-funds", "balance-out-of-range", "person-erased",
+    ]))),
 )]
 pub(crate) async fn reverse(
     State(app): State<App>,
@@ -93,15 +118,15 @@ pub(crate) async fn reverse(
 ) -> Result<Response, Problem> {
     let past = past(&app, token, &id).await?;
     let route = format!("POST /v1/payments/{id}/reversal");
-    let looked = app.prepare_write(token, &key, &route, &sent, |state, _| {
+    let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
         let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
         let debited = past.posting.legs().first().map(|booked| booked.leg.debit);
         Ok(debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited)))
     });
-    let (who, request, subject) = looked.await?;
+    let (write, subject) = looked.await?;
     let text = sealed_text(&app, subject, sent.text.as_deref())?;
     let past = past.ok_or(Refusal::UnknownPayment)?;
-    booked(&app, &app.submit_about(&who, request, Body::Reverse { of: past.id, text }, past).await?)
+    booked(&app, &app.submit_about(&write, Body::Reverse { of: past.id, text }, past).await?)
 }
 
 /// The posting of a payment's id, for a caller who is signed in.

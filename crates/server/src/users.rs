@@ -14,21 +14,24 @@ use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, text};
 use crate::password::{MAX_CHARACTERS, MIN_CHARACTERS};
 use crate::problem::Problem;
 use crate::sign_in::{Password, RoleName};
+use crate::strings;
 
 /// A user to be.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     /// The name to sign in with, of at most 140 characters. Capital and small letters are the same.
+    #[schema(value_type = strings::Text)]
     name: String,
     /// The password, of 12 to 200 characters. It takes no part in telling a retry from another request, so that the
     /// journal holds nothing from which it could be guessed quickly.
     #[serde(serialize_with = "nothing")]
-    #[schema(min_length = 12, max_length = 200)]
+    #[schema(value_type = strings::NewPassword)]
     password: Password,
     /// What the user is to the bank.
     role: RoleName,
     /// The number of the customer for whom the user acts; with the role customer, and only then.
+    #[schema(value_type = Option<strings::Number>)]
     customer: Option<u32>,
 }
 
@@ -41,12 +44,15 @@ fn nothing<S: Serializer>(_: &Password, to: S) -> Result<S::Ok, S::Error> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserView {
     /// The user's number.
+    #[schema(value_type = strings::Number)]
     pub(crate) id: u32,
     /// The name to sign in with; null where the person has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
     pub(crate) name: Option<String>,
     /// What the user is to the bank.
     pub(crate) role: RoleName,
     /// The number of the customer for whom the user acts.
+    #[schema(value_type = Option<strings::Number>, required)]
     pub(crate) customer: Option<u32>,
 }
 
@@ -56,14 +62,19 @@ pub(crate) struct Users {
     /// In the order of their numbers.
     users: Vec<UserView>,
     /// Where the next page begins; null where there is none.
-    #[schema(required)]
+    #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
-/// Adds a user. For operators.
+/// Adds a user.
+///
+/// For operators. A user signs in, and acts for a customer or for the bank.
 #[utoipa::path(
     post, path = "/v1/users", tag = "Users", params(IdempotencyKey), request_body = NewUser,
     responses((status = 201, description = "The new user", body = UserView)),
+    extensions(("x-refusals" = json!([
+        "unknown-customer", "name-taken", "role-and-customer-disagree", "numbers-exhausted", "person-erased",
+    ]))),
 )]
 pub(crate) async fn add_user(
     State(app): State<App>,
@@ -84,7 +95,7 @@ pub(crate) async fn add_user(
         let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
         Ok(customer.map(subject).transpose()?)
     });
-    let (who, request, known) = looked.await?;
+    let (write, known) = looked.await?;
     let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
     let (name, password, new) = match known {
         Some(subject) => (app.seal(subject, Field::UserName, name)?, app.seal(subject, Field::Password, &hash)?, None),
@@ -95,7 +106,7 @@ pub(crate) async fn add_user(
     };
     let name_index = app.engine.name_index(&sent.name);
     let body = Body::AddUser { name_index, name, password, role: sent.role.into(), customer };
-    let receipt = app.submit(&who, request, body, new).await?;
+    let receipt = app.submit(&write, body, new).await?;
     let What::UserAdded { id, name, role, customer, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let user = UserView {
         id: id.0,
@@ -106,10 +117,13 @@ pub(crate) async fn add_user(
     Ok(created(&receipt, "/v1/users", user))
 }
 
-/// Lists the users. For operators and auditors.
+/// Lists the users.
+///
+/// For operators and auditors.
 #[utoipa::path(
     get, path = "/v1/users", tag = "Users", params(Page),
     responses((status = 200, description = "A page of users", body = Users)),
+    extensions(("x-refusals" = json!(["not-allowed"]))),
 )]
 pub(crate) async fn list_users(
     State(app): State<App>,

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use bank::{Body, Caller, Decision, Event, Purpose, Refusal, Request, Right, Role, State, What};
+use bank::{Body, Caller, Decision, Event, Pay, Purpose, Refusal, Request, Right, Role, State, What};
 use ledger::{Cause, Currency, Hold, Kind, Leg, Overdraft, Posting, ReleaseReason, Status, Timestamp};
 use smallvec::{SmallVec, smallvec};
 
@@ -150,8 +150,11 @@ enum Objection {
     NoRight,
     ReadOnly,
     AboveLimit(i64),
+    NotOwner,
     NotAPayee,
 }
+
+type Objections = SmallVec<[Objection; 2]>;
 
 /// An amount moved from one account to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,7 +290,8 @@ impl Auditor {
         let request = observed.command.request.filter(|_| refusal != Refusal::NotSignedIn);
         agree!(request.is_some() == event.is_some(), "a refusal is remembered under its key, and only then");
         let Some(event) = event else { return Ok(()) };
-        agree!(event.what == What::Refused { refusal }, "the refusal remembered is another than that given");
+        let same = matches!(event.what, What::Refused { refusal: remembered, .. } if remembered == refusal);
+        agree!(same, "the refusal remembered is another than that given");
         self.was_said_by(event, &observed.command.caller, request)?;
         self.book(event, observed.at)
     }
@@ -311,6 +315,12 @@ impl Auditor {
                 matches!(&opened.what, What::SessionOpened { user: u, token: t, .. } if u == user && t == token)
                     && closed.iter().all(|event| matches!(event.what, What::SessionClosed { .. }))
             }
+            (Body::PayAll(asked), [Event { what: What::PaidAll { payments }, .. }, made @ ..]) => {
+                let mut each = asked.iter().zip(made);
+                asked.len() == made.len()
+                    && u32::try_from(made.len()) == Ok(*payments)
+                    && each.all(|(pay, event)| posts(&movement_of(pay), Some(Cause::Order), &event.what))
+            }
             (body, [event]) => answers(body, moves, &event.what),
             _ => false,
         };
@@ -321,7 +331,8 @@ impl Auditor {
     /// What a command would move; none where it moves nothing, or names what there is not.
     fn movement(&self, body: &Body) -> Option<Moves> {
         match body {
-            Body::Pay(pay) => Some(pay.legs.iter().map(Moved::of).collect()),
+            Body::Pay(pay) => Some(movement_of(pay)),
+            Body::PayAll(payments) => Some(payments.iter().flat_map(|pay| &pay.legs).map(Moved::of).collect()),
             Body::Deposit { account, amount, .. } | Body::Withdraw { account, amount, .. } => {
                 let currency = amount.currency.numeric();
                 let debit = *self.cash.get(&currency)?;
@@ -385,40 +396,66 @@ impl Auditor {
     }
 
     /// All that speaks against a customer's doing something.
-    fn objections(&self, customer: u32, body: &Body, moves: &[Moved]) -> SmallVec<[Objection; 2]> {
-        let mut objections = SmallVec::new();
-        let mut need_right = |account: u32, minor: i128, currency: u16| match self.rights.get(&(customer, account)) {
-            Some(Right::Owner | Right::Signatory { limit_minor: None }) => {}
-            Some(Right::Signatory { limit_minor: Some(limit) }) => {
-                let in_its_currency = self.known(account).is_some_and(|account| account.currency == currency);
-                if in_its_currency && minor > i128::from(*limit) {
-                    objections.push(Objection::AboveLimit(*limit));
-                }
-            }
-            Some(Right::ReadOnly) => objections.push(Objection::ReadOnly),
-            None => objections.push(Objection::NoRight),
-        };
+    fn objections(&self, customer: u32, body: &Body, moves: &[Moved]) -> Objections {
+        let mut objections = Objections::new();
         match body {
             // What is held was agreed to by the payer; the payee takes it, or lets it go.
             Body::Capture { hold, .. } | Body::Void { hold } => {
                 if let Some(held) = self.holds.get(&hold.event()) {
-                    need_right(held.credit, 0, 0);
+                    objections.extend(self.objection_to(customer, held.credit, 0, 0));
                 }
-                return objections;
             }
-            Body::Pay(_) | Body::PlaceHold { .. } | Body::Refund { .. } => {}
-            _ => return objections,
+            // More time is the payer's to give, who can move what is still held.
+            Body::Extend { hold, .. } => {
+                if let Some(held) = self.holds.get(&hold.event()) {
+                    let currency = self.known(held.debit).map_or(0, |account| account.currency);
+                    objections.extend(self.objection_to(customer, held.debit, held.remaining, currency));
+                }
+            }
+            Body::Rename { account, .. } => match self.rights.get(&(customer, account.0)) {
+                Some(Right::Owner) => {}
+                Some(_) => objections.push(Objection::NotOwner),
+                None => objections.push(Objection::NoRight),
+            },
+            Body::PayAll(payments) => {
+                payments
+                    .iter()
+                    .for_each(|pay| objections.extend(self.objections_to_payment(customer, &movement_of(pay))));
+            }
+            Body::Pay(_) | Body::PlaceHold { .. } | Body::Refund { .. } => {
+                objections.extend(self.objections_to_payment(customer, moves));
+            }
+            _ => {}
         }
+        objections
+    }
+
+    fn objections_to_payment(&self, customer: u32, moves: &[Moved]) -> Objections {
+        let mut objections = Objections::new();
         for moved in moves {
             // The limit is for the whole payment, not for each leg of it.
             let of_this_account = moves.iter().filter(|other| other.debit == moved.debit);
-            need_right(moved.debit, of_this_account.map(|other| other.minor).sum(), moved.currency);
+            let minor = of_this_account.map(|other| other.minor).sum();
+            objections.extend(self.objection_to(customer, moved.debit, minor, moved.currency));
         }
         let banks_own = |id: u32| self.known(id).is_some_and(|it| matches!(it.kind, Kind::Asset | Kind::Expense));
         if moves.iter().any(|moved| banks_own(moved.credit)) {
             objections.push(Objection::NotAPayee);
         }
         objections
+    }
+
+    /// What speaks against a customer's moving so much out of an account.
+    fn objection_to(&self, customer: u32, account: u32, minor: i128, currency: u16) -> Option<Objection> {
+        match self.rights.get(&(customer, account)) {
+            Some(Right::Owner | Right::Signatory { limit_minor: None }) => None,
+            Some(Right::Signatory { limit_minor: Some(limit) }) => {
+                let in_its_currency = self.known(account).is_some_and(|account| account.currency == currency);
+                (in_its_currency && minor > i128::from(*limit)).then_some(Objection::AboveLimit(*limit))
+            }
+            Some(Right::ReadOnly) => Some(Objection::ReadOnly),
+            None => Some(Objection::NoRight),
+        }
     }
 
     // ---- Do the events fit the books? ----
@@ -430,6 +467,8 @@ impl Auditor {
             What::Posted { posting, .. } => self.book_posting(posting, at),
             What::HoldPlaced { hold, .. } => self.book_hold(hold, at),
             What::HoldReleased { hold, reason } => self.book_release(hold.event(), *reason, at),
+            What::HoldExtended { hold, expires_at } => self.book_extension(hold.event(), *expires_at, at),
+            What::AccountRenamed { account, .. } => self.account_mut(account.0).map(|_| ()),
             What::AccountOpened { id, currency, kind, overdraft, owner, cash, .. } => {
                 let next = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
                 agree!(id.0 == next, "account {} was opened, and {next} is the next", id.0);
@@ -523,6 +562,14 @@ impl Auditor {
         let Some(held) = self.holds.remove(&id) else { return Err(breach!("hold {id} was not open")) };
         agree!(reason != ReleaseReason::Expired || held.expires_at <= at, "hold {id} expired before its time");
         self.account_mut(held.debit)?.held -= held.remaining;
+        Ok(())
+    }
+
+    fn book_extension(&mut self, id: u64, expires_at: Timestamp, at: Timestamp) -> Agreed {
+        let Some(held) = self.holds.get_mut(&id) else { return Err(breach!("hold {id} was not open")) };
+        agree!(held.expires_at > at, "hold {id} was over before it was extended");
+        agree!(held.expires_at < expires_at, "hold {id} was extended to an earlier time");
+        held.expires_at = expires_at;
         Ok(())
     }
 
@@ -686,6 +733,10 @@ impl Auditor {
                 _ => objected(Objection::NoRight),
             },
             Refusal::ReadOnlyRight => objected(Objection::ReadOnly),
+            Refusal::TooManyPayments => matches!(body, Body::PayAll(payments) if payments.len() > 1_000),
+            // Found out before there is a command.
+            Refusal::InvalidLine => false,
+            Refusal::OwnersOnly => objected(Objection::NotOwner),
             Refusal::AboveSignatoryLimit { limit } => objected(Objection::AboveLimit(limit.minor)),
             Refusal::NotAPayee => objected(Objection::NotAPayee),
             Refusal::Ledger(refusal) => self.is_true_of_money(body, &moves, observed.at, refusal),
@@ -731,7 +782,11 @@ impl Auditor {
             L::HoldNotOpen => named_hold(body).is_some() && held.is_none(),
             L::HoldExpired => match body {
                 Body::PlaceHold { expires_at, .. } => *expires_at <= at,
-                Body::Capture { .. } => held.is_some_and(|held| held.expires_at <= at),
+                Body::Capture { .. } | Body::Extend { .. } => held.is_some_and(|held| held.expires_at <= at),
+                _ => false,
+            },
+            L::HoldNotLonger => match body {
+                Body::Extend { expires_at, .. } => held.is_some_and(|held| held.expires_at >= *expires_at),
                 _ => false,
             },
             L::HoldNotExpired => matches!(body, Body::Expire { .. }) && held.is_some_and(|held| held.expires_at > at),
@@ -739,8 +794,16 @@ impl Auditor {
             L::AlreadyReversed => stage == Some(Stage::Reversed),
             L::AlreadyRefunded => matches!(body, Body::Reverse { .. }) && stage == Some(Stage::Refunded),
             L::NoSuchLeg => matches!(body, Body::Refund { .. }) && stage.is_some() && self.refundable(body).is_none(),
-            L::NoLegs => matches!(body, Body::Pay(pay) if pay.legs.is_empty()),
-            L::TooManyLegs => moves.len() > 100,
+            L::NoLegs => match body {
+                Body::Pay(pay) => pay.legs.is_empty(),
+                Body::PayAll(payments) => payments.is_empty() || payments.iter().any(|pay| pay.legs.is_empty()),
+                _ => false,
+            },
+            L::TooManyLegs => match body {
+                Body::Pay(pay) => pay.legs.len() > 100,
+                Body::PayAll(payments) => payments.iter().any(|pay| pay.legs.len() > 100),
+                _ => false,
+            },
             L::AmountNotPositive => match body {
                 Body::Grant { right: Right::Signatory { limit_minor: Some(limit) }, .. } => *limit <= 0,
                 _ => any(&|moved| moved.minor <= 0),
@@ -837,6 +900,8 @@ impl Auditor {
             let ours = self.holds.get(&id.event()).map(|held| held.remaining);
             let theirs = i128::from(hold.remaining_minor);
             agree!(ours == Some(theirs), "hold {} is of {theirs}, should be of {ours:?}", id.event());
+            let ours = self.holds.get(&id.event()).map(|held| held.expires_at);
+            agree!(ours == Some(hold.expires_at), "hold {} lasts until {:?}", id.event(), hold.expires_at);
         }
         agree!(state.session_count() == self.sessions.len(), "the bank has other sessions");
         theirs.check_laws().map_err(|law| breach!("a law is broken: {law}"))
@@ -846,13 +911,22 @@ impl Auditor {
 const FROZEN: [Status; 2] = [Status::FrozenForDebits, Status::Frozen];
 const CLOSED: [Status; 1] = [Status::Closed];
 
+/// Whether this is a posting of these moves and this cause.
+fn posts(moves: &[Moved], cause: Option<Cause>, what: &What) -> bool {
+    let What::Posted { posting, .. } = what else { return false };
+    let moved = posting.legs().iter().map(|booked| Moved::of(&booked.leg));
+    moved.eq(moves.iter().copied()) && cause == Some(posting.cause())
+}
+
+/// What a payment would move.
+fn movement_of(pay: &Pay) -> Moves {
+    pay.legs.iter().map(Moved::of).collect()
+}
+
 /// Whether a command answered by this event was asked for with these words.
 fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
     match (body, what) {
-        (_, What::Posted { posting, .. }) => {
-            let moved = posting.legs().iter().map(|booked| Moved::of(&booked.leg));
-            moved.eq(moves.iter().copied()) && cause(body) == Some(posting.cause())
-        }
+        (_, What::Posted { .. }) => posts(moves, cause(body), what),
         (Body::PlaceHold { leg, expires_at, .. }, What::HoldPlaced { hold, .. }) => {
             let Hold { debit, credit, amount, .. } = *hold;
             *leg == Leg { debit, credit, amount } && hold.expires_at == *expires_at
@@ -861,6 +935,10 @@ fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
         | (Body::Expire { hold }, What::HoldReleased { hold: released, reason: ReleaseReason::Expired }) => {
             hold == released
         }
+        (Body::Extend { hold, expires_at }, What::HoldExtended { hold: h, expires_at: e }) => {
+            (hold, expires_at) == (h, e)
+        }
+        (Body::Rename { account, name }, What::AccountRenamed { account: a, name: n }) => (account, name) == (a, n),
         (Body::SetStatus { account, status }, What::StatusSet { account: a, status: s }) => (account, status) == (a, s),
         (Body::SetOverdraft { account, overdraft }, What::OverdraftSet { account: a, overdraft: o }) => {
             (account, overdraft) == (a, o)
@@ -902,14 +980,21 @@ fn is_forbidden(who: Who, body: &Body) -> bool {
         | Body::Deposit { .. }
         | Body::Withdraw { .. }
         | Body::Reverse { .. } => matches!(who, Who::Auditor | Who::Customer(_)),
-        Body::Pay(pay) => {
-            let ordinary = pay.booked_at.is_none() && pay.value_date.is_none() && pay.purpose == Purpose::Payment;
-            matches!(who, Who::Operator | Who::Auditor) || (!ordinary && who != Who::System)
+        Body::Pay(pay) => matches!(who, Who::Operator | Who::Auditor) || (!is_ordinary(pay) && who != Who::System),
+        Body::PayAll(payments) => {
+            matches!(who, Who::Operator | Who::Auditor) || payments.iter().any(|pay| !is_ordinary(pay))
         }
         Body::PlaceHold { .. } => matches!(who, Who::Operator | Who::Auditor),
-        Body::Capture { .. } | Body::Void { .. } | Body::Refund { .. } => who == Who::Auditor,
+        Body::Capture { .. } | Body::Void { .. } | Body::Extend { .. } | Body::Refund { .. } | Body::Rename { .. } => {
+            who == Who::Auditor
+        }
         Body::SignOut { .. } => false,
     }
+}
+
+/// Whether a payment is booked now, and for what payments are for.
+fn is_ordinary(pay: &Pay) -> bool {
+    pay.booked_at.is_none() && pay.value_date.is_none() && pay.purpose == Purpose::Payment
 }
 
 /// What some moves change about one account.
@@ -955,7 +1040,9 @@ fn cause(body: &Body) -> Option<Cause> {
 
 fn named_hold(body: &Body) -> Option<u64> {
     match body {
-        Body::Capture { hold, .. } | Body::Void { hold } | Body::Expire { hold } => Some(hold.event()),
+        Body::Capture { hold, .. } | Body::Void { hold } | Body::Expire { hold } | Body::Extend { hold, .. } => {
+            Some(hold.event())
+        }
         _ => None,
     }
 }
@@ -988,6 +1075,7 @@ fn changed_account(body: &Body) -> Option<u32> {
     match body {
         Body::SetStatus { account, .. }
         | Body::SetOverdraft { account, .. }
+        | Body::Rename { account, .. }
         | Body::Grant { account, .. }
         | Body::Revoke { account, .. } => Some(account.0),
         _ => None,

@@ -171,7 +171,9 @@ impl Bank {
 
     fn serve(&self) -> Result<Server, String> {
         let mut child = Command::new(&self.program)
-            .args(["serve", "--set", "listen=127.0.0.1:0", "--set", "log_level=error", "--data"])
+            .args(["serve", "--set", "listen=127.0.0.1:0", "--set", "log_level=error"])
+            // All clients are one user, who is to pay as fast as can be.
+            .args(["--set", "user_requests_per_second=0", "--set", "address_requests_per_second=0", "--data"])
             .arg(&self.folder)
             .stdout(Stdio::piped())
             .spawn()

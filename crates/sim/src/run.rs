@@ -297,6 +297,9 @@ fn kind(what: &What) -> &'static str {
         What::HoldPlaced { .. } => "hold placed",
         What::HoldReleased { reason: ReleaseReason::Voided, .. } => "hold voided",
         What::HoldReleased { reason: ReleaseReason::Expired, .. } => "hold expired",
+        What::HoldExtended { .. } => "hold extended",
+        What::AccountRenamed { .. } => "account renamed",
+        What::PaidAll { .. } => "paid all",
         What::Refused { .. } => "refused",
     }
 }

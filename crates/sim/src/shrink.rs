@@ -220,11 +220,18 @@ impl Names {
             }
             Body::SetStatus { account, .. }
             | Body::SetOverdraft { account, .. }
+            | Body::Rename { account, .. }
             | Body::Deposit { account, .. }
             | Body::Withdraw { account, .. } => *account = self.account(*account),
             Body::Pay(pay) => pay.legs.iter_mut().for_each(|leg| *leg = self.leg(*leg)),
+            Body::PayAll(payments) => {
+                let legs = payments.iter_mut().flat_map(|pay| &mut pay.legs);
+                legs.for_each(|leg| *leg = self.leg(*leg));
+            }
             Body::PlaceHold { leg, .. } => *leg = self.leg(*leg),
-            Body::Capture { hold, .. } | Body::Void { hold } | Body::Expire { hold } => *hold = self.hold(*hold),
+            Body::Capture { hold, .. } | Body::Void { hold } | Body::Expire { hold } | Body::Extend { hold, .. } => {
+                *hold = self.hold(*hold);
+            }
             Body::Refund { of, .. } | Body::Reverse { of, .. } => *of = self.posting(*of),
         }
         body

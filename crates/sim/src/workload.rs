@@ -136,6 +136,11 @@ impl Workload {
                 let id = HoldId::new(number).expect("events are numbered from 1");
                 remember(&mut self.random, &mut self.holds, (id, *hold));
             }
+            What::HoldExtended { hold, expires_at } => {
+                if let Some((_, known)) = self.holds.iter_mut().find(|(known, _)| known == hold) {
+                    known.expires_at = *expires_at;
+                }
+            }
             // Some holds are not forgotten when they are let go, and are asked for again, in vain.
             What::HoldReleased { hold, .. } if !self.random.once_in(12) => {
                 self.holds.retain(|(known, _)| known != hold);
@@ -161,7 +166,8 @@ impl Workload {
             return (Caller::SYSTEM, sign_in);
         }
         match self.random.below(100) {
-            0..=31 => self.pay(),
+            0..=29 => self.pay(),
+            30 | 31 => self.pay_all(),
             32..=48 => self.cash(),
             49..=60 => self.place_hold(),
             61..=80 => self.use_hold(),
@@ -273,8 +279,22 @@ impl Workload {
         }
         let caller = if legs.len() > 1 && self.random.once_in(2) { Caller::SYSTEM } else { self.holder(first.debit) };
         let text = self.random.once_in(4).then(|| sealed("text"));
-        let pay = Pay { legs, purpose: Purpose::Payment, text, value_date: None, booked_at: None };
+        let pay = Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date: None, booked_at: None };
         (caller, Body::Pay(pay))
+    }
+
+    /// Some payments all or none, mostly of one payer.
+    fn pay_all(&mut self) -> (Caller, Body) {
+        let (caller, first) = self.pay();
+        let mut bodies = vec![first];
+        for _ in 0..self.random.below(5) {
+            bodies.push(self.pay().1);
+        }
+        let payments = bodies.into_iter().filter_map(|body| match body {
+            Body::Pay(pay) => Some(pay),
+            _ => None,
+        });
+        (caller, Body::PayAll(payments.collect()))
     }
 
     fn cash(&mut self) -> (Caller, Body) {
@@ -297,7 +317,7 @@ impl Workload {
             _ => self.random.amount(24 * HOUR_MS),
         };
         let caller = self.holder(leg.debit);
-        (caller, Body::PlaceHold { leg, expires_at: self.now.plus_ms(ms), text: None })
+        (caller, Body::PlaceHold { leg, expires_at: self.now.plus_ms(ms), text: None, metadata: None })
     }
 
     fn use_hold(&mut self) -> (Caller, Body) {
@@ -307,7 +327,11 @@ impl Workload {
         match self.random.below(20) {
             0 | 1 => (Caller::SYSTEM, Body::Expire { hold }),
             2..=4 => (Caller::SYSTEM, Body::Expire { hold: self.one_that_is_over().unwrap_or(hold) }),
-            6..=9 => (self.holder(placed.credit), Body::Void { hold }),
+            5 | 6 => {
+                let expires_at = placed.expires_at.plus_ms(self.random.amount(24 * HOUR_MS) - HOUR_MS);
+                (self.holder(placed.debit), Body::Extend { hold, expires_at })
+            }
+            7..=9 => (self.holder(placed.credit), Body::Void { hold }),
             _ => {
                 let part = 1 + self.random.amount(placed.amount.minor);
                 let minor = if self.random.once_in(10) { placed.amount.minor + 1 } else { part };
@@ -341,6 +365,12 @@ impl Workload {
 
     fn change_account(&mut self) -> (Caller, Body) {
         let account = self.account().id;
+        if self.random.once_in(6) {
+            return (
+                self.holder(account),
+                Body::Rename { account, name: self.random.once_in(2).then(|| sealed("name")) },
+            );
+        }
         let caller = self.operator();
         if self.random.once_in(3) {
             let limit = if self.random.once_in(4) { 0 } else { self.random.below(5_000) };

@@ -23,7 +23,8 @@ fn as_system(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
 /// Lets a hold through that isn't covered, for one amount in fifty: the state's own laws notice.
 fn overdrawing(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     let decision = decide(state, command, facts);
-    let (Body::PlaceHold { leg, expires_at, text: None }, Decision::Refused(refusal, _)) = (&command.body, &decision)
+    let (Body::PlaceHold { leg, expires_at, text: None, metadata: None }, Decision::Refused(refusal, _)) =
+        (&command.body, &decision)
     else {
         return decision;
     };
@@ -32,7 +33,7 @@ fn overdrawing(state: &State, command: &Command, facts: &Facts<'_>) -> Decision 
         return decision;
     }
     let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
-    let what = What::HoldPlaced { hold, text: None };
+    let what = What::HoldPlaced { hold, text: None, metadata: None };
     Decision::Accepted([Event { by: command.caller.user, what, request: command.request }].into())
 }
 

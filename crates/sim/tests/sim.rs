@@ -192,7 +192,7 @@ fn with_another_balance(observed: &Observed) -> Observed {
     let mut amount = refusal.amount().unwrap();
     amount.minor -= 1;
     let refusal = Refusal::from_slug(refusal.slug(), Some(amount)).unwrap();
-    let event = event.clone().map(|event| Event { what: What::Refused { refusal }, ..event });
+    let event = event.clone().map(|event| Event { what: What::Refused { refusal, place: None }, ..event });
     Observed { decision: Decision::Refused(refusal, event), ..observed.clone() }
 }
 
@@ -200,7 +200,7 @@ fn refused(observed: &Observed) -> Observed {
     let available = posting_of(observed).unwrap().legs()[0].leg.amount;
     let refusal = ledger::Refusal::InsufficientFunds { available }.into();
     let event = observed.events()[0].clone();
-    let event = observed.command.request.map(|_| Event { what: What::Refused { refusal }, ..event });
+    let event = observed.command.request.map(|_| Event { what: What::Refused { refusal, place: None }, ..event });
     Observed { decision: Decision::Refused(refusal, event), ..observed.clone() }
 }
 
@@ -276,7 +276,7 @@ fn the_auditor_believes_no_refusal_of_what_was_right() {
             && let Some(event) = events.first()
         {
             for refusal in &refusals {
-                let event = Event { what: What::Refused { refusal: *refusal }, ..event.clone() };
+                let event = Event { what: What::Refused { refusal: *refusal, place: None }, ..event.clone() };
                 let event = observed.command.request.map(|_| event).filter(|_| *refusal != Refusal::NotSignedIn);
                 let told = Observed { decision: Decision::Refused(*refusal, event), ..observed.clone() };
                 let believed = auditor.clone().observe(&told).is_ok();
@@ -338,16 +338,18 @@ fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Post
         Body::PlaceHold { leg: Leg { debit, credit, amount }, expires_at, .. } => {
             let (debit, credit, amount) = (*debit, *credit, *amount);
             let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
-            What::HoldPlaced { hold, text: None }
+            What::HoldPlaced { hold, text: None, metadata: None }
         }
         Body::Void { hold } => What::HoldReleased { hold: *hold, reason: ReleaseReason::Voided },
         Body::Expire { hold } => What::HoldReleased { hold: *hold, reason: ReleaseReason::Expired },
+        Body::Extend { hold, expires_at } => What::HoldExtended { hold: *hold, expires_at: *expires_at },
+        Body::Rename { account, name } => What::AccountRenamed { account: *account, name: name.clone() },
         Body::SetStatus { account, status } => What::StatusSet { account: *account, status: *status },
         Body::SetOverdraft { account, overdraft } => What::OverdraftSet { account: *account, overdraft: *overdraft },
         _ => {
             let (legs, cause) = asked(body, state, postings)?;
             let posting = booked(&legs, cause, observed.at, state)?;
-            What::Posted { posting, purpose: Purpose::Payment, text: None }
+            What::Posted { posting, purpose: Purpose::Payment, text: None, metadata: None }
         }
     })
 }
@@ -383,6 +385,8 @@ fn the_auditor_believes_nothing_that_had_to_be_refused() {
         "hold-not-open",
         "hold-expired",
         "hold-not-expired",
+        "hold-not-longer",
+        "owners-only",
         "not-undoable",
         "already-reversed",
         "already-refunded",

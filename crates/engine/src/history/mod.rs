@@ -6,13 +6,14 @@
 
 mod filter;
 mod index;
+mod payments;
 mod run;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bank::{Event, PastPosting, Purpose, Sealed, UserId, What};
+use bank::{Event, PastPosting, Purpose, Request, Sealed, State, UserId, What};
 use journal::Frame;
 use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
 use tokio::runtime::Handle;
@@ -22,6 +23,7 @@ use crate::{Engine, Field, Recorded, Submission, Unavailable};
 
 use index::Runs;
 pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent, is_damage};
+pub use payments::{Listed, MAX_LOOKED_AT, MAX_MERGED, Wanted};
 
 /// How many entries of an account lie between two marks. At 32 bytes a mark this costs a byte a transfer on disk, and
 /// a walk from a mark to any entry reads at most this many frames.
@@ -98,7 +100,7 @@ pub enum HistoryError {
 
 /// Where a walk begins: an entry of an account, and the event that made it.
 #[derive(Debug, Clone, Copy)]
-struct Start {
+pub(super) struct Start {
     event: u64,
     ordinal: u64,
 }
@@ -182,18 +184,23 @@ impl Suspects {
     }
 }
 
+/// The keys of commands, each with its place.
+fn keys_of(commands: &[Submission]) -> impl Iterator<Item = (usize, [u8; 16])> {
+    commands.iter().enumerate().filter_map(|(place, one)| Some((place, one.command.request?.key)))
+}
+
 impl Shared {
-    fn suspects(&self, commands: &[Submission]) -> Suspects {
+    /// Which of these keys, each with its place, may be known to the index.
+    fn suspects(&self, keys: impl IntoIterator<Item = (usize, [u8; 16])>) -> Suspects {
         let runs = self.index.runs();
-        let key = |(place, one): (usize, &Submission)| Some((place, one.command.request?.key));
-        let (places, keys): (Vec<usize>, Vec<[u8; 16]>) = commands.iter().enumerate().filter_map(key).unzip();
+        let (places, keys): (Vec<usize>, Vec<[u8; 16]>) = keys.into_iter().unzip();
         let keys = runs.suspects(&keys).into_iter().map(|at| (places[at], keys[at])).collect();
         Suspects { runs, keys }
     }
 
     /// Looks for the keys of commands in the index. May ask the disk.
     pub(crate) fn look_back(&self, commands: &[Submission]) -> Result<Earlier, Unavailable> {
-        self.suspects(commands).confirm().map_err(|error| self.damaged(&error))
+        self.suspects(keys_of(commands)).confirm().map_err(|error| self.damaged(&error))
     }
 
     fn damaged(&self, error: &io::Error) -> Unavailable {
@@ -207,7 +214,11 @@ impl Shared {
 impl Engine {
     /// The same as [`Shared::look_back`], where nobody may wait for the disk.
     pub(crate) async fn look_back(&self, commands: &[Submission]) -> Result<Earlier, Unavailable> {
-        let suspects = self.shared.suspects(commands);
+        self.look_back_for(keys_of(commands)).await
+    }
+
+    async fn look_back_for(&self, keys: impl IntoIterator<Item = (usize, [u8; 16])>) -> Result<Earlier, Unavailable> {
+        let suspects = self.shared.suspects(keys);
         let confirmed = match Handle::try_current() {
             Ok(runtime) if !suspects.keys.is_empty() => {
                 runtime.spawn_blocking(|| suspects.confirm()).await.map_err(|_| Unavailable::Stopping)?
@@ -216,6 +227,30 @@ impl Engine {
             _ => suspects.confirm(),
         };
         confirmed.map_err(|error| self.shared.damaged(&error))
+    }
+
+    /// The event that was the first outcome of a key under which something was asked for, of whatever age. It is durable
+    /// when it is given.
+    pub async fn outcome_of(&self, request: Request) -> Result<Option<Recorded>, Unavailable> {
+        Ok(self.outcomes_of(vec![request]).await?.pop().flatten())
+    }
+
+    /// The same for several keys, in order.
+    pub async fn outcomes_of(&self, requests: Vec<Request>) -> Result<Vec<Option<Recorded>>, Unavailable> {
+        let newest = |state: &State| requests.iter().map(|request| state.outcome_of(&request.key)).collect::<Vec<_>>();
+        let (newest, stamp) = self.shared.look(|books| newest(&books.state))?;
+        self.shared.until_durable(stamp).await?;
+        // Looked for on disk afterwards: what has left memory meanwhile is there.
+        let missing = requests.iter().zip(&newest).enumerate().filter(|(_, (_, known))| known.is_none());
+        let keys: Vec<_> = missing.map(|(place, (request, _))| (place, request.key)).collect();
+        let earlier = self.look_back_for(keys).await?;
+        let engine = self.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let event = |(place, newest): (usize, Option<u64>)| newest.or_else(|| earlier.outcome(place));
+            let events = newest.into_iter().enumerate().map(event);
+            events.map(|event| event.map_or(Ok(None), |event| engine.event(event))).collect()
+        });
+        read.await.map_err(|_| Unavailable::Stopping)?
     }
 
     /// One durable event.
@@ -352,7 +387,7 @@ impl Engine {
     }
 
     /// The first mark for which `after` holds on disk, of those numbered below `older`.
-    fn older_start(
+    pub(super) fn older_start(
         &self,
         account: AccountId,
         older: Option<u32>,
@@ -364,13 +399,13 @@ impl Engine {
     }
 
     /// The entries that one posting made in an account, oldest first, and the posting that made the one before.
-    fn entries_of(
+    pub(super) fn entries_of(
         &self,
         account: AccountId,
         id: PostingId,
     ) -> Result<(Vec<HistoryEntry>, Option<PostingId>), Unavailable> {
         let recorded = self.event(id.event())?;
-        let Some((by, What::Posted { posting, purpose, text })) =
+        let Some((by, What::Posted { posting, purpose, text, .. })) =
             recorded.map(|recorded| (recorded.event.by, recorded.event.what))
         else {
             return Err(Unavailable::Failed(format!("event {} is named as a posting and is none", id.event())));

@@ -145,8 +145,13 @@ pub(super) async fn sign_in(engine: &Engine, customers: u32) -> Result<(), Failu
 pub(super) fn caller(engine: &Engine, customer: u32) -> Result<Caller, Failure> {
     let name = user_name(customer);
     let user = engine.peek(|state| state.user_named(engine.name_index(&name)))?.ok_or_else(unexpected)?;
-    let token: TokenHash = engine.token_hash(&name);
+    let token: TokenHash = engine.token_hash(&token(customer));
     Ok(Caller { user, session: Some(token) })
+}
+
+/// The token of that session, as long as one in service.
+pub(super) fn token(customer: u32) -> String {
+    format!("{customer:064}")
 }
 
 fn user_name(customer: u32) -> String {

@@ -52,7 +52,16 @@ pub(super) fn written_bytes() -> Result<u64, Failure> {
 
 /// The processor time that this process has used, in seconds: user and system time, in Linux's hundredths.
 pub(super) fn cpu_s() -> Result<f64, Failure> {
-    let stat = told("/proc/self/stat")?;
+    cpu_s_in("/proc/self/stat")
+}
+
+/// The same of another process.
+pub(super) fn cpu_s_of(pid: u32) -> Result<f64, Failure> {
+    cpu_s_in(&format!("/proc/{pid}/stat"))
+}
+
+fn cpu_s_in(file: &str) -> Result<f64, Failure> {
+    let stat = told(file)?;
     // The program's name, in brackets, may hold spaces; the fields after it are counted from 3.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);

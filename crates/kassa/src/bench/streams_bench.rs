@@ -5,6 +5,7 @@
 //! by their number, is what one takes; the system's own memory for its sockets is not in it. Then payments are made
 //! among the accounts over connections of their own, and each must come to exactly two streams.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -125,13 +126,17 @@ impl Drop for Serving {
 
 impl Serving {
     fn start(bench: &StreamsBench, master_key: &str) -> Result<Self, Failure> {
-        let config = Config::read(&bench.data, &[], |_| None)?;
+        let config = Config::read(&bench.data, &[], &BTreeMap::new())?;
         tls::make_where_missing(&bench.data, &config)?;
         let room = bench.streams + bench.callers + 100;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg("--data").arg(&bench.data).args(["--set", "listen=127.0.0.1:0"]);
         for setting in ["connections", "connections_per_address", "event_streams"] {
             command.arg("--set").arg(format!("{setting}={room}"));
+        }
+        // Looked at for each request as in service, and never reached, though all come from one address.
+        for rate in ["user_requests_per_second", "address_requests_per_second", "requests_per_second"] {
+            command.arg("--set").arg(format!("{rate}=1000000"));
         }
         command.args(["--set", "log_level=warn"]).env("KASSA_MASTER_KEY", master_key).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).spawn()?;
@@ -313,15 +318,18 @@ impl Listener {
 
 async fn listen_http1(serving: &Serving, mut listener: Listener) -> Result<(), Failure> {
     let mut stream = serving.connect().await?;
-    let number = listener.number;
-    let request =
-        format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer customer-{number}\r\n\r\n");
+    let token = own_bank::token(listener.number);
+    let request = format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
             return Ok(());
+        }
+        if buffer.starts_with(b"HTTP/1.1 4") || buffer.starts_with(b"HTTP/1.1 5") {
+            let answer = String::from_utf8_lossy(&buffer[..read]);
+            return Err(Failure::new(format!("a stream was not opened: {answer}")));
         }
         listener.hear(&buffer[..read]).await;
     }
@@ -333,11 +341,15 @@ async fn listen_http2(serving: &Serving, mut listener: Listener) -> Result<(), F
     let (mut client, connection) = h2::client::handshake(stream).await.map_err(|error| failed(&error))?;
     let driving = tokio::spawn(connection);
     let request = hyper::Request::get("https://localhost/v1/events")
-        .header("authorization", format!("Bearer customer-{}", listener.number))
+        .header("authorization", format!("Bearer {}", own_bank::token(listener.number)))
         .body(())
         .map_err(|error| failed(&error))?;
     let (answer, _) = client.send_request(request, true).map_err(|error| failed(&error))?;
-    let mut body = answer.await.map_err(|error| failed(&error))?.into_body();
+    let answer = answer.await.map_err(|error| failed(&error))?;
+    if answer.status() != hyper::StatusCode::OK {
+        return Err(Failure::new(format!("a stream was not opened: {}", answer.status())));
+    }
+    let mut body = answer.into_body();
     while let Some(data) = body.data().await {
         let data = data.map_err(|error| failed(&error))?;
         listener.hear(&data).await;
@@ -409,8 +421,9 @@ async fn pay_one(
         cents / 100,
         cents % 100
     );
+    let token = own_bank::token(from);
     let request = format!(
-        "POST /v1/payments HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer customer-{from}\r\n\
+        "POST /v1/payments HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
          idempotency-key: {payment}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -51,7 +51,14 @@ impl Traffic {
         content[4..8].copy_from_slice(&to.to_be_bytes());
         content[8..].copy_from_slice(&minor.to_be_bytes());
         let request = self.engine.request(caller.user, &key, &content);
-        let pay = Pay { legs: [leg].into(), purpose: Purpose::Payment, text: None, value_date: None, booked_at: None };
+        let pay = Pay {
+            legs: [leg].into(),
+            purpose: Purpose::Payment,
+            text: None,
+            metadata: None,
+            value_date: None,
+            booked_at: None,
+        };
         Command { caller, request: Some(request), body: Body::Pay(pay) }
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Csv<'a> {
 
 impl Form for Csv<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
-        let What::Posted { posting, purpose, text } = &recorded.event.what else { return Ok(()) };
+        let What::Posted { posting, purpose, text, .. } = &recorded.event.what else { return Ok(()) };
         let whole = Whole {
             number: recorded.number.to_string(),
             booked_at: moment(posting.booked_at()),

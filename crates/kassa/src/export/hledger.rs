@@ -94,7 +94,7 @@ impl Form for Hledger<'_> {
         match &recorded.event.what {
             What::Founded { name, .. } => Ok(writeln!(self.out, "; The books of {}.", one_line(name))?),
             What::AccountOpened { id, name, cash, .. } => self.account(state, *id, *cash, name.as_ref()),
-            What::Posted { posting, purpose, text } => {
+            What::Posted { posting, purpose, text, .. } => {
                 self.transaction(state, recorded.number, posting, *purpose, text.as_ref())
             }
             // These neither move money nor bring an account.
@@ -110,6 +110,9 @@ impl Form for Hledger<'_> {
             | What::OverdraftSet { .. }
             | What::HoldPlaced { .. }
             | What::HoldReleased { .. }
+            | What::HoldExtended { .. }
+            | What::AccountRenamed { .. }
+            | What::PaidAll { .. }
             | What::Refused { .. } => Ok(()),
         }
     }

@@ -103,6 +103,11 @@ enum Told<'a> {
         cause: Option<Causes>,
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Opened,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metadata: Opened,
+    },
+    PaidAll {
+        payments: u32,
     },
     HoldPlaced {
         #[serde(flatten)]
@@ -110,13 +115,26 @@ enum Told<'a> {
         expires_at: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Opened,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metadata: Opened,
+    },
+    HoldExtended {
+        hold: u64,
+        expires_at: String,
     },
     HoldReleased {
         hold: u64,
         reason: &'static str,
     },
+    AccountRenamed {
+        iban: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Opened,
+    },
     Refused {
         refusal: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        place: Option<u32>,
         #[serde(flatten)]
         amount: Option<Amount>,
     },
@@ -217,19 +235,28 @@ impl<'a> Jsonl<'a> {
                 let (_, currency) = kind_and_currency(state, *account)?;
                 Told::OverdraftSet { iban: iban(state, *account)?, overdraft: overdraft_text(*overdraft, currency) }
             }
-            What::Posted { posting, purpose, text } => Told::Posted {
+            What::Posted { posting, purpose, text, metadata } => Told::Posted {
                 purpose: purpose_name(*purpose),
                 booked_at: moment(posting.booked_at()),
                 value_date: day(posting.value_date()),
                 legs: legs(state, posting)?,
                 cause: cause(posting.cause()),
                 text: open(Field::Text, text.as_ref())?,
+                metadata: open(Field::Metadata, metadata.as_ref())?,
             },
-            What::HoldPlaced { hold, text } => Told::HoldPlaced {
+            What::PaidAll { payments } => Told::PaidAll { payments: *payments },
+            What::HoldPlaced { hold, text, metadata } => Told::HoldPlaced {
                 movement: movement(state, hold.debit, hold.credit, hold.amount)?,
                 expires_at: moment(hold.expires_at),
                 text: open(Field::Text, text.as_ref())?,
+                metadata: open(Field::Metadata, metadata.as_ref())?,
             },
+            What::HoldExtended { hold, expires_at } => {
+                Told::HoldExtended { hold: hold.event(), expires_at: moment(*expires_at) }
+            }
+            What::AccountRenamed { account, name } => {
+                Told::AccountRenamed { iban: iban(state, *account)?, name: open(Field::AccountName, name.as_ref())? }
+            }
             What::HoldReleased { hold, reason } => {
                 let reason = match reason {
                     ReleaseReason::Voided => "voided",
@@ -237,8 +264,8 @@ impl<'a> Jsonl<'a> {
                 };
                 Told::HoldReleased { hold: hold.event(), reason }
             }
-            What::Refused { refusal } => {
-                Told::Refused { refusal: refusal.slug(), amount: refusal.amount().map(amount) }
+            What::Refused { refusal, place } => {
+                Told::Refused { refusal: refusal.slug(), place: *place, amount: refusal.amount().map(amount) }
             }
         })
     }

@@ -300,6 +300,7 @@ impl<'a> Importer<'a> {
                 };
                 let day = value_date(row.date);
                 let pay = Pay {
+                    metadata: None,
                     legs: [leg].into(),
                     purpose: Purpose::Imported,
                     text,

@@ -150,6 +150,69 @@ fn the_streams_bench_tells_what_one_takes_and_that_none_was_lost() {
 }
 
 #[test]
+fn the_http_bench_tells_how_near_to_an_echo_payments_come() {
+    let small = ["--connections", "4", "--accounts", "2", "--seconds", "1", "--rounds", "3", "--batch-lines", "300"];
+    let figures = bench("http", &small);
+    let positive = [
+        "sync_us",
+        "floor_per_s",
+        "payments_per_s",
+        "ratio",
+        "server_cpu_us_per_echo",
+        "client_cpu_us_per_echo",
+        "server_cpu_us_per_payment",
+        "client_cpu_us_per_payment",
+        "floor_latency_ms_p50",
+        "floor_latency_ms_p99",
+        "latency_ms_p50",
+        "latency_ms_p99",
+        "payments_per_run",
+        "append_ms_mean",
+        "half_load_per_s",
+        "half_load_latency_ms_p50",
+        "half_load_latency_ms_p99",
+        "balance_per_s",
+        "server_cpu_us_per_balance",
+        "entries_per_s",
+        "server_cpu_us_per_entries",
+        "payments_answered",
+    ];
+    for name in positive {
+        assert!(figures[name].as_f64().is_some_and(|number| number > 0.0), "{name} in {figures}");
+    }
+    for (name, number) in [("connections", 4), ("accounts", 8), ("seconds", 1), ("rounds", 3), ("errors", 0)] {
+        assert_eq!(figures[name], number, "{name} in {figures}");
+    }
+    for rounds in ["floor_rounds_per_s", "payments_rounds_per_s"] {
+        assert_eq!(figures[rounds].as_array().map(Vec::len), Some(3), "{rounds} in {figures}");
+    }
+    assert_eq!(figures["payments_booked"], figures["payments_answered"], "{figures}");
+}
+
+#[test]
+fn a_part_of_the_http_bench_can_be_measured_alone() {
+    let small = ["--connections", "2", "--accounts", "2", "--seconds", "1", "--rounds", "1"];
+    let figures = bench("http", &[&small[..], &["--only", "floor"]].concat());
+    has_numbers(&figures, &["floor_per_s"]);
+    assert!(figures["payments_per_s"].is_null() && figures["ratio"].is_null(), "{figures}");
+    assert_eq!(figures["payments_booked"], 0, "an echo books nothing: {figures}");
+
+    let folder = Folder::new();
+    let flags = [&["bench", "http", "--data", folder.data()], &small[..], &["--only", "balance"]].concat();
+    let output = super::run(&mut kassa(&flags), "");
+    let (told, aside) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && aside.contains("the bank's server is process "), "{aside}");
+    assert!(told.starts_with("2 connections, 4 accounts, "), "{told}");
+    for line in ["balances ", "wrong answers ", "bare sync, median "] {
+        assert!(told.lines().any(|told| told.starts_with(line)), "{line} in {told}");
+    }
+    assert!(!told.contains("echoes/s"), "{told}");
+
+    let half = ["bench", "http", "--data", folder.data(), "--only", "half-load"];
+    assert!(fails(&half, "").contains("--only payments"));
+}
+
+#[test]
 fn people_read_a_line_for_each_figure() {
     let folder = Folder::new();
     let told = succeeds(&["bench", "ledger", "--data", folder.data(), "--accounts", "1000", "--transfers", "3000"], "");
@@ -165,7 +228,7 @@ fn what_can_not_be_measured_is_said_before() {
     fs::create_dir(&folder.data).expect("a folder");
     let kept = folder.data.join("kept");
     fs::write(&kept, "").expect("a file");
-    for of in ["ledger", "memory", "streams"] {
+    for of in ["ledger", "memory", "http", "streams"] {
         let told = fails(&["bench", of, "--data", folder.data()], "");
         assert!(told.contains("is there already"), "{told}");
         assert!(kept.exists(), "nobody else's folder is touched");
@@ -176,6 +239,7 @@ fn what_can_not_be_measured_is_said_before() {
     assert!(fails(&flags, "").contains("can't be written"));
     assert!(!data.exists());
     assert!(fails(&["bench", "part"], "what?\n").contains("kassa bench ledger"));
+    assert!(fails(&["bench", "served"], "what?\n").contains("kassa bench http"));
 }
 
 #[test]

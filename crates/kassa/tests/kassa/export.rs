@@ -76,7 +76,7 @@ impl Made {
 
     fn pay(&self, legs: &[Leg], text: Option<Sealed>, value_date: Option<ValueDate>) -> PostingId {
         let legs = legs.iter().copied().collect();
-        let pay = Pay { legs, purpose: Purpose::Payment, text, value_date, booked_at: None };
+        let pay = Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date, booked_at: None };
         PostingId::new(self.does(Body::Pay(pay)).event).expect("a posting")
     }
 
@@ -140,7 +140,7 @@ fn varied() -> Folder {
         bank.accepted(Body::Reverse { of: wrong, text: None }, None, Some(wrong));
         let hold = |minor: i64| {
             let expires_at = Timestamp(bank.engine.now().0 + 3_600_000);
-            let body = Body::PlaceHold { leg: leg(annas, bens, of(minor)), expires_at, text: None };
+            let body = Body::PlaceHold { leg: leg(annas, bens, of(minor)), expires_at, text: None, metadata: None };
             HoldId::new(bank.does(body).event).expect("a hold")
         };
         bank.does(Body::Capture { hold: hold(500), amount: of(123), last: true });
@@ -154,6 +154,7 @@ fn varied() -> Folder {
                 legs: [leg(bens, annas, of(1))].into_iter().collect(),
                 purpose: Purpose::Payment,
                 text: None,
+                metadata: None,
                 value_date: None,
                 booked_at: None,
             }),

@@ -1,9 +1,9 @@
 //! What of the journal is told to those whom it concerns: which events, to whom, and in the same words and shapes as
 //! REST has for them. What REST shows to nobody (sessions, wrong passwords, refusals) is not told either.
 
-use bank::{CustomerId, Right, Sealed, State, What};
+use bank::{CustomerId, Right, State, What};
 use engine::{Engine, Field, Recorded, Unavailable};
-use ledger::{AccountId, Cause, Currency, Hold as Placed, HoldId, ReleaseReason, Timestamp};
+use ledger::{AccountId, Cause, Currency, HoldId, ReleaseReason, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,24 +12,30 @@ use crate::amounts::overdraft_text;
 use crate::app::{App, SignedIn};
 use crate::customers::Customer;
 use crate::holds::{Hold, Known};
-use crate::payments::{Payment, accounts_of, ibans_of};
+use crate::payments::{Parties, Payment, accounts_of};
 use crate::problem::Problem;
 use crate::rights::{RightName, RightView};
+use crate::strings;
 use crate::times::moment;
 use crate::users::UserView;
 
-/// What an event on the stream says: its `data`, by the name in its `event` field.
-#[derive(Debug, Serialize, ToSchema)]
+/// What an event on the stream says: its `data`, by the name in its `event` field. `strings.rs` describes which name has
+/// which.
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Data {
     /// `payment.booked`: money was moved, for whatever purpose; a hold's capture is one, too.
     PaymentBooked(Box<PaymentBooked>),
     /// `hold.placed`: money was reserved.
     HoldPlaced(HoldPlaced),
+    /// `hold.extended`: reserved money has more time.
+    HoldExtended(HoldExtended),
     /// `hold.released`: what was still reserved is let go, without a capture.
     HoldReleased(HoldReleased),
     /// `account.opened`: an account, as it was at its opening.
     AccountOpened(AccountOpened),
+    /// `account.renamed`: an account has another name, or none.
+    AccountRenamed(AccountRenamed),
     /// `account.status-set`: an account has another status.
     StatusSet(StatusSet),
     /// `account.overdraft-set`: an account has another overdraft.
@@ -48,16 +54,19 @@ pub(crate) enum Data {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentBooked {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// The id of the hold that it captures.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::HoldId>, required = false, nullable = false)]
     hold: Option<String>,
     /// Of a capture: whether what remained of the hold was let go with it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     last: Option<bool>,
     /// The id of the payment that it gives back or undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::PaymentId>, required = false, nullable = false)]
     undoes: Option<String>,
     #[serde(flatten)]
     payment: Payment,
@@ -67,17 +76,43 @@ pub(crate) struct PaymentBooked {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldPlaced {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
     hold: Hold,
+}
+
+/// A hold was given more time. What remained of it is told by its captures.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HoldExtended {
+    /// When it happened.
+    #[schema(value_type = strings::Moment)]
+    at: String,
+    /// The hold's id.
+    #[schema(value_type = strings::HoldId)]
+    id: String,
+    /// The number of the account that pays.
+    #[schema(value_type = strings::Iban)]
+    from: String,
+    /// The number of the account that is paid.
+    #[schema(value_type = strings::Iban)]
+    to: String,
+    /// How much was reserved when it was placed.
+    #[schema(value_type = strings::Decimal)]
+    amount: String,
+    /// The currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
+    currency: String,
+    /// Until when it is reserved from then on.
+    #[schema(value_type = strings::Moment)]
+    expires_at: String,
 }
 
 /// A hold was let go.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldReleased {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// Why.
     reason: ReasonName,
@@ -100,19 +135,34 @@ pub(crate) enum ReasonName {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccountOpened {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
     account: AccountView,
+}
+
+/// An account got another name.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AccountRenamed {
+    /// When it happened.
+    #[schema(value_type = strings::Moment)]
+    at: String,
+    /// The account's number.
+    #[schema(value_type = strings::Iban)]
+    iban: String,
+    /// What it is called from then on; null where it has no name, or its owner has been erased.
+    #[schema(value_type = Option<strings::AnyText>, required)]
+    name: Option<String>,
 }
 
 /// An account's status was set.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatusSet {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// Its status from then on.
     status: StatusName,
@@ -122,13 +172,16 @@ pub(crate) struct StatusSet {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OverdraftSet {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// How far below zero it may go from then on: an amount, or `unlimited`.
+    #[schema(value_type = strings::Overdraft)]
     overdraft: String,
     /// The account's currency (ISO 4217).
+    #[schema(value_type = strings::Currency)]
     currency: String,
 }
 
@@ -136,18 +189,21 @@ pub(crate) struct OverdraftSet {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RightGranted {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// The number of the customer who has it. Left out, as is the limit, where it is another's: only those who run or
     /// audit the bank see the rights of others.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Number>, required = false, nullable = false)]
     customer: Option<u32>,
     /// What it allows.
     right: RightName,
     /// For a signatory: the most in one payment; left out where there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Decimal>, required = false, nullable = false)]
     limit: Option<String>,
 }
 
@@ -155,12 +211,14 @@ pub(crate) struct RightGranted {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RightRevoked {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
+    #[schema(value_type = strings::Iban)]
     iban: String,
     /// The number of the customer who had it. Left out where it was another's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::Number>, required = false, nullable = false)]
     customer: Option<u32>,
 }
 
@@ -168,7 +226,7 @@ pub(crate) struct RightRevoked {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CustomerAdded {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
     customer: Customer,
@@ -178,7 +236,7 @@ pub(crate) struct CustomerAdded {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserAdded {
     /// When it happened.
-    #[schema(format = DateTime)]
+    #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
     user: UserView,
@@ -193,13 +251,13 @@ pub(crate) struct News {
     what: What,
     /// The accounts that it concerns.
     pub(crate) accounts: Vec<AccountId>,
-    /// Of a hold that is let go: how it was placed.
-    placed: Option<(Placed, Option<Sealed>)>,
+    /// Of a hold that is let go or gets more time: how it was placed.
+    placed: Option<Box<Known>>,
 }
 
 /// What the state says about an event to somebody who may see it.
 pub(crate) struct Seen {
-    ibans: Vec<(AccountId, String)>,
+    parties: Parties,
     currency: Option<Currency>,
     /// The right that one's customer has on the account.
     right: Option<Right>,
@@ -216,14 +274,15 @@ impl News {
         let accounts = match &event.what {
             What::Posted { posting, .. } => accounts_of(posting),
             What::HoldPlaced { hold, .. } => vec![hold.debit, hold.credit],
-            What::HoldReleased { hold, .. } => {
-                let (hold, text) = as_placed(engine, *hold)?;
-                let accounts = vec![hold.debit, hold.credit];
-                placed = Some((hold, text));
+            What::HoldReleased { hold, .. } | What::HoldExtended { hold, .. } => {
+                let known = as_placed(engine, *hold)?;
+                let accounts = known.ids().to_vec();
+                placed = Some(Box::new(known));
                 accounts
             }
             What::AccountOpened { id, .. } => vec![*id],
-            What::StatusSet { account, .. }
+            What::AccountRenamed { account, .. }
+            | What::StatusSet { account, .. }
             | What::OverdraftSet { account, .. }
             | What::RightGranted { account, .. }
             | What::RightRevoked { account, .. } => vec![*account],
@@ -233,6 +292,8 @@ impl News {
             | What::SessionOpened { .. }
             | What::SessionClosed { .. }
             | What::SignInFailed { .. }
+            // Each of the payments is an event of its own.
+            | What::PaidAll { .. }
             | What::Refused { .. } => return Ok(None),
         };
         Ok(Some(Self { number, at, what: event.what, accounts, placed }))
@@ -255,7 +316,7 @@ impl News {
         }
         let first = self.accounts.first().copied();
         Some(Seen {
-            ibans: ibans_of(state, &self.accounts),
+            parties: Parties::of(state, who, &self.accounts),
             currency: first.and_then(|id| state.ledger().account(id)).map(|account| account.currency),
             right: first.zip(who.customer).and_then(|(id, customer)| state.right(customer, id)),
             sees_all: who.sees_all(),
@@ -268,8 +329,10 @@ impl News {
         match self.what {
             What::Posted { .. } => "payment.booked",
             What::HoldPlaced { .. } => "hold.placed",
+            What::HoldExtended { .. } => "hold.extended",
             What::HoldReleased { .. } => "hold.released",
             What::AccountOpened { .. } => "account.opened",
+            What::AccountRenamed { .. } => "account.renamed",
             What::StatusSet { .. } => "account.status-set",
             What::OverdraftSet { .. } => "account.overdraft-set",
             What::RightGranted { .. } => "right.granted",
@@ -283,13 +346,9 @@ impl News {
     /// What it says, its texts opened. None is told of an event that is not as it must be.
     pub(crate) fn data(&self, app: &App, seen: &Seen) -> Result<Option<Data>, Problem> {
         let Self { number, what, placed, .. } = self;
-        let (at, ibans) = (moment(self.at), &seen.ibans);
-        let iban = || ibans.first().map(|(_, iban)| iban.clone()).unwrap_or_default();
+        let (at, parties) = (moment(self.at), &seen.parties);
+        let iban = || self.accounts.first().map(|account| parties.iban(*account)).unwrap_or_default();
         let theirs = |customer: &CustomerId| seen.sees_all || seen.customer == Some(*customer);
-        let hold = |id: Option<HoldId>, placed: Placed, remaining_minor: i64, text: &Option<Sealed>| {
-            let known = id.map(|id| Known { id, placed, remaining_minor, text: text.clone() });
-            known.map(|known| Hold::of(app, &known, ibans)).transpose()
-        };
         Ok(match what {
             What::Posted { posting, .. } => {
                 let (hold, last, undoes) = match posting.cause() {
@@ -299,23 +358,35 @@ impl News {
                         (None, None, Some(app.payment_ids.id(of.event())))
                     }
                 };
-                Payment::of(app, *number, what, ibans)?
+                Payment::of(app, *number, what, parties)?
                     .map(|payment| Data::PaymentBooked(Box::new(PaymentBooked { at, hold, last, undoes, payment })))
             }
-            What::HoldPlaced { hold: placed, text } => {
-                hold(HoldId::new(*number), *placed, placed.remaining_minor, text)?
-                    .map(|hold| Data::HoldPlaced(HoldPlaced { at, hold }))
+            What::HoldPlaced { .. } => {
+                let (Some(id), Some(known)) = (HoldId::new(*number), Known::placed(what)) else { return Ok(None) };
+                Some(Data::HoldPlaced(HoldPlaced { at, hold: Hold::of(app, id, &known, parties)? }))
             }
+            What::HoldExtended { hold: id, expires_at } => placed.as_ref().map(|known| {
+                let (id, expires_at) = (app.hold_ids.id(id.event()), moment(*expires_at));
+                let ledger::Hold { debit, credit, amount, .. } = known.placed;
+                let (from, to) = (parties.iban(debit), parties.iban(credit));
+                let (currency, amount) = (amount.currency.code().to_owned(), amount.to_string());
+                Data::HoldExtended(HoldExtended { at, id, from, to, amount, currency, expires_at })
+            }),
             What::HoldReleased { hold: id, reason } => {
                 let reason = match reason {
                     ReleaseReason::Voided => ReasonName::Voided,
                     ReleaseReason::Expired => ReasonName::Expired,
                 };
-                let Some((placed, text)) = placed else { return Ok(None) };
-                hold(Some(*id), *placed, 0, text)?.map(|hold| Data::HoldReleased(HoldReleased { at, reason, hold }))
+                let Some(known) = placed else { return Ok(None) };
+                let hold = Hold::of(app, *id, known, parties)?;
+                Some(Data::HoldReleased(HoldReleased { at, reason, hold }))
             }
             What::AccountOpened { .. } => AccountView::opened(app, what, iban(), seen.right)?
                 .map(|account| Data::AccountOpened(AccountOpened { at, account })),
+            What::AccountRenamed { name, .. } => {
+                let name = app.open_some(Field::AccountName, name.as_ref())?;
+                Some(Data::AccountRenamed(AccountRenamed { at, iban: iban(), name }))
+            }
             What::StatusSet { status, .. } => {
                 Some(Data::StatusSet(StatusSet { at, iban: iban(), status: (*status).into() }))
             }
@@ -347,10 +418,9 @@ impl News {
     }
 }
 
-/// A hold as it was placed, and its text.
-fn as_placed(engine: &Engine, id: HoldId) -> Result<(Placed, Option<Sealed>), Unavailable> {
-    match engine.event(id.event())?.map(|recorded| recorded.event.what) {
-        Some(What::HoldPlaced { hold, text }) => Ok((hold, text)),
-        _ => Err(Unavailable::Failed(format!("event {} is named as a hold and is none", id.event()))),
-    }
+/// A hold as it was placed, with nothing of it left.
+fn as_placed(engine: &Engine, id: HoldId) -> Result<Known, Unavailable> {
+    let placed = engine.event(id.event())?.and_then(|recorded| Known::placed(&recorded.event.what));
+    let known = placed.map(|known| known.now(None));
+    known.ok_or_else(|| Unavailable::Failed(format!("event {} is named as a hold and is none", id.event())))
 }

@@ -29,7 +29,7 @@ const KEPT: usize = 2_048;
 /// The past, for the few who may read it at once.
 pub(super) struct Past {
     /// Fair: who waits longest is next.
-    pub(super) turns: Semaphore,
+    pub(super) turns: Arc<Semaphore>,
     kept: Mutex<BTreeMap<u64, Arc<Contents>>>,
 }
 
@@ -48,7 +48,7 @@ struct Contents {
 
 impl Past {
     pub(super) fn new(readers: usize) -> Self {
-        Self { turns: Semaphore::new(readers), kept: Mutex::default() }
+        Self { turns: Arc::new(Semaphore::new(readers)), kept: Mutex::default() }
     }
 
     /// Takes a step from after the event `position`, to the event `end` at most. Gives what was found, and the last

@@ -17,6 +17,8 @@ use server::{Limits, Settings};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use crate::conformance;
+
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "a password of some length";
 
@@ -154,6 +156,30 @@ impl Bank {
         made.cert.der().to_vec()
     }
 
+    /// Opens an account over the interface, and gives its IBAN.
+    pub(crate) async fn open_account(&self, who: &str, body: &Value) -> String {
+        let call = Call::new("POST", "/v1/accounts").by(self, who).key(&self.fresh_key()).json(body);
+        let opened = self.send(call).await;
+        opened.json()["iban"].as_str().unwrap_or_else(|| panic!("an account: {}", opened.text())).to_owned()
+    }
+
+    /// Brings cash to an account.
+    pub(crate) async fn deposit(&self, iban: &str, amount: &str) {
+        let body = json!({"account": iban, "amount": amount, "currency": "EUR"});
+        let call = Call::new("POST", "/v1/deposits").by(self, "operator").key(&self.fresh_key()).json(&body);
+        let brought = self.send(call).await;
+        assert_eq!(brought.status, 201, "{}", brought.text());
+    }
+
+    /// Gives a user whose session is over a new one with the same token's name.
+    pub(crate) async fn sign_in_again(&mut self, who: &str) {
+        let token = self.engine.new_token();
+        let (hash, expires_at) = (self.engine.token_hash(&token), self.engine.now().plus_ms(SESSION_MS));
+        let user = self.engine.peek(|state| state.user_named(self.engine.name_index(who))).unwrap().unwrap();
+        self.system(Body::SignIn { user, token: hash, expires_at }.into()).await;
+        self.tokens.insert(who.to_owned(), token);
+    }
+
     pub(crate) fn token(&self, who: &str) -> &str {
         &self.tokens[who]
     }
@@ -185,8 +211,12 @@ impl Bank {
         jiff::Timestamp::from_millisecond(self.hands.wall_ms()).unwrap().to_string()
     }
 
+    /// Sends a request; what comes of it must be what the description says.
     pub(crate) async fn send(&self, call: Call) -> Answer {
-        Answer::of(self.router.clone().oneshot(call.request()).await.unwrap()).await
+        let response = self.router.clone().oneshot(call.request()).await.unwrap();
+        let answer = Answer::of(response).await;
+        conformance::check(&call, &answer);
+        answer
     }
 
     pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
@@ -224,10 +254,10 @@ impl From<(Body, Option<NewSubject>)> for Work {
 /// A request.
 #[derive(Debug)]
 pub(crate) struct Call {
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Call {
@@ -257,20 +287,20 @@ impl Call {
         self.header("content-type", "application/json").body(&body.to_string())
     }
 
-    pub(crate) fn request(self) -> Request<HttpBody> {
-        let mut request = Request::builder().method(self.method.as_str()).uri(self.path);
-        for (name, value) in self.headers {
+    pub(crate) fn request(&self) -> Request<HttpBody> {
+        let mut request = Request::builder().method(self.method.as_str()).uri(&self.path).header("host", "localhost");
+        for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        request.body(HttpBody::from(self.body)).unwrap()
+        request.body(HttpBody::from(self.body.clone())).unwrap()
     }
 }
 
 /// What came of it.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {

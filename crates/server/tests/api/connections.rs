@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use server::listen::{self, Counts};
 use server::{Limits, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -29,6 +29,7 @@ pub(crate) struct Running {
     connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+    counts: Arc<Counts>,
 }
 
 impl Running {
@@ -39,11 +40,16 @@ impl Running {
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
-        Self { address, connector: connector(certificate, protocol), stop, serving }
+        Self { address, connector: connector(certificate, protocol), stop, serving, counts: Arc::default() }
     }
 
     /// Serves any router.
     pub(crate) async fn router(router: Router, limits: Limits) -> Self {
+        Self::router_over(router, limits, b"http/1.1").await
+    }
+
+    /// Serves any router over one of the protocols.
+    pub(crate) async fn router_over(router: Router, limits: Limits, protocol: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -53,16 +59,40 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
+        let counts = Arc::<Counts>::default();
+        let counted = Arc::clone(&counts);
         let serving = tokio::spawn(async move {
-            let counts = Arc::<Counts>::default();
             listen::serve(listener, tls, router, &limits, &counts, async { drop(stopped.await) }).await;
         });
-        Self { address, connector: connector(made.cert.der().to_vec(), b"http/1.1"), stop, serving }
+        Self { address, connector: connector(made.cert.der().to_vec(), protocol), stop, serving, counts: counted }
     }
 
     pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.address).await?;
-        self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+        self.connect_from([127, 0, 0, 1]).await
+    }
+
+    /// Connects as a client of another address.
+    pub(crate) async fn connect_from(&self, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_by(&self.connector, address).await
+    }
+
+    /// Connects as a client of another address that speaks HTTP/1.1.
+    pub(crate) async fn connect_http1_from(&self, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        self.connect_by(&TlsConnector::from(Arc::new(config)), address).await
+    }
+
+    async fn connect_by(&self, connector: &TlsConnector, address: [u8; 4]) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((address, 0)))?;
+        let stream = socket.connect(self.address).await?;
+        connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
+    }
+
+    /// The connections open now, where a router is served.
+    pub(crate) fn open(&self) -> usize {
+        self.counts.open()
     }
 
     pub(crate) async fn stop(self) {
@@ -82,13 +112,13 @@ fn connector(certificate: Vec<u8>, protocol: &[u8]) -> TlsConnector {
 }
 
 /// Asks, and reads until the server closes.
-async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
+pub(crate) async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     rest(stream).await
 }
 
-async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
+pub(crate) async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
     let mut answer = Vec::new();
     // How the other side ends the connection is not the question here.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes in time");

@@ -199,8 +199,8 @@ async fn what_is_wrong_is_told() {
         ("stranger", "/v1/holds".to_owned(), hold(&bank, "1.00"), "no-right"),
         ("reader", "/v1/holds".to_owned(), hold(&bank, "1.00"), "read-only-right"),
         ("auditor", "/v1/holds".to_owned(), hold(&bank, "1.00"), "not-allowed"),
-        ("bo", format!("{holds}/captures"), json!({"amount": "1.00"}), "invalid-request"),
-        ("bo", format!("{holds}/captures"), json!({"currency": "EUR"}), "invalid-request"),
+        ("bo", format!("{holds}/captures"), json!({"amount": "1.00"}), "amount-incomplete"),
+        ("bo", format!("{holds}/captures"), json!({"currency": "EUR"}), "amount-incomplete"),
         ("bo", format!("{holds}/captures"), json!({"amount": "1.00", "currency": "USD"}), "currency-mismatch"),
         ("bo", "/v1/holds/nonsense/captures".to_owned(), json!({}), "hold-not-open"),
         // An id of a payment is none of a hold.
@@ -219,4 +219,34 @@ async fn what_is_wrong_is_told() {
         assert_eq!(answer.slug(), slug, "{who} {path} {body}: {}", answer.text());
     }
     assert_eq!(bank.get("ada", "/v1/holds/nonsense").await.slug(), "hold-not-open");
+}
+
+#[tokio::test]
+async fn a_hold_gets_more_time_from_its_payer() {
+    let bank = Bank::new().await;
+    let mut short = hold(&bank, "60.00");
+    short["expires_at"] = json!(moment_after(&bank, 10_000));
+    let path = format!("/v1/holds/{}", id(&post(&bank, "ada", "/v1/holds", &short).await));
+    let extension = format!("{path}/extension");
+    let until = |ms| json!({"expires_at": moment_after(&bank, ms)});
+    for (who, ms, slug) in [
+        ("bo", 60_000, "no-right"),
+        ("reader", 60_000, "read-only-right"),
+        ("sig", 60_000, "above-signatory-limit"),
+        ("auditor", 60_000, "not-allowed"),
+        ("ada", 10_000, "hold-not-longer"),
+        ("ada", 9_999, "hold-not-longer"),
+    ] {
+        assert_eq!(post(&bank, who, &extension, &until(ms)).await.slug(), slug, "{who}");
+    }
+    let (first, second) = (until(60_000), until(120_000));
+    let extended = post_under(&bank, "ada", "more", &extension, &first).await;
+    assert_eq!(extended.status, 200, "{}", extended.text());
+    assert_eq!(bank.get("bo", &path).await.json(), extended.json());
+    assert_eq!(post(&bank, "operator", &extension, &second).await.status, 200);
+    let again = post_under(&bank, "ada", "more", &extension, &first).await;
+    assert_eq!((again.status, again.json()), (200, extended.json()), "a retry tells the time that it asked for");
+    bank.let_time_pass_ms(100_000);
+    assert_eq!(post(&bank, "bo", &format!("{path}/captures"), &json!({})).await.status, 201);
+    assert_eq!(post(&bank, "ada", &extension, &until(300_000)).await.slug(), "hold-not-open");
 }

@@ -326,7 +326,7 @@ impl Desk {
             Expected::Again(first) => Some(&**first),
             Expected::KeyReused => {
                 self.counts.keys_reused += 1;
-                let told = outcome == Outcome::Refused { refusal: Refusal::KeyReused, repeated: false };
+                let told = outcome == Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false };
                 return if told { Ok(before) } else { Err(surprised(&question.command, &outcome)) };
             }
         };
@@ -388,9 +388,9 @@ fn observed(at: Timestamp, next_event: u64, command: Command, outcome: Outcome) 
         Outcome::Accepted(receipt) if !receipt.repeated => {
             (receipt.at, Decision::Accepted([event(receipt.what)].into()), receipt.event)
         }
-        Outcome::Refused { refusal, repeated: false } => {
+        Outcome::Refused { refusal, place, repeated: false } => {
             let remembered = command.request.is_some() && refusal != Refusal::NotSignedIn;
-            let refused = remembered.then(|| event(What::Refused { refusal }));
+            let refused = remembered.then(|| event(What::Refused { refusal, place }));
             (at, Decision::Refused(refusal, refused), next_event)
         }
         Outcome::Unchanged => (at, Decision::Accepted([].into_iter().collect()), next_event),
@@ -406,7 +406,7 @@ fn is_first_again(first: &Observed, outcome: &Outcome) -> bool {
             let same = events.first().is_some_and(|event| event.what == receipt.what);
             receipt.repeated && (receipt.event, receipt.at) == (first.first_event, first.at) && same
         }
-        (Decision::Refused(refused, _), Outcome::Refused { refusal, repeated }) => *repeated && refused == refusal,
+        (Decision::Refused(refused, _), Outcome::Refused { refusal, repeated, .. }) => *repeated && refused == refusal,
         _ => false,
     }
 }

@@ -211,7 +211,7 @@ impl Traffic {
         let (shop, minor) = (self.shop(people), 200 + self.random.amount(9_000));
         let caller = people.caller(desk, people.owner(account))?;
         let leg = leg(people, account, People::id(shop), minor);
-        let body = Body::PlaceHold { leg, expires_at: desk.now().plus_ms(HOLD_MS), text: None };
+        let body = Body::PlaceHold { leg, expires_at: desk.now().plus_ms(HOLD_MS), text: None, metadata: None };
         let request = self.new_request(desk, caller.user, leg);
         desk.ask(Question { lesson: Some(Lesson::Card), ..Question::new(caller, Some(request), body) })
     }
@@ -308,7 +308,8 @@ impl Traffic {
         let request = self.new_request(desk, caller.user, legs[0]);
         let payer = People::account(legs[0].debit).map(|account| people.owner(account));
         let text = payer.zip(text).map(|(payer, text)| people.text(payer, text));
-        let body = Body::Pay(Pay { legs, purpose: Purpose::Payment, text, value_date: None, booked_at: None });
+        let body =
+            Body::Pay(Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date: None, booked_at: None });
         let question = Question::new(caller, Some(request), body);
         match self.random.below(4_000) {
             0..=11 => desk.ask(Question { lesson: Some(Lesson::GiveBack), ..question }),

@@ -1,0 +1,219 @@
+//! Batches of payments: one request with a line of JSON for each payment, whose outcomes come back as lines while it
+//! is still being sent. So both go on at once here, and neither waits for the other.
+
+use std::io;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::super::{mix, own_bank};
+use super::client::{Head, Length, Line};
+use super::requests::Accounts;
+use crate::failure::Failure;
+
+/// How much is prepared to be sent at once: a few of TLS's largest records.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What came of the batches.
+#[derive(Debug, Default)]
+pub(super) struct Batches {
+    /// All lines that were answered.
+    pub(super) answered: u64,
+    /// Those that were measured, and how long they took.
+    pub(super) lines: u64,
+    pub(super) seconds: f64,
+}
+
+/// Sends batches of so many lines, each when the one before is answered, until the time is over; before them, one of a
+/// single line, which tells whether the server has batches. None if it hasn't.
+pub(super) fn measure(
+    line: &mut Line,
+    host: SocketAddr,
+    accounts: &Accounts,
+    lines: u64,
+    time: Duration,
+) -> Result<Option<Batches>, Failure> {
+    let mut batches = Batches::default();
+    for number in 0.. {
+        let lines = if number == 0 { 1 } else { lines };
+        let began = Instant::now();
+        match (Batch { number, lines, written: 0, accounts, host }).exchange(line)? {
+            Outcome::Answered(answered) if answered == lines => batches.answered += answered,
+            Outcome::Answered(answered) => {
+                return Err(Failure::new(format!("of {lines} lines of a batch, {answered} were answered")));
+            }
+            Outcome::NoRoute => return Ok(None),
+            Outcome::Refused(told) => return Err(Failure::new(format!("the server refused a batch: {told}"))),
+        }
+        if number > 0 {
+            batches.lines += lines;
+            batches.seconds += began.elapsed().as_secs_f64();
+        }
+        if batches.seconds >= time.as_secs_f64() {
+            break;
+        }
+    }
+    Ok(Some(batches))
+}
+
+/// What the server made of a batch.
+enum Outcome {
+    /// So many lines came back.
+    Answered(u64),
+    NoRoute,
+    Refused(String),
+}
+
+/// A batch on its way.
+struct Batch<'a> {
+    number: u64,
+    lines: u64,
+    written: u64,
+    accounts: &'a Accounts,
+    host: SocketAddr,
+}
+
+impl Batch<'_> {
+    /// Sends the batch and takes the outcomes, both as fast as they go.
+    fn exchange(&mut self, line: &mut Line) -> io::Result<Outcome> {
+        line.begin();
+        line.add(self.head().as_bytes())?;
+        let mut answer = Answer::default();
+        loop {
+            if line.has_sent_all() && self.written <= self.lines {
+                line.add(&self.piece())?;
+            }
+            line.send_some()?;
+            line.wait(!line.has_sent_all())?;
+            if let Some(outcome) = answer.take(line.received()?)? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    fn head(&self) -> String {
+        format!(
+            "POST /v1/batches HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nIdempotency-Key: batch-{}\r\n\
+             Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n",
+            self.host,
+            own_bank::token(0),
+            self.number
+        )
+    }
+
+    /// The next chunk of lines, and with the last of them the end of the body.
+    fn piece(&mut self) -> Vec<u8> {
+        let mut lines = Vec::with_capacity(PIECE_BYTES);
+        while self.written < self.lines && lines.len() < PIECE_BYTES - 256 {
+            let (from, to) = self.accounts.ibans(0, mix(self.number << 32 | self.written));
+            let key = format_args!("batch-{}-{}", self.number, self.written);
+            // Writing to memory can't fail.
+            let _ =
+                writeln!(lines, r#"{{"key":"{key}","from":"{from}","to":"{to}","amount":"1.00","currency":"EUR"}}"#);
+            self.written += 1;
+        }
+        let mut chunk = format!("{:x}\r\n", lines.len()).into_bytes();
+        chunk.append(&mut lines);
+        chunk.extend_from_slice(b"\r\n");
+        if self.written == self.lines {
+            chunk.extend_from_slice(b"0\r\n\r\n");
+            // Nothing is left to write.
+            self.written += 1;
+        }
+        chunk
+    }
+}
+
+/// An answer on its way.
+#[derive(Default)]
+struct Answer {
+    head: Option<Head>,
+    chunks: Chunks,
+}
+
+impl Answer {
+    /// Takes what has come and is whole. Gives the outcome when the answer has ended.
+    fn take(&mut self, received: &mut Vec<u8>) -> io::Result<Option<Outcome>> {
+        if self.head.is_none() {
+            let Some(head) = Head::read(received)? else { return Ok(None) };
+            received.drain(..head.bytes);
+            self.head = Some(head);
+        }
+        let Some(head) = &self.head else { return Ok(None) };
+        if let 404 | 405 = head.status {
+            return Ok(Some(Outcome::NoRoute));
+        }
+        match head.length {
+            Length::Of(length) if received.len() < length => Ok(None),
+            Length::Of(length) => {
+                let told = String::from_utf8_lossy(&received[..length]);
+                Ok(Some(Outcome::Refused(format!("{} {told}", head.status))))
+            }
+            Length::Chunked if head.status != 200 => Ok(Some(Outcome::Refused(head.status.to_string()))),
+            Length::Chunked => {
+                let ended = self.chunks.take(received)?;
+                Ok(ended.then_some(Outcome::Answered(self.chunks.lines)))
+            }
+        }
+    }
+}
+
+/// Reads a body that comes in chunks, and counts its lines.
+#[derive(Default)]
+struct Chunks {
+    lines: u64,
+}
+
+impl Chunks {
+    /// Takes all whole chunks. Tells whether the body has ended.
+    fn take(&mut self, received: &mut Vec<u8>) -> io::Result<bool> {
+        let mut taken = 0;
+        let ended = loop {
+            let rest = &received[taken..];
+            let Some(line_end) = rest.windows(2).position(|end| end == b"\r\n") else { break false };
+            let size = std::str::from_utf8(&rest[..line_end]).ok();
+            let size = size.and_then(|size| usize::from_str_radix(size, 16).ok());
+            let size = size.ok_or_else(|| io::Error::other("an answer's chunk has no size"))?;
+            let Some(chunk) = rest.get(line_end + 2..line_end + 2 + size + 2) else { break false };
+            self.lines += chunk[..size].iter().filter(|byte| **byte == b'\n').count() as u64;
+            taken += line_end + 2 + size + 2;
+            if size == 0 {
+                break true;
+            }
+        };
+        received.drain(..taken);
+        Ok(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_however_they_come() {
+        let body = b"4\r\na\nb\n\r\nc\r\nthe third li\r\n3\r\nne\n\r\n0\r\n\r\n";
+        for step in 1..=body.len() {
+            let (mut chunks, mut received, mut ended) = (Chunks::default(), Vec::new(), false);
+            for come in body.chunks(step) {
+                assert!(!ended, "it ends with its last byte");
+                received.extend_from_slice(come);
+                ended = chunks.take(&mut received).expect("chunks");
+            }
+            assert!(ended && received.is_empty() && chunks.lines == 3, "in steps of {step}: {}", chunks.lines);
+        }
+        assert!(Chunks::default().take(&mut b"many\r\n".to_vec()).is_err());
+    }
+
+    #[test]
+    fn an_answer_tells_what_the_server_made_of_it() {
+        let outcome = |answer: &str| Answer::default().take(&mut answer.as_bytes().to_vec()).ok().flatten();
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n";
+        assert!(matches!(outcome(chunked), Some(Outcome::Answered(1))));
+        assert!(outcome(&chunked[..chunked.len() - 1]).is_none());
+        assert!(matches!(outcome("HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\n"), Some(Outcome::NoRoute)));
+        let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}";
+        assert!(matches!(outcome(refused), Some(Outcome::Refused(told)) if told == "403 {}"));
+        assert!(outcome(&refused[..refused.len() - 1]).is_none());
+    }
+}

@@ -1,0 +1,189 @@
+//! A server in a process of its own, the bench's own program started once more: one serves the bench's bank as `kassa
+//! serve` does; the other is the floor, which answers a payment by its own words, without signing in, engine and
+//! journal.
+//!
+//! The bench sends an [`Order`] as a line of JSON, and the server tells its address once it is open. It ends when its
+//! input does, so at the latest when the bench ends, for whatever reason.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use server::listen::{self, Counts};
+use tokio::net::TcpListener;
+
+use super::super::own_bank;
+use crate::bank_folder::{BankFolder, Open};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{log, serve, tls};
+
+/// The bench's settings, of both servers: those of `kassa serve`, but for what would be in the way of measuring.
+const SETTINGS: &[&str] = &[
+    // Any port that is free.
+    "listen=127.0.0.1:0",
+    // All connections come from one address.
+    "connections_per_address=4096",
+    // Looked at for each request as in service, and never reached.
+    "user_requests_per_second=1000000",
+    "address_requests_per_second=1000000",
+    "requests_per_second=1000000",
+    // The bench's own words are enough.
+    "log_level=warn",
+];
+
+/// What a server is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// The bank's folder, with the certificate for both servers.
+    pub(super) folder: PathBuf,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum What {
+    /// Serve the bank, whose master key this is, in hexadecimal.
+    Bank { master_key: String },
+    /// Serve the floor.
+    Floor,
+}
+
+/// A server that is open. It is killed when this is dropped.
+pub(super) struct Served {
+    child: Child,
+    /// What keeps it going, and what it says.
+    _held: (ChildStdin, ChildStdout),
+    pub(super) address: SocketAddr,
+}
+
+impl Served {
+    /// Starts a server, and waits until it is open.
+    pub(super) fn start(order: &Order) -> Result<Self, Failure> {
+        let program = std::env::current_exe()?;
+        let mut child =
+            Command::new(program).args(["bench", "served"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut input = child.stdin.take().expect("its input is piped");
+        let mut told = BufReader::new(child.stdout.take().expect("its output is piped"));
+        // One that has ended already has said why, and has no address to tell.
+        let _ = writeln!(input, "{}", serde_json::to_string(order)?);
+        let mut line = String::new();
+        told.read_line(&mut line)?;
+        let address = line.split_once("https://").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+        let Some(address) = address else {
+            let _ = child.kill();
+            child.wait()?;
+            return Err(Failure::new("the bench's server did not open; what it said is above".to_owned()));
+        };
+        Ok(Self { child, _held: (input, told.into_inner()), address })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // One that has ended already can't be killed, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The settings of both servers.
+pub(super) fn config(folder: &Path) -> Result<Config, Failure> {
+    let settings: Vec<String> = SETTINGS.iter().map(|setting| (*setting).to_owned()).collect();
+    // What the environment says about another bank is no matter here.
+    Config::read(folder, &settings, &BTreeMap::new())
+}
+
+/// The server itself.
+pub(super) fn run(output: &Output) -> Result<(), Failure> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    let order: Order = serde_json::from_str(&line)
+        .map_err(|_| Failure::new("this is a part of a bench, which `kassa bench http` starts".to_owned()))?;
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // The bench has gone, and nobody wants more. The folder is its to remove.
+        std::process::exit(0);
+    });
+    let config = config(&order.folder)?;
+    tls::make_where_missing(&order.folder, &config)?;
+    log::start(&config);
+    match order.what {
+        What::Bank { master_key } => {
+            let master = own_bank::master_key(&master_key)?;
+            let open = Open { data: order.folder.clone(), set: Vec::new(), accept_loss: false };
+            let engine = BankFolder { folder: order.folder, config: config.clone(), master }.open(&open, output)?;
+            serve::serve(engine, config, output, |_| String::new())
+        }
+        What::Floor => serve_floor(&config, output),
+    }
+}
+
+/// Serves the floor until the process ends, behind the accept loop and the limits of the bank's server.
+fn serve_floor(config: &Config, output: &Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let server::Settings { listen, certificate, private_key, limits, .. } = &config.server;
+    let tls = listen::tls(certificate, private_key).map_err(|error| Failure::new(error.to_string()))?;
+    let router = Router::new().route("/v1/payments", post(echo)).layer(DefaultBodyLimit::max(limits.body_bytes));
+    runtime.block_on(async {
+        let listener = TcpListener::bind(listen).await?;
+        output.line(format_args!("the floor is open at https://{}", listener.local_addr()?))?;
+        listen::serve(listener, Arc::new(tls), router, limits, &Arc::new(Counts::default()), std::future::pending())
+            .await;
+        Ok(())
+    })
+}
+
+/// A payment, as it is sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    from: String,
+    to: String,
+    amount: String,
+    currency: String,
+    text: Option<String>,
+}
+
+/// What is answered, as long as a payment that was booked.
+#[derive(Serialize)]
+struct Echoed {
+    id: &'static str,
+    from: String,
+    to: String,
+    amount: String,
+    currency: String,
+    purpose: &'static str,
+    text: Option<String>,
+    booked_at: &'static str,
+    value_date: &'static str,
+}
+
+async fn echo(Json(sent): Json<Sent>) -> (StatusCode, Json<Echoed>) {
+    let Sent { from, to, amount, currency, text } = sent;
+    let echoed = Echoed {
+        id: "00112233445566778899aabbccddeeff",
+        from,
+        to,
+        amount,
+        currency,
+        purpose: "payment",
+        text,
+        booked_at: "2026-01-01T00:00:00.000Z",
+        value_date: "2026-01-01",
+    };
+    (StatusCode::CREATED, Json(echoed))
+}

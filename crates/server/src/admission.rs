@@ -1,0 +1,116 @@
+//! Whether a request may come in at all. What can be told from its head alone is refused here, before its handler runs
+//! or its body is read: a host that isn't clear, an address or a header without end, and requests that come too fast.
+
+use std::time::Instant;
+
+use axum::extract::Request;
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, Version};
+use bank::UserId;
+
+use crate::app::App;
+use crate::extract::Token;
+use crate::listen::Peer;
+use crate::problem::{Kind, Problem};
+use crate::rates::Standing;
+
+/// How many requests are allowed, and how many are left (draft-ietf-httpapi-ratelimit-headers-11).
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The addresses for whoever watches the server: they must answer also when it has too much to do.
+pub(crate) const FOR_WATCHERS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+
+/// How whoever was let in stands: by their user, or by their address where no user is known. None where nothing limits.
+pub(crate) struct Admitted(pub(crate) Option<Standing>);
+
+/// Lets a request in, and hands its token on in its extensions. What costs the least to look at comes first; the rate of
+/// all comes last, so that who is refused takes nothing from the others.
+pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Admitted, Problem> {
+    let address = request.extensions().get::<Peer>().and_then(|Peer(address)| app.rates.of_address(*address, now));
+    let of_address = within(app, address)?;
+    check_size(app, request)?;
+    check_host(request)?;
+    if FOR_WATCHERS.contains(&request.uri().path()) {
+        return Ok(Admitted(of_address));
+    }
+    let user = Token::of(request.headers(), &app.engine).and_then(|token| {
+        request.extensions_mut().insert(token);
+        user_of(app, token)
+    });
+    let of_user = within(app, user.and_then(|user| app.rates.of_user(user, now)))?;
+    within(app, app.rates.of_all(now))?;
+    Ok(Admitted(of_user.or(of_address)))
+}
+
+/// Whose session has a token. Where the engine can't answer, the handler will say so.
+fn user_of(app: &App, Token(token): Token) -> Option<UserId> {
+    let now = app.engine.now();
+    app.engine.peek(|state| state.session(token, now).map(|session| session.user)).ok().flatten()
+}
+
+/// Whether somebody kept to a rate; a refusal is counted.
+pub(crate) fn within(app: &App, standing: Option<Standing>) -> Result<Option<Standing>, Problem> {
+    match standing {
+        Some(standing) if standing.refused => {
+            app.metrics.note_refused_by_rate(standing.which.name());
+            Err(Problem::too_fast(standing))
+        }
+        standing => Ok(standing),
+    }
+}
+
+/// Tells how somebody stands, where nothing else was told already.
+pub(crate) fn tell(standing: &Standing, headers: &mut HeaderMap) {
+    if !headers.contains_key(&LEFT) {
+        headers.insert(POLICY, standing.policy.clone());
+        headers.insert(LEFT, standing.field());
+    }
+}
+
+fn check_size(app: &App, request: &Request) -> Result<(), Problem> {
+    let (most_bytes, most_headers) = (app.limits.address_bytes, app.limits.headers);
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    if address > most_bytes {
+        return Err(Problem::too_much(Kind::AddressTooLong, most_bytes, "bytes"));
+    }
+    if request.headers().len() > most_headers {
+        return Err(Problem::too_much(Kind::TooManyHeaders, most_headers, "header fields"));
+    }
+    Ok(())
+}
+
+/// A request names one host, once or twice the same: in its target, in Host, or in both (RFC 9112, 3.2; RFC 9113,
+/// 8.3.1). Where two servers in a row understand different ones, one can be used to attack the other. Only HTTP/1.0 knew
+/// requests without.
+fn check_host(request: &Request) -> Result<(), Problem> {
+    let invalid = |detail: &str| Err(Problem::saying(Kind::InvalidHost, detail));
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, another) = (hosts.next(), hosts.next());
+    if another.is_some() {
+        return invalid("there is more than one Host header");
+    }
+    let target = request.uri().authority();
+    let Some(host) = host else {
+        let needed = request.version() == Version::HTTP_11 || target.is_none();
+        return if needed && request.version() > Version::HTTP_10 {
+            invalid("the Host header is missing")
+        } else {
+            Ok(())
+        };
+    };
+    let Some(host) = Authority::try_from(host.as_bytes()).ok().filter(is_host) else {
+        return invalid("the Host header is not a host");
+    };
+    if target.is_some_and(|target| *target != host) {
+        return invalid("the Host header is not the host of the address");
+    }
+    Ok(())
+}
+
+/// Whether it is a host with or without a port, and nothing else.
+fn is_host(authority: &Authority) -> bool {
+    let port = authority.as_str().strip_prefix(authority.host());
+    port.is_some_and(|port| port.is_empty() || port[1..].parse::<u16>().is_ok())
+}

@@ -1,0 +1,294 @@
+//! The kinds of strings and numbers on the wire, each described once: its form, its bounds, and an example.
+//!
+//! These types are for the description only. What a handler takes is checked by the code that reads it (`amounts`,
+//! `times`, `extract`, `bank::iban`), and each form here is exactly what that code takes: what fits it is never refused
+//! as malformed, and what doesn't fit is never taken.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+use utoipa::openapi::schema::Object;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::batches::{MAX_LINE_BYTES, MAX_LINES};
+use crate::extract::{MAX_KEY_CHARACTERS, MAX_TEXT_CHARACTERS};
+use crate::metadata::{self, MAX_PAIRS};
+use crate::password::{MAX_CHARACTERS, MIN_CHARACTERS};
+
+/// Declares the kinds in one table: a type that stands for each in the handlers' declarations, and its form.
+macro_rules! kinds {
+    ($($kind:ident $form:tt;)+) => {
+        $(
+            #[doc = concat!("Stands for the form `", stringify!($kind), "`.")]
+            pub(crate) struct $kind;
+
+            impl PartialSchema for $kind {
+                fn schema() -> RefOr<Schema> {
+                    // Its place is taken by the form below, which says more than this type can.
+                    Schema::Object(Object::new()).into()
+                }
+            }
+
+            impl ToSchema for $kind {
+                fn name() -> Cow<'static, str> {
+                    stringify!($kind).into()
+                }
+            }
+        )+
+
+        /// Every kind by its name, as JSON Schema.
+        pub(crate) fn forms() -> Vec<(&'static str, Value)> {
+            vec![$((stringify!($kind), json!($form)),)+]
+        }
+    };
+}
+
+/// The most characters of an IBAN that is sent: the longest has 34, in groups of four with a space between.
+pub(crate) const MAX_IBAN_CHARACTERS: usize = 42;
+
+/// The most digits of a cursor: any so long fits into 64 bits.
+pub(crate) const MAX_CURSOR_DIGITS: usize = 19;
+
+/// No control character, none that turns the text's direction, and something other than spaces. Written out, because the
+/// dialects of regular expressions disagree about what is a space.
+const TEXT: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*\
+                    [^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028-\\u202f\\u205f\\u2066-\\u2069\\u3000]\
+                    [^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$";
+
+kinds! {
+    Iban {
+        "type": "string",
+        "description": "An account's number (ISO 13616), as it is shown: capital letters and digits without spaces.",
+        "pattern": "^[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}$",
+        "examples": ["AT049999900000000001", "AT479999900000000003"],
+    };
+    IbanTyped {
+        "type": "string",
+        "description": "An account's number (ISO 13616), as people type it: spaces and small letters are taken.",
+        "pattern": "^ *([A-Za-z] *){2}([0-9] *){2}([0-9A-Za-z] *){11,30}$",
+        "maxLength": MAX_IBAN_CHARACTERS,
+        "examples": ["AT049999900000000001", "AT479999900000000003"],
+    };
+    Currency {
+        "type": "string",
+        "description": "A currency (ISO 4217), of those that have minor units.",
+        "pattern": "^[A-Z]{3}$",
+        "examples": ["EUR"],
+    };
+    Decimal {
+        "type": "string",
+        "description": "An amount, as a decimal number. One that is sent has at most its currency's decimals, one that \
+                        is shown has all of them.",
+        "pattern": "^-?[0-9]+(\\.[0-9]+)?$",
+        "maxLength": 32,
+        "examples": ["25.00"],
+    };
+    Overdraft {
+        "type": "string",
+        "description": "How far below zero an account may go: an amount of zero or more, or `unlimited`.",
+        "pattern": "^(unlimited|-?[0-9]+(\\.[0-9]+)?)$",
+        "maxLength": 32,
+        "examples": ["500.00"],
+    };
+    Text {
+        "type": "string",
+        "description": "A text or name of at most 140 characters: no control characters, and not spaces alone. Space \
+                        around it is left out.",
+        "pattern": TEXT,
+        "minLength": 1,
+        "maxLength": MAX_TEXT_CHARACTERS,
+        "examples": ["Lunch"],
+    };
+    AnyText {
+        "type": "string",
+        "description": "A text or name, as it was given.",
+        "examples": ["Lunch"],
+    };
+    PaymentId {
+        "type": "string",
+        "description": "A payment's id, for ever. It tells nothing about other payments.",
+        "pattern": "^[0-9a-f]{32}$",
+        "examples": ["6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2"],
+    };
+    HoldId {
+        "type": "string",
+        "description": "A hold's id, for ever. It tells nothing about other holds.",
+        "pattern": "^[0-9a-f]{32}$",
+        "examples": ["0b9d2c7e51f84a6c9e3d7f20a1b4c8d5"],
+    };
+    Number {
+        "type": "integer",
+        "description": "The number of a customer or user, counted from 1.",
+        "minimum": 1,
+        "maximum": u32::MAX,
+        "examples": [1],
+    };
+    AccountNumber {
+        "type": "integer",
+        "description": "An account's number within the bank, counted from 1.",
+        "minimum": 1,
+        "maximum": u64::MAX,
+        "examples": [4711],
+    };
+    MovementNumber {
+        "type": "integer",
+        "description": "The place of a movement in its payment: 0 is the payment itself.",
+        "minimum": 0,
+        "maximum": u32::MAX,
+        "default": 0,
+    };
+    Cursor {
+        "type": "string",
+        "description": "Where a page of a list begins. Send it back as it was given.",
+        "pattern": "^[0-9]{1,19}$",
+        "examples": ["50"],
+    };
+    Moment {
+        "type": "string",
+        "description": "A moment (RFC 3339, date-time). One that is shown is in UTC, with milliseconds; of one that is \
+                        sent, what is finer than milliseconds is left out.",
+        "format": "date-time",
+        "examples": ["2026-11-21T20:54:13.123Z"],
+    };
+    Day {
+        "type": "string",
+        "description": "A day (RFC 3339, full-date).",
+        "format": "date",
+        "examples": ["2026-11-21"],
+    };
+    SessionToken {
+        "type": "string",
+        "description": "The secret that stands for a session.",
+        "examples": ["d7c1f0a5…"],
+    };
+    GivenPassword {
+        "type": "string",
+        "description": "A password.",
+        "format": "password",
+        "maxLength": MAX_CHARACTERS,
+        "examples": ["alice-demo-password"],
+    };
+    NewPassword {
+        "type": "string",
+        "description": "A password of 12 to 200 characters.",
+        "format": "password",
+        "minLength": MIN_CHARACTERS,
+        "maxLength": MAX_CHARACTERS,
+        "examples": ["correct horse battery staple"],
+    };
+    Key {
+        "type": "string",
+        "description": "1 to 128 visible ASCII characters, such as a UUID.",
+        "pattern": "^[!-~]+$",
+        "minLength": 1,
+        "maxLength": MAX_KEY_CHARACTERS,
+        "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    };
+    Notes {
+        "type": "object",
+        "description": "A payer's own notes, which the payee doesn't see: pairs of a key and a value.",
+        "maxProperties": MAX_PAIRS,
+        "propertyNames": { "type": "string", "pattern": "^[0-9A-Za-z_.-]+$", "maxLength": metadata::MAX_KEY_CHARACTERS },
+        "additionalProperties": {
+            "type": "string",
+            "pattern": TEXT,
+            "minLength": 1,
+            "maxLength": metadata::MAX_VALUE_CHARACTERS,
+        },
+        "examples": [{ "order": "2026-1171" }],
+    };
+    ShownNotes {
+        "type": "object",
+        "description": "A payer's own notes, as they were given.",
+        "additionalProperties": { "type": "string" },
+        "examples": [{ "order": "2026-1171" }],
+    };
+    PaymentCursor {
+        "type": "string",
+        "description": "Where a page of payments begins. Send it back as it was given.",
+        "pattern": "^[0-9a-f]{32}$",
+        "examples": ["6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2"],
+    };
+    Lines {
+        "type": "string",
+        "description": "Lines of JSON: a LineOutcome for each payment, and a BatchEnd.",
+        "contentMediaType": "application/x-ndjson",
+        "x-line": { "oneOf": [
+            { "$ref": "#/components/schemas/LineOutcome" },
+            { "$ref": "#/components/schemas/BatchEnd" },
+        ] },
+        "examples": ["{\"line\":1,\"status\":201,\"payment\":\"6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2\"}\n\
+                      {\"lines\":1,\"accepted\":1,\"refused\":0}\n"],
+    };
+    SentLines {
+        "type": "string",
+        "description": "Lines of JSON, each a payment: a BatchLine.",
+        "contentMediaType": "application/x-ndjson",
+        "maxLength": MAX_LINES * MAX_LINE_BYTES,
+        "x-line": { "$ref": "#/components/schemas/BatchLine" },
+        "examples": ["{\"from\":\"AT049999900000000001\",\"to\":\"AT749999900000000002\",\
+                      \"amount\":\"25.00\",\"currency\":\"EUR\"}\n"],
+    };
+    Position {
+        "type": "string",
+        "description": "A position in the stream of events: an event's `id`, or `beginning`. Empty is the same as none.",
+        "pattern": "^([0-9a-f]{32}|beginning)?$",
+        "examples": ["4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d"],
+    };
+    EventStream {
+        "type": "string",
+        "description": "Server-sent events (WHATWG HTML, 9.2), without end. The `data` of each is JSON, by its name: \
+                        `x-events` lists them.",
+        "contentMediaType": "text/event-stream",
+        "x-events": {
+            "payment.booked": { "$ref": "#/components/schemas/PaymentBooked" },
+            "hold.placed": { "$ref": "#/components/schemas/HoldPlaced" },
+            "hold.extended": { "$ref": "#/components/schemas/HoldExtended" },
+            "hold.released": { "$ref": "#/components/schemas/HoldReleased" },
+            "account.opened": { "$ref": "#/components/schemas/AccountOpened" },
+            "account.renamed": { "$ref": "#/components/schemas/AccountRenamed" },
+            "account.status-set": { "$ref": "#/components/schemas/StatusSet" },
+            "account.overdraft-set": { "$ref": "#/components/schemas/OverdraftSet" },
+            "right.granted": { "$ref": "#/components/schemas/RightGranted" },
+            "right.revoked": { "$ref": "#/components/schemas/RightRevoked" },
+            "customer.added": { "$ref": "#/components/schemas/CustomerAdded" },
+            "user.added": { "$ref": "#/components/schemas/UserAdded" },
+        },
+        "examples": ["retry: 1000\nid: 4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d\n\n\
+                      event: account.status-set\nid: 6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2\n\
+                      data: {\"at\":\"2026-11-21T20:54:13.123Z\",\"iban\":\"AT049999900000000001\",\
+                      \"status\":\"frozen\"}\n\n"],
+    };
+    LineNumber {
+        "type": "integer",
+        "description": "The number of a line, counted from 1.",
+        "minimum": 0,
+        "maximum": MAX_LINES + 1,
+        "examples": [1],
+    };
+    Always {
+        "type": "boolean",
+        "description": "Always `true`.",
+        "enum": [true],
+        "examples": [true],
+    };
+    Slug {
+        "type": "string",
+        "description": "The name of a kind of problem: small letters and hyphens.",
+        "pattern": "^[a-z]+(-[a-z]+)*$",
+        "maxLength": 64,
+        "examples": ["insufficient-funds"],
+    };
+    Html {
+        "type": "string",
+        "description": "A page for people.",
+        "contentMediaType": "text/html",
+        "examples": ["<!doctype html>…"],
+    };
+    PlainText {
+        "type": "string",
+        "description": "Text, as its media type says.",
+        "examples": ["…"],
+    };
+}

@@ -1,0 +1,305 @@
+//! Batches of payments, each by itself and all or none.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use http_body_util::{BodyExt, Channel};
+use serde_json::{Value, json};
+use server::Limits;
+use tower::ServiceExt;
+
+use crate::bank_under_test::{Answer, Bank, Call};
+
+const LINES: &str = "application/x-ndjson";
+
+fn line(bank: &Bank, amount: &str) -> Value {
+    json!({"from": bank.ada, "to": bank.bo, "amount": amount, "currency": "EUR"})
+}
+
+fn lines(lines: impl IntoIterator<Item = Value>) -> String {
+    lines.into_iter().map(|line| format!("{line}\n")).collect()
+}
+
+async fn send(bank: &Bank, who: &str, key: &str, query: &str, body: &str) -> Answer {
+    let call = Call::new("POST", &format!("/v1/batches{query}")).by(bank, who).key(key);
+    bank.send(call.header("content-type", LINES).body(body)).await
+}
+
+fn told(answer: &Answer) -> Vec<Value> {
+    answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Each line's status, or its problem where it has one.
+fn outcomes(answer: &Answer) -> Vec<String> {
+    let lines = told(answer).into_iter().filter(|line| line["line"].is_number());
+    let outcome = |line: Value| match line["problem"]["type"].as_str() {
+        Some(kind) => kind.replace("/problems/", ""),
+        None => line["status"].to_string(),
+    };
+    lines.map(outcome).collect()
+}
+
+async fn posted(bank: &Bank, iban: &str) -> String {
+    bank.get("operator", &format!("/v1/accounts/{iban}/balance")).await.json()["posted"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn each_line_is_a_payment_of_its_own() {
+    let bank = Bank::new().await;
+    let with = |field: &str, value: Value| {
+        let mut line = line(&bank, "1.00");
+        line[field] = value;
+        line.to_string()
+    };
+    let mut noted = line(&bank, "1.00");
+    noted["text"] = json!("Salary");
+    noted["metadata"] = json!({"run": "11"});
+    let good = line(&bank, "1.00").to_string();
+    let body = [
+        good.clone(),
+        with("amount", json!("1000.00")),
+        "not json".into(),
+        String::new(),
+        with("amount", json!("1.001")),
+        with("to", json!(bank.unopened())),
+        with("to", json!("AT00")),
+        with("from", json!(bank.bo)),
+        with("more", json!([])),
+        "[]".into(),
+        noted.to_string(),
+        good,
+    ]
+    .join("\n");
+    let answer = send(&bank, "ada", "payday", "", &body).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, LINES), "{}", answer.text());
+    let expected = [
+        "201",
+        "insufficient-funds",
+        "invalid-line",
+        "invalid-line",
+        "unknown-account",
+        "invalid-line",
+        "no-right",
+        "invalid-line",
+        "invalid-line",
+        "201",
+        "201",
+    ];
+    assert_eq!(outcomes(&answer), expected, "{}", answer.text());
+    let all = told(&answer);
+    assert_eq!(all.last(), Some(&json!({"lines": 11, "accepted": 3, "refused": 8})));
+    assert_eq!(
+        all.iter().take(11).map(|line| line["line"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (1..=11).collect::<Vec<_>>()
+    );
+    assert_eq!(all[3]["problem"]["errors"][0]["field"], "amount");
+    assert_eq!(all[1]["problem"]["available"]["amount"], "99.00");
+    assert_eq!(posted(&bank, &bank.ada).await, "97.00");
+    let shown = bank.get("ada", &format!("/v1/payments/{}", all[9]["payment"].as_str().unwrap())).await.json();
+    assert_eq!((&shown["text"], &shown["metadata"]), (&json!("Salary"), &json!({"run": "11"})));
+
+    // Sent again it does nothing more, and tells the same; what is longer is carried out from there on.
+    let again = send(&bank, "ada", "payday", "", &body).await;
+    assert_eq!(outcomes(&again), expected);
+    assert!(told(&again).iter().take(11).all(|line| line["replayed"] == true), "{}", again.text());
+    let longer = format!("{body}\n{}", line(&bank, "2.00"));
+    assert_eq!(outcomes(&send(&bank, "ada", "payday", "", &longer).await).last().map(String::as_str), Some("201"));
+    assert_eq!(posted(&bank, &bank.ada).await, "95.00");
+    // A line that is another one is told so.
+    let other = body.replace("1000.00", "2.00");
+    assert_eq!(outcomes(&send(&bank, "ada", "payday", "", &other).await)[1], "key-reused");
+
+    // Asked for by its key alone it tells the same.
+    let asked = bank.get("ada", "/v1/batches/payday").await;
+    assert_eq!(outcomes(&asked), [&expected[..], &["201"]].concat());
+    assert_eq!(told(&asked).last(), Some(&json!({"lines": 12, "accepted": 4, "refused": 8})));
+    for who in ["bo", "operator"] {
+        assert_eq!(bank.get(who, "/v1/batches/payday").await.slug(), "unknown-batch", "{who}");
+    }
+}
+
+#[tokio::test]
+async fn all_or_none() {
+    let bank = Bank::new().await;
+    let batch = |amounts: &[&str]| lines(amounts.iter().map(|amount| line(&bank, amount)));
+    let too_much = batch(&["60.00", "40.00", "0.01"]);
+    let refused = send(&bank, "ada", "all", "?atomic=true", &too_much).await;
+    assert_eq!((refused.status, refused.slug().as_str()), (422, "insufficient-funds"), "{}", refused.text());
+    assert_eq!(refused.json()["errors"][0]["field"], "line 3");
+    assert_eq!(posted(&bank, &bank.ada).await, "100.00");
+    for answer in [send(&bank, "ada", "all", "?atomic=true", &too_much).await, bank.get("ada", "/v1/batches/all").await]
+    {
+        assert_eq!((answer.json(), answer.header("idempotency-replayed")), (refused.json(), "true"));
+    }
+    assert_eq!(send(&bank, "ada", "all", "?atomic=true", &batch(&["1.00"])).await.slug(), "key-reused");
+
+    let made = send(&bank, "ada", "made", "?atomic=true", &batch(&["60.00", "40.00"])).await;
+    assert_eq!(told(&made).last(), Some(&json!({"lines": 2, "accepted": 2, "refused": 0})), "{}", made.text());
+    assert_eq!(posted(&bank, &bank.ada).await, "0.00");
+    let ids: BTreeSet<String> = told(&made).iter().take(2).map(|line| line["payment"].to_string()).collect();
+    assert_eq!(ids.len(), 2);
+    let shown = bank.get("bo", &format!("/v1/payments/{}", told(&made)[1]["payment"].as_str().unwrap())).await;
+    assert_eq!(shown.json()["amount"], "40.00");
+    for answer in [
+        send(&bank, "ada", "made", "?atomic=true", &batch(&["60.00", "40.00"])).await,
+        bank.get("ada", "/v1/batches/made").await,
+    ] {
+        assert!(told(&answer)[..2].iter().all(|line| line["replayed"] == true), "{}", answer.text());
+        assert_eq!(told(&answer)[0]["payment"], told(&made)[0]["payment"]);
+    }
+    assert_eq!(posted(&bank, &bank.ada).await, "0.00");
+
+    // What is wrong names its line; nothing is made.
+    let mut wrong = line(&bank, "1.00");
+    wrong["to"] = json!(bank.unopened());
+    for (body, slug, field) in [
+        (format!("{}oops\n", batch(&["1.00"])), "malformed-json", ""),
+        (format!("{}{}", batch(&["1.00", "1.00"]), lines([wrong])), "unknown-account", "line 3.to"),
+        (batch(&["1.00", "1.005"]), "amount-too-precise", "line 2.amount"),
+        (batch(&vec!["1.00"; 1_001]), "too-many-payments", ""),
+        (String::new(), "no-legs", ""),
+    ] {
+        let answer = send(&bank, "ada", &bank.fresh_key(), "?atomic=true", &body).await;
+        assert_eq!(answer.slug(), slug, "{}", answer.text());
+        assert_eq!(answer.json()["errors"][0]["field"].as_str().unwrap_or_default(), field, "{}", answer.text());
+    }
+    bank.deposit(&bank.ada, "10.00").await;
+    let most = send(&bank, "ada", "most", "?atomic=true", &batch(&vec!["0.01"; 1_000])).await;
+    assert_eq!(told(&most).last(), Some(&json!({"lines": 1_000, "accepted": 1_000, "refused": 0})), "{}", most.text());
+}
+
+#[tokio::test]
+async fn a_batch_is_refused_as_a_whole() {
+    let bank = Bank::new().await;
+    let body = lines([line(&bank, "1.00")]);
+    for (who, slug) in [("operator", "not-allowed"), ("auditor", "not-allowed")] {
+        assert_eq!(send(&bank, who, "one", "", &body).await.slug(), slug, "{who}");
+    }
+    assert_eq!(outcomes(&send(&bank, "reader", "one", "", &body).await), ["read-only-right"]);
+    assert_eq!(send(&bank, "ada", "one", "?dry_run=true", &body).await.slug(), "no-dry-run");
+    let json = Call::new("POST", "/v1/batches").by(&bank, "ada").key("one").json(&line(&bank, "1.00"));
+    assert_eq!(bank.send(json).await.slug(), "unsupported-media-type");
+    let keyless = Call::new("POST", "/v1/batches").by(&bank, "ada").header("content-type", LINES).body(&body);
+    assert_eq!(bank.send(keyless).await.slug(), "idempotency-key-missing");
+    assert_eq!(told(&send(&bank, "ada", "none", "", "").await), [json!({"lines": 0, "accepted": 0, "refused": 0})]);
+    assert_eq!(bank.get("ada", "/v1/batches/none").await.slug(), "unknown-batch");
+}
+
+/// A line of just as many bytes as there may be is read, one more is refused; and so with lines.
+#[tokio::test]
+async fn lines_have_their_limits() {
+    const MAX_LINE_BYTES: usize = 32 * 1024;
+    const MAX_LINES: usize = 100_000;
+    let bank = Bank::new().await;
+    let padded = |bytes: usize| {
+        let line = line(&bank, "0.01").to_string();
+        format!("{}{}", " ".repeat(0), line.replace(":", &format!(":{}", " ".repeat((bytes - line.len()) / 5))))
+    };
+    let fill = |bytes: usize| {
+        let line = padded(bytes - 8);
+        let missing = bytes - line.len();
+        line.replacen('{', &format!("{{{}", " ".repeat(missing)), 1)
+    };
+    let (most, more) = (fill(MAX_LINE_BYTES), fill(MAX_LINE_BYTES + 1));
+    assert_eq!((most.len(), more.len()), (MAX_LINE_BYTES, MAX_LINE_BYTES + 1));
+    let answer = send(&bank, "ada", "bytes", "", &format!("{most}\n{more}\n{most}")).await;
+    assert_eq!(outcomes(&answer), ["201", "invalid-line", "201"], "{}", answer.text());
+    // A line without an end is not read for ever; what came before it stands.
+    let endless = send(&bank, "ada", "endless", "", &format!("{most}\n{}", "x".repeat(1 << 20))).await;
+    assert_eq!(outcomes(&endless), ["201", "body-too-large"], "{}", endless.text());
+    assert!(told(&endless).last().unwrap()["lines"].is_null(), "it broke off");
+
+    // Lines that can't be read are the quickest to refuse.
+    let answer = send(&bank, "ada", "lines", "", &"x\n".repeat(MAX_LINES)).await;
+    assert_eq!(told(&answer).last(), Some(&json!({"lines": MAX_LINES, "accepted": 0, "refused": MAX_LINES})));
+    let answer = send(&bank, "ada", "lines", "", &"x\n".repeat(MAX_LINES + 1)).await;
+    let last = told(&answer).pop().unwrap();
+    assert_eq!((&last["line"], &last["problem"]["type"]), (&json!(MAX_LINES + 1), &json!("/problems/batch-too-long")));
+    let asked = bank.get("ada", "/v1/batches/lines").await;
+    assert_eq!(told(&asked).last(), Some(&json!({"lines": MAX_LINES, "accepted": 0, "refused": MAX_LINES})));
+}
+
+/// A batch whose lines are sent one by one, its answer still to be read.
+async fn begun(
+    bank: &Bank,
+    who: &str,
+    key: &str,
+) -> (http_body_util::channel::Sender<Bytes>, axum::response::Response) {
+    let (sender, body) = Channel::<Bytes>::new(1);
+    let request = Request::post("/v1/batches")
+        .header("host", "localhost")
+        .header("authorization", format!("Bearer {}", bank.token(who)))
+        .header("idempotency-key", key)
+        .header("content-type", LINES)
+        .body(Body::new(body))
+        .unwrap();
+    (sender, bank.router.clone().oneshot(request).await.unwrap())
+}
+
+#[tokio::test]
+async fn outcomes_are_told_while_lines_are_still_sent() {
+    let bank = Bank::new().await;
+    let (mut sender, answer) = begun(&bank, "ada", "slowly").await;
+    let mut body = answer.into_body();
+    for number in 1..=3 {
+        sender.send_data(lines([line(&bank, "1.00")]).into()).await.unwrap();
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let told: Value = serde_json::from_slice(&frame).unwrap();
+        assert_eq!((&told["line"], &told["status"]), (&json!(number), &json!(201)));
+    }
+    // Half a line, and then nobody: what was whole is done, and can be asked for.
+    sender.send_data(Bytes::from_static(b"{\"from\":")).await.unwrap();
+    drop(body);
+    drop(sender);
+    assert_eq!(outcomes(&bank.get("ada", "/v1/batches/slowly").await)[..3], ["201", "201", "201"]);
+    assert_eq!(posted(&bank, &bank.ada).await, "97.00");
+    let again = send(&bank, "ada", "slowly", "", &lines(["1.00"; 5].map(|amount| line(&bank, amount)))).await;
+    assert_eq!(told(&again).iter().filter(|line| line["replayed"] == true && line["status"] == 201).count(), 3);
+}
+
+/// A client that doesn't take its answer is not read from any further.
+#[tokio::test]
+async fn what_is_not_taken_holds_the_reading_back() {
+    let limits = Limits { request: Duration::from_millis(300), ..Limits::default() };
+    let bank = Bank::with(limits).await;
+    let (mut sender, answer) = begun(&bank, "ada", "untaken").await;
+    let chunk = Bytes::from("x\n".repeat(512));
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_secs(5), sender.send_data(chunk.clone()))
+        .await
+        .is_ok_and(|sent| sent.is_ok())
+    {
+        sent += 512;
+        assert!(sent < 50_000, "the reading goes on and on");
+    }
+    drop(answer);
+    let known = told(&bank.get("ada", "/v1/batches/untaken").await).last().unwrap()["lines"].as_u64().unwrap();
+    assert!(known <= sent, "{known} of {sent}");
+}
+
+#[tokio::test]
+async fn so_many_batches_at_once_and_no_more() {
+    let limits = Limits { batches: 3, batches_per_user: 2, ..Limits::default() };
+    let bank = Bank::with(limits).await;
+    let body = lines([line(&bank, "1.00")]);
+    let mut open = vec![begun(&bank, "ada", "1").await, begun(&bank, "ada", "2").await];
+    assert_eq!(open[1].1.status(), 200);
+    let refused = send(&bank, "ada", "3", "", &body).await;
+    assert_eq!(
+        (refused.status, refused.slug().as_str(), refused.header("retry-after")),
+        (429, "too-many-batches", "1")
+    );
+    open.push(begun(&bank, "bo", "1").await);
+    assert_eq!(open[2].1.status(), 200);
+    assert_eq!(send(&bank, "stranger", "1", "", &body).await.slug(), "too-many-batches");
+    drop(open);
+    for _ in 0..500 {
+        if send(&bank, "ada", "3", "", &body).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no batch makes room when it is done");
+}
