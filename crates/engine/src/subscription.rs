@@ -51,4 +51,26 @@ impl Engine {
     pub fn subscribe(&self, from: u64) -> Subscription {
         Subscription { engine: self.clone(), next: from.max(1) }
     }
+
+    /// The number of the last durable event.
+    #[must_use]
+    pub fn last_durable(&self) -> u64 {
+        self.shared.durable.borrow().last_event
+    }
+
+    /// Waits until an event is durable.
+    pub async fn until_durable(&self, event: u64) -> Result<(), Unavailable> {
+        self.shared.until_event(event).await
+    }
+
+    /// All events of the frame that holds an event, in order; none where no frame does. For a thread that may wait for
+    /// the disk. A frame may hold events that are not yet told to be durable.
+    pub fn written_with(&self, event: u64) -> Result<Vec<Recorded>, Unavailable> {
+        let Some(frame) = self.shared.with_reader(|reader| reader.frame_with(event))? else { return Ok(Vec::new()) };
+        let events = (frame.first_event..).zip(Event::decode_all(&frame.body)).map(|(number, event)| {
+            let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
+            Ok(Recorded { number, at: Timestamp(frame.time_ms), event })
+        });
+        events.collect()
+    }
 }

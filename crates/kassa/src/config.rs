@@ -80,7 +80,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "connections",
-        default: "4096",
+        default: "12000",
         about: "How many connections may be open at once; further ones are closed when they come.",
         take: |config, _, text| whole(&mut config.server.limits.connections, text, 1..=1_000_000),
     },
@@ -89,6 +89,18 @@ const SETTINGS: &[Setting] = &[
         default: "512",
         about: "How many of them from one IPv4 address, or one IPv6 network of 64 bits.",
         take: |config, _, text| whole(&mut config.server.limits.connections_per_address, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "event_streams",
+        default: "10000",
+        about: "How many streams of events may be open at once. Each takes a connection as well.",
+        take: |config, _, text| whole(&mut config.server.limits.event_streams, text, 0..=1_000_000),
+    },
+    Setting {
+        name: "event_streams_per_user",
+        default: "20",
+        about: "How many of them for one user.",
+        take: |config, _, text| whole(&mut config.server.limits.event_streams_per_user, text, 0..=1_000_000),
     },
     Setting {
         name: "request_seconds",

@@ -9,6 +9,7 @@ mod failure;
 mod import;
 mod init;
 mod log;
+mod open_files;
 mod output;
 mod serve;
 mod tls;

@@ -10,7 +10,7 @@ use crate::bank_folder::{BankFolder, Open};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::tls;
+use crate::{open_files, tls};
 
 /// `kassa serve`
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,7 @@ pub(crate) fn serve(
     output: &Output,
     welcome: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
+    open_files::allow_many();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     engine.answer_on(runtime.handle().clone());
     let served = runtime.block_on(async {

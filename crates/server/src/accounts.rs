@@ -205,6 +205,15 @@ impl Found {
     }
 }
 
+impl AccountView {
+    /// An account as it was at its opening, so that a retry gets the same answer; none if the event is not one.
+    pub(crate) fn opened(app: &App, what: &What, iban: String, right: Option<Right>) -> Result<Option<Self>, Problem> {
+        let What::AccountOpened { currency, kind, overdraft, opened_at, name, .. } = what else { return Ok(None) };
+        let account = Account::new(*currency, *kind, *overdraft, *opened_at);
+        Found { iban, account, name: name.clone(), right }.view(app).map(Some)
+    }
+}
+
 /// Opens an account.
 ///
 /// For operators.
@@ -244,13 +253,9 @@ pub(crate) async fn open_account(
     let cash = sent.cash.unwrap_or(false);
     let open = OpenAccount { number: sent.number, currency, kind, overdraft, name, owner, cash, opened_at: None };
     let receipt = app.submit(&write, Body::OpenAccount(open), None).await?;
-    let What::AccountOpened { id, currency, kind, overdraft, opened_at, name, .. } = &receipt.what else {
-        return Err(unexpected(&receipt));
-    };
-    // As it was at its opening, so that a retry gets the same answer.
-    let account = Account::new(*currency, *kind, *overdraft, *opened_at);
+    let What::AccountOpened { id, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
-    let view = Found { iban, account, name: name.clone(), right: None }.view(&app)?;
+    let view = AccountView::opened(&app, &receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
     Ok(created(&receipt, &format!("/v1/accounts/{}", view.iban), view))
 }
 

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::batches::Batches;
 use crate::docs::Docs;
+use crate::events::Desk;
 use crate::extract::{IdempotencyKey, Token};
 use crate::ids::Ids;
 use crate::listen::Counts;
@@ -37,6 +38,9 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) payment_ids: Ids,
     pub(crate) hold_ids: Ids,
+    pub(crate) event_ids: Ids,
+    pub(crate) events: Arc<Desk>,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) metrics: Metrics,
     pub(crate) batches: Batches,
     /// The description of the interface, as it is served.
@@ -138,12 +142,16 @@ impl App {
     ) -> Result<Self, ServeError> {
         let docs = Docs::new(description);
         let description = description.to_string();
+        let events = Arc::new(Desk::new(&settings.limits));
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(&settings.limits)?,
             payment_ids: Ids::new(&engine, "payment ids")?,
             hold_ids: Ids::new(&engine, "hold ids")?,
+            event_ids: Ids::new(&engine, "event positions")?,
             batches: Batches::new(&settings.limits),
-            metrics: Metrics::new(engine.clone(), counts),
+            metrics: Metrics::new(engine.clone(), Arc::clone(&counts), Arc::clone(&events)),
+            events,
+            counts,
             description: description.into(),
             docs,
             session_ms: i64::from(settings.session_minutes) * 60_000,

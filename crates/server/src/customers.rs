@@ -27,10 +27,10 @@ pub(crate) struct NewCustomer {
 pub(crate) struct Customer {
     /// The customer's number.
     #[schema(value_type = strings::Number)]
-    id: u32,
+    pub(crate) id: u32,
     /// The name; null where the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// A page of customers.

@@ -15,6 +15,9 @@ use crate::strings;
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 
+/// The header with a write's key.
+const KEY: &str = "Idempotency-Key";
+
 /// What each group of operations is about.
 const TAGS: &[(&str, &str)] = &[
     ("Sign in", "Sessions: opening one, ending it, and whose it is."),
@@ -22,6 +25,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Payments", "Moving money: payments, cash at the desk, refunds and reversals."),
     ("Batches", "Many payments at once, as streams of lines."),
     ("Holds", "Money reserved for a payee, then captured in parts or whole, or let go."),
+    ("Events", "What happens, told as it happens."),
     ("Customers", "The persons and firms that have rights on accounts."),
     ("Users", "Those who can sign in."),
     ("Operation", "Health, metrics, the trial balance and the clock: for those who run the bank."),
@@ -124,22 +128,24 @@ pub(crate) fn complete(mut description: Value) -> Value {
     description["security"] = json!([{ BEARER: [] }]);
     description["tags"] =
         TAGS.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
-    add_components(&mut description["components"]);
+    let parts = add_components(&mut description["components"]);
     let schemas = description["components"]["schemas"].clone();
     for (path, item) in description["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             complete_operation(operation, &Route { method, path }, &schemas);
         }
     }
+    forget_parts(&mut description, &parts);
     deprecation::describe(DEPRECATED, &mut description);
     description
 }
 
-fn add_components(components: &mut Value) {
+/// Adds what the operations refer to. Gives the names of the schemas that are parts of others.
+fn add_components(components: &mut Value) -> Vec<String> {
     for (name, form) in strings::forms() {
         components["schemas"][name] = form;
     }
-    merge_parts(&mut components["schemas"]);
+    let parts = merge_parts(&mut components["schemas"]);
     let kinds = problem::slugs().map(|(slug, _)| format!("/problems/{slug}"));
     components["schemas"]["Problem"]["properties"]["type"]["enum"] = kinds.collect();
     let examples = problem::slugs().filter_map(|(slug, advice)| {
@@ -153,31 +159,48 @@ fn add_components(components: &mut Value) {
         "scheme": "bearer",
         "description": "The token of a session, from `POST /v1/sign-in`.",
     } });
+    parts
 }
 
 /// Writes each schema that is put together from parts as the one object that they make: plainer to read, and some
-/// programs can't put them together.
-fn merge_parts(schemas: &mut Value) {
-    let whole = schemas.clone();
-    let mut merged = Vec::new();
+/// programs can't put them together. Gives the names of the parts.
+fn merge_parts(schemas: &mut Value) -> Vec<String> {
+    let (whole, mut parts) = (schemas.clone(), Vec::new());
     for schema in schemas.as_object_mut().into_iter().flat_map(Map::values_mut) {
-        let Some(parts) = schema["allOf"].as_array().cloned() else { continue };
-        let (mut properties, mut required) = (Map::new(), Vec::new());
-        // What is a type's own comes last in what the library makes, and first in what is sent.
-        for part in parts.iter().rev() {
-            let name = part["$ref"].as_str().and_then(schema_name);
-            merged.extend(name.map(str::to_owned));
-            let part = name.map_or(part, |name| &whole[name]);
-            properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
-            required.extend(part["required"].as_array().cloned().unwrap_or_default());
+        if schema.get("allOf").is_some() {
+            let (properties, required) = merged(schema, &whole, &mut parts);
+            let description = schema["description"].clone();
+            *schema = json!({
+                "type": "object", "description": description, "required": required, "properties": properties,
+            });
         }
-        let description = schema["description"].clone();
-        *schema = json!({
-            "type": "object", "description": description, "required": required, "properties": properties,
-        });
     }
-    if let Some(schemas) = schemas.as_object_mut() {
-        schemas.retain(|name, _| !merged.contains(name));
+    parts
+}
+
+/// The properties of a schema and of all its parts, and which of them are required. Notes the names of the parts.
+fn merged(schema: &Value, whole: &Value, parts: &mut Vec<String>) -> (Map<String, Value>, Vec<Value>) {
+    let name = schema["$ref"].as_str().and_then(schema_name);
+    parts.extend(name.map(str::to_owned));
+    let schema = name.map_or(schema, |name| &whole[name]);
+    let mut properties = schema["properties"].as_object().cloned().unwrap_or_default();
+    let mut required = schema["required"].as_array().cloned().unwrap_or_default();
+    // What is a type's own comes last in what the library makes, and first in what is sent.
+    for part in schema["allOf"].as_array().into_iter().flatten().rev() {
+        let (of_part, required_of_part) = merged(part, whole, parts);
+        properties.extend(of_part);
+        required.extend(required_of_part);
+    }
+    (properties, required)
+}
+
+/// Leaves out the schemas that are nothing but parts of others.
+fn forget_parts(description: &mut Value, parts: &[String]) {
+    let schemas = description["components"]["schemas"].clone();
+    let mut used = Vec::new();
+    forms_used(&description["paths"], &schemas, &mut used);
+    if let Some(schemas) = description["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| used.contains(name) || !parts.contains(name));
     }
 }
 
@@ -226,6 +249,7 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
 fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Vec<&'static str> {
     let parameters = || operation["parameters"].as_array().into_iter().flatten();
     let takes = |place: &str| parameters().any(|parameter| parameter["in"] == place);
+    let takes_key = parameters().any(|parameter| parameter["name"] == KEY);
     let mut used = Vec::new();
     parameters().for_each(|parameter| forms_used(&parameter["schema"], schemas, &mut used));
     forms_used(&operation["requestBody"], schemas, &mut used);
@@ -241,10 +265,10 @@ fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Ve
         (takes("path"), &["not-found"]),
         (takes("query"), &["invalid-request"]),
         (
-            takes("header"),
+            takes_key,
             &["idempotency-key-missing", "idempotency-key-invalid", "key-reused", "not-allowed", "invalid-request"],
         ),
-        (takes("header") && !has_dry_run, &["no-dry-run"]),
+        (takes_key && !has_dry_run, &["no-dry-run"]),
         (
             operation.get("requestBody").is_some(),
             &[
@@ -319,7 +343,7 @@ fn add_refusals(operation: &mut Value, refusals: &[&str]) {
 /// Adds the headers that each answer carries by rule.
 fn add_headers(operation: &mut Value) {
     // What is asked for by its key may be told again, too.
-    let is_key = |it: &Value| it["in"] == "header" || it["name"] == "key";
+    let is_key = |it: &Value| it["name"] == KEY || it["name"] == "key";
     let keyed = operation["parameters"].as_array().is_some_and(|them| them.iter().any(is_key));
     let for_the_caller = operation.get("security").is_none();
     let may_be_kept = operation["responses"].get("304").is_some();

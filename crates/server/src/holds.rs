@@ -146,8 +146,9 @@ pub(crate) struct Holds {
 }
 
 /// A hold as its event has it, and as the state has it now.
-struct Known {
-    placed: ledger::Hold,
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) placed: ledger::Hold,
     remaining_minor: i64,
     expires_at: Timestamp,
     text: Option<Sealed>,
@@ -156,7 +157,7 @@ struct Known {
 
 impl Known {
     /// The hold that an event placed, as it was then.
-    fn placed(what: &What) -> Option<Self> {
+    pub(crate) fn placed(what: &What) -> Option<Self> {
         let What::HoldPlaced { hold, text, metadata } = what else { return None };
         Some(Self {
             placed: *hold,
@@ -168,13 +169,13 @@ impl Known {
     }
 
     /// The same as it is now: a hold that is not open has nothing left.
-    fn now(mut self, open: Option<&ledger::Hold>) -> Self {
+    pub(crate) fn now(mut self, open: Option<&ledger::Hold>) -> Self {
         self.remaining_minor = open.map_or(0, |hold| hold.remaining_minor);
         self.expires_at = open.map_or(self.expires_at, |hold| hold.expires_at);
         self
     }
 
-    fn ids(&self) -> [AccountId; 2] {
+    pub(crate) fn ids(&self) -> [AccountId; 2] {
         [self.placed.debit, self.placed.credit]
     }
 }
@@ -198,7 +199,7 @@ impl HoldTerms {
 }
 
 impl Hold {
-    fn of(app: &App, id: HoldId, known: &Known, parties: &Parties) -> Result<Self, Problem> {
+    pub(crate) fn of(app: &App, id: HoldId, known: &Known, parties: &Parties) -> Result<Self, Problem> {
         Ok(Self { id: app.hold_ids.id(id.event()), terms: HoldTerms::of(app, known, parties)? })
     }
 }

@@ -19,7 +19,9 @@ mod customers;
 mod deprecation;
 mod description;
 mod docs;
+mod endless;
 mod entries;
+mod events;
 mod extract;
 mod guard;
 mod health;
@@ -54,6 +56,7 @@ use engine::Engine;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
+pub use endless::Endless;
 pub use extract::is_control;
 pub use openapi::openapi;
 pub use problem::slugs;

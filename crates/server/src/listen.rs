@@ -3,23 +3,30 @@
 //!
 //! A client that is too slow is cut in each of its ways: the handshake and the header have their time; a body arrives
 //! within its own time and that of its request (which the router keeps); a connection without requests, or with an
-//! answer that is not taken, is asked to close and then closed.
+//! answer that is not taken, is asked to close and then closed. An answer that goes on for ever, as a stream of events
+//! does, is no reason to close as long as the client takes what there is of it.
+//!
+//! Streams keep thousands of connections open that have nothing to say, so what a connection needs for a while only
+//! (to shake hands, or in the other version of HTTP) is in a box that is thrown away, or never made.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
+use axum::body::{Body as HttpBody, Bytes};
+use axum::response::Response;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -31,6 +38,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
+use crate::endless::{Handover, Remaining, Serving};
 use crate::{Limits, ServeError};
 
 /// How long accepting rests when the system has no more sockets to give; trying at once would only take a core.
@@ -39,6 +47,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a stream, and all streams of a connection together, may send before it is read: HTTP/2's own default. Bodies
 /// are small and read at once, so more would only let a client fill the memory.
 const WINDOW_BYTES: u32 = 65_535;
+
+/// What may wait in TLS to be sent before no more of an answer is taken: one record of TLS. rustls's own limit of 64 KiB
+/// would let each client that reads nothing keep as much.
+const UNSENT_BYTES: usize = 16 * 1024;
 
 /// TLS 1.3 and 1.2 with a certificate and its key, offering HTTP/2 and HTTP/1.1.
 pub fn tls(certificate: &Path, private_key: &Path) -> Result<ServerConfig, ServeError> {
@@ -72,11 +84,10 @@ pub async fn serve(
     counts: &Arc<Counts>,
     stop: impl Future<Output = ()>,
 ) {
-    let (stopping, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         acceptor: TlsAcceptor::from(tls),
-        http1: builder(limits).http1_only(),
-        http2: builder(limits).http2_only(),
+        http1: http1(limits),
+        http2: http2(limits),
         router,
         limits: limits.clone(),
     });
@@ -89,7 +100,7 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     if let Some(place) = counts.admit(peer.ip(), limits) {
-                        connections.spawn(Arc::clone(&shared).connection(stream, place, stopped.clone()));
+                        connections.spawn(Arc::clone(&shared).connection(stream, place, counts.stopping.subscribe()));
                     }
                 }
                 Err(error) if of_one_connection(&error) => tracing::debug!(%error, "a connection was gone at once"),
@@ -101,7 +112,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    stopping.send_replace(true);
+    counts.stopping.send_replace(true);
     let finished = timeout(limits.stop, async { while connections.join_next().await.is_some() {} });
     if finished.await.is_err() {
         tracing::warn!(connections = connections.len(), "connections that did not finish in time are cut");
@@ -115,16 +126,20 @@ fn of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+fn http1(limits: &Limits) -> http1::Builder {
     let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
         // hyper's least is 8 KiB.
-        .max_buf_size(header_bytes.max(8 * 1024))
-        .http2()
+        .max_buf_size(header_bytes.max(8 * 1024));
+    builder
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.idle)
         .keep_alive_timeout(limits.header_read)
@@ -140,8 +155,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 /// What every connection uses.
 struct Shared {
     acceptor: TlsAcceptor,
-    http1: auto::Builder<TokioExecutor>,
-    http2: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     router: Router,
     limits: Limits,
 }
@@ -151,52 +166,110 @@ impl Shared {
     async fn connection(self: Arc<Self>, stream: TcpStream, place: Place, mut stopped: watch::Receiver<bool>) {
         // Without it the system may hold a small answer back, waiting for more to send; nothing breaks if it can't be.
         let _ = stream.set_nodelay(true);
-        let handshake = timeout(self.limits.handshake, self.acceptor.accept(stream));
-        let stream = tokio::select! {
-            handshake = handshake => match handshake {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => return tracing::debug!("a TLS handshake took too long"),
-            },
-            () = told(&mut stopped) => return,
-        };
-        self.requests(stream, Peer(place.address), stopped).await;
+        // Where what was sent is not confirmed for so long, the client is gone without a word, as a telephone is that
+        // lost its network. The system itself would wait for a quarter of an hour, and the client's streams with it.
+        let unconfirmed_ms = u32::try_from(self.limits.idle.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, unconfirmed_ms);
+        let Some(mut stream) = Box::pin(self.handshake(stream, &mut stopped)).await else { return };
+        let tls = stream.get_mut().1;
+        tls.set_buffer_limit(Some(UNSENT_BYTES));
+        let peer = Peer(place.address);
+        if tls.alpn_protocol() == Some(b"h2") {
+            Box::pin(self.http2(stream, peer, stopped)).await;
+        } else if let Some(remaining) = Box::pin(self.http1(stream, peer, stopped)).await {
+            remaining.send(self.limits.idle).await;
+        }
         drop(place);
     }
 
-    /// The requests of a connection.
-    async fn requests(&self, stream: TlsStream<TcpStream>, peer: Peer, mut stopped: watch::Receiver<bool>) {
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let builder = if http2 { &self.http2 } else { &self.http1 };
-        let activity = Arc::new(Activity::default());
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            let busy = Busy::begin(&activity);
-            let answer = self.router.clone().call(request);
-            async move {
-                let answer: Result<axum::response::Response, Infallible> = answer.await;
-                drop(busy);
-                answer
-            }
+    /// The requests of a connection over HTTP/1.1. Gives what is left of it when an answer goes on for ever.
+    async fn http1(
+        &self,
+        stream: TlsStream<TcpStream>,
+        peer: Peer,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Option<Remaining<TlsStream<TcpStream>>> {
+        let (activity, handover) = (Arc::new(Activity::default()), Arc::new(Handover::default()));
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (framing, handover) = (Handover::framing(&request), Arc::clone(&handover));
+            self.answer(request, peer, &activity, move |answer| handover.keep(answer, framing))
         });
-        let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let io = TokioIo::new(handover.watch(stream));
+        let mut serving = Serving::new(self.http1.serve_connection(io, service), &handover);
         tokio::select! {
-            ended = serving.as_mut() => return log_end(ended),
+            ended = serving.ended() => return logged(ended),
+            () = told(&mut stopped) => {}
+            () = activity.none_for(self.limits.idle, self.limits.header_read) => {}
+        }
+        serving.close();
+        let ended = timeout(self.close_time(), serving.ended()).await;
+        ended.map_or_else(|_| cut(), logged)
+    }
+
+    /// The requests of a connection over HTTP/2.
+    async fn http2(&self, stream: TlsStream<TcpStream>, peer: Peer, mut stopped: watch::Receiver<bool>) {
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request| self.answer(request, peer, &activity, |answer| answer));
+        let mut serving = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = serving.as_mut() => return logged(ended),
             () = told(&mut stopped) => {}
             () = activity.none_for(self.limits.idle, self.limits.header_read) => {}
         }
         serving.as_mut().graceful_shutdown();
-        match timeout(self.limits.idle.max(self.limits.request), serving).await {
-            Ok(ended) => log_end(ended),
-            Err(_) => tracing::debug!("a connection that would not close was cut"),
+        let ended = timeout(self.close_time(), serving).await;
+        ended.map_or_else(|_| cut(), logged)
+    }
+
+    /// The answer to a request, whose connection is busy meanwhile, once `look` has had a look at it.
+    fn answer(
+        &self,
+        mut request: hyper::Request<Incoming>,
+        peer: Peer,
+        activity: &Arc<Activity>,
+        look: impl FnOnce(Response) -> Response + Send + 'static,
+    ) -> impl Future<Output = Result<hyper::Response<Answer>, Infallible>> + Send + 'static {
+        request.extensions_mut().insert(peer);
+        let busy = Busy::begin(activity);
+        let answer = self.router.clone().call(request);
+        let activity = Arc::clone(activity);
+        async move {
+            let answer: Result<Response, Infallible> = answer.await;
+            drop(busy);
+            answer.map(|answer| look(answer).map(|body| Answer { body, busy: None, activity }))
         }
+    }
+
+    /// How long a connection that was asked to close may take to do so.
+    fn close_time(&self) -> Duration {
+        self.limits.idle.max(self.limits.request)
+    }
+
+    async fn handshake(&self, stream: TcpStream, stopped: &mut watch::Receiver<bool>) -> Option<TlsStream<TcpStream>> {
+        let handshake = timeout(self.limits.handshake, self.acceptor.accept(stream));
+        tokio::select! {
+            handshake = handshake => match handshake {
+                Ok(Ok(stream)) => return Some(stream),
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
+            () = told(stopped) => {}
+        }
+        None
     }
 }
 
-fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
-    if let Err(error) = ended {
+/// Logs how a connection ended, and gives what is left of it.
+fn logged<T: Default>(ended: hyper::Result<T>) -> T {
+    ended.unwrap_or_else(|error| {
         tracing::debug!(%error, "a connection ended in an error");
-    }
+        T::default()
+    })
+}
+
+fn cut<T: Default>() -> T {
+    tracing::debug!("a connection that would not close was cut");
+    T::default()
 }
 
 /// Resolves when the server is stopping.
@@ -228,6 +301,41 @@ impl Drop for Busy {
     }
 }
 
+/// An answer's body. While more of it is being made the connection is busy. When some of it was handed over and no more
+/// is asked for, the client does not take what there is, and then the connection is not.
+struct Answer {
+    body: HttpBody,
+    busy: Option<Busy>,
+    activity: Arc<Activity>,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        match &polled {
+            Poll::Pending if this.busy.is_none() => this.busy = Some(Busy::begin(&this.activity)),
+            Poll::Pending => {}
+            Poll::Ready(_) => this.busy = None,
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl Activity {
     /// Resolves when no request was begun or being answered for at least `idle`, or when the first does not come
     /// within `first`.
@@ -248,9 +356,10 @@ impl Activity {
     }
 }
 
-/// How many connections there are, in all and by address, and how many were turned away.
+/// How many connections there are, in all and by address, how many were turned away, and whether the server is stopping.
 #[derive(Debug, Default)]
 pub struct Counts {
+    stopping: watch::Sender<bool>,
     open: Mutex<HashMap<IpAddr, usize>>,
     accepted: AtomicU64,
     turned_away: AtomicU64,
@@ -279,6 +388,11 @@ impl Counts {
     #[must_use]
     pub fn turned_away(&self) -> u64 {
         self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the server is stopping.
+    pub(crate) async fn stopping(&self) {
+        told(&mut self.stopping.subscribe()).await;
     }
 
     fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {

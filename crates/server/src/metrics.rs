@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::app::App;
+use crate::events::Desk;
 use crate::listen::Counts;
 use crate::problem::Problem;
 use crate::strings;
@@ -55,7 +56,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(engine: Engine, counts: Arc<Counts>) -> Self {
+    pub(crate) fn new(engine: Engine, counts: Arc<Counts>, events: Arc<Desk>) -> Self {
         let mut registry = Registry::with_prefix("kassa");
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
         let requests = Family::new_with_constructor(histogram);
@@ -66,7 +67,7 @@ impl Metrics {
         let refused_by_rate = Family::default();
         let help = "Requests refused because too many came, by which rate";
         registry.register("refused_by_rate", help, refused_by_rate.clone());
-        registry.register_collector(Box::new(Elsewhere { engine, counts }));
+        registry.register_collector(Box::new(Elsewhere { engine, counts, events }));
         Self { registry, requests, sign_ins, refused_by_rate }
     }
 
@@ -98,6 +99,7 @@ fn known(method: &Method) -> &'static str {
 struct Elsewhere {
     engine: Engine,
     counts: Arc<Counts>,
+    events: Arc<Desk>,
 }
 
 impl fmt::Debug for Elsewhere {
@@ -114,6 +116,8 @@ impl Collector for Elsewhere {
         metric("connections_accepted", "Connections accepted", &ConstCounter::new(self.counts.accepted()))?;
         let refused = ConstCounter::new(self.counts.turned_away());
         metric("connections_turned_away", "Connections closed at once because there were too many", &refused)?;
+        metric("event_streams", "Streams of events open", &gauge(self.events.open() as u64))?;
+        metric("events_sent", "Events sent on all streams", &ConstCounter::new(self.events.sent()))?;
         let measures = self.engine.measures();
         metric("up", "1 while the engine serves", &gauge(u64::from(measures.is_ok())))?;
         let Ok(measures) = measures else { return Ok(()) };

@@ -9,10 +9,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::events::news;
 use crate::problem::{Document, FieldError};
 use crate::{
-    accounts, balances, batches, cash, clock, customers, description, docs, entries, health, holds, metrics, pages,
-    payment_list, payments, rights, sign_in, statement, trial_balance, undo, users,
+    accounts, balances, batches, cash, clock, customers, description, docs, entries, events, health, holds, metrics,
+    pages, payment_list, payments, rights, sign_in, statement, trial_balance, undo, users,
 };
 
 /// What there is to know before the first request.
@@ -45,7 +46,19 @@ address does not take gives 405 `method-not-allowed` with the header `Allow`.
         balances::Step,
         batches::BatchLine<'_>,
         batches::LineOutcome,
-        batches::BatchEnd
+        batches::BatchEnd,
+        news::PaymentBooked,
+        news::HoldPlaced,
+        news::HoldExtended,
+        news::HoldReleased,
+        news::AccountOpened,
+        news::AccountRenamed,
+        news::StatusSet,
+        news::OverdraftSet,
+        news::RightGranted,
+        news::RightRevoked,
+        news::CustomerAdded,
+        news::UserAdded
     ))
 )]
 struct Base;
@@ -98,6 +111,7 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(holds::capture))
         .routes(routes!(holds::void))
         .routes(routes!(holds::extend))
+        .routes(routes!(events::events))
         .routes(routes!(cash::deposit))
         .routes(routes!(cash::withdraw))
         .routes(routes!(trial_balance::trial_balance))

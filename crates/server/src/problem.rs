@@ -68,6 +68,9 @@ kinds! {
     RateLimited "rate-limited" 429 "requests come faster than is allowed", "Wait as many seconds as Retry-After says, then repeat the request under the same key. The header RateLimit tells how many more may come, RateLimit-Policy how many are allowed in how many seconds.";
     BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
     UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
+    UnknownPosition "unknown-position" 422 "this is not a position in the stream of events", "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
+    TooManyStreams "too-many-streams" 429 "you have as many streams of events open as one user may", "Close one that is not needed. One stream tells all that concerns you.";
+    StreamsFull "streams-full" 503 "there are as many streams of events as the server may have open", "Try again later. Operators: raise event_streams, or add a server.";
     OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
     UnknownBatch "unknown-batch" 404 "there is no such batch of yours", "Check the batch's key. A batch that was never begun is not known.";
     BatchTooLong "batch-too-long" 413 "a batch has at most 100000 lines", "Send the rest as another batch, under another key. The lines before this one were carried out.";
@@ -318,7 +321,7 @@ impl Problem {
         match self.slug {
             "busy" | "timed-out" | "too-many-batches" => Some(1),
             "stopping" => Some(5),
-            "unavailable" | "disk-full" => Some(30),
+            "unavailable" | "disk-full" | "too-many-streams" | "streams-full" => Some(30),
             "clock-jumped" => Some(60),
             _ => None,
         }

@@ -54,16 +54,16 @@ pub(crate) struct NewRight {
 pub(crate) struct RightView {
     /// The customer's number.
     #[schema(value_type = strings::Number)]
-    customer: u32,
+    pub(crate) customer: u32,
     /// What it allows.
-    right: RightName,
+    pub(crate) right: RightName,
     /// For a signatory: the most in one payment; null where there is no limit.
     #[schema(value_type = Option<strings::Decimal>, required)]
-    limit: Option<String>,
+    pub(crate) limit: Option<String>,
 }
 
 impl RightView {
-    fn new(customer: CustomerId, right: Right, currency: Currency) -> Self {
+    pub(crate) fn new(customer: CustomerId, right: Right, currency: Currency) -> Self {
         let limit = match right {
             Right::Signatory { limit_minor } => limit_minor,
             Right::Owner | Right::ReadOnly => None,

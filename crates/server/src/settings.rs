@@ -24,8 +24,9 @@ pub struct Settings {
 /// What nobody may exceed. The defaults suit a machine with two cores and a gigabyte of memory.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections open at once; further ones are closed when they come. With TLS each takes some 50 KiB, and up to
-    /// 64 KiB more of what was sent and not read yet, so the default keeps them below 500 MiB.
+    /// Connections open at once; further ones are closed when they come. With TLS each takes some 40 KiB over HTTP/2, 30
+    /// over HTTP/1.1, and 14 where it carries a stream of events only, as most do where there are so many: below 500 MiB
+    /// in all. What was sent and not taken yet, up to 80 KiB each, comes on top; that takes many addresses at once.
     pub connections: usize,
     /// Connections open at once from one IPv4 address or IPv6 network of 64 bits, so that one client can't take all. An
     /// office behind one address has room.
@@ -58,6 +59,16 @@ pub struct Limits {
     pub batches: usize,
     /// Batches worked on at once for one user, so that one can't take all.
     pub batches_per_user: usize,
+    /// Streams of events open at once. Each takes a connection as well, or a part of one over HTTP/2; so many leave a
+    /// sixth of the connections to other requests.
+    pub event_streams: usize,
+    /// Streams of events open at once for one user: a few devices with a few windows each, or a partner's servers.
+    pub event_streams_per_user: usize,
+    /// Clients who read the past of the events at once. Each takes a core while it does, for a few milliseconds at a
+    /// time, by turns; so fewer than there are cores.
+    pub event_readers: usize,
+    /// How long a stream of events is silent: proxies close what is silent for a minute, and some for half a minute.
+    pub heartbeat: Duration,
     /// How long a stopping server lets requests in flight finish.
     pub stop: Duration,
     /// How long the body of a request may take to arrive, from the moment it is wanted. The largest takes a second on
@@ -94,7 +105,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4_096,
+            connections: 12_000,
             connections_per_address: 512,
             handshake: Duration::from_secs(10),
             header_read: Duration::from_secs(15),
@@ -107,6 +118,10 @@ impl Default for Limits {
             passwords_waiting: 50,
             batches: 32,
             batches_per_user: 4,
+            event_streams: 10_000,
+            event_streams_per_user: 20,
+            event_readers: 1,
+            heartbeat: Duration::from_secs(15),
             stop: Duration::from_secs(20),
             body_read: Duration::from_secs(10),
             address_bytes: 4 * 1024,

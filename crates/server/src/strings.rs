@@ -243,6 +243,36 @@ kinds! {
         "examples": ["{\"from\":\"AT049999900000000001\",\"to\":\"AT749999900000000002\",\
                       \"amount\":\"25.00\",\"currency\":\"EUR\"}\n"],
     };
+    Position {
+        "type": "string",
+        "description": "A position in the stream of events: an event's `id`, or `beginning`. Empty is the same as none.",
+        "pattern": "^([0-9a-f]{32}|beginning)?$",
+        "examples": ["4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d"],
+    };
+    EventStream {
+        "type": "string",
+        "description": "Server-sent events (WHATWG HTML, 9.2), without end. The `data` of each is JSON, by its name: \
+                        `x-events` lists them.",
+        "contentMediaType": "text/event-stream",
+        "x-events": {
+            "payment.booked": { "$ref": "#/components/schemas/PaymentBooked" },
+            "hold.placed": { "$ref": "#/components/schemas/HoldPlaced" },
+            "hold.extended": { "$ref": "#/components/schemas/HoldExtended" },
+            "hold.released": { "$ref": "#/components/schemas/HoldReleased" },
+            "account.opened": { "$ref": "#/components/schemas/AccountOpened" },
+            "account.renamed": { "$ref": "#/components/schemas/AccountRenamed" },
+            "account.status-set": { "$ref": "#/components/schemas/StatusSet" },
+            "account.overdraft-set": { "$ref": "#/components/schemas/OverdraftSet" },
+            "right.granted": { "$ref": "#/components/schemas/RightGranted" },
+            "right.revoked": { "$ref": "#/components/schemas/RightRevoked" },
+            "customer.added": { "$ref": "#/components/schemas/CustomerAdded" },
+            "user.added": { "$ref": "#/components/schemas/UserAdded" },
+        },
+        "examples": ["retry: 1000\nid: 4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d\n\n\
+                      event: account.status-set\nid: 6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2\n\
+                      data: {\"at\":\"2026-11-21T20:54:13.123Z\",\"iban\":\"AT049999900000000001\",\
+                      \"status\":\"frozen\"}\n\n"],
+    };
     LineNumber {
         "type": "integer",
         "description": "The number of a line, counted from 1.",

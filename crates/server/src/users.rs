@@ -46,15 +46,15 @@ fn nothing<S: Serializer>(_: &Password, to: S) -> Result<S::Ok, S::Error> {
 pub(crate) struct UserView {
     /// The user's number.
     #[schema(value_type = strings::Number)]
-    id: u32,
+    pub(crate) id: u32,
     /// The name to sign in with; null where the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What the user is to the bank.
-    role: RoleName,
+    pub(crate) role: RoleName,
     /// The number of the customer for whom the user acts.
     #[schema(value_type = Option<strings::Number>, required)]
-    customer: Option<u32>,
+    pub(crate) customer: Option<u32>,
 }
 
 /// A page of users.

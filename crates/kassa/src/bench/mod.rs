@@ -1,10 +1,10 @@
 //! `kassa bench`: how fast the bank is on this machine, and what it takes, measured on the real engine and the real
 //! journal, with encryption, syncing, idempotency keys and balance checks as in service.
 //!
-//! `ledger_bench.rs`, `memory_bench.rs` and `http_bench.rs` are the benches. Each makes a bank of its own
-//! (`own_bank.rs`) and removes it afterwards. What is measured after a start is measured in a fresh process (`fresh.rs`), so that neither
-//! a warm cache nor memory that an allocator has kept flatters it. This is the one place of Kassa with floating-point
-//! numbers: they are figures about the bank, never money.
+//! `ledger_bench.rs`, `memory_bench.rs`, `http_bench.rs` and `streams_bench.rs` are the benches. Each makes a bank of
+//! its own (`own_bank.rs`) and removes it afterwards. What is measured after a start is measured in a fresh process
+//! (`fresh.rs`), so that neither a warm cache nor memory that an allocator has kept flatters it. This is the one place
+//! of Kassa with floating-point numbers: they are figures about the bank, never money.
 
 mod fresh;
 mod http_bench;
@@ -15,6 +15,7 @@ mod own_bank;
 mod past;
 mod picture;
 mod process;
+mod streams_bench;
 mod table;
 mod traffic;
 
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
     Ledger(ledger_bench::LedgerBench),
     /// What an account and a customer take in memory.
     Memory(memory_bench::MemoryBench),
+    /// Streams of events: what one takes in memory among many, and how soon all whom a payment concerns are told of it.
+    Streams(streams_bench::StreamsBench),
     /// Payments and reads over HTTPS, against a server in a process of its own: how many a second, how long they take,
     /// and how near that comes to a server that only echoes.
     Http(http_bench::HttpBench),
@@ -50,6 +53,7 @@ pub(crate) fn run(bench: &Bench, output: &Output) -> Result<(), Failure> {
     match bench {
         Bench::Ledger(bench) => ledger_bench::run(bench, output),
         Bench::Memory(bench) => memory_bench::run(bench, output),
+        Bench::Streams(bench) => streams_bench::run(bench, output),
         Bench::Http(bench) => http_bench::run(bench, output),
         Bench::Part => fresh::run(output),
         Bench::Served => http_bench::run_served(output),

@@ -35,7 +35,12 @@ fn labelled(text: &str, label: &str) -> u64 {
 
 /// The memory that this process has in use, in bytes.
 pub(super) fn rss_bytes() -> Result<u64, Failure> {
-    Ok(labelled(&told("/proc/self/status")?, "VmRSS:") * 1024)
+    rss_bytes_of("self")
+}
+
+/// The same of a process by its number.
+pub(super) fn rss_bytes_of(process: &str) -> Result<u64, Failure> {
+    Ok(labelled(&told(&format!("/proc/{process}/status"))?, "VmRSS:") * 1024)
 }
 
 /// The bytes that this process has had written to disk since it began. Linux counts whole pages of memory when they

@@ -126,6 +126,30 @@ fn the_memory_bench_tells_what_one_of_many_takes() {
 }
 
 #[test]
+fn the_streams_bench_tells_what_one_takes_and_that_none_was_lost() {
+    for version in [&[][..], &["--http2"]] {
+        let small = ["--streams", "20", "--payments", "50", "--callers", "3"];
+        let figures = bench("streams", &[&small[..], version].concat());
+        has_numbers(
+            &figures,
+            &[
+                "open_s",
+                "rss_bytes_before",
+                "rss_bytes_open",
+                "rss_bytes_after_payments",
+                "bytes_per_stream",
+                "payments_per_s",
+                "told_ms_p50",
+                "told_ms_p99",
+                "told_ms_max",
+                "all_told_ms",
+            ],
+        );
+        assert_eq!((&figures["lost"], &figures["twice"]), (&Value::from(0), &Value::from(0)), "{figures}");
+    }
+}
+
+#[test]
 fn the_http_bench_tells_how_near_to_an_echo_payments_come() {
     let small = ["--connections", "4", "--accounts", "2", "--seconds", "1", "--rounds", "3", "--batch-lines", "300"];
     let figures = bench("http", &small);
@@ -206,7 +230,7 @@ fn what_can_not_be_measured_is_said_before() {
     fs::create_dir(&folder.data).expect("a folder");
     let kept = folder.data.join("kept");
     fs::write(&kept, "").expect("a file");
-    for of in ["ledger", "memory", "http"] {
+    for of in ["ledger", "memory", "http", "streams"] {
         let told = fails(&["bench", of, "--data", folder.data()], "");
         assert!(told.contains("is there already"), "{told}");
         assert!(kept.exists(), "nobody else's folder is touched");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body as HttpBody;
-use axum::http::{HeaderMap, Request};
+use axum::http::{HeaderMap, Request, Response};
 use bank::{Body, Caller, Command, CustomerId, Numbering, OpenAccount, Right, Role, What};
 use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission};
 use http_body_util::BodyExt;
@@ -106,7 +106,7 @@ impl Bank {
         (self.ada, self.bo) = self.engine.peek(|state| (state.iban(ada).unwrap(), state.iban(bo).unwrap())).unwrap();
     }
 
-    async fn system(&self, work: Work) -> What {
+    pub(crate) async fn system(&self, work: Work) -> What {
         let command = Command { caller: Caller::SYSTEM, request: None, body: work.body };
         let submission = Submission { command, subject: work.subject, past: None };
         match self.engine.submit(submission).await.unwrap() {
@@ -214,9 +214,7 @@ impl Bank {
     /// Sends a request; what comes of it must be what the description says.
     pub(crate) async fn send(&self, call: Call) -> Answer {
         let response = self.router.clone().oneshot(call.request()).await.unwrap();
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
-        let answer = Answer { status, headers, body };
+        let answer = Answer::of(response).await;
         conformance::check(&call, &answer);
         answer
     }
@@ -236,7 +234,7 @@ impl Bank {
 }
 
 /// Something for Kassa itself to have done.
-struct Work {
+pub(crate) struct Work {
     body: Body,
     subject: Option<NewSubject>,
 }
@@ -289,7 +287,7 @@ impl Call {
         self.header("content-type", "application/json").body(&body.to_string())
     }
 
-    fn request(&self) -> Request<HttpBody> {
+    pub(crate) fn request(&self) -> Request<HttpBody> {
         let mut request = Request::builder().method(self.method.as_str()).uri(&self.path).header("host", "localhost");
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -306,6 +304,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) async fn of(response: Response<HttpBody>) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
+        Self { status, headers, body }
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

@@ -25,7 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that is running, and its client's side.
 pub(crate) struct Running {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,

@@ -8,6 +8,7 @@ mod caching;
 mod conformance;
 mod connections;
 mod description;
+mod events;
 mod holds;
 mod limits;
 mod pages;

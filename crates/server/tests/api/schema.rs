@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// Words that say something to people and not about what is valid.
 const NOTES: &[&str] =
-    &["description", "example", "examples", "default", "title", "deprecated", "contentMediaType", "x-line"];
+    &["description", "example", "examples", "default", "title", "deprecated", "contentMediaType", "x-line", "x-events"];
 
 /// What is wrong with a value, each with its place; nothing if it fits the schema. `document` is where `$ref`s lead.
 pub(crate) fn mistakes(document: &Value, schema: &Value, value: &Value) -> Vec<String> {

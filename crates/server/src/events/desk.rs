@@ -1,0 +1,383 @@
+//! The open streams, and the one task that brings them what happens.
+//!
+//! While there are streams, one task follows the journal. It reads each durable event once, and notes its number with
+//! the streams of those customers who have a right on an account in it; the newest events themselves are kept once for
+//! all. Streams of those who see everything are only woken, and read on among the newest. So an event costs as much as
+//! there are streams that it concerns, and a stream takes little memory, however slow its client is: one that has too
+//! much noted falls behind, and reads on in the journal, as it would after connecting anew.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bank::{CustomerId, TokenHash, UserId, What};
+use engine::Unavailable;
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+
+use super::news::News;
+use super::past::Past;
+use crate::Limits;
+use crate::app::{App, SignedIn};
+use crate::problem::{Kind, Problem};
+
+/// How many events may be noted with one stream. A client that reads gets each in a moment; one that is further behind
+/// is no worse off reading the journal, and at this number the notes take 256 bytes.
+const NOTED: usize = 32;
+
+/// How many events are kept in memory for the streams: those of half a second when the bank is busiest. Most take less
+/// than half a KiB.
+const RECENT: usize = 8_192;
+
+/// How many events a stream takes at a time, so that what is made ready for a client that doesn't take it stays below
+/// some 16 KiB.
+pub(super) const AT_A_TIME: usize = 16;
+
+/// How many events are brought at a time, about: those of a few frames, read in a few milliseconds.
+const BROUGHT_AT_A_TIME: usize = 2_048;
+
+/// The open streams and what is newest.
+pub(crate) struct Desk {
+    inside: Mutex<Inside>,
+    pub(super) past: Past,
+    limits: Limits,
+    sent: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inside {
+    /// Whether the task is there.
+    followed: bool,
+    /// Whether no stream is taken on any more.
+    closed: bool,
+    /// The last event that was brought.
+    position: u64,
+    /// The newest events that may be told, in order: all after `recent_after`.
+    recent: VecDeque<Arc<News>>,
+    recent_after: u64,
+    customers: HashMap<CustomerId, Vec<Arc<Slip>>>,
+    see_all: Vec<Arc<Slip>>,
+    sessions: HashMap<TokenHash, Vec<Arc<Slip>>>,
+    users: HashMap<UserId, usize>,
+    open: usize,
+    /// How many streams there have been.
+    serial: u64,
+}
+
+/// What is noted with one stream. Its lock is taken after the desk's.
+#[derive(Default)]
+struct Slip {
+    notes: Mutex<Notes>,
+    bell: Notify,
+}
+
+/// The numbers of events that wait to be told.
+enum Notes {
+    Noted(VecDeque<u64>),
+    /// There were too many.
+    Behind,
+    /// The session is over, or the server is stopping.
+    Over,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self::Noted(VecDeque::new())
+    }
+}
+
+/// A stream's place at the desk; dropping it makes room.
+pub(super) struct Place {
+    app: App,
+    slip: Arc<Slip>,
+    who: SignedIn,
+    token: TokenHash,
+    /// How many streams there were before this one.
+    pub(super) serial: u64,
+}
+
+/// What a stream finds at the desk.
+pub(super) enum Found {
+    /// The next events that concern it, at least one.
+    News(Vec<Arc<News>>),
+    /// Nothing, up to this event.
+    Nothing(u64),
+    /// It must read on in the journal.
+    Behind,
+    /// It has ended.
+    Over,
+}
+
+impl Slip {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().expect("no thread panics while it holds a stream's notes")
+    }
+
+    fn note(&self, number: u64) {
+        let mut notes = self.notes();
+        match &mut *notes {
+            Notes::Noted(numbers) if numbers.len() < NOTED => numbers.push_back(number),
+            Notes::Noted(_) => *notes = Notes::Behind,
+            // It knows already.
+            Notes::Behind | Notes::Over => return,
+        }
+        drop(notes);
+        self.bell.notify_one();
+    }
+
+    fn end(&self) {
+        *self.notes() = Notes::Over;
+        self.bell.notify_one();
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let past = Past::new(limits.event_readers);
+        Self { inside: Mutex::default(), past, limits: limits.clone(), sent: AtomicU64::new(0) }
+    }
+
+    /// The streams open now.
+    pub(crate) fn open(&self) -> usize {
+        self.inside().open
+    }
+
+    /// The events sent since the start.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_sent(&self, events: u64) {
+        self.sent.fetch_add(events, Ordering::Relaxed);
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().expect("no thread panics at the desk of the streams")
+    }
+
+    /// Gives a stream its place, if there is one, and the event after which it is brought what concerns it.
+    pub(super) fn admit(app: &App, who: SignedIn, token: TokenHash) -> Result<(Place, u64), Problem> {
+        let desk = &app.events;
+        let mut inside = desk.inside();
+        let of_user = inside.users.get(&who.caller.user).copied().unwrap_or(0);
+        if inside.closed {
+            return Err(Problem::of(Kind::Stopping));
+        }
+        if of_user >= desk.limits.event_streams_per_user {
+            return Err(Problem::of(Kind::TooManyStreams));
+        }
+        if inside.open >= desk.limits.event_streams {
+            return Err(Problem::of(Kind::StreamsFull));
+        }
+        if !inside.followed {
+            inside.followed = true;
+            inside.position = app.engine.last_durable();
+            inside.recent.clear();
+            inside.recent_after = inside.position;
+            tokio::spawn(follow(app.clone()));
+        }
+        let slip = Arc::<Slip>::default();
+        inside.open += 1;
+        inside.serial += 1;
+        inside.users.insert(who.caller.user, of_user + 1);
+        inside.sessions.entry(token).or_default().push(Arc::clone(&slip));
+        match who.customer {
+            Some(customer) if !who.sees_all() => {
+                inside.customers.entry(customer).or_default().push(Arc::clone(&slip));
+            }
+            _ => inside.see_all.push(Arc::clone(&slip)),
+        }
+        let (position, serial) = (inside.position, inside.serial);
+        Ok((Place { app: app.clone(), slip, who, token, serial }, position))
+    }
+
+    /// Ends all streams, because nobody follows the journal any more. When the server is stopping no more are taken on;
+    /// otherwise whoever connects anew has it followed again.
+    fn end_all(&self, stopping: bool) {
+        let mut inside = self.inside();
+        inside.followed = false;
+        inside.closed |= stopping;
+        inside.sessions.values().flatten().for_each(|slip| slip.end());
+    }
+}
+
+impl Place {
+    /// What there is for the stream after the event `position`.
+    pub(super) fn look(&self, position: u64) -> Found {
+        let inside = self.app.events.inside();
+        let mut notes = self.slip.notes();
+        let numbers = match &mut *notes {
+            Notes::Over => return Found::Over,
+            Notes::Behind => return Found::Behind,
+            Notes::Noted(numbers) => numbers,
+        };
+        let news = if self.who.sees_all() {
+            if position < inside.recent_after {
+                return Found::Behind;
+            }
+            let first = inside.recent.partition_point(|news| news.number <= position);
+            inside.recent.range(first..).take(AT_A_TIME).cloned().collect()
+        } else {
+            let taken = numbers.drain(..numbers.len().min(AT_A_TIME));
+            let news: Option<Vec<_>> = taken.map(|number| inside.recent(number)).collect();
+            if numbers.is_empty() {
+                // An idle stream keeps no room for them.
+                *numbers = VecDeque::new();
+            }
+            match news {
+                Some(news) => news,
+                None => return Found::Behind,
+            }
+        };
+        if news.is_empty() { Found::Nothing(inside.position) } else { Found::News(news) }
+    }
+
+    /// Resolves when there may be something.
+    pub(super) async fn rung(&self) {
+        self.slip.bell.notified().await;
+    }
+
+    /// Has the stream brought what concerns it again, after the event that is given.
+    pub(super) fn start_again(&self) -> u64 {
+        let inside = self.app.events.inside();
+        let mut notes = self.slip.notes();
+        if !matches!(*notes, Notes::Over) {
+            *notes = Notes::default();
+        }
+        inside.position
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inside = self.app.events.inside();
+        let inside = &mut *inside;
+        inside.open -= 1;
+        match inside.users.get_mut(&self.who.caller.user) {
+            Some(streams) if *streams > 1 => *streams -= 1,
+            _ => drop(inside.users.remove(&self.who.caller.user)),
+        }
+        remove(&mut inside.sessions, &self.token, &self.slip);
+        match self.who.customer {
+            Some(customer) if !self.who.sees_all() => remove(&mut inside.customers, &customer, &self.slip),
+            _ => inside.see_all.retain(|slip| !Arc::ptr_eq(slip, &self.slip)),
+        }
+    }
+}
+
+fn remove<K: Eq + std::hash::Hash>(of: &mut HashMap<K, Vec<Arc<Slip>>>, key: &K, slip: &Arc<Slip>) {
+    if let Some(slips) = of.get_mut(key) {
+        slips.retain(|other| !Arc::ptr_eq(other, slip));
+        if slips.is_empty() {
+            of.remove(key);
+        }
+    }
+}
+
+impl Inside {
+    fn recent(&self, number: u64) -> Option<Arc<News>> {
+        let place = self.recent.binary_search_by_key(&number, |news| news.number).ok()?;
+        self.recent.get(place).cloned()
+    }
+}
+
+/// What happened, on its way to the streams.
+struct Batch {
+    /// The last event looked at.
+    last: u64,
+    news: Vec<Arc<News>>,
+    /// For whom each is, by its number.
+    concerned: Vec<(CustomerId, u64)>,
+    /// The sessions that ended.
+    over: Vec<TokenHash>,
+}
+
+/// Follows the journal as long as there are streams. Ends them all when the server stops, or the bank can't be read.
+async fn follow(app: App) {
+    let desk = &app.events;
+    loop {
+        let next = {
+            let mut inside = desk.inside();
+            if inside.open == 0 {
+                inside.followed = false;
+                inside.recent = VecDeque::new();
+                return;
+            }
+            inside.position + 1
+        };
+        let durable = tokio::select! {
+            durable = app.engine.until_durable(next) => durable,
+            () = app.counts.stopping() => Err(Unavailable::Stopping),
+        };
+        let batch = match durable {
+            Ok(()) => read(&app, next).await,
+            Err(unavailable) => Err(unavailable),
+        };
+        match batch {
+            Ok(batch) => desk.bring(batch),
+            Err(Unavailable::Stopping) => return desk.end_all(true),
+            Err(error) => {
+                tracing::error!(%error, "the streams of events end: the journal can't be read on");
+                return desk.end_all(false);
+            }
+        }
+    }
+}
+
+async fn read(app: &App, next: u64) -> Result<Batch, Unavailable> {
+    let app = app.clone();
+    let reading = spawn_blocking(move || {
+        let engine = &app.engine;
+        let mut batch = Batch { last: next - 1, news: Vec::new(), concerned: Vec::new(), over: Vec::new() };
+        let end = engine.last_durable();
+        while batch.last < end && batch.news.len() < BROUGHT_AT_A_TIME {
+            let (before, written) = (batch.last, engine.written_with(batch.last + 1)?);
+            for recorded in written.into_iter().filter(|recorded| recorded.number > before && recorded.number <= end) {
+                batch.last = recorded.number;
+                if let What::SessionClosed { token } = &recorded.event.what {
+                    batch.over.push(*token);
+                }
+                batch.news.extend(News::of(engine, recorded)?.map(Arc::new));
+            }
+            if batch.last == before {
+                return Err(Unavailable::Failed(format!("event {} is missing", before + 1)));
+            }
+        }
+        // As the rights are now. They are looked at once more when the event is told.
+        batch.concerned = engine.peek(|state| {
+            let mut concerned = Vec::new();
+            for news in &batch.news {
+                let first = concerned.len();
+                let infos = news.accounts.iter().filter_map(|id| state.account_info(*id));
+                let holders = infos.flat_map(|info| info.rights.iter().map(|(customer, _)| *customer));
+                for customer in holders.chain(news.holder()) {
+                    if !concerned[first..].contains(&(customer, news.number)) {
+                        concerned.push((customer, news.number));
+                    }
+                }
+            }
+            concerned
+        })?;
+        Ok(batch)
+    });
+    reading.await.map_err(|error| Unavailable::Failed(error.to_string()))?
+}
+
+impl Desk {
+    fn bring(&self, batch: Batch) {
+        let mut inside = self.inside();
+        let any = !batch.news.is_empty();
+        inside.recent.extend(batch.news);
+        let surplus = inside.recent.len().saturating_sub(RECENT);
+        let let_go = inside.recent.drain(..surplus).next_back();
+        inside.recent_after = let_go.map_or(inside.recent_after, |last| last.number);
+        inside.position = batch.last;
+        for (customer, number) in &batch.concerned {
+            inside.customers.get(customer).into_iter().flatten().for_each(|slip| slip.note(*number));
+        }
+        if any {
+            inside.see_all.iter().for_each(|slip| slip.bell.notify_one());
+        }
+        batch.over.iter().filter_map(|token| inside.sessions.get(token)).flatten().for_each(|slip| slip.end());
+    }
+}
