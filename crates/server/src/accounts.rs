@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, natural, overdraft, overdraft_text};
 use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, some_number, text};
 use crate::problem::Problem;
 use crate::rights::RightName;
 use crate::strings;
@@ -105,6 +105,7 @@ pub(crate) struct NewAccount {
     #[schema(value_type = Option<strings::Text>)]
     name: Option<String>,
     /// The number of the customer who gets the right of an owner.
+    #[serde(default, deserialize_with = "some_number")]
     #[schema(value_type = Option<strings::Number>)]
     owner: Option<u32>,
     /// How far below zero it may go: an amount, or `unlimited`. Where none is given, assets and expenses, which grow
@@ -112,6 +113,7 @@ pub(crate) struct NewAccount {
     #[schema(value_type = Option<strings::Overdraft>)]
     overdraft: Option<String>,
     /// Its number within the bank; the next free one where none is given.
+    #[serde(default, deserialize_with = "some_number")]
     #[schema(value_type = Option<strings::AccountNumber>)]
     number: Option<u64>,
     /// Whether deposits and withdrawals in its currency are booked against it. One account of kind asset per currency.
@@ -397,6 +399,8 @@ pub(crate) async fn balance(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NameChange {
     /// The name, of at most 140 characters; null takes it away.
+    // Asked for by name, because the library takes what is missing for null: an empty body would take the name away.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(value_type = Option<strings::Text>, required)]
     name: Option<String>,
 }

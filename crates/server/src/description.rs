@@ -186,7 +186,8 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
     }
     add_refusals(operation, &refusals);
     add_headers(operation);
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    // Asking by index for what is not there would write it down, as null.
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if parameter.get("example").is_none()
             && let Some(example) = example(&parameter["schema"], &name, schemas, true)
@@ -194,9 +195,8 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
             parameter["example"] = example;
         }
     }
-    add_example(&mut operation["requestBody"], schemas, true);
-    if operation["requestBody"].is_null() {
-        operation.as_object_mut().map(|operation| operation.remove("requestBody"));
+    if let Some(body) = operation.get_mut("requestBody") {
+        add_example(body, schemas, true);
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if status.starts_with('2') {

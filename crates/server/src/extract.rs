@@ -6,10 +6,11 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
-use bank::TokenHash;
+use bank::{Refusal, TokenHash};
 use engine::Engine;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
@@ -131,10 +132,18 @@ pub(crate) fn numbered(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state. Admission takes
-/// it from the header, and hashes it once for all who want it.
+/// The bearer's token as it is kept (RFC 6750). Admission takes it from the header, hashes it once for all who want it,
+/// and sees whether a session has it; as the session may end meanwhile, it is looked up again with the state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token(pub(crate) TokenHash);
+
+/// The token that a request brought, as admission found it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brought {
+    pub(crate) token: Token,
+    /// Whether no session has it.
+    pub(crate) is_worthless: bool,
+}
 
 impl Token {
     /// The token that a request brings, if it brings one.
@@ -149,7 +158,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().copied().ok_or_else(Problem::no_token)
+        match parts.extensions.get::<Brought>() {
+            None => Err(Problem::no_token()),
+            // At once, so that whoever is not signed in is told nothing else, not even what is wrong with the request.
+            Some(brought) if brought.is_worthless => Err(Refusal::NotSignedIn.into()),
+            Some(brought) => Ok(brought.token),
+        }
     }
 }
 
@@ -239,6 +253,33 @@ pub(crate) fn page_limit(asked: Option<u16>) -> Result<usize, Problem> {
 pub(crate) fn digits<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<Option<T>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     text.map(|text| whole(&text).map_err(D::Error::custom)).transpose()
+}
+
+/// The largest whole number that is taken with a decimal point or an exponent: up to there, every whole number has a
+/// double of its own, and none is read as its neighbour.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A whole number of a body. JSON knows one kind of number only, and JSON Schema takes 1.0 for a whole one: some programs
+/// write all of theirs with a decimal point.
+pub(crate) fn number<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D::Error> {
+    exactly(&Number::deserialize(from)?).map_err(D::Error::custom)
+}
+
+/// The same, where it may be left out.
+pub(crate) fn some_number<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<Option<T>, D::Error> {
+    let number = Option::<Number>::deserialize(from)?;
+    number.map(|number| exactly(&number).map_err(D::Error::custom)).transpose()
+}
+
+fn exactly<T: TryFrom<u64>>(number: &Number) -> Result<T, &'static str> {
+    let whole = match (number.as_u64(), number.as_f64()) {
+        (None, Some(double)) if double > MAX_EXACT => return Err("the number is too large"),
+        // Written out, a whole one has no decimals.
+        (None, Some(double)) if double >= 0.0 => double.abs().to_string().parse().ok(),
+        (whole, _) => whole,
+    };
+    let whole = whole.ok_or("it must be a whole number, and not below 0")?;
+    T::try_from(whole).map_err(|_| "the number is too large")
 }
 
 /// A cursor that may be left out.
@@ -332,6 +373,43 @@ mod tests {
             "👩\u{200d}👧",
         ] {
             assert_eq!(text("text", taken).ok(), Some(taken), "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_decimal_point() {
+        #[derive(Debug, Deserialize)]
+        struct Sent {
+            #[serde(deserialize_with = "number")]
+            number: u64,
+            #[serde(default, deserialize_with = "some_number")]
+            perhaps: Option<u32>,
+        }
+        let read = |number: &str| {
+            let of_it = |sent: Sent| (sent.number, sent.perhaps);
+            parse(format!("{{\"number\":{number}}}").as_bytes()).ok().map(of_it)
+        };
+        for (text, expected) in [
+            ("7", Some((7, None))),
+            ("7.0", Some((7, None))),
+            ("0.7e1", Some((7, None))),
+            ("-0.0", Some((0, None))),
+            ("18446744073709551615", Some((u64::MAX, None))),
+            ("9007199254740992.0", Some((1 << 53, None))),
+            ("9007199254740994.0", None),
+            ("18446744073709551616", None),
+            ("7.5", None),
+            ("-1", None),
+            ("-1.0", None),
+            ("1e400", None),
+            ("null", None),
+            ("\"7\"", None),
+            ("7,\"perhaps\":4294967295.0", Some((7, Some(u32::MAX)))),
+            ("7,\"perhaps\":null", Some((7, None))),
+            ("7,\"perhaps\":4294967296.0", None),
+            ("7,\"perhaps\":true", None),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
         }
     }
 

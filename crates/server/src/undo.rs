@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::amounts::some_money;
 use crate::app::{App, subject_of};
-use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token};
+use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token, number};
 use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
 use crate::strings;
@@ -26,7 +26,7 @@ pub(crate) struct NewRefund {
     #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
     /// Of which movement of the payment: 0 is the payment itself, 1 the first of `more`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     #[schema(value_type = strings::MovementNumber, required = false)]
     movement: u32,
     /// The text on both statements, of at most 140 characters.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::app::{App, created, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, some_number, text};
 use crate::password::{MAX_CHARACTERS, MIN_CHARACTERS};
 use crate::problem::Problem;
 use crate::sign_in::{Password, RoleName};
@@ -31,6 +31,7 @@ pub(crate) struct NewUser {
     /// What the user is to the bank.
     role: RoleName,
     /// The number of the customer for whom the user acts; with the role customer, and only then.
+    #[serde(default, deserialize_with = "some_number")]
     #[schema(value_type = Option<strings::Number>)]
     customer: Option<u32>,
 }

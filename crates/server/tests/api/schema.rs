@@ -121,7 +121,7 @@ fn is_of_type(say: &Value, value: &Value) -> bool {
         Some("array") => value.is_array(),
         Some("string") => value.is_string(),
         Some("boolean") => value.is_boolean(),
-        Some("integer") => value.is_u64() || value.is_i64(),
+        Some("integer") => value.as_f64().is_some_and(|number| number.fract() == 0.0),
         Some("null") => value.is_null(),
         Some(other) => panic!("the type {other} is not known here"),
     }
@@ -184,6 +184,7 @@ fn what_fits_a_schema() {
         (json!([]), 1),
         (name(json!({ "more": 1 })), 1),
         (name(json!({ "many": [1, 3] })), 0),
+        (name(json!({ "many": [1.0, 2.5] })), 1),
         (name(json!({ "many": null })), 0),
         (name(json!({ "many": [] })), 1),
         (name(json!({ "many": [1, 2, 3] })), 1),
