@@ -13,6 +13,7 @@ mod payments;
 mod rates;
 mod raw_http2;
 mod schema;
+mod walk;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};
