@@ -408,6 +408,8 @@ pub(crate) async fn balance(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NameChange {
     /// The name, of at most 140 characters; null takes it away.
+    // Asked for by name, because the library takes what is missing for null: an empty body would take the name away.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(value_type = Option<strings::Text>, required)]
     name: Option<String>,
 }

@@ -8,9 +8,10 @@ use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Version};
 use bank::UserId;
+use engine::Unavailable;
 
 use crate::app::App;
-use crate::extract::Token;
+use crate::extract::{Brought, Token};
 use crate::listen::Peer;
 use crate::problem::{Kind, Problem};
 use crate::rates::Standing;
@@ -36,8 +37,9 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
         return Ok(Admitted(of_address));
     }
     let user = Token::of(request.headers(), &app.engine).and_then(|token| {
-        request.extensions_mut().insert(token);
-        user_of(app, token)
+        let user = user_of(app, token);
+        request.extensions_mut().insert(Brought { token, is_worthless: matches!(user, Ok(None)) });
+        user.ok().flatten()
     });
     let of_user = within(app, user.and_then(|user| app.rates.of_user(user, now)))?;
     within(app, app.rates.of_all(now))?;
@@ -45,9 +47,9 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
 }
 
 /// Whose session has a token. Where the engine can't answer, the handler will say so.
-fn user_of(app: &App, Token(token): Token) -> Option<UserId> {
+fn user_of(app: &App, Token(token): Token) -> Result<Option<UserId>, Unavailable> {
     let now = app.engine.now();
-    app.engine.peek(|state| state.session(token, now).map(|session| session.user)).ok().flatten()
+    app.engine.peek(|state| state.session(token, now).map(|session| session.user))
 }
 
 /// Whether somebody kept to a rate; a refusal is counted.

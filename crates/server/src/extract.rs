@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
-use bank::TokenHash;
+use bank::{Refusal, TokenHash};
 use engine::Engine;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -131,10 +131,18 @@ pub(crate) fn numbered(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// The bearer's token as it is kept (RFC 6750). Whether a session has it, is looked up with the state. Admission takes
-/// it from the header, and hashes it once for all who want it.
+/// The bearer's token as it is kept (RFC 6750). Admission takes it from the header, hashes it once for all who want it,
+/// and sees whether a session has it; as the session may end meanwhile, it is looked up again with the state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token(pub(crate) TokenHash);
+
+/// The token that a request brought, as admission found it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brought {
+    pub(crate) token: Token,
+    /// Whether no session has it.
+    pub(crate) is_worthless: bool,
+}
 
 impl Token {
     /// The token that a request brings, if it brings one.
@@ -149,7 +157,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Token {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().copied().ok_or_else(Problem::no_token)
+        match parts.extensions.get::<Brought>() {
+            None => Err(Problem::no_token()),
+            // At once, so that whoever is not signed in is told nothing else, not even what is wrong with the request.
+            Some(brought) if brought.is_worthless => Err(Refusal::NotSignedIn.into()),
+            Some(brought) => Ok(brought.token),
+        }
     }
 }
 

@@ -45,13 +45,18 @@ impl Ids {
 
     /// The event of an id; none if no event has it.
     pub(crate) fn event(&self, id: &str) -> Option<u64> {
-        if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
+        if !is_id(id) {
             return None;
         }
         let mut block = u128::from_str_radix(id, 16).ok()?.to_be_bytes();
         self.decrypting.decrypt(&mut block, DecryptionContext::None).ok()?;
         u64::try_from(u128::from_be_bytes(block)).ok()
     }
+}
+
+/// Whether a text has the form of an id, whosever it is.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use crate::app::{App, SignedIn, seen_account};
 use crate::extract::{Query, Token, digits, page_limit, text};
 use crate::payments::{Parties, Payment, PurposeName, accounts_of};
 use crate::problem::{Kind, Problem};
-use crate::strings;
 use crate::times::parse_day;
+use crate::{ids, strings};
 
 /// Which payments are asked for. All that is given must hold; of a payment of several movements, by one of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -64,6 +64,14 @@ pub(crate) struct Payments {
     /// Where the next page begins; null where there is none.
     #[schema(value_type = Option<strings::PaymentCursor>, required)]
     next_cursor: Option<String>,
+}
+
+/// The event of a cursor. Any id of the right form may be sent; that it is of no page is found out with the bank's key.
+fn place(app: &App, cursor: &str) -> Result<u64, Problem> {
+    if !ids::is_id(cursor) {
+        return Err(Problem::field("cursor", "this is not the cursor of a list of payments"));
+    }
+    app.payment_ids.event(cursor).ok_or_else(|| Problem::of(Kind::UnknownCursor).in_field("cursor"))
 }
 
 /// What a payment must be to be in the list.
@@ -172,7 +180,7 @@ impl WantedPayments {
     get, path = "/v1/payments", tag = "Payments", params(WantedPayments),
     responses((status = 200, description = "A page of payments", body = Payments)),
     extensions(("x-refusals" = json!([
-        "no-right", "period-backwards", "amount-incomplete", "account-not-named",
+        "no-right", "period-backwards", "amount-incomplete", "account-not-named", "unknown-cursor",
     ]))),
 )]
 pub(crate) async fn list_payments(
@@ -182,8 +190,7 @@ pub(crate) async fn list_payments(
 ) -> Result<Json<Payments>, Problem> {
     let (_, (accounts, must)) = app.prepare(token, |state, who| wanted.accounts(state, who))?;
     let limit = page_limit(wanted.limit)?;
-    let no_cursor = || Problem::field("cursor", "this is not the cursor of a list of payments");
-    let cursor = wanted.cursor.as_ref().map(|id| app.payment_ids.event(id).ok_or_else(no_cursor)).transpose()?;
+    let cursor = wanted.cursor.as_deref().map(|id| place(&app, id)).transpose()?;
     let filter = wanted.filter(must)?;
     let judge = {
         let app = app.clone();

@@ -372,6 +372,35 @@ pub(crate) async fn show_payment(
     Ok((Extension(Unchanging), Json(shown(&app, token, &recorded).await?)))
 }
 
+/// What a payment of whatever purpose can be refused for: an order, cash, a capture, a refund or a reversal. A refusal is
+/// remembered without what was asked for, so another one, such as a taken name, tells that the key was not a payment's.
+const REFUSED_FOR: &[&str] = &[
+    "unknown-payment",
+    "unknown-account",
+    "not-allowed",
+    "no-right",
+    "read-only-right",
+    "above-signatory-limit",
+    "not-a-payee",
+    "too-many-legs",
+    "no-such-leg",
+    "amount-not-positive",
+    "same-account",
+    "currency-mismatch",
+    "account-closed",
+    "account-frozen",
+    "insufficient-funds",
+    "balance-out-of-range",
+    "no-cash-account",
+    "not-undoable",
+    "already-reversed",
+    "already-refunded",
+    "refund-exceeds-payment",
+    "hold-not-open",
+    "hold-expired",
+    "capture-exceeds-hold",
+];
+
 /// Shows what became of a payment, by its idempotency key.
 ///
 /// The payment that the caller asked for under the key; or, where it was refused, that refusal again.
@@ -379,12 +408,7 @@ pub(crate) async fn show_payment(
     get, path = "/v1/payments/by-key/{key}", tag = "Payments",
     params(("key" = strings::Key, Path, description = "The idempotency key under which the payment was asked for")),
     responses((status = 200, description = "The payment", body = Payment)),
-    extensions(("x-refusals" = json!([
-        "unknown-payment", "unknown-account", "not-allowed",
-        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
-        "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
-        "balance-out-of-range", "person-erased",
-    ]))),
+    extensions(("x-refusals" = json!(REFUSED_FOR))),
 )]
 pub(crate) async fn show_payment_by_key(
     State(app): State<App>,
@@ -395,7 +419,7 @@ pub(crate) async fn show_payment_by_key(
     let request = app.engine.request(who.caller.user, key.as_bytes(), b"");
     let recorded = app.engine.outcome_of(request).await?.ok_or(Refusal::UnknownPayment)?;
     match recorded.event.what {
-        What::Refused { refusal, .. } => Err(Problem::refused(refusal, true)),
+        What::Refused { refusal, .. } if REFUSED_FOR.contains(&refusal.slug()) => Err(Problem::refused(refusal, true)),
         _ => Ok(Json(shown(&app, token, &recorded).await?)),
     }
 }

@@ -75,6 +75,7 @@ kinds! {
     UnknownBatch "unknown-batch" 404 "there is no such batch of yours", "Check the batch's key. A batch that was never begun is not known.";
     BatchTooLong "batch-too-long" 413 "a batch has at most 100000 lines", "Send the rest as another batch, under another key. The lines before this one were carried out.";
     TooManyBatches "too-many-batches" 429 "too many batches are being worked on", "Wait until another batch is done, and send this one again under its key.";
+    UnknownCursor "unknown-cursor" 422 "this cursor is of no page of the list", "Begin with the first page, without a cursor.";
     PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
     PeriodBackwards "period-backwards" 422 "the last day is before the first", "Exchange the two days.";
     AmountIncomplete "amount-incomplete" 422 "an amount is given with its currency, and a currency with an amount", "Give both, or none for the whole.";

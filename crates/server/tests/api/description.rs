@@ -177,6 +177,24 @@ fn what_it_refers_to_is_there_and_nothing_is_there_for_nothing() {
     assert_eq!(kinds.as_array().map(Vec::len), Some(server::slugs().count()));
 }
 
+/// OpenAPI has no null but as somebody's value: elsewhere it is a mistake, and strict readers refuse the whole.
+#[test]
+fn nothing_is_null() {
+    fn nulls(value: &Value, at: &str) -> Vec<String> {
+        let values = ["example", "examples", "default", "enum", "const", "value"];
+        match value {
+            Value::Null => vec![at.to_owned()],
+            Value::Object(fields) => {
+                let parts = fields.iter().filter(|(name, _)| !values.contains(&name.as_str()));
+                parts.flat_map(|(name, part)| nulls(part, &format!("{at}/{name}"))).collect()
+            }
+            Value::Array(items) => items.iter().flat_map(|item| nulls(item, at)).collect(),
+            _ => Vec::new(),
+        }
+    }
+    assert_eq!(nulls(&DESCRIPTION, ""), Vec::<String>::new());
+}
+
 /// Every `$ref` in a description.
 fn references(value: &Value) -> Vec<String> {
     match value {
@@ -292,6 +310,8 @@ async fn what_is_valid_is_taken_and_what_is_not_is_refused() {
         (open("number", json!("4712")), 400),
         (open("owner", json!(1.0)), 201),
         (open("owner", json!(0)), 404),
+        (open("owner", json!(1.0)), 201),
+        (open("owner", json!(1.5)), 400),
         (open("owner", json!(u32::MAX)), 404),
         (open("owner", json!(u64::from(u32::MAX) + 1)), 400),
         (open("overdraft", json!("unlimited")), 201),

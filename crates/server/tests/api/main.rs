@@ -17,6 +17,7 @@ mod rates;
 mod raw_http2;
 mod schema;
 mod versions;
+mod walk;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};

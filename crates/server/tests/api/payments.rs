@@ -218,7 +218,25 @@ async fn a_payment_is_found_by_its_key() {
         assert_eq!(bank.get(who, &format!("/v1/payments/by-key/{key}")).await.slug(), "unknown-payment", "{who} {key}");
     }
     post(&bank, "operator", "customer", "/v1/customers", &json!({"name": "Carl"})).await;
-    assert_eq!(bank.get("operator", "/v1/payments/by-key/customer").await.slug(), "unknown-payment");
+    let user = json!({"name": "ada", "password": "a long password", "role": "auditor"});
+    assert_eq!(post(&bank, "operator", "user", "/v1/users", &user).await.slug(), "name-taken");
+    for key in ["customer", "user"] {
+        let found = bank.get("operator", &format!("/v1/payments/by-key/{key}")).await;
+        assert_eq!(found.slug(), "unknown-payment", "{key}");
+    }
+    // Cash is brought and undone by payments, too.
+    for (key, path, body, slug) in [
+        ("cash", "/v1/deposits", json!({"account": bank.ada, "amount": "1.00", "currency": "USD"}), "no-cash-account"),
+        (
+            "undo",
+            &format!("{}/refunds", paid.header("location")),
+            json!({"amount": "2.00", "currency": "EUR"}),
+            "refund-exceeds-payment",
+        ),
+    ] {
+        assert_eq!(post(&bank, "operator", key, path, &body).await.slug(), slug);
+        assert_eq!(bank.get("operator", &format!("/v1/payments/by-key/{key}")).await.slug(), slug);
+    }
 }
 
 #[tokio::test]
@@ -276,6 +294,7 @@ async fn payments_are_listed() {
         ("ada", format!("account={}", bank.unopened()), "unknown-account"),
         ("ada", "account=AT00".into(), "invalid-iban"),
         ("ada", "cursor=1".into(), "invalid-request"),
+        ("ada", format!("cursor={}", "0".repeat(32)), "unknown-cursor"),
         ("ada", "min_amount=1.00".into(), "amount-incomplete"),
         ("ada", "currency=EUR&min_amount=-1.00".into(), "invalid-amount"),
         ("ada", "from=2026-11-22&to=2026-11-21".into(), "period-backwards"),
@@ -324,6 +343,9 @@ async fn an_account_is_named_by_its_owner() {
     {
         assert_eq!(put(who, bank.fresh_key(), json!({"name": "Mine"})).await.slug(), slug, "{who}");
     }
+    // Null takes the name away; nothing does not.
+    assert_eq!(put("ada", bank.fresh_key(), json!({})).await.slug(), "invalid-request");
+    assert_eq!(shown("ada").await.json()["name"], "Rent & food");
     assert_eq!(put("operator", bank.fresh_key(), json!({"name": null})).await.json(), json!({"name": null}));
     assert_eq!(shown("ada").await.json()["name"], Value::Null);
     let again = put("ada", "name".into(), json!({"name": "Rent & food"})).await;

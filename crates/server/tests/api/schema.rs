@@ -184,6 +184,7 @@ fn what_fits_a_schema() {
         (json!([]), 1),
         (name(json!({ "more": 1 })), 1),
         (name(json!({ "many": [1, 3] })), 0),
+        (name(json!({ "many": [1.0, 2.5] })), 1),
         (name(json!({ "many": null })), 0),
         (name(json!({ "many": [] })), 1),
         (name(json!({ "many": [1, 2, 3] })), 1),
