@@ -249,6 +249,17 @@ fn the_demo_works_as_printed_and_again() {
 }
 
 #[test]
+fn the_description_of_the_interface_needs_no_bank() {
+    let described: Value = serde_json::from_str(&succeeds(&["openapi"], "")).expect("JSON");
+    assert!(
+        described["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")),
+        "{}",
+        described["openapi"]
+    );
+    assert_eq!(described["paths"]["/v1/payments"]["post"]["operationId"], "pay");
+}
+
+#[test]
 fn what_stands_in_the_way_of_opening_is_told() {
     let folder = Folder::new();
     assert!(fails(&["serve", "--data", folder.data()], "").contains("kassa init"));

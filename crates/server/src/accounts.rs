@@ -1,9 +1,9 @@
 //! Accounts: opening, showing and changing them. Balances are shown as people expect to read them, positive on the side
 //! on which the account's kind grows.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use axum::{Extension, Json};
 use bank::{AccountInfo, Body, CustomerId, OpenAccount, Refusal, Right, Sealed, State as Bank, SubjectId, What};
 use engine::Field;
 use ledger::{Account, AccountId, Kind, Overdraft, Status};
@@ -12,7 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, natural, overdraft, overdraft_text};
 use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, text};
+use crate::caching::Version;
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, integer, text};
 use crate::problem::Problem;
 use crate::rights::RightName;
 use crate::strings;
@@ -106,6 +107,7 @@ pub(crate) struct NewAccount {
     name: Option<String>,
     /// The number of the customer who gets the right of an owner.
     #[schema(value_type = Option<strings::Number>)]
+    #[serde(default, deserialize_with = "integer")]
     owner: Option<u32>,
     /// How far below zero it may go: an amount, or `unlimited`. Where none is given, assets and expenses, which grow
     /// by debits, are unlimited, and others are 0.
@@ -113,6 +115,7 @@ pub(crate) struct NewAccount {
     overdraft: Option<String>,
     /// Its number within the bank; the next free one where none is given.
     #[schema(value_type = Option<strings::AccountNumber>)]
+    #[serde(default, deserialize_with = "integer")]
     number: Option<u64>,
     /// Whether deposits and withdrawals in its currency are booked against it. One account of kind asset per currency.
     #[schema(example = false)]
@@ -372,7 +375,7 @@ pub(crate) async fn balance(
     token: Token,
     Path(iban): Path<String>,
     Query(as_of): Query<AsOf>,
-) -> Result<Json<Balance>, Problem> {
+) -> Result<(Extension<Version>, Json<Balance>), Problem> {
     let at = as_of.at.map(|at| parse_moment("at", &at)).transpose()?;
     let now = app.engine.now();
     let (id, iban, account) = app
@@ -387,14 +390,17 @@ pub(crate) async fn balance(
         None => account.posted_minor,
     };
     let only_now = |text: String| at.is_none().then_some(text);
-    Ok(Json(Balance {
+    // Asked a moment later it is the same, though of another moment.
+    let version = Version::of(&(id.0, at.map(|at| at.0), posted_minor, account.held_minor));
+    let balance = Balance {
         iban,
         at: moment(at.unwrap_or(now)),
         posted: natural(account.kind, posted_minor, account.currency),
         held: only_now(account.money(account.held_minor).to_string()),
         available: only_now(natural(account.kind, account.available_minor(), account.currency)),
         currency: account.currency.code().to_owned(),
-    }))
+    };
+    Ok((Extension(version), Json(balance)))
 }
 
 /// Another name for an account.

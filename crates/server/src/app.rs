@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::batches::Batches;
+use crate::docs::Docs;
 use crate::events::Desk;
 use crate::extract::{IdempotencyKey, Token};
 use crate::ids::Ids;
@@ -26,7 +27,6 @@ use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
 use crate::rates::Rates;
-use crate::strings::MAX_IBAN_CHARACTERS;
 use crate::{Limits, ServeError, Settings};
 
 /// What all handlers share. Cloning gives another handle on the same.
@@ -45,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) batches: Batches,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
+    pub(crate) docs: Docs,
     pub(crate) session_ms: i64,
     pub(crate) rates: Rates,
     pub(crate) limits: Limits,
@@ -110,7 +111,8 @@ pub(crate) struct Write {
 
 /// The account of an IBAN that was sent.
 pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem> {
-    if iban.len() > MAX_IBAN_CHARACTERS {
+    // One space between two characters is how people group them; more is no way of writing an IBAN.
+    if iban.starts_with(' ') || iban.contains("  ") {
         return Err(IbanError::Invalid.into());
     }
     Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
@@ -138,6 +140,7 @@ impl App {
         counts: Arc<Counts>,
         description: &Value,
     ) -> Result<Self, ServeError> {
+        let docs = Docs::new(description);
         let description = description.to_string();
         let events = Arc::new(Desk::new(&settings.limits));
         Ok(Self(Arc::new(Parts {
@@ -150,6 +153,7 @@ impl App {
             events,
             counts,
             description: description.into(),
+            docs,
             session_ms: i64::from(settings.session_minutes) * 60_000,
             rates: Rates::new(&settings.limits, Instant::now()),
             limits: settings.limits.clone(),

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::admission::FOR_WATCHERS;
+use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{self, Problem};
 use crate::strings;
 
@@ -72,8 +73,17 @@ fn headers() -> Value {
             "How many requests are allowed in how many seconds.",
             json!({ "type": "string", "examples": ["\"user\";q=400;w=2"] }),
         ),
+        "ETag": header(
+            "What the answer is told apart by. Sent back as `If-None-Match` it spares sending the same answer again.",
+            json!({ "type": "string", "examples": ["\"5d1f9b1ce8ff7a83\""] }),
+        ),
+        "Vary": header(
+            "Which headers of the request the answer depends on.",
+            json!({ "type": "string", "examples": ["Authorization"] }),
+        ),
         "Cache-Control": header(
-            "Whether the answer may be kept: what the bank tells may not.",
+            "Whether the answer may be kept: what the bank tells by the caller alone, never by a cache that is shared; \
+             and for how long without asking again.",
             json!({ "type": "string" }),
         ),
     })
@@ -126,6 +136,7 @@ pub(crate) fn complete(mut description: Value) -> Value {
         }
     }
     forget_parts(&mut description, &parts);
+    deprecation::describe(DEPRECATED, &mut description);
     description
 }
 
@@ -208,8 +219,15 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
         refusals.push(slug);
     }
     add_refusals(operation, &refusals);
+    let has_no_end = operation["responses"]["200"]["content"].get("text/event-stream").is_some();
+    if route.method == "get" && !has_no_end {
+        operation["responses"]["304"] = json!({
+            "description": "What `If-None-Match` names is still good: the caller has this answer already",
+        });
+    }
     add_headers(operation);
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    // What is not there must not be asked for by its name, which would put a null in its place.
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if parameter.get("example").is_none()
             && let Some(example) = example(&parameter["schema"], &name, schemas, true)
@@ -217,9 +235,8 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
             parameter["example"] = example;
         }
     }
-    add_example(&mut operation["requestBody"], schemas, true);
-    if operation["requestBody"].is_null() {
-        operation.as_object_mut().map(|operation| operation.remove("requestBody"));
+    if let Some(body) = operation.get_mut("requestBody") {
+        add_example(body, schemas, true);
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if status.starts_with('2') {
@@ -329,14 +346,19 @@ fn add_headers(operation: &mut Value) {
     // What is asked for by its key may be told again, too.
     let is_key = |it: &Value| it["name"] == KEY || it["name"] == "key";
     let keyed = operation["parameters"].as_array().is_some_and(|them| them.iter().any(is_key));
+    let for_the_caller = operation.get("security").is_none();
+    let may_be_kept = operation["responses"].get("304").is_some();
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         let remembered = ["200", "201", "204", "403", "404", "409", "422"].contains(&status.as_str());
+        let kept = may_be_kept && ["200", "304"].contains(&status.as_str());
         let rules = [
             ("Location", status == "201"),
             ("Idempotency-Replayed", keyed && remembered),
             ("WWW-Authenticate", status == "401"),
             ("Retry-After", status == "429" || status == "503"),
             ("Cache-Control", true),
+            ("ETag", kept),
+            ("Vary", kept && for_the_caller),
             ("RateLimit", true),
             ("RateLimit-Policy", true),
         ];
@@ -365,8 +387,8 @@ fn example(schema: &Value, name: &str, schemas: &Value, sent: bool) -> Option<Va
         return Some(example.clone());
     }
     if let Some([first, others @ ..]) = schema["examples"].as_array().map(Vec::as_slice) {
-        // Of two accounts in one example, the second is another.
-        let other = others.first().filter(|_| ["to", "counterparty"].contains(&name));
+        // Of two accounts in one example the second is another, and a name is no text on a statement.
+        let other = others.first().filter(|_| ["to", "counterparty", "name"].contains(&name));
         return Some(other.unwrap_or(first).clone());
     }
     if let Some(default) = schema.get("default") {

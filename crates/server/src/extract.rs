@@ -249,6 +249,13 @@ pub(crate) fn cursor<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, 
     place.map(Some).map_err(D::Error::custom)
 }
 
+/// A whole number in a body that may be left out. To JSON Schema 7.0 is one, too.
+pub(crate) fn integer<'de, D: Deserializer<'de>, T: FromStr>(from: D) -> Result<Option<T>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(from)?.map(|number| number.to_string());
+    let digits = number.as_deref().map(|number| number.strip_suffix(".0").unwrap_or(number));
+    digits.map(|digits| whole(digits).map_err(D::Error::custom)).transpose()
+}
+
 fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("it must be a whole number of digits");

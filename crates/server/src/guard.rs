@@ -17,6 +17,8 @@ use tokio::time::timeout;
 
 use crate::admission::{self, Admitted};
 use crate::app::App;
+use crate::caching::Asked;
+use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{Kind, Problem};
 
 /// On every answer, where the handler says nothing else. A year of HTTPS only is what browsers' lists ask for.
@@ -32,10 +34,14 @@ const HEADERS: [(HeaderName, &str); 5] = [
 pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
+    let asked = Asked::of(&request);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match admission::admit(&app, &mut request, started) {
         Ok(Admitted(standing)) => {
             let mut response = run(&app, request, next).await;
+            if let Some(asked) = asked {
+                response = asked.answer(response).await;
+            }
             if let Some(standing) = standing {
                 admission::tell(&standing, response.headers_mut());
             }
@@ -45,6 +51,7 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     };
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.note_request(&method, route, response.status(), started.elapsed());
+    deprecation::mark(DEPRECATED, method.as_str(), route, response.headers_mut());
     add_headers(response.headers_mut());
     response
 }

@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::events::news;
 use crate::problem::{Document, FieldError};
 use crate::{
-    accounts, balances, batches, cash, clock, customers, description, entries, events, health, holds, metrics, pages,
-    payment_list, payments, rights, sign_in, statement, trial_balance, undo, users,
+    accounts, balances, batches, cash, clock, customers, description, docs, entries, events, health, holds, metrics,
+    pages, payment_list, payments, rights, sign_in, statement, trial_balance, undo, users,
 };
 
 /// What there is to know before the first request.
@@ -75,6 +75,8 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(pages::home))
         .routes(routes!(pages::style))
         .routes(routes!(pages::explain))
+        .routes(routes!(docs::index))
+        .routes(routes!(docs::show))
         .routes(routes!(describe))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

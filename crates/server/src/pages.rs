@@ -1,12 +1,14 @@
-//! The few pages for people: what this is, and what each kind of problem means. Made here, without scripts, and allowed
-//! to load nothing but their own style sheet.
+//! The pages for people: what this is, and what each kind of problem means. Made here, without scripts, and allowed to
+//! load nothing but their own style sheet. The documentation is in `docs`.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::app::App;
+use crate::docs::{code, pretty, said};
 use crate::extract::Path;
 use crate::problem::{self, Kind, Problem};
 use crate::strings;
@@ -16,18 +18,7 @@ const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The style sheet.
-const STYLE: &str = "\
-:root{color-scheme:light dark}
-body{max-width:42rem;margin:12vh auto 4rem;padding:0 1.5rem;font:1.0625rem/1.6 system-ui,sans-serif}
-h1{font-size:2rem;line-height:1.2;margin:0 0 .5rem}
-p.lead{font-size:1.2rem;margin-top:0}
-ul{padding:0;list-style:none;margin:2rem 0}
-li{border-top:1px solid color-mix(in srgb,currentColor 20%,transparent);padding:.75rem 0}
-a{color:light-dark(#0b57d0,#8ab4f8);text-underline-offset:.2em}
-a:focus-visible{outline:3px solid;outline-offset:3px}
-code{font-family:ui-monospace,monospace}
-footer{margin-top:3rem;font-size:.9375rem}
-";
+const STYLE: &str = include_str!("style.css");
 
 /// Gives the style sheet of the pages.
 ///
@@ -57,8 +48,10 @@ pub(crate) async fn home(State(app): State<App>) -> Result<Response, Problem> {
         "<h1>{bank}</h1>\n\
          <p class=\"lead\">This is the bank's transaction server. Its customers' applications and the bank's own talk \
          to it under <code>/v1</code>.</p>\n\
-         <ul>\n\
-         <li><a href=\"/openapi.json\">The interface</a>: every request and answer, as OpenAPI 3.1</li>\n\
+         <ul class=\"plain\">\n\
+         <li><a href=\"/docs\">Documentation</a>: every request, answer and refusal, with examples</li>\n\
+         <li><a href=\"/docs/guide\">Guide</a>: from nothing to the first refund in ten minutes</li>\n\
+         <li><a href=\"/openapi.json\">openapi.json</a>: the same for programs, as OpenAPI 3.1</li>\n\
          <li><a href=\"/health/ready\">Health</a>: whether it can serve</li>\n\
          <li><a href=\"/metrics\">Metrics</a>: what it counts, for Prometheus</li>\n\
          </ul>\n\
@@ -77,32 +70,57 @@ pub(crate) async fn home(State(app): State<App>) -> Result<Response, Problem> {
     params(("slug" = strings::Slug, Path, description = "The last part of a problem's type")),
     responses((status = 200, description = "A page", body = strings::Html, content_type = "text/html")),
 )]
-pub(crate) async fn explain(Path(slug): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn explain(State(app): State<App>, Path(slug): Path<String>) -> Result<Response, Problem> {
     let known = problem::slugs().find(|(known, _)| *known == slug);
     let (slug, advice) = known.ok_or_else(|| Problem::of(Kind::NotFound))?;
-    let title = escaped(&problem::title(slug));
+    let example = Problem::named(slug).ok_or_else(|| Problem::of(Kind::NotFound))?;
+    let (title, status) = (escaped(&problem::title(slug)), example.status());
+    let told = example.document();
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
     let body = format!(
         "<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n\
-         <p>This page explains the problem type <code>/problems/{slug}</code>. The answer that led here says in \
-         <code>detail</code> what was wrong with the one request.</p>\n\
-         <footer><a href=\"/\">Kassa</a></footer>",
-        escaped(advice)
+         <h2>What to do</h2>\n<p>{}</p>\n\
+         <h2>What it looks like</h2>\n\
+         <p>The answer has the status {status} {reason} and is a problem document (RFC 9457). Its <code>type</code> never \
+         changes; its <code>detail</code> says what was wrong with the one request.</p>\n{}\
+         <h2>Where it comes from</h2>\n{}\n\
+         <footer><a href=\"/docs/problems\">All problems</a> · <a href=\"/docs\">Documentation</a></footer>",
+        escaped(&sentence(told.detail())),
+        said(advice),
+        code(&pretty(&serde_json::to_value(&told).map_err(|error| Problem::failed(&error))?)),
+        app.docs.given_by(slug)
     );
     Ok(page(&title, &body))
 }
 
+/// Words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
 /// A whole page. Title and body are HTML already.
 fn page(title: &str, body: &str) -> Response {
-    let html = format!(
+    answer(Bytes::from(document(title, &format!("<main>\n{body}\n</main>"))))
+}
+
+/// A whole document in HTML. Title and body are HTML already.
+pub(crate) fn document(title: &str, body: &str) -> String {
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <link rel=\"stylesheet\" href=\"/style.css\">\n<main>\n{body}\n</main>\n</html>\n"
-    );
+         <link rel=\"stylesheet\" href=\"/style.css\">\n{body}\n</html>\n"
+    )
+}
+
+/// A document as an answer.
+pub(crate) fn answer(html: Bytes) -> Response {
     let policy: [(HeaderName, HeaderValue); 1] = [(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))];
     (policy, Html(html)).into_response()
 }
 
 /// Text as HTML.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

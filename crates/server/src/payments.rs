@@ -1,8 +1,8 @@
 //! Payments: making one, and looking one up.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bank::{Body, Pay, Purpose, Refusal, Sealed, State as Bank, SubjectId, What};
 use engine::{Field, Receipt, Recorded};
 use ledger::{AccountId, Leg, Money, Posting};
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::amounts::money;
 use crate::app::{App, SignedIn, account_of, created, is_dry, subject_of, unexpected};
+use crate::caching::Unchanging;
 use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token, text};
 use crate::metadata::{self, Metadata};
 use crate::problem::Problem;
@@ -363,12 +364,12 @@ pub(crate) async fn show_payment(
     State(app): State<App>,
     token: Token,
     Path(id): Path<String>,
-) -> Result<Json<Payment>, Problem> {
+) -> Result<(Extension<Unchanging>, Json<Payment>), Problem> {
     // Who asks is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
     let event = app.payment_ids.event(&id).ok_or(Refusal::UnknownPayment)?;
     let recorded = app.engine.event(event)?.ok_or(Refusal::UnknownPayment)?;
-    Ok(Json(shown(&app, token, &recorded).await?))
+    Ok((Extension(Unchanging), Json(shown(&app, token, &recorded).await?)))
 }
 
 /// Shows what became of a payment, by its idempotency key.

@@ -165,6 +165,13 @@ pub(crate) struct Document {
     errors: Vec<FieldError>,
 }
 
+impl Document {
+    /// What is wrong.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
 impl Problem {
     /// A problem of a kind, with what that kind says.
     pub(crate) fn of(kind: Kind) -> Self {

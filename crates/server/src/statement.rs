@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{decimal, natural};
 use crate::app::App;
+use crate::caching::Unchanging;
 use crate::entries::{Entry, Subject, shown, subject};
 use crate::extract::{Path, Query, Token};
 use crate::problem::{Kind, Problem};
@@ -105,6 +106,8 @@ pub(crate) async fn statement(
     }
     let Subject { id, iban, account } = subject(&app, token, &iban).await?;
     let until = ValueDate(to.0.saturating_add(1)).start();
+    // Nothing is booked back into a day that is over.
+    let closed = until <= app.engine.now();
     let Period { opening_minor, entries, closing_minor } = app.engine.period(id, from.start(), until).await?;
     let (debits, credits) = totals(&entries);
     let statement = Statement {
@@ -125,6 +128,9 @@ pub(crate) async fn statement(
         Format::Csv => csv_response(&statement),
     });
     let mut response = written.await.map_err(|error| Problem::failed(&error))??;
+    if closed {
+        response.extensions_mut().insert(Unchanging);
+    }
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }

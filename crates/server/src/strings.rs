@@ -44,9 +44,6 @@ macro_rules! kinds {
     };
 }
 
-/// The most characters of an IBAN that is sent: the longest has 34, in groups of four with a space between.
-pub(crate) const MAX_IBAN_CHARACTERS: usize = 42;
-
 /// The most digits of a cursor: any so long fits into 64 bits.
 pub(crate) const MAX_CURSOR_DIGITS: usize = 19;
 
@@ -58,25 +55,29 @@ const TEXT: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2
 
 kinds! {
     Iban {
+        "title": "IBAN",
         "type": "string",
         "description": "An account's number (ISO 13616), as it is shown: capital letters and digits without spaces.",
         "pattern": "^[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}$",
         "examples": ["AT049999900000000001", "AT479999900000000003"],
     };
     IbanTyped {
+        "title": "IBAN",
         "type": "string",
-        "description": "An account's number (ISO 13616), as people type it: spaces and small letters are taken.",
-        "pattern": "^ *([A-Za-z] *){2}([0-9] *){2}([0-9A-Za-z] *){11,30}$",
-        "maxLength": MAX_IBAN_CHARACTERS,
+        "description": "An account's number (ISO 13616), as people type it: small letters are taken, and a space \
+                        after each character.",
+        "pattern": "^([A-Za-z] ?){2}([0-9] ?){2}([0-9A-Za-z] ?){11,30}$",
         "examples": ["AT049999900000000001", "AT479999900000000003"],
     };
     Currency {
+        "title": "currency code",
         "type": "string",
         "description": "A currency (ISO 4217), of those that have minor units.",
         "pattern": "^[A-Z]{3}$",
         "examples": ["EUR"],
     };
     Decimal {
+        "title": "decimal number",
         "type": "string",
         "description": "An amount, as a decimal number. One that is sent has at most its currency's decimals, one that \
                         is shown has all of them.",
@@ -85,6 +86,7 @@ kinds! {
         "examples": ["25.00"],
     };
     Overdraft {
+        "title": "decimal number or unlimited",
         "type": "string",
         "description": "How far below zero an account may go: an amount of zero or more, or `unlimited`.",
         "pattern": "^(unlimited|-?[0-9]+(\\.[0-9]+)?)$",
@@ -98,26 +100,29 @@ kinds! {
         "pattern": TEXT,
         "minLength": 1,
         "maxLength": MAX_TEXT_CHARACTERS,
-        "examples": ["Lunch"],
+        "examples": ["Lunch", "Alice Adler"],
     };
     AnyText {
         "type": "string",
         "description": "A text or name, as it was given.",
-        "examples": ["Lunch"],
+        "examples": ["Lunch", "Alice Adler"],
     };
     PaymentId {
+        "title": "payment id",
         "type": "string",
         "description": "A payment's id, for ever. It tells nothing about other payments.",
         "pattern": "^[0-9a-f]{32}$",
         "examples": ["6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2"],
     };
     HoldId {
+        "title": "hold id",
         "type": "string",
         "description": "A hold's id, for ever. It tells nothing about other holds.",
         "pattern": "^[0-9a-f]{32}$",
         "examples": ["0b9d2c7e51f84a6c9e3d7f20a1b4c8d5"],
     };
     Number {
+        "title": "number",
         "type": "integer",
         "description": "The number of a customer or user, counted from 1.",
         "minimum": 1,
@@ -125,6 +130,7 @@ kinds! {
         "examples": [1],
     };
     AccountNumber {
+        "title": "number",
         "type": "integer",
         "description": "An account's number within the bank, counted from 1.",
         "minimum": 1,
@@ -132,6 +138,7 @@ kinds! {
         "examples": [4711],
     };
     MovementNumber {
+        "title": "number",
         "type": "integer",
         "description": "The place of a movement in its payment: 0 is the payment itself.",
         "minimum": 0,
@@ -139,12 +146,14 @@ kinds! {
         "default": 0,
     };
     Cursor {
+        "title": "cursor",
         "type": "string",
         "description": "Where a page of a list begins. Send it back as it was given.",
         "pattern": "^[0-9]{1,19}$",
         "examples": ["50"],
     };
     Moment {
+        "title": "moment",
         "type": "string",
         "description": "A moment (RFC 3339, date-time). One that is shown is in UTC, with milliseconds; of one that is \
                         sent, what is finer than milliseconds is left out.",
@@ -152,17 +161,20 @@ kinds! {
         "examples": ["2026-11-21T20:54:13.123Z"],
     };
     Day {
+        "title": "day",
         "type": "string",
         "description": "A day (RFC 3339, full-date).",
         "format": "date",
         "examples": ["2026-11-21"],
     };
     SessionToken {
+        "title": "token",
         "type": "string",
         "description": "The secret that stands for a session.",
         "examples": ["d7c1f0a5…"],
     };
     GivenPassword {
+        "title": "password",
         "type": "string",
         "description": "A password.",
         "format": "password",
@@ -170,6 +182,7 @@ kinds! {
         "examples": ["alice-demo-password"],
     };
     NewPassword {
+        "title": "password",
         "type": "string",
         "description": "A password of 12 to 200 characters.",
         "format": "password",
@@ -279,6 +292,13 @@ kinds! {
         "pattern": "^[a-z]+(-[a-z]+)*$",
         "maxLength": 64,
         "examples": ["insufficient-funds"],
+    };
+    PageName {
+        "type": "string",
+        "description": "The name of a page: small letters and hyphens.",
+        "pattern": "^[a-z]+(-[a-z]+)*$",
+        "maxLength": 64,
+        "examples": ["guide"],
     };
     Html {
         "type": "string",

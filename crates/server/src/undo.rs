@@ -4,13 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use bank::{Body, PastPosting, Refusal};
 use ledger::{Money, PostingId, Undone};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use crate::amounts::some_money;
 use crate::app::{App, subject_of};
-use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token};
+use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token, integer};
 use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
 use crate::strings;
@@ -26,12 +27,17 @@ pub(crate) struct NewRefund {
     #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
     /// Of which movement of the payment: 0 is the payment itself, 1 the first of `more`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "movement")]
     #[schema(value_type = strings::MovementNumber, required = false)]
     movement: u32,
     /// The text on both statements, of at most 140 characters.
     #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
+}
+
+/// The number of a movement.
+fn movement<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    integer(from)?.ok_or_else(|| D::Error::custom("it must be a whole number"))
 }
 
 /// Why a payment is undone.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::app::{App, created, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, integer, text};
 use crate::password::{MAX_CHARACTERS, MIN_CHARACTERS};
 use crate::problem::Problem;
 use crate::sign_in::{Password, RoleName};
@@ -32,6 +32,7 @@ pub(crate) struct NewUser {
     role: RoleName,
     /// The number of the customer for whom the user acts; with the role customer, and only then.
     #[schema(value_type = Option<strings::Number>)]
+    #[serde(default, deserialize_with = "integer")]
     customer: Option<u32>,
 }
 

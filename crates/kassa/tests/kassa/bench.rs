@@ -175,6 +175,8 @@ fn the_http_bench_tells_how_near_to_an_echo_payments_come() {
         "server_cpu_us_per_balance",
         "entries_per_s",
         "server_cpu_us_per_entries",
+        "batch_lines_per_s",
+        "server_cpu_us_per_batch_line",
         "payments_answered",
     ];
     for name in positive {

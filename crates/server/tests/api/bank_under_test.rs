@@ -314,6 +314,11 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// All values of a header that may come more than once.
+    pub(crate) fn headers_of(&self, name: &str) -> Vec<String> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }

@@ -45,6 +45,9 @@ fn every_operation_is_described_in_full() {
                 missing.push(format!("{place}: {what}"));
             }
         };
+        for (word, said) in operation.as_object().unwrap() {
+            must(!said.is_null(), &format!("something in place of null for {word}"));
+        }
         must(ids.insert(operation["operationId"].as_str().unwrap_or_default()), "an operationId of its own");
         must(is_said(&operation["summary"]), "a summary: the first paragraph of the handler's comment");
         must(is_said(&operation["description"]), "a description: a second paragraph of the handler's comment");
@@ -244,7 +247,7 @@ async fn what_is_valid_is_taken_and_what_is_not_is_refused() {
     let bank = Bank::new().await;
     let spaced =
         bank.ada.as_bytes().chunks(4).map(|part| std::str::from_utf8(part).unwrap()).collect::<Vec<_>>().join(" ");
-    let typed = format!("{:<42}", spaced.to_lowercase());
+    let typed = format!("{} ", spaced.to_lowercase());
     let pay = |field: &str, value: Value| {
         let mut body = json!({"from": bank.ada, "to": bank.bo, "amount": "0.01", "currency": "EUR"});
         body[field] = value;
@@ -258,6 +261,7 @@ async fn what_is_valid_is_taken_and_what_is_not_is_refused() {
     for ((who, path, body), status) in [
         (pay("from", json!(typed)), 201),
         (pay("from", json!(format!("{typed} "))), 422),
+        (pay("from", json!(format!(" {typed}"))), 422),
         (pay("from", json!(format!("{}\u{a0}", bank.ada))), 422),
         (pay("from", json!("AT000000000000000000")), 422),
         (pay("amount", json!(format!("{:0>32}", "0.01"))), 201),
@@ -283,6 +287,10 @@ async fn what_is_valid_is_taken_and_what_is_not_is_refused() {
         (open("number", json!(0)), 400),
         (open("number", json!(u64::MAX)), 409),
         (open("number", json!(-1)), 400),
+        (open("number", json!(4711.0)), 201),
+        (open("number", json!(4711.5)), 400),
+        (open("number", json!("4712")), 400),
+        (open("owner", json!(1.0)), 201),
         (open("owner", json!(0)), 404),
         (open("owner", json!(u32::MAX)), 404),
         (open("owner", json!(u64::from(u32::MAX) + 1)), 400),

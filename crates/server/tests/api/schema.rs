@@ -121,7 +121,7 @@ fn is_of_type(say: &Value, value: &Value) -> bool {
         Some("array") => value.is_array(),
         Some("string") => value.is_string(),
         Some("boolean") => value.is_boolean(),
-        Some("integer") => value.is_u64() || value.is_i64(),
+        Some("integer") => value.is_u64() || value.is_i64() || value.as_f64().is_some_and(|it| it.fract() == 0.0),
         Some("null") => value.is_null(),
         Some(other) => panic!("the type {other} is not known here"),
     }

@@ -24,43 +24,37 @@ pub(super) struct Batches {
     pub(super) seconds: f64,
 }
 
-/// Sends batches of so many lines, each when the one before is answered, until the time is over; before them, one of a
-/// single line, which tells whether the server has batches. None if it hasn't.
+/// Sends batches of so many lines, each when the one before is answered, until the time is over.
 pub(super) fn measure(
     line: &mut Line,
     host: SocketAddr,
     accounts: &Accounts,
     lines: u64,
     time: Duration,
-) -> Result<Option<Batches>, Failure> {
+) -> Result<Batches, Failure> {
     let mut batches = Batches::default();
     for number in 0.. {
-        let lines = if number == 0 { 1 } else { lines };
         let began = Instant::now();
         match (Batch { number, lines, written: 0, accounts, host }).exchange(line)? {
             Outcome::Answered(answered) if answered == lines => batches.answered += answered,
             Outcome::Answered(answered) => {
-                return Err(Failure::new(format!("of {lines} lines of a batch, {answered} were answered")));
+                return Err(Failure::new(format!("of {lines} lines of a batch, {answered} were carried out")));
             }
-            Outcome::NoRoute => return Ok(None),
             Outcome::Refused(told) => return Err(Failure::new(format!("the server refused a batch: {told}"))),
         }
-        if number > 0 {
-            batches.lines += lines;
-            batches.seconds += began.elapsed().as_secs_f64();
-        }
+        batches.lines += lines;
+        batches.seconds += began.elapsed().as_secs_f64();
         if batches.seconds >= time.as_secs_f64() {
             break;
         }
     }
-    Ok(Some(batches))
+    Ok(batches)
 }
 
 /// What the server made of a batch.
 enum Outcome {
-    /// So many lines came back.
+    /// So many payments were made.
     Answered(u64),
-    NoRoute,
     Refused(String),
 }
 
@@ -106,10 +100,8 @@ impl Batch<'_> {
         let mut lines = Vec::with_capacity(PIECE_BYTES);
         while self.written < self.lines && lines.len() < PIECE_BYTES - 256 {
             let (from, to) = self.accounts.ibans(0, mix(self.number << 32 | self.written));
-            let key = format_args!("batch-{}-{}", self.number, self.written);
             // Writing to memory can't fail.
-            let _ =
-                writeln!(lines, r#"{{"key":"{key}","from":"{from}","to":"{to}","amount":"1.00","currency":"EUR"}}"#);
+            let _ = writeln!(lines, r#"{{"from":"{from}","to":"{to}","amount":"1.00","currency":"EUR"}}"#);
             self.written += 1;
         }
         let mut chunk = format!("{:x}\r\n", lines.len()).into_bytes();
@@ -140,9 +132,6 @@ impl Answer {
             self.head = Some(head);
         }
         let Some(head) = &self.head else { return Ok(None) };
-        if let 404 | 405 = head.status {
-            return Ok(Some(Outcome::NoRoute));
-        }
         match head.length {
             Length::Of(length) if received.len() < length => Ok(None),
             Length::Of(length) => {
@@ -152,16 +141,16 @@ impl Answer {
             Length::Chunked if head.status != 200 => Ok(Some(Outcome::Refused(head.status.to_string()))),
             Length::Chunked => {
                 let ended = self.chunks.take(received)?;
-                Ok(ended.then_some(Outcome::Answered(self.chunks.lines)))
+                Ok(ended.then(|| Outcome::Answered(self.chunks.accepted())))
             }
         }
     }
 }
 
-/// Reads a body that comes in chunks, and counts its lines.
+/// Reads a body that comes in chunks, and keeps its last line, which counts the others.
 #[derive(Default)]
 struct Chunks {
-    lines: u64,
+    last: Vec<u8>,
 }
 
 impl Chunks {
@@ -175,7 +164,7 @@ impl Chunks {
             let size = size.and_then(|size| usize::from_str_radix(size, 16).ok());
             let size = size.ok_or_else(|| io::Error::other("an answer's chunk has no size"))?;
             let Some(chunk) = rest.get(line_end + 2..line_end + 2 + size + 2) else { break false };
-            self.lines += chunk[..size].iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.add(&chunk[..size]);
             taken += line_end + 2 + size + 2;
             if size == 0 {
                 break true;
@@ -184,6 +173,22 @@ impl Chunks {
         received.drain(..taken);
         Ok(ended)
     }
+
+    fn add(&mut self, bytes: &[u8]) {
+        // Where the last line that has not ended begins, or the last one that has.
+        let ended = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        match ended.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => self.last = bytes[end + 1..].to_vec(),
+            None if self.last.ends_with(b"\n") => self.last = bytes.to_vec(),
+            None => self.last.extend_from_slice(bytes),
+        }
+    }
+
+    /// How many payments were made; none where the answer broke off before its last line.
+    fn accepted(&self) -> u64 {
+        let last: serde_json::Value = serde_json::from_slice(&self.last).unwrap_or_default();
+        last["accepted"].as_u64().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -191,8 +196,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_counted_however_they_come() {
-        let body = b"4\r\na\nb\n\r\nc\r\nthe third li\r\n3\r\nne\n\r\n0\r\n\r\n";
+    fn the_last_line_counts_however_it_comes() {
+        let body = b"3\r\n{}\n\r\n5\r\n{}\n{}\r\n1\r\n\n\r\n9\r\n{\"accepte\r\n8\r\nd\":   7}\r\n1\r\n\n\r\n0\r\n\r\n";
         for step in 1..=body.len() {
             let (mut chunks, mut received, mut ended) = (Chunks::default(), Vec::new(), false);
             for come in body.chunks(step) {
@@ -200,7 +205,8 @@ mod tests {
                 received.extend_from_slice(come);
                 ended = chunks.take(&mut received).expect("chunks");
             }
-            assert!(ended && received.is_empty() && chunks.lines == 3, "in steps of {step}: {}", chunks.lines);
+            assert!(ended && received.is_empty());
+            assert_eq!(chunks.accepted(), 7, "in steps of {step}");
         }
         assert!(Chunks::default().take(&mut b"many\r\n".to_vec()).is_err());
     }
@@ -208,10 +214,9 @@ mod tests {
     #[test]
     fn an_answer_tells_what_the_server_made_of_it() {
         let outcome = |answer: &str| Answer::default().take(&mut answer.as_bytes().to_vec()).ok().flatten();
-        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n";
-        assert!(matches!(outcome(chunked), Some(Outcome::Answered(1))));
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{\"accepted\": 12}\r\n0\r\n\r\n";
+        assert!(matches!(outcome(chunked), Some(Outcome::Answered(12))));
         assert!(outcome(&chunked[..chunked.len() - 1]).is_none());
-        assert!(matches!(outcome("HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\n"), Some(Outcome::NoRoute)));
         let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}";
         assert!(matches!(outcome(refused), Some(Outcome::Refused(told)) if told == "403 {}"));
         assert!(outcome(&refused[..refused.len() - 1]).is_none());
