@@ -15,7 +15,7 @@ use journal::{ReadError, Reader};
 use ledger::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::history::{FrameCache, Index, Recent};
@@ -58,6 +58,9 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     /// A reader not in use. Each takes a file handle, so a few are kept and used by turns.
     pub(crate) readers: Mutex<Vec<Reader>>,
+    /// Places for those who look into the past, as many as there are readers: more at once would only take turns at the
+    /// processors, and open readers to throw away.
+    pub(crate) lookers: Semaphore,
     /// Whose threads let the answers go.
     pub(crate) runtime: OnceLock<Handle>,
     pub(crate) open_reader: Box<dyn Fn() -> Result<Reader, journal::OpenError> + Send + Sync>,
@@ -247,7 +250,7 @@ impl From<ReadError> for Unavailable {
 }
 
 /// The most readers kept open between uses.
-const MAX_IDLE_READERS: usize = 8;
+pub(crate) const MAX_IDLE_READERS: usize = 8;
 
 impl Shared {
     /// Uses a reader of the journal.
@@ -266,6 +269,15 @@ impl Shared {
             readers.push(reader);
         }
         Ok(read)
+    }
+
+    /// Looks into the past where it may wait for the disk, when it is one's turn.
+    pub(crate) async fn look_into_the_past<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let _place = self.lookers.acquire().await.map_err(|_| Unavailable::Stopping)?;
+        tokio::task::spawn_blocking(look).await.map_err(|_| Unavailable::Stopping)
     }
 
     pub(crate) fn why_unavailable(&self) -> Unavailable {

@@ -9,11 +9,11 @@ use std::thread;
 use bank::{Event, State, UserId, What};
 use journal::{Journal, MasterKey, ReadError, Reader};
 use ledger::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::checkpoint::{self, Checkpoint, Checkpoints};
 use crate::clock::{Clock, Timekeeper};
-use crate::handle::{Books, Counters, Durable, Secrets, Shared};
+use crate::handle::{Books, Counters, Durable, MAX_IDLE_READERS, Secrets, Shared};
 use crate::history::{FrameCache, Index, Recent};
 use crate::keeper::{Chore, Keeper};
 use crate::memory::Ceiling;
@@ -142,6 +142,7 @@ impl Engine {
             books: RwLock::new(books),
             durable,
             closed: watch::channel(false).0,
+            lookers: Semaphore::new(MAX_IDLE_READERS),
             failure: Mutex::new(None),
             counters: Counters::default(),
             pace: Pace::new(),

@@ -245,12 +245,12 @@ impl Engine {
         let keys: Vec<_> = missing.map(|(place, (request, _))| (place, request.key)).collect();
         let earlier = self.look_back_for(keys).await?;
         let engine = self.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = self.shared.look_into_the_past(move || {
             let event = |(place, newest): (usize, Option<u64>)| newest.or_else(|| earlier.outcome(place));
             let events = newest.into_iter().enumerate().map(event);
             events.map(|event| event.map_or(Ok(None), |event| engine.event(event))).collect()
         });
-        read.await.map_err(|_| Unavailable::Stopping)?
+        read.await?
     }
 
     /// One durable event.
@@ -368,7 +368,7 @@ impl Engine {
         let (start, older) = seen.ok_or(HistoryError::UnknownAccount)?;
         let Some(start) = start else { return Ok(gathered) };
         let engine = self.clone();
-        let walked = tokio::task::spawn_blocking(move || {
+        let walked = self.shared.look_into_the_past(move || {
             let Start { event, ordinal } = engine.older_start(account, older, after)?.unwrap_or(start);
             let mut next = PostingId::new(event);
             while let Some(posting) = next {
@@ -383,7 +383,7 @@ impl Engine {
             }
             Ok(gathered)
         });
-        walked.await.map_err(|_| Unavailable::Stopping)?
+        walked.await?
     }
 
     /// The first mark for which `after` holds on disk, of those numbered below `older`.

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use bank::{Event, What};
 use ledger::{AccountId, PostingId, Timestamp};
-use tokio::task::spawn_blocking;
 
 use super::{HistoryError, Mark};
 use crate::{Engine, Recorded, Unavailable};
@@ -52,7 +51,7 @@ impl Engine {
         let (last_event, stamp) = self.shared.look(|books| books.state.last_event())?;
         self.shared.until_durable(stamp).await?;
         let engine = self.clone();
-        let listed = spawn_blocking(move || {
+        let listed = self.shared.look_into_the_past(move || {
             let mut source = match accounts {
                 Some(accounts) => Source::Accounts(engine.heads(&accounts, before.min(last_event.saturating_add(1)))?),
                 None => Source::Journal { frame: Vec::new(), next: before.saturating_sub(1).min(last_event) },
@@ -72,7 +71,7 @@ impl Engine {
             }
             Ok(listed)
         });
-        listed.await.map_err(|_| Unavailable::Stopping)?
+        listed.await?
     }
 
     /// The newest posting of each account from before an event on.

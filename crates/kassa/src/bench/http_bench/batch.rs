@@ -36,9 +36,12 @@ pub(super) fn measure(
     for number in 0.. {
         let began = Instant::now();
         match (Batch { number, lines, written: 0, accounts, host }).exchange(line)? {
-            Outcome::Answered(answered) if answered == lines => batches.answered += answered,
-            Outcome::Answered(answered) => {
-                return Err(Failure::new(format!("of {lines} lines of a batch, {answered} were carried out")));
+            Outcome::Answered(chunks) if chunks.accepted() == lines => batches.answered += lines,
+            Outcome::Answered(chunks) => {
+                let told = String::from_utf8_lossy(&chunks.last).into_owned();
+                return Err(Failure::new(format!(
+                    "not all of a batch's {lines} payments were made; it ended with {told}"
+                )));
             }
             Outcome::Refused(told) => return Err(Failure::new(format!("the server refused a batch: {told}"))),
         }
@@ -53,8 +56,8 @@ pub(super) fn measure(
 
 /// What the server made of a batch.
 enum Outcome {
-    /// So many payments were made.
-    Answered(u64),
+    /// The answer has ended.
+    Answered(Chunks),
     Refused(String),
 }
 
@@ -141,7 +144,7 @@ impl Answer {
             Length::Chunked if head.status != 200 => Ok(Some(Outcome::Refused(head.status.to_string()))),
             Length::Chunked => {
                 let ended = self.chunks.take(received)?;
-                Ok(ended.then(|| Outcome::Answered(self.chunks.accepted())))
+                Ok(ended.then(|| Outcome::Answered(std::mem::take(&mut self.chunks))))
             }
         }
     }
@@ -164,11 +167,11 @@ impl Chunks {
             let size = size.and_then(|size| usize::from_str_radix(size, 16).ok());
             let size = size.ok_or_else(|| io::Error::other("an answer's chunk has no size"))?;
             let Some(chunk) = rest.get(line_end + 2..line_end + 2 + size + 2) else { break false };
-            self.add(&chunk[..size]);
             taken += line_end + 2 + size + 2;
             if size == 0 {
                 break true;
             }
+            self.add(&chunk[..size]);
         };
         received.drain(..taken);
         Ok(ended)
@@ -215,7 +218,7 @@ mod tests {
     fn an_answer_tells_what_the_server_made_of_it() {
         let outcome = |answer: &str| Answer::default().take(&mut answer.as_bytes().to_vec()).ok().flatten();
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{\"accepted\": 12}\r\n0\r\n\r\n";
-        assert!(matches!(outcome(chunked), Some(Outcome::Answered(12))));
+        assert!(matches!(outcome(chunked), Some(Outcome::Answered(chunks)) if chunks.accepted() == 12));
         assert!(outcome(&chunked[..chunked.len() - 1]).is_none());
         let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}";
         assert!(matches!(outcome(refused), Some(Outcome::Refused(told)) if told == "403 {}"));
