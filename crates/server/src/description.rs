@@ -219,7 +219,8 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, schemas: &Value)
         refusals.push(slug);
     }
     add_refusals(operation, &refusals);
-    if route.method == "get" {
+    let has_no_end = operation["responses"]["200"]["content"].get("text/event-stream").is_some();
+    if route.method == "get" && !has_no_end {
         operation["responses"]["304"] = json!({
             "description": "What `If-None-Match` names is still good: the caller has this answer already",
         });

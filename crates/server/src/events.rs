@@ -88,7 +88,10 @@ pub(crate) struct After {
     ),
     responses((
         status = 200, description = "The events, as they happen",
-        headers(("X-Accel-Buffering" = String, description = "`no`: proxies such as nginx don't hold events back.")),
+        headers(
+            ("X-Accel-Buffering" = String, description = "`no`: proxies such as nginx don't hold events back."),
+            ("Vary" = String, description = "`Authorization`: what is told depends on it."),
+        ),
         body = strings::EventStream, content_type = "text/event-stream",
     )),
     extensions(("x-refusals" = json!(["unknown-position", "too-many-streams", "streams-full"]))),

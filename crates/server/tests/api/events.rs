@@ -356,13 +356,15 @@ async fn the_past_is_told_as_the_rights_are_now() {
 #[tokio::test]
 async fn a_right_that_ends_ends_what_is_told() {
     let bank = Bank::new().await;
-    let mut reader = Listening::now(&bank, "reader").await;
+    let (mut reader, mut ada) = (Listening::now(&bank, "reader").await, Listening::now(&bank, "ada").await);
     bank.pay("ada", "1.00", "").await;
     assert_eq!(reader.next().await.unwrap().event, "payment.booked");
     bank.system(Body::Revoke { customer: CustomerId(5), account: ledger::AccountId(1) }.into()).await;
     bank.pay("ada", "2.00", "").await;
     let again = Body::Grant { customer: CustomerId(5), account: ledger::AccountId(1), right: Right::ReadOnly };
     assert_eq!(reader.next().await.unwrap().event, "right.revoked");
+    // All that happened was brought to another while there was no right.
+    while ada.next().await.unwrap().data["amount"] != "2.00" {}
     // What is looked at while there is no right isn't told, whether it is brought or read from the journal.
     let mut from_beginning = Listening::from_beginning(&bank, "reader").await;
     assert_eq!(names(&from_beginning.take(2).await), ["right.granted", "right.revoked"]);
