@@ -365,11 +365,11 @@ impl Workload {
 
     fn change_account(&mut self) -> (Caller, Body) {
         let account = self.account().id;
-        if self.random.once_in(6) {
-            return (
-                self.holder(account),
-                Body::Rename { account, name: self.random.once_in(2).then(|| sealed("name")) },
-            );
+        if self.random.once_in(3) {
+            // By an owner, or by any customer, some of whom have a lesser right.
+            let caller =
+                if self.random.once_in(2) { self.holder(account) } else { self.caller(|it| it.role == Role::Customer) };
+            return (caller, Body::Rename { account, name: self.random.once_in(2).then(|| sealed("name")) });
         }
         let caller = self.operator();
         if self.random.once_in(3) {
