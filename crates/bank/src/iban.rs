@@ -14,6 +14,8 @@ pub struct Numbering {
     country: String,
     bank_code: String,
     digits: u32,
+    /// What the IBAN of account number 0 leaves when divided by 97, with the country and two zeros at its end.
+    remainder: u64,
 }
 
 /// Why a country and bank code can't make account numbers.
@@ -64,7 +66,12 @@ impl Numbering {
         // A country fixes the whole length, so at most one length of account number is valid.
         (1..=MAX_BBAN.saturating_sub(bank_code.len()))
             .filter_map(|digits| u32::try_from(digits).ok())
-            .map(|digits| Self { country: country.to_owned(), bank_code: bank_code.to_owned(), digits })
+            .map(|digits| Self {
+                country: country.to_owned(),
+                bank_code: bank_code.to_owned(),
+                digits,
+                remainder: remainder(bank_code, digits, country),
+            })
             .find(Self::names_the_bank)
             .ok_or_else(no_such_form)
     }
@@ -99,24 +106,12 @@ impl Numbering {
     /// The IBAN of an account number, without spaces.
     #[must_use]
     pub fn iban(&self, number: u64) -> String {
-        let width = usize::try_from(self.digits).unwrap_or(MAX_BBAN);
+        // The number is followed by six digits: the country's two letters, and two zeros.
+        let remainder = number.rem_euclid(97).wrapping_mul(1_000_000).wrapping_add(self.remainder).rem_euclid(97);
+        let (check, width) = (98_u64.wrapping_sub(remainder), usize::try_from(self.digits).unwrap_or(MAX_BBAN));
         let mut iban = String::with_capacity(34);
         // Writing to a String can't fail.
-        let _ = write!(iban, "{}00{}{number:0width$}", self.country, self.bank_code);
-        let mut remainder = 0_u32;
-        // The country and two zeros count as if they stood at the end.
-        let (head, bban) = iban.as_bytes().split_at(4);
-        for byte in bban.iter().chain(head) {
-            let (value, shift) = match byte {
-                b'0'..=b'9' => (byte.wrapping_sub(b'0'), 10),
-                _ => (byte.wrapping_sub(b'A').wrapping_add(10), 100),
-            };
-            remainder = remainder.wrapping_mul(shift).wrapping_add(u32::from(value)).rem_euclid(97);
-        }
-        let check = 98_u32.saturating_sub(remainder);
-        let digit = |value: u32| char::from_digit(value, 10).unwrap_or('0');
-        let (tens, units) = (digit(check.div_euclid(10)), digit(check.rem_euclid(10)));
-        iban.replace_range(2..4, [tens, units].iter().collect::<String>().as_str());
+        let _ = write!(iban, "{}{check:02}{}{number:0width$}", self.country, self.bank_code);
         iban
     }
 
@@ -140,6 +135,20 @@ impl Numbering {
     fn own(&self, text: &str) -> Option<u64> {
         text.strip_prefix(self.country.as_str())?.get(2..)?.strip_prefix(self.bank_code.as_str())?.parse().ok()
     }
+}
+
+/// What an account number of so many zeros leaves when divided by 97, with the bank code before it, and the country and
+/// two zeros behind it. A letter counts as two digits: A as 10, Z as 35.
+fn remainder(bank_code: &str, digits: u32, country: &str) -> u64 {
+    let zeros = (0..digits).map(|_| b'0');
+    let all = bank_code.bytes().chain(zeros).chain(country.bytes()).chain(*b"00");
+    all.fold(0, |remainder: u64, byte| {
+        let (value, shift) = match byte {
+            b'0'..=b'9' => (byte.wrapping_sub(b'0'), 10),
+            _ => (byte.wrapping_sub(b'A').wrapping_add(10), 100),
+        };
+        remainder.wrapping_mul(shift).wrapping_add(value.into()).rem_euclid(97)
+    })
 }
 
 #[cfg(test)]

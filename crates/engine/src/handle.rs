@@ -422,9 +422,13 @@ impl Engine {
         if self.shared.queued.fetch_add(commands, Ordering::Relaxed) + commands > MAX_QUEUED_COMMANDS {
             return Err(busy());
         }
-        self.queue.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => busy(),
-            TrySendError::Disconnected(_) => self.shared.why_unavailable(),
+        self.shared.pace.comes();
+        self.queue.try_send(work).map_err(|error| {
+            self.shared.pace.turned_away();
+            match error {
+                TrySendError::Full(_) => busy(),
+                TrySendError::Disconnected(_) => self.shared.why_unavailable(),
+            }
         })?;
         self.shared.pace.came();
         Ok(())

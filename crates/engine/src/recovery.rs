@@ -19,7 +19,7 @@ use crate::keeper::{Chore, Keeper};
 use crate::memory::Ceiling;
 use crate::personal::Keyring;
 use crate::replay::{events_of, for_each_frame};
-use crate::writer::{Draft, MAX_QUEUED, Pace, Writer, commit};
+use crate::writer::{Committer, Draft, MAX_QUEUED, Pace, Writer};
 use crate::{Engine, Recorded};
 
 /// After reading this many events at start, a checkpoint is written so that the next start is quick.
@@ -172,16 +172,13 @@ impl Engine {
     ) -> Result<Self, std::io::Error> {
         let (queue, works) = sync_channel(MAX_QUEUED);
         // No run waits between the two threads: while one is being made durable, the next grows.
-        let (committer, runs) = sync_channel(0);
-        let writer = Writer::new(Arc::clone(&shared), works, committer, timekeeper);
+        let (large_runs, handed_over) = sync_channel(0);
+        let keeper = Keeper::start(Arc::clone(&shared), checkpoints)?;
+        chores.into_iter().for_each(|chore| keeper.ask(chore));
+        let committer = Arc::new(Committer::new(Arc::clone(&shared), journal, keeper));
+        let writer = Writer::new(Arc::clone(&shared), works, Arc::clone(&committer), large_runs, timekeeper);
         let writing = thread::Builder::new().name("writer".into()).spawn(move || writer.run())?;
-        let committing = {
-            let shared = Arc::clone(&shared);
-            let keeper = Keeper::start(Arc::clone(&shared), checkpoints)?;
-            chores.into_iter().for_each(|chore| keeper.ask(chore));
-            let commit = move || commit(&shared, journal, &runs, keeper);
-            thread::Builder::new().name("committer".into()).spawn(commit)?
-        };
+        let committing = thread::Builder::new().name("committer".into()).spawn(move || committer.run(&handed_over))?;
         Ok(Self { shared, queue, threads: Arc::new(Mutex::new(vec![writing, committing])) })
     }
 }

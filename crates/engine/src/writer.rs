@@ -1,7 +1,8 @@
-//! The two threads that carry a command: the writer decides and applies, the committer makes durable and lets the
-//! answers go.
+//! The two threads that carry a command: the writer decides and applies, and makes a small run durable itself; a large
+//! one is made durable by the committer, while the writer decides the next.
 
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::error::Error;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, Thread};
@@ -35,14 +36,19 @@ pub const MAX_RUN_COMMANDS: usize = 8_190;
 /// A run of this many commands is worth a sync of its own, and waits for nobody.
 const LARGE_RUN_COMMANDS: usize = 1_024;
 
-/// Callers who have just been answered often come back at once. A run waits for as many as that, as long as they keep
-/// coming: until none came for so long. So all go with one sync, which on a busy machine costs more than all else.
-/// Otherwise they would fall into two halves of which each always waits through the other's sync, and get half the work
-/// done. Who was alone in the last run never waits: a single caller is as many as were answered.
-const COMPANY_GAP: Duration = Duration::from_micros(50);
+/// A run of so many commands is handed to the committer. Smaller ones are decided in less time than it takes to wake
+/// another thread, and to be woken by it.
+const HANDED_OVER_COMMANDS: usize = 256;
 
-/// However many keep coming, nobody waits longer than this for company.
+/// Callers who have just been answered often come back at once. A run waits for as many as that, though no longer than
+/// the last append took, so that nobody waits more than twice as long as they had to. So all go with one sync, which on
+/// a busy machine costs more than all else. Otherwise they would fall into two halves of which each always waits through
+/// the other's sync, and get half the work done. Who was alone in the last run never waits: a single caller is as many
+/// as were answered.
 const MAX_COMPANY_WAIT: Duration = Duration::from_millis(2);
+
+/// When nobody comes for so long, nobody more is waited for.
+const COMPANY_GAP: Duration = Duration::from_micros(50);
 
 /// A frame is closed when its body has reached this size, in bytes. Small enough to be decrypted for one event, large
 /// enough that header and tag weigh little.
@@ -113,7 +119,9 @@ pub(crate) struct Run {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     queue: Receiver<Work>,
-    committer: SyncSender<Run>,
+    committer: Arc<Committer>,
+    /// The runs that the committer's own thread makes durable.
+    large_runs: SyncSender<Run>,
     timekeeper: Timekeeper,
     watch: memory::Watch,
     /// The event after which all keys are in memory, which only this thread moves.
@@ -132,10 +140,24 @@ pub(crate) struct Draft {
     refusals: u64,
 }
 
+/// What makes runs durable and lets their answers go: on the writer's thread, or on its own.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    /// None when an append has failed.
+    home: Mutex<Option<Home>>,
+}
+
+struct Home {
+    journal: Journal,
+    keeper: Keeper,
+}
+
 /// How the two threads keep step, and the callers with them.
 pub(crate) struct Pace {
     state: Mutex<Paced>,
     idle: Condvar,
+    /// How many callers are in the queue.
+    queued: AtomicUsize,
     /// How many more callers the writer waits for, while it does.
     awaited: AtomicIsize,
     /// The writer, to be woken when all have come: not by each, which would cost more than it gains.
@@ -145,14 +167,21 @@ pub(crate) struct Pace {
 struct Paced {
     /// Whether a run is being made durable.
     busy: bool,
-    /// How many answers the last run let go.
-    released: usize,
+    /// How many callers were answered by the last run, or were in the queue by then.
+    expected: usize,
+    /// How long the last append took.
+    append: Duration,
 }
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        let state = Mutex::new(Paced { busy: false, released: 0 });
-        Self { state, idle: Condvar::new(), awaited: AtomicIsize::new(0), writer: OnceLock::new() }
+        Self {
+            state: Mutex::new(Paced { busy: false, expected: 0, append: Duration::ZERO }),
+            idle: Condvar::new(),
+            queued: AtomicUsize::new(0),
+            awaited: AtomicIsize::new(0),
+            writer: OnceLock::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, Paced> {
@@ -163,10 +192,26 @@ impl Pace {
         self.state().busy = true;
     }
 
-    /// A run has let go its answers.
-    fn end(&self, released: usize) {
-        *self.state() = Paced { busy: false, released };
+    /// A run is durable, and lets so many answers go.
+    fn end(&self, released: usize, append: Duration) {
+        let expected = released + self.queued.load(Ordering::Relaxed);
+        *self.state() = Paced { busy: false, expected, append };
         self.idle.notify_one();
+    }
+
+    /// A caller is about to enter the queue. Said before, so that none is taken out who was not counted.
+    pub(crate) fn comes(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A caller found no place in the queue.
+    pub(crate) fn turned_away(&self) {
+        self.taken(1);
+    }
+
+    /// So many callers were taken out of the queue.
+    fn taken(&self, callers: usize) {
+        self.queued.fetch_sub(callers, Ordering::Relaxed);
     }
 
     /// A caller has come. The last of those whom the writer waits for wakes it.
@@ -179,25 +224,37 @@ impl Pace {
         }
     }
 
-    /// Waits for so many callers, for [`COMPANY_GAP`] at most.
-    fn wait_for(&self, callers: usize) {
+    /// Waits for so many callers, for so long at most.
+    fn wait_for(&self, callers: usize, longest: Duration) {
         self.writer.get_or_init(thread::current);
-        self.awaited.store(isize::try_from(callers).unwrap_or(isize::MAX), Ordering::Relaxed);
+        let callers = isize::try_from(callers).unwrap_or(isize::MAX);
+        let until = Instant::now() + longest.min(MAX_COMPANY_WAIT);
+        self.awaited.store(callers, Ordering::Relaxed);
         thread::park_timeout(COMPANY_GAP);
+        // Once they have begun to come, looking after them now and then would cost more than waiting for the last.
+        let mut missing = self.awaited.load(Ordering::Relaxed);
+        while missing > 0 && missing < callers {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+            missing = self.awaited.load(Ordering::Relaxed);
+        }
         self.awaited.store(0, Ordering::Relaxed);
     }
 
     /// Waits until no run is being made durable. Gives how many callers may be expected in the next run, of which
-    /// `waiting` are in it already.
-    fn until_idle(&self, waiting: usize) -> usize {
+    /// `here` are in it already, and how long they are worth waiting for.
+    fn until_idle(&self, here: usize) -> (usize, Duration) {
         let mut state = self.state();
         let was_busy = state.busy;
         while state.busy {
             state = self.idle.wait(state).expect("no thread panics while it keeps pace");
         }
-        // Whoever waited while the run was made durable is beside those whom it answered. Whoever came after its end
-        // may be one of these.
-        if was_busy { waiting + state.released } else { state.released }
+        // Whoever was taken into this run while the last was made durable is beside those whom that one answered.
+        // Whoever was taken after its end is one of those expected.
+        (if was_busy { here + state.expected } else { state.expected }, state.append)
     }
 }
 
@@ -205,29 +262,30 @@ impl Writer {
     pub(crate) fn new(
         shared: Arc<Shared>,
         queue: Receiver<Work>,
-        committer: SyncSender<Run>,
+        committer: Arc<Committer>,
+        large_runs: SyncSender<Run>,
         timekeeper: Timekeeper,
     ) -> Self {
         let checkpointed = shared.durable.borrow().last_event;
         let watch = memory::Watch::new();
         // Nothing can have been looked for before the beginning, so the first look is always late enough.
-        Self { shared, queue, committer, timekeeper, watch, remembered_after: 0, checkpointed }
+        Self { shared, queue, committer, large_runs, timekeeper, watch, remembered_after: 0, checkpointed }
     }
 
-    /// Decides what comes until told to stop, or until the committer is gone.
+    /// Decides what comes until told to stop, or until nothing can be made durable any more.
     pub(crate) fn run(mut self) {
         while let Some(run) = self.next_run() {
             let stop = run.stop;
-            if run.is_worth_committing() {
-                self.shared.pace.begin();
-                if self.committer.send(run).is_err() {
-                    return;
-                }
-            }
-            if stop {
+            if run.is_worth_committing() && !self.commit(run) || stop {
                 return;
             }
         }
+    }
+
+    /// Has a run made durable, here if it is small. False when an append has failed.
+    fn commit(&self, run: Run) -> bool {
+        self.shared.pace.begin();
+        if run.commands < HANDED_OVER_COMMANDS { self.committer.commit(run) } else { self.large_runs.send(run).is_ok() }
     }
 
     /// Decides the next run: whatever queues up while the run before is being made durable. None when nobody can ask
@@ -243,19 +301,12 @@ impl Writer {
         if !run.is_worth_committing() {
             return Some(run);
         }
-        let company = self.shared.pace.until_idle(run.replies.len());
+        let (company, longest) = self.shared.pace.until_idle(run.replies.len());
         self.decide(&mut run, None)?;
-        let until = Instant::now() + MAX_COMPANY_WAIT;
-        while !run.stop && run.commands < LARGE_RUN_COMMANDS && Instant::now() < until {
-            let before = run.replies.len();
-            if before >= company {
-                break;
-            }
-            self.shared.pace.wait_for(company - before);
+        let missing = company.saturating_sub(run.replies.len());
+        if missing > 0 && !run.stop && run.commands < LARGE_RUN_COMMANDS {
+            self.shared.pace.wait_for(missing, longest);
             self.decide(&mut run, None)?;
-            if run.replies.len() == before {
-                break;
-            }
         }
         self.find_chores(&mut run)?;
         Some(run)
@@ -274,6 +325,7 @@ impl Writer {
         run.commands += commands;
         run.draft.body_bytes = commands * EVENT_BYTES;
         self.shared.queued.fetch_sub(commands, Ordering::Relaxed);
+        self.shared.pace.taken(works.iter().filter(|work| !matches!(work, Work::Stop)).count());
         let now = run.at.map_or_else(|| self.timekeeper.now(&*self.shared.clock), Ok);
         if let Ok(now) = now {
             self.shared.now_ms.store(now.0, Ordering::Relaxed);
@@ -456,66 +508,101 @@ impl Draft {
     }
 }
 
-/// The thread that makes durable: seals each run, appends it, and lets its answers go. Ends when the writer has ended,
-/// with a checkpoint, or when an append fails.
-pub(crate) fn commit(shared: &Shared, mut journal: Journal, runs: &Receiver<Run>, keeper: Keeper) {
-    let _watch = Watch(shared);
-    while let Ok(run) = runs.recv() {
+impl Committer {
+    pub(crate) fn new(shared: Arc<Shared>, journal: Journal, keeper: Keeper) -> Self {
+        Self { shared, home: Mutex::new(Some(Home { journal, keeper })) }
+    }
+
+    /// The committer's own thread: makes the large runs durable. Ends when the writer has ended, with a checkpoint, or
+    /// when an append fails.
+    pub(crate) fn run(&self, large_runs: &Receiver<Run>) {
+        let _watch = Watch(&self.shared);
+        while let Ok(run) = large_runs.recv() {
+            if !self.commit(run) {
+                return;
+            }
+        }
+        self.finish();
+    }
+
+    /// Makes a run durable, and lets its answers go. False when an append has failed, now or before.
+    fn commit(&self, run: Run) -> bool {
+        // A poisoned lock means that an append has panicked.
+        let Ok(mut home) = self.home.lock() else { return false };
+        let done = home.as_mut().is_some_and(|home| home.commit(&self.shared, run));
+        if !done {
+            *home = None;
+        }
+        done
+    }
+
+    /// The writer has ended: writes a checkpoint and closes the journal, if all is in order.
+    fn finish(&self) {
+        let shared = &self.shared;
+        let Ok(mut home) = self.home.lock() else { return fail(shared, A_BUG) };
+        let Some(Home { journal, keeper }) = home.take() else { return };
+        if shared.books.is_poisoned() {
+            return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
+        }
+        shared.close();
+        keeper.finish(shared);
+        if let Err(error) = journal.close() {
+            tracing::error!(%error, "the journal could not be closed in order");
+        }
+    }
+}
+
+impl Home {
+    fn commit(&mut self, shared: &Shared, run: Run) -> bool {
         let Run { at, last_event, epoch, commands, draft, mut replies, chores, .. } = run;
         shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
         shared.counters.refusals.fetch_add(draft.refusals, Ordering::Relaxed);
         let appended = match at {
             // Decided on a state that was thrown away meanwhile.
             _ if epoch != shared.durable.borrow().epoch => Err(AppendError::Full),
-            Some(at) if !draft.frames.is_empty() => append(shared, &mut journal, at, draft, last_event),
-            _ => Ok(()),
+            Some(at) if !draft.frames.is_empty() => append(shared, &mut self.journal, at, draft, last_event),
+            _ => Ok(Duration::ZERO),
         };
+        let took = appended.as_ref().copied().unwrap_or_default();
         match appended {
-            Ok(()) => chores.into_iter().for_each(|chore| keeper.ask(chore)),
+            Ok(_) => chores.into_iter().for_each(|chore| self.keeper.ask(chore)),
             Err(error @ (AppendError::Full | AppendError::Unwritable)) => {
                 let why =
                     if matches!(error, AppendError::Full) { Unavailable::DiskFull } else { Unavailable::DiskReadOnly };
-                let read = only_read(shared, &journal, why);
+                let read = only_read(shared, &self.journal, why);
                 replies.iter_mut().for_each(|reply| reply.withdraw(&shared.why_unavailable()));
                 if let Err(error) = read {
-                    return fail(shared, &error.to_string());
+                    return failed(shared, &error);
                 }
             }
-            Err(error) => return fail(shared, &error.to_string()),
+            Err(error) => return failed(shared, &error),
         }
-        let released = replies.len();
+        shared.pace.end(replies.len(), took);
         let_go(shared, replies);
-        shared.pace.end(released);
-    }
-    if shared.books.is_poisoned() {
-        return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
-    }
-    shared.close();
-    keeper.finish(shared);
-    if let Err(error) = journal.close() {
-        tracing::error!(%error, "the journal could not be closed in order");
+        true
     }
 }
 
-/// Makes a run durable, and tells so.
+/// Makes a run durable, tells so, and gives how long it took.
 fn append(
     shared: &Shared,
     journal: &mut Journal,
     at: Timestamp,
     draft: Draft,
     last_event: u64,
-) -> Result<(), AppendError> {
+) -> Result<Duration, AppendError> {
     let started = Instant::now();
     let keys = draft.subject_keys.clone();
     let sealed = journal.seal(at.0, draft.frames, draft.subject_keys);
     journal.append(&sealed)?;
     keys.into_iter().for_each(|key| shared.keyring.keep(key));
-    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took = started.elapsed();
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     shared.counters.append_us.fetch_add(micros, Ordering::Relaxed);
     shared.counters.runs.fetch_add(1, Ordering::Relaxed);
     shared.counters.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
     shared.advance(last_event);
-    Ok(())
+    Ok(took)
 }
 
 /// Lets the answers go. Tasks that wait are woken by a thread of their own runtime, which costs a tenth of waking each
@@ -564,20 +651,28 @@ impl Reply {
     }
 }
 
+const A_BUG: &str = "a bug stopped the thread that writes the journal; see what it said before";
+
 /// Sees to it that nobody waits for a committer that has panicked.
 struct Watch<'a>(&'a Shared);
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            fail(self.0, "a bug stopped the thread that writes the journal; see what it said before");
+            fail(self.0, A_BUG);
         }
     }
 }
 
+/// Fails, before anybody who waits for this run is let go.
+fn failed(shared: &Shared, error: &impl Error) -> bool {
+    fail(shared, &error.to_string());
+    false
+}
+
 /// From here on nothing is answered: what is in memory may tell of things that never came to be.
 fn fail(shared: &Shared, why: &str) {
-    shared.pace.end(0);
+    shared.pace.end(0, Duration::ZERO);
     tracing::error!(error = why, "the journal could not be written; stop, see to the disk, and start again");
     *shared.failure() = Some(Unavailable::Failed(why.to_owned()));
     shared.close();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use axum::Router;
 use bank::{Body, CustomerId, Numbering, OpenAccount, Role, What};
 use engine::{Engine, Field, NewSubject};
 use ledger::{AccountId, Currency, Kind, Money, Overdraft};
@@ -44,7 +45,7 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    serve::serve(engine, config, output, |address| welcome(&demo.data, address.port(), &alice, &bob))
+    serve::serve(engine, config, Router::new(), output, |address| welcome(&demo.data, address.port(), &alice, &bob))
 }
 
 fn new_bank() -> Result<NewBank<'static>, Failure> {

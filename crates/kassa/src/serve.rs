@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use engine::Engine;
 use server::Server;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,13 +24,15 @@ pub(crate) fn run(command: &Serve, output: &Output) -> Result<(), Failure> {
     let folder = BankFolder::find(&command.bank)?;
     tls::make_where_missing(&folder.folder, &folder.config)?;
     let engine = folder.open(&command.bank, output)?;
-    serve(engine, folder.config, output, |_| String::new())
+    serve(engine, folder.config, Router::new(), output, |_| String::new())
 }
 
-/// Serves until SIGINT, SIGTERM or SIGHUP, or until the engine fails. A second signal ends the process at once.
+/// Serves the bank, and `more`, until SIGINT, SIGTERM or SIGHUP, or until the engine fails. A second signal ends the
+/// process at once.
 pub(crate) fn serve(
     engine: Engine,
     config: Config,
+    more: Router,
     output: &Output,
     welcome: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
@@ -37,8 +40,8 @@ pub(crate) fn serve(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     engine.answer_on(runtime.handle().clone());
     let served = runtime.block_on(async {
-        let server =
-            Server::bind(config.server, engine.clone()).await.map_err(|error| Failure::new(error.to_string()))?;
+        let server = Server::bind_with(config.server, engine.clone(), more).await;
+        let server = server.map_err(|error| Failure::new(error.to_string()))?;
         tracing::info!("opened: {}", engine.opening());
         let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;
         let address = server.local_addr();

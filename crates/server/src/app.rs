@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::http::header::LOCATION;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{
@@ -28,6 +28,12 @@ use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
 use crate::rates::Rates;
 use crate::{Limits, ServeError, Settings};
+
+/// Room for an ordinary request or answer in JSON, in bytes, so that it is not moved while it grows.
+const ORDINARY_BYTES: usize = 512;
+
+/// Room for the header fields that an answer gets on its way.
+const HEADER_FIELDS: usize = 12;
 
 /// What all handlers share. Cloning gives another handle on the same.
 #[derive(Clone)]
@@ -255,7 +261,9 @@ impl App {
         route: &str,
         body: &impl Serialize,
     ) -> Result<Request, Problem> {
-        let mut canonical = format!("{route}\n").into_bytes();
+        let mut canonical = Vec::with_capacity(ORDINARY_BYTES);
+        canonical.extend_from_slice(route.as_bytes());
+        canonical.push(b'\n');
         serde_json::to_writer(&mut canonical, body).map_err(|error| Problem::failed(&error))?;
         Ok(self.engine.request(who.caller.user, key.key.as_bytes(), &canonical))
     }
@@ -312,11 +320,19 @@ pub(crate) fn unexpected(receipt: &Receipt) -> Problem {
 
 /// The answer to a write that made something, with its address.
 pub(crate) fn created(receipt: &Receipt, location: &str, body: impl Serialize) -> Response {
-    let mut response = marked(receipt, (StatusCode::CREATED, Json(body)).into_response());
-    if let Ok(location) = HeaderValue::from_str(location) {
-        response.headers_mut().insert(LOCATION, location);
+    let mut text = Vec::with_capacity(ORDINARY_BYTES);
+    if let Err(error) = serde_json::to_writer(&mut text, &body) {
+        return Problem::failed(&error).into_response();
     }
-    response
+    let mut response = Response::new(text.into());
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    headers.reserve(HEADER_FIELDS);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(location) = HeaderValue::from_str(location) {
+        headers.insert(LOCATION, location);
+    }
+    marked(receipt, response)
 }
 
 /// The answer to a write that changed something.

@@ -65,6 +65,7 @@ async fn run(app: &App, request: Request, next: Next) -> Response {
 }
 
 fn add_headers(headers: &mut HeaderMap) {
+    headers.reserve(HEADERS.len());
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

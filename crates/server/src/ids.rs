@@ -1,8 +1,6 @@
 //! Ids of payments and of holds: the number of the event that made them, enciphered, so that an id tells nothing about how
 //! many there are, and can't be guessed.
 
-use std::fmt::Write;
-
 use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
 use engine::Engine;
 
@@ -35,12 +33,8 @@ impl Ids {
         let mut block = [0; 16];
         block[8..].copy_from_slice(&event.to_be_bytes());
         let _ = self.encrypting.encrypt(&mut block).expect("one block can be enciphered");
-        let mut id = String::with_capacity(32);
-        for byte in block {
-            // Writing to a String can't fail.
-            let _ = write!(id, "{byte:02x}");
-        }
-        id
+        let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+        block.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
     }
 
     /// The event of an id; none if no event has it.

@@ -78,9 +78,14 @@ pub struct Server {
 impl Server {
     /// Reads the certificate and takes the address, so that what is wrong is told before anything is served.
     pub async fn bind(settings: Settings, engine: Engine) -> Result<Self, ServeError> {
+        Self::bind_with(settings, engine, Router::new()).await
+    }
+
+    /// The same, with further routes behind the same limits: those of a benchmark, which compares them with ours.
+    pub async fn bind_with(settings: Settings, engine: Engine, more: Router) -> Result<Self, ServeError> {
         let tls = Arc::new(listen::tls(&settings.certificate, &settings.private_key)?);
         let counts = Arc::new(Counts::default());
-        let router = router(&settings, engine, &counts)?;
+        let router = router(&settings, engine, &counts, more)?;
         let taken = |source| ServeError::Bind { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
@@ -101,12 +106,13 @@ impl Server {
     }
 }
 
-/// All routes over an engine, for [`listen::serve`] or for a test without a network. `counts` are those of the accept
-/// loop, for the metrics.
-pub fn router(settings: &Settings, engine: Engine, counts: &Arc<Counts>) -> Result<Router, ServeError> {
+/// All routes over an engine, and `more`, for [`listen::serve`] or for a test without a network. `counts` are those of
+/// the accept loop, for the metrics.
+pub fn router(settings: &Settings, engine: Engine, counts: &Arc<Counts>, more: Router) -> Result<Router, ServeError> {
     let (routes, description) = openapi::routes();
     let app = App::new(settings, engine, Arc::clone(counts), &description)?;
     Ok(routes
+        .merge(more.with_state(()))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(settings.limits.body_bytes))

@@ -1,6 +1,6 @@
 //! `kassa bench http`: payments and reads over HTTPS, against a real server in a process of its own, beside a floor.
 //!
-//! The floor is what a server on this machine can do at all behind the same accept loop: it parses a payment and
+//! The floor is what this server can do at all behind the same accept loop, limits and router: it parses a payment and
 //! answers as many words, and that is all it does. The same client asks both, in short rounds by turns, so that a
 //! machine that is busy with other things now and then is so for both; the medians of the rounds are compared.
 //!
@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 use self::client::Target;
 use self::load::{Counted, Load, Times};
 use self::requests::{Accounts, Ask, Asker};
-use self::served::{Order, Served, What};
+use self::served::{Order, Served};
 use super::meter::Waits;
 use super::own_bank::{self, OwnFolder};
 use super::table::Table;
@@ -57,8 +57,8 @@ pub(crate) struct HttpBench {
     /// How many lines a batch has.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     batch_lines: u64,
-    /// Measure this part only; may be given several times. The process ids of the servers are told on standard error,
-    /// for a profiler.
+    /// Measure this part only; may be given several times. The process id of the server is told on standard error, for a
+    /// profiler.
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
     /// Print the figures as JSON.
@@ -165,22 +165,16 @@ fn measure(bench: &HttpBench, runtime: &Handle) -> Result<Figures, Failure> {
     let mut syncs = Waits::new();
     process::note_syncs(folder, &mut syncs)?;
 
-    let serve = |what| Served::start(&Order { folder: folder.to_owned(), what });
-    let bank = serve(What::Bank { master_key: master_key.clone() })?;
-    let floor = serve(What::Floor)?;
+    let server = Served::start(&Order { folder: folder.to_owned(), master_key: master_key.clone() })?;
     if !bench.only.is_empty() {
-        eprintln!("the bank's server is process {}, the floor's is process {}", bank.pid(), floor.pid());
+        eprintln!("the server is process {}", server.pid());
     }
-    let authority = tls::authority(folder);
-    let at = |served: &Served| -> Result<Site, Failure> {
-        Ok(Site { target: Target::new(served.address, &authority)?, address: served.address, pid: served.pid() })
-    };
     let accounts = Arc::new(accounts);
     let mut measuring = Measuring {
         bench,
         accounts: Arc::clone(&accounts),
-        bank: at(&bank)?,
-        floor: at(&floor)?,
+        target: Target::new(server.address, &tls::authority(folder))?,
+        server: &server,
         lines: 0,
         figures: Figures {
             connections: bench.connections,
@@ -199,8 +193,10 @@ fn measure(bench: &HttpBench, runtime: &Handle) -> Result<Figures, Failure> {
     let mut figures = measuring.figures;
 
     // Killed, so that the bank has nothing but what was durable when it was answered.
-    drop((bank, floor));
-    figures.payments_booked = postings(&open(bench, &master_key)?)? - postings_before;
+    drop(server);
+    let engine = open(bench, &master_key)?;
+    figures.payments_booked = postings(&engine)? - postings_before;
+    engine.stop();
     if figures.payments_booked != figures.payments_answered {
         return Err(Failure::new(format!(
             "{} payments were answered, and the bank holds {}",
@@ -266,19 +262,12 @@ fn postings(engine: &Engine) -> Result<u64, Failure> {
     Ok(entries / 2)
 }
 
-/// A server, where it is and how it is trusted.
-struct Site {
-    target: Target,
-    address: std::net::SocketAddr,
-    pid: u32,
-}
-
 /// The measurements, one after the other.
 struct Measuring<'a> {
     bench: &'a HttpBench,
     accounts: Arc<Accounts>,
-    bank: Site,
-    floor: Site,
+    server: &'a Served,
+    target: Target,
     /// How many connections there were, so that each has a number of its own.
     lines: u32,
     figures: Figures,
@@ -286,15 +275,14 @@ struct Measuring<'a> {
 
 impl Measuring<'_> {
     /// Connects all connections anew. Each has its handshake behind it before the load begins.
-    fn load(&mut self, site: fn(&Self) -> &Site, ask: Ask) -> Result<Load, Failure> {
+    fn load(&mut self, ask: Ask) -> Result<Load, Failure> {
         let first = self.lines;
         self.lines += self.bench.connections;
-        let Site { target, address, pid } = site(self);
         let lines = (0..self.bench.connections).map(|customer| {
-            let asker = Asker::new(ask, &self.accounts, customer, first + customer, *address);
-            Ok((target.connect()?, asker))
+            let asker = Asker::new(ask, &self.accounts, customer, first + customer, self.server.address);
+            Ok((self.target.connect()?, asker))
         });
-        Load::new(lines.collect::<Result<_, Failure>>()?, *pid)
+        Load::new(lines.collect::<Result<_, Failure>>()?, self.server.pid())
     }
 
     /// The times of one of so many rounds.
@@ -309,13 +297,13 @@ impl Measuring<'_> {
         let (mut runs, mut append_us) = (0.0, 0.0);
         for _ in 0..self.bench.rounds {
             if self.bench.measures(Part::Floor) {
-                let counted = self.load(|all| &all.floor, Ask::Payment)?.closed(times, &mut floor.waits)?;
+                let counted = self.load(Ask::Echo)?.closed(times, &mut floor.waits)?;
                 self.note_wrong(&counted);
                 floor.add(&counted);
             }
             if self.bench.measures(Part::Payments) {
                 let before = self.engine_counts()?;
-                let counted = self.load(|all| &all.bank, Ask::Payment)?.closed(times, &mut payments.waits)?;
+                let counted = self.load(Ask::Payment)?.closed(times, &mut payments.waits)?;
                 let after = self.engine_counts()?;
                 runs += after.0 - before.0;
                 append_us += after.1 - before.1;
@@ -349,7 +337,7 @@ impl Measuring<'_> {
             return Ok(());
         };
         let mut waits = Waits::new();
-        let load = self.load(|all| &all.bank, Ask::Payment)?;
+        let load = self.load(Ask::Payment)?;
         // A server that answers nothing is asked once a second.
         let counted = load.open((full_per_s / 2.0).max(1.0), self.times(1), &mut waits)?;
         self.note_wrong(&counted);
@@ -368,14 +356,16 @@ impl Measuring<'_> {
                 continue;
             }
             let mut rounds = Rounds::new();
-            let counted = self.load(|all| &all.bank, ask)?.closed(times, &mut rounds.waits)?;
+            let counted = self.load(ask)?.closed(times, &mut rounds.waits)?;
             self.note_wrong(&counted);
             rounds.add(&counted);
             let (per_s, each_us) = (rounds.median_per_s(), rounds.each_us(rounds.server_cpu_s));
             let figures = &mut self.figures;
             let places = match ask {
                 Ask::Entries => (&mut figures.entries_per_s, &mut figures.server_cpu_us_per_entries),
-                Ask::Balance | Ask::Payment => (&mut figures.balance_per_s, &mut figures.server_cpu_us_per_balance),
+                Ask::Balance | Ask::Payment | Ask::Echo => {
+                    (&mut figures.balance_per_s, &mut figures.server_cpu_us_per_balance)
+                }
             };
             (*places.0, *places.1) = (per_s, each_us);
         }
@@ -386,10 +376,11 @@ impl Measuring<'_> {
         if !self.bench.measures(Part::Batches) {
             return Ok(());
         }
-        let Site { target, address, pid } = &self.bank;
-        let (time, cpu_before) = (self.times(1).measured, process::cpu_s_of(*pid)?);
-        let batches = batch::measure(&mut target.connect()?, *address, &self.accounts, self.bench.batch_lines, time)?;
-        let cpu_s = process::cpu_s_of(*pid)? - cpu_before;
+        let Served { address, .. } = self.server;
+        let (time, cpu_before) = (self.times(1).measured, process::cpu_s_of(self.server.pid())?);
+        let mut line = self.target.connect()?;
+        let batches = batch::measure(&mut line, *address, &self.accounts, self.bench.batch_lines, time)?;
+        let cpu_s = process::cpu_s_of(self.server.pid())? - cpu_before;
         self.figures.payments_answered += batches.answered;
         self.figures.batch_lines_per_s = Some(batches.lines as f64 / batches.seconds);
         self.figures.server_cpu_us_per_batch_line = Some(cpu_s * 1e6 / batches.lines as f64);
@@ -406,9 +397,8 @@ impl Measuring<'_> {
 
     /// How many runs the engine has made durable, and how many microseconds that took, as a monitor reads it.
     fn engine_counts(&self) -> Result<(f64, f64), Failure> {
-        let Site { target, address, .. } = &self.bank;
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n");
-        let (_, text) = target.connect()?.ask(request.as_bytes())?;
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", self.server.address);
+        let (_, text) = self.target.connect()?.ask(request.as_bytes())?;
         let text = String::from_utf8_lossy(&text);
         let count = |name: &str| {
             let count = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());

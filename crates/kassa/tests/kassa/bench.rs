@@ -203,7 +203,7 @@ fn a_part_of_the_http_bench_can_be_measured_alone() {
     let flags = [&["bench", "http", "--data", folder.data()], &small[..], &["--only", "balance"]].concat();
     let output = super::run(&mut kassa(&flags), "");
     let (told, aside) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && aside.contains("the bank's server is process "), "{aside}");
+    assert!(output.status.success() && aside.contains("the server is process "), "{aside}");
     assert!(told.starts_with("2 connections, 4 accounts, "), "{told}");
     for line in ["balances ", "wrong answers ", "bare sync, median "] {
         assert!(told.lines().any(|told| told.starts_with(line)), "{line} in {told}");

@@ -71,7 +71,7 @@ impl Bank {
             session_minutes: u32::try_from(SESSION_MS / 60_000).unwrap(),
             limits,
         };
-        let router = server::router(&settings, engine.clone(), &Arc::default()).unwrap();
+        let router = server::router(&settings, engine.clone(), &Arc::default(), Router::new()).unwrap();
         let (ada, bo, tokens, keys) = (String::new(), String::new(), BTreeMap::new(), AtomicU64::new(0));
         let mut bank = Self { engine, settings, router, ada, bo, tokens, hands, keys, folder };
         bank.found().await;

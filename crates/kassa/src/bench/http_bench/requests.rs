@@ -10,6 +10,7 @@ use ledger::AccountId;
 
 use super::super::{mix, own_bank, unexpected};
 use super::client::Answer;
+use super::served::ECHO;
 use crate::failure::Failure;
 
 /// How long an IBAN of the bench's bank is.
@@ -67,8 +68,10 @@ fn below(random: u64, limit: u32) -> u32 {
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// A payment of 1.00 EUR, without a text; of the floor it is the same request.
+    /// A payment of 1.00 EUR, without a text.
     Payment,
+    /// The same of the floor. Nobody signs in there, so what is the token elsewhere has another name, as long.
+    Echo,
     /// The balance of an account now.
     Balance,
     /// The newest 50 entries of an account that has more.
@@ -96,13 +99,15 @@ impl Asker {
     /// The requests of a customer. `line` is the connection's number, which no other of this bench has.
     pub(super) fn new(ask: Ask, accounts: &Arc<Accounts>, customer: u32, line: u32, host: SocketAddr) -> Self {
         let token = own_bank::token(customer);
-        let common = format!("Host: {host}\r\nAuthorization: Bearer {token}\r\n");
+        let authorization = if ask == Ask::Echo { "X-Unlooked-At" } else { "Authorization" };
+        let common = format!("Host: {host}\r\n{authorization}: Bearer {token}\r\n");
         let get = |what: &str| format!("GET /v1/accounts/{NO_IBAN}/{what} HTTP/1.1\r\n{common}\r\n");
         let request = match ask {
-            Ask::Payment => {
+            Ask::Payment | Ask::Echo => {
+                let path = if ask == Ask::Echo { ECHO } else { "/v1/payments" };
                 let body = format!(r#"{{"from":"{NO_IBAN}","to":"{NO_IBAN}","amount":"1.00","currency":"EUR"}}"#);
                 format!(
-                    "POST /v1/payments HTTP/1.1\r\n{common}Idempotency-Key: {KEY}\r\n\
+                    "POST {path} HTTP/1.1\r\n{common}Idempotency-Key: {KEY}\r\n\
                      Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
                     body.len()
                 )
@@ -111,7 +116,7 @@ impl Asker {
             Ask::Entries => get("entries?limit=50"),
         };
         let expected = match ask {
-            Ask::Payment => {
+            Ask::Payment | Ask::Echo => {
                 format!(r#""from":"{NO_IBAN}","to":"{NO_IBAN}","amount":"1.00","currency":"EUR","purpose":"payment""#)
             }
             Ask::Balance => format!(r#""iban":"{NO_IBAN}","at":""#),
@@ -161,7 +166,7 @@ impl Asker {
         // It comes soon after the beginning, so that the search is short.
         let expected = body.windows(self.expected.len()).any(|part| part == self.expected);
         match self.ask {
-            Ask::Payment => *status == 201 && expected,
+            Ask::Payment | Ask::Echo => *status == 201 && expected,
             Ask::Balance => *status == 200 && expected,
             // With a cursor there is more, so the page is full.
             Ask::Entries => *status == 200 && expected && !body.ends_with(b"null}"),

@@ -1,6 +1,6 @@
-//! A server in a process of its own, the bench's own program started once more: one serves the bench's bank as `kassa
-//! serve` does; the other is the floor, which answers a payment by its own words, without signing in, engine and
-//! journal.
+//! A server in a process of its own, the bench's own program started once more. It serves the bench's bank as `kassa serve`
+//! does and, behind the same accept loop, limits and router, the floor: an echo, which answers a payment by its own words,
+//! without signing in, engine and journal.
 //!
 //! The bench sends an [`Order`] as a line of JSON, and the server tells its address once it is open. It ends when its
 //! input does, so at the latest when the bench ends, for whatever reason.
@@ -10,16 +10,12 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::thread;
 
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use server::listen::{self, Counts};
-use tokio::net::TcpListener;
 
 use super::super::own_bank;
 use crate::bank_folder::{BankFolder, Open};
@@ -28,7 +24,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::{log, serve, tls};
 
-/// The bench's settings, of both servers: those of `kassa serve`, but for what would be in the way of measuring.
+/// The bench's settings: those of `kassa serve`, but for what would be in the way of measuring.
 const SETTINGS: &[&str] = &[
     // Any port that is free.
     "listen=127.0.0.1:0",
@@ -45,18 +41,14 @@ const SETTINGS: &[&str] = &[
 /// What a server is to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
-    /// The bank's folder, with the certificate for both servers.
+    /// The bank's folder.
     pub(super) folder: PathBuf,
-    pub(super) what: What,
+    /// Its master key, in hexadecimal.
+    pub(super) master_key: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum What {
-    /// Serve the bank, whose master key this is, in hexadecimal.
-    Bank { master_key: String },
-    /// Serve the floor.
-    Floor,
-}
+/// Where the floor is.
+pub(super) const ECHO: &str = "/v1/echo";
 
 /// A server that is open. It is killed when this is dropped.
 pub(super) struct Served {
@@ -100,7 +92,7 @@ impl Drop for Served {
     }
 }
 
-/// The settings of both servers.
+/// The settings.
 pub(super) fn config(folder: &Path) -> Result<Config, Failure> {
     let settings: Vec<String> = SETTINGS.iter().map(|setting| (*setting).to_owned()).collect();
     // What the environment says about another bank is no matter here.
@@ -121,30 +113,11 @@ pub(super) fn run(output: &Output) -> Result<(), Failure> {
     let config = config(&order.folder)?;
     tls::make_where_missing(&order.folder, &config)?;
     log::start(&config);
-    match order.what {
-        What::Bank { master_key } => {
-            let master = own_bank::master_key(&master_key)?;
-            let open = Open { data: order.folder.clone(), set: Vec::new(), accept_loss: false };
-            let engine = BankFolder { folder: order.folder, config: config.clone(), master }.open(&open, output)?;
-            serve::serve(engine, config, output, |_| String::new())
-        }
-        What::Floor => serve_floor(&config, output),
-    }
-}
-
-/// Serves the floor until the process ends, behind the accept loop and the limits of the bank's server.
-fn serve_floor(config: &Config, output: &Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let server::Settings { listen, certificate, private_key, limits, .. } = &config.server;
-    let tls = listen::tls(certificate, private_key).map_err(|error| Failure::new(error.to_string()))?;
-    let router = Router::new().route("/v1/payments", post(echo)).layer(DefaultBodyLimit::max(limits.body_bytes));
-    runtime.block_on(async {
-        let listener = TcpListener::bind(listen).await?;
-        output.line(format_args!("the floor is open at https://{}", listener.local_addr()?))?;
-        listen::serve(listener, Arc::new(tls), router, limits, &Arc::new(Counts::default()), std::future::pending())
-            .await;
-        Ok(())
-    })
+    let Order { folder, master_key } = order;
+    let master = own_bank::master_key(&master_key)?;
+    let open = Open { data: folder.clone(), set: Vec::new(), accept_loss: false };
+    let engine = BankFolder { folder, config: config.clone(), master }.open(&open, output)?;
+    serve::serve(engine, config, Router::new().route(ECHO, post(echo)), output, |_| String::new())
 }
 
 /// A payment, as it is sent.
