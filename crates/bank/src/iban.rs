@@ -106,20 +106,24 @@ impl Numbering {
     /// The IBAN of an account number, without spaces.
     #[must_use]
     pub fn iban(&self, number: u64) -> String {
-        // The number is followed by six digits: the country's two letters, and two zeros.
-        let remainder = number.rem_euclid(97).wrapping_mul(1_000_000).wrapping_add(self.remainder).rem_euclid(97);
-        let (check, width) = (98_u64.wrapping_sub(remainder), usize::try_from(self.digits).unwrap_or(MAX_BBAN));
+        let [tens, units] = self.check_digits(number).map(char::from);
+        let width = usize::try_from(self.digits).unwrap_or(MAX_BBAN);
         let mut iban = String::with_capacity(34);
         // Writing to a String can't fail.
-        let _ = write!(iban, "{}{check:02}{}{number:0width$}", self.country, self.bank_code);
+        let _ = write!(iban, "{}{tens}{units}{}{number:0width$}", self.country, self.bank_code);
         iban
+    }
+
+    fn check_digits(&self, number: u64) -> [u8; 2] {
+        // The number is followed by six digits: the country's two letters, and two zeros.
+        let remainder = number.rem_euclid(97).wrapping_mul(1_000_000).wrapping_add(self.remainder).rem_euclid(97);
+        let check = 98_u64.wrapping_sub(remainder);
+        [check.div_euclid(10), check.rem_euclid(10)].map(|digit| b'0'.wrapping_add(u8::try_from(digit).unwrap_or(0)))
     }
 
     /// The account number of an IBAN of this bank. Spaces and small letters are accepted, as people type them.
     pub fn number(&self, text: &str) -> Result<u64, IbanError> {
-        if let Some(number) = self.own(text)
-            && self.iban(number) == text
-        {
+        if let Some(number) = self.own(text) {
             return Ok(number);
         }
         let typed: String = text.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_uppercase()).collect();
@@ -131,9 +135,14 @@ impl Numbering {
         if self.iban(number) == typed { Ok(number) } else { Err(IbanError::Invalid) }
     }
 
-    /// The account number of what looks like an IBAN of this bank as it is shown; its check digits are not looked at.
+    /// The account number of an IBAN of this bank that is written just as it is shown: the ordinary case.
     fn own(&self, text: &str) -> Option<u64> {
-        text.strip_prefix(self.country.as_str())?.get(2..)?.strip_prefix(self.bank_code.as_str())?.parse().ok()
+        let (check, bban) = text.strip_prefix(self.country.as_str())?.split_at_checked(2)?;
+        let digits = bban.strip_prefix(self.bank_code.as_str())?;
+        let whole = digits.len() == usize::try_from(self.digits).ok()?;
+        let number = digits.parse().ok()?;
+        let same = check.as_bytes() == self.check_digits(number) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        (whole && same).then_some(number)
     }
 }
 

@@ -41,14 +41,17 @@ const LARGE_RUN_COMMANDS: usize = 1_024;
 const HANDED_OVER_COMMANDS: usize = 256;
 
 /// Callers who have just been answered often come back at once. A run waits for as many as that, though no longer than
-/// the last append took, so that nobody waits more than twice as long as they had to. So all go with one sync, which on
-/// a busy machine costs more than all else. Otherwise they would fall into two halves of which each always waits through
-/// the other's sync, and get half the work done. Who was alone in the last run never waits: a single caller is as many
-/// as were answered.
+/// the last append took, so that nobody waits more than twice as long as they had to. So all go with one sync. Otherwise
+/// they would fall into two halves of which each always waits through the other's sync, and get half the work done. Who
+/// was alone in the last run never waits: a single caller is as many as were answered. Where those who were answered
+/// take longer to come back than an append takes, nobody waits either; see [`Patience`].
 const MAX_COMPANY_WAIT: Duration = Duration::from_millis(2);
 
-/// When nobody comes for so long, nobody more is waited for.
-const COMPANY_GAP: Duration = Duration::from_micros(50);
+/// After waiting was in vain again and again, it is tried with every so many-th run.
+const MAX_REST: u32 = 256;
+
+/// When nobody comes in so small a part of that time, nobody more is waited for.
+const FIRST_PART: u32 = 8;
 
 /// A frame is closed when its body has reached this size, in bytes. Small enough to be decrypted for one event, large
 /// enough that header and tag weigh little.
@@ -124,6 +127,7 @@ pub(crate) struct Writer {
     large_runs: SyncSender<Run>,
     timekeeper: Timekeeper,
     watch: memory::Watch,
+    patience: Patience,
     /// The event after which all keys are in memory, which only this thread moves.
     remembered_after: u64,
     /// The last event of the last checkpoint that was asked for.
@@ -162,6 +166,32 @@ pub(crate) struct Pace {
     awaited: AtomicIsize,
     /// The writer, to be woken when all have come: not by each, which would cost more than it gains.
     writer: OnceLock<Thread>,
+}
+
+/// Whether waiting for company is worth it, learned by trying. After it was in vain the next runs don't wait: one, then
+/// two, then four, and so on.
+#[derive(Debug, Default)]
+struct Patience {
+    /// How many runs didn't wait after waiting was in vain last.
+    rest: u32,
+    /// How many more runs don't wait.
+    resting: u32,
+}
+
+impl Patience {
+    /// Whether this run is to wait.
+    fn waits(&mut self) -> bool {
+        let waits = self.resting == 0;
+        self.resting = self.resting.saturating_sub(1);
+        waits
+    }
+
+    /// A run has waited for so many, of whom so many came.
+    fn learn(&mut self, awaited: usize, came: usize) {
+        let in_vain = came < awaited.div_ceil(2);
+        self.rest = if in_vain { (self.rest * 2).clamp(1, MAX_REST) } else { 0 };
+        self.resting = self.rest;
+    }
 }
 
 struct Paced {
@@ -224,13 +254,14 @@ impl Pace {
         }
     }
 
-    /// Waits for so many callers, for so long at most.
-    fn wait_for(&self, callers: usize, longest: Duration) {
+    /// Waits for so many callers, for so long at most, and tells how many came.
+    fn wait_for(&self, callers: usize, longest: Duration) -> usize {
         self.writer.get_or_init(thread::current);
-        let callers = isize::try_from(callers).unwrap_or(isize::MAX);
-        let until = Instant::now() + longest.min(MAX_COMPANY_WAIT);
+        let callers = callers.cast_signed();
+        let longest = longest.min(MAX_COMPANY_WAIT);
+        let until = Instant::now() + longest;
         self.awaited.store(callers, Ordering::Relaxed);
-        thread::park_timeout(COMPANY_GAP);
+        thread::park_timeout(longest / FIRST_PART);
         // Once they have begun to come, looking after them now and then would cost more than waiting for the last.
         let mut missing = self.awaited.load(Ordering::Relaxed);
         while missing > 0 && missing < callers {
@@ -242,6 +273,7 @@ impl Pace {
             missing = self.awaited.load(Ordering::Relaxed);
         }
         self.awaited.store(0, Ordering::Relaxed);
+        (callers - missing).unsigned_abs()
     }
 
     /// Waits until no run is being made durable. Gives how many callers may be expected in the next run, of which
@@ -269,7 +301,17 @@ impl Writer {
         let checkpointed = shared.durable.borrow().last_event;
         let watch = memory::Watch::new();
         // Nothing can have been looked for before the beginning, so the first look is always late enough.
-        Self { shared, queue, committer, large_runs, timekeeper, watch, remembered_after: 0, checkpointed }
+        Self {
+            shared,
+            queue,
+            committer,
+            large_runs,
+            timekeeper,
+            watch,
+            patience: Patience::default(),
+            remembered_after: 0,
+            checkpointed,
+        }
     }
 
     /// Decides what comes until told to stop, or until nothing can be made durable any more.
@@ -304,8 +346,9 @@ impl Writer {
         let (company, longest) = self.shared.pace.until_idle(run.replies.len());
         self.decide(&mut run, None)?;
         let missing = company.saturating_sub(run.replies.len());
-        if missing > 0 && !run.stop && run.commands < LARGE_RUN_COMMANDS {
-            self.shared.pace.wait_for(missing, longest);
+        if missing > 0 && !run.stop && run.commands < LARGE_RUN_COMMANDS && self.patience.waits() {
+            let came = self.shared.pace.wait_for(missing, longest);
+            self.patience.learn(missing, came);
             self.decide(&mut run, None)?;
         }
         self.find_chores(&mut run)?;
@@ -676,4 +719,24 @@ fn fail(shared: &Shared, why: &str) {
     tracing::error!(error = why, "the journal could not be written; stop, see to the disk, and start again");
     *shared.failure() = Some(Unavailable::Failed(why.to_owned()));
     shared.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waited_in_vain_rests_longer_each_time() {
+        let mut patience = Patience::default();
+        for rest in [1, 2, 4, 8, 16, 32, 64, 128, 256, 256] {
+            assert!(patience.waits());
+            patience.learn(7, 3);
+            assert_eq!((0..rest).filter(|_| patience.waits()).count(), 0);
+        }
+        assert!(patience.waits());
+        patience.learn(7, 4);
+        assert!(patience.waits());
+        patience.learn(1, 0);
+        assert!(!patience.waits() && patience.waits());
+    }
 }
