@@ -195,6 +195,9 @@ mod tests {
             ("AT611904300234573202", IbanError::Invalid),
             ("AT61190430023457320", IbanError::Invalid),
             ("AT61é904300234573201", IbanError::Invalid),
+            // A number that is too long, with the check digits that it would have; and one with a sign.
+            ("AT271904310000000000", IbanError::Invalid),
+            ("AT6119043+0234573201", IbanError::Invalid),
             ("DE89370400440532013000", IbanError::OtherBank),
         ] {
             assert_eq!(numbering.number(text), Err(expected), "{text}");

@@ -7,7 +7,7 @@ use ledger::Money;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The caller's session is over, or never was.
-    #[error("the session is over; sign in again")]
+    #[error("the token is none of an open session; sign in again")]
     NotSignedIn,
     /// The caller's role does not allow this.
     #[error("your role does not allow this")]

@@ -427,7 +427,10 @@ impl Engine {
             self.shared.pace.turned_away();
             match error {
                 TrySendError::Full(_) => busy(),
-                TrySendError::Disconnected(_) => self.shared.why_unavailable(),
+                TrySendError::Disconnected(_) => {
+                    self.shared.queued.fetch_sub(commands, Ordering::Relaxed);
+                    self.shared.why_unavailable()
+                }
             }
         })?;
         self.shared.pace.came();
@@ -463,8 +466,8 @@ impl Engine {
         Ok(self.shared.look(|books| look(&books.state))?.0)
     }
 
-    /// The journal's time, as the writer last looked: at most a quarter of a second ago, and before a jump of the
-    /// clock that nobody has confirmed.
+    /// The journal's time, as the writer last looked: at most a quarter of a second ago, or since what is being made
+    /// durable was decided; and before a jump of the clock that nobody has confirmed.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp(self.shared.now_ms.load(Ordering::Relaxed))

@@ -171,7 +171,7 @@ impl Engine {
         chores: Vec<Chore>,
     ) -> Result<Self, std::io::Error> {
         let (queue, works) = sync_channel(MAX_QUEUED);
-        // No run waits between the two threads: while one is being made durable, the next grows.
+        // No large run waits between the two threads: while one is being made durable, the next grows.
         let (large_runs, handed_over) = sync_channel(0);
         let keeper = Keeper::start(Arc::clone(&shared), checkpoints)?;
         chores.into_iter().for_each(|chore| keeper.ask(chore));

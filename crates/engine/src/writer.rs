@@ -36,22 +36,18 @@ pub const MAX_RUN_COMMANDS: usize = 8_190;
 /// A run of this many commands is worth a sync of its own, and waits for nobody.
 const LARGE_RUN_COMMANDS: usize = 1_024;
 
-/// A run of so many commands is handed to the committer. Smaller ones are decided in less time than it takes to wake
-/// another thread, and to be woken by it.
+/// A run of so many commands is handed to the committer. To decide the next beside a smaller one gains less than it
+/// costs to wake another thread, and to be woken by it.
 const HANDED_OVER_COMMANDS: usize = 256;
 
-/// Callers who have just been answered often come back at once. A run waits for as many as that, though no longer than
-/// the last append took, so that nobody waits more than twice as long as they had to. So all go with one sync. Otherwise
-/// they would fall into two halves of which each always waits through the other's sync, and get half the work done. Who
-/// was alone in the last run never waits: a single caller is as many as were answered. Where those who were answered
-/// take longer to come back than an append takes, nobody waits either; see [`Patience`].
+/// However long an append takes, nobody waits longer than this for company.
 const MAX_COMPANY_WAIT: Duration = Duration::from_millis(2);
 
-/// After waiting was in vain again and again, it is tried with every so many-th run.
-const MAX_REST: u32 = 256;
-
-/// When nobody comes in so small a part of that time, nobody more is waited for.
+/// When nobody has come after so small a part of the time that company is worth, nobody is waited for any more.
 const FIRST_PART: u32 = 8;
+
+/// After waiting was in vain again and again, so many runs go without before it is tried once more.
+const MAX_REST: u32 = 256;
 
 /// A frame is closed when its body has reached this size, in bytes. Small enough to be decrypted for one event, large
 /// enough that header and tag weigh little.
@@ -118,7 +114,7 @@ pub(crate) struct Run {
     stop: bool,
 }
 
-/// The thread that decides.
+/// The thread that decides, and makes small runs durable.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     queue: Receiver<Work>,
@@ -147,7 +143,7 @@ pub(crate) struct Draft {
 /// What makes runs durable and lets their answers go: on the writer's thread, or on its own.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
-    /// None when an append has failed.
+    /// None when an append has failed, and at the end.
     home: Mutex<Option<Home>>,
 }
 
@@ -157,6 +153,12 @@ struct Home {
 }
 
 /// How the two threads keep step, and the callers with them.
+///
+/// Callers who have just been answered often come back at once. A run waits for as many as that, though no longer than
+/// the last append took, so that nobody waits more than twice as long as they had to. So all go with one sync. Otherwise
+/// they would fall into two halves of which each always waits through the other's sync, and get half the work done. Who
+/// was alone in the last run never waits: a single caller is as many as were answered. Where those who were answered
+/// take longer to come back than an append takes, nobody waits either; see [`Patience`].
 pub(crate) struct Pace {
     state: Mutex<Paced>,
     idle: Condvar,
@@ -199,7 +201,7 @@ struct Paced {
     busy: bool,
     /// How many callers were answered by the last run, or were in the queue by then.
     expected: usize,
-    /// How long the last append took.
+    /// How long the last run's append took, if it had one.
     append: Duration,
 }
 
@@ -254,18 +256,19 @@ impl Pace {
         }
     }
 
-    /// Waits for so many callers, for so long at most, and tells how many came.
+    /// Waits for so many callers, those in the queue included, for so long at most, and tells how many came.
     fn wait_for(&self, callers: usize, longest: Duration) -> usize {
         self.writer.get_or_init(thread::current);
-        let callers = callers.cast_signed();
+        let began = Instant::now();
         let longest = longest.min(MAX_COMPANY_WAIT);
-        let until = Instant::now() + longest;
-        self.awaited.store(callers, Ordering::Relaxed);
-        thread::park_timeout(longest / FIRST_PART);
-        // Once they have begun to come, looking after them now and then would cost more than waiting for the last.
-        let mut missing = self.awaited.load(Ordering::Relaxed);
-        while missing > 0 && missing < callers {
-            let left = until.saturating_duration_since(Instant::now());
+        let here = self.queued.load(Ordering::Relaxed);
+        let awaited = callers.saturating_sub(here).cast_signed();
+        self.awaited.store(awaited, Ordering::Relaxed);
+        let mut missing = awaited;
+        while missing > 0 {
+            // Once they have begun to come, looking after them now and then would cost more than waiting for the last.
+            let until = if missing == awaited { longest / FIRST_PART } else { longest };
+            let left = until.saturating_sub(began.elapsed());
             if left.is_zero() {
                 break;
             }
@@ -273,7 +276,7 @@ impl Pace {
             missing = self.awaited.load(Ordering::Relaxed);
         }
         self.awaited.store(0, Ordering::Relaxed);
-        (callers - missing).unsigned_abs()
+        here + (awaited - missing).unsigned_abs()
     }
 
     /// Waits until no run is being made durable. Gives how many callers may be expected in the next run, of which
@@ -346,7 +349,8 @@ impl Writer {
         let (company, longest) = self.shared.pace.until_idle(run.replies.len());
         self.decide(&mut run, None)?;
         let missing = company.saturating_sub(run.replies.len());
-        if missing > 0 && !run.stop && run.commands < LARGE_RUN_COMMANDS && self.patience.waits() {
+        if missing > 0 && !longest.is_zero() && !run.stop && run.commands < LARGE_RUN_COMMANDS && self.patience.waits()
+        {
             let came = self.shared.pace.wait_for(missing, longest);
             self.patience.learn(missing, came);
             self.decide(&mut run, None)?;
@@ -559,7 +563,6 @@ impl Committer {
     /// The committer's own thread: makes the large runs durable. Ends when the writer has ended, with a checkpoint, or
     /// when an append fails.
     pub(crate) fn run(&self, large_runs: &Receiver<Run>) {
-        let _watch = Watch(&self.shared);
         while let Ok(run) = large_runs.recv() {
             if !self.commit(run) {
                 return;
@@ -570,6 +573,7 @@ impl Committer {
 
     /// Makes a run durable, and lets its answers go. False when an append has failed, now or before.
     fn commit(&self, run: Run) -> bool {
+        let _watch = Watch(&self.shared);
         // A poisoned lock means that an append has panicked.
         let Ok(mut home) = self.home.lock() else { return false };
         let done = home.as_mut().is_some_and(|home| home.commit(&self.shared, run));
@@ -582,7 +586,8 @@ impl Committer {
     /// The writer has ended: writes a checkpoint and closes the journal, if all is in order.
     fn finish(&self) {
         let shared = &self.shared;
-        let Ok(mut home) = self.home.lock() else { return fail(shared, A_BUG) };
+        // One that is poisoned has told why.
+        let Ok(mut home) = self.home.lock() else { return };
         let Some(Home { journal, keeper }) = home.take() else { return };
         if shared.books.is_poisoned() {
             return fail(shared, "a law of the ledger was found broken; see the log, and run `kassa verify`");
@@ -694,15 +699,13 @@ impl Reply {
     }
 }
 
-const A_BUG: &str = "a bug stopped the thread that writes the journal; see what it said before";
-
-/// Sees to it that nobody waits for a committer that has panicked.
+/// Sees to it that nobody waits for an append that has panicked.
 struct Watch<'a>(&'a Shared);
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            fail(self.0, A_BUG);
+            fail(self.0, "a bug stopped the thread that writes the journal; see what it said before");
         }
     }
 }

@@ -83,24 +83,27 @@ pub(crate) fn serve(
 }
 
 /// The runtime that serves. Each of its workers has a processor of its own, where there are as many: on a busy machine
-/// the system otherwise leaves two on the same for a while, and another without work.
+/// the system otherwise leaves two on the same for a while, and another without work. Where that can't be had, all works
+/// as well, if a little slower.
 fn runtime() -> io::Result<Runtime> {
-    let allowed = sched_getaffinity(None)?;
-    let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|one| allowed.is_set(*one)).collect();
-    let workers = thread::available_parallelism()?.get();
-    let started = AtomicUsize::new(0);
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(workers).enable_all();
-    if workers == processors.len() {
-        // The workers are the first threads that the runtime starts; those after them may wait, and go where they like.
-        builder.on_thread_start(move || {
-            if let Some(processor) = processors.get(started.fetch_add(1, Ordering::Relaxed)) {
-                let mut own = CpuSet::new();
-                own.set(*processor);
-                // Without it all works as well, if a little slower.
+    builder.enable_all();
+    if let (Ok(all), Ok(workers)) = (sched_getaffinity(None), thread::available_parallelism()) {
+        let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|one| all.is_set(*one)).collect();
+        // A container may have a share of the processors only, which are then not its own.
+        if workers.get() == processors.len() {
+            let started = AtomicUsize::new(0);
+            builder.worker_threads(workers.get()).on_thread_start(move || {
+                // The workers are the first threads that the runtime starts. Those after them may wait for something, and
+                // go where they like, as the worker that started them may not.
+                let own = processors.get(started.fetch_add(1, Ordering::Relaxed)).map_or(all, |processor| {
+                    let mut own = CpuSet::new();
+                    own.set(*processor);
+                    own
+                });
                 let _ = sched_setaffinity(None, &own);
-            }
-        });
+            });
+        }
     }
     builder.build()
 }

@@ -22,7 +22,7 @@ pub enum Refusal {
     #[error("a refund or a reversal can't be undone")]
     NotUndoable,
     /// The posting was reversed before.
-    #[error("the posting has already been reversed")]
+    #[error("this has already been reversed")]
     AlreadyReversed,
     /// A part of the posting was refunded, so that undoing it exactly is no longer possible.
     #[error("the posting has been refunded in part, and can't be reversed")]

@@ -1,14 +1,16 @@
 //! Whether a request may come in at all. What can be told from its head alone is refused here, before its handler runs
 //! or its body is read: a host that isn't clear, an address or a header without end, and requests that come too fast.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Query, Request};
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, Version};
+use axum::http::{HeaderMap, HeaderName, Method, Version};
 use bank::UserId;
 use engine::Unavailable;
+use serde_json::Value;
 
 use crate::app::App;
 use crate::extract::{Brought, Token};
@@ -33,6 +35,7 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
     let of_address = within(app, address)?;
     check_size(app, request)?;
     check_host(request)?;
+    check_parameters(app, request)?;
     if FOR_WATCHERS.contains(&request.uri().path()) {
         return Ok(Admitted(of_address));
     }
@@ -109,6 +112,47 @@ fn check_host(request: &Request) -> Result<(), Problem> {
         return invalid("the Host header is not the host of the address");
     }
     Ok(())
+}
+
+/// A parameter that an address does not know is a mistake, and may be a costly one: `?dryrun=true` would pay.
+fn check_parameters(app: &App, request: &Request) -> Result<(), Problem> {
+    let Some(route) = request.extensions().get::<MatchedPath>().filter(|_| request.uri().query().is_some()) else {
+        return Ok(());
+    };
+    // Where a parameter can't be read, the handler will say so.
+    let Ok(Query(sent)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else { return Ok(()) };
+    let Some(unknown) = app.parameters.unknown(request.method(), route.as_str(), &sent) else { return Ok(()) };
+    Err(Problem::field(unknown, "this address knows no such parameter"))
+}
+
+/// The query parameters of every operation, as they are described.
+pub(crate) struct Parameters(HashMap<String, Vec<String>>);
+
+impl Parameters {
+    /// Those of a description.
+    pub(crate) fn of(description: &Value) -> Self {
+        let paths = description["paths"].as_object().into_iter().flatten();
+        let operations = paths.flat_map(|(path, item)| {
+            let each = item.as_object().into_iter().flatten();
+            each.map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation))
+        });
+        let in_query = |operation: &Value| {
+            let all = operation["parameters"].as_array().into_iter().flatten();
+            let query = all.filter(|parameter| parameter["in"] == "query");
+            query.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
+        };
+        Self(operations.map(|(name, operation)| (name, in_query(operation))).collect())
+    }
+
+    /// The first of those sent that an operation doesn't know. Pages know none and mind none.
+    fn unknown<'a>(&self, method: &Method, route: &str, sent: &'a [(String, String)]) -> Option<&'a str> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let known = self.0.get(&format!("{method} {route}")).filter(|_| route.starts_with("/v1/"))?;
+        // Which operations have dry runs, they say themselves.
+        let is_known =
+            |name: &str| known.iter().any(|known| known == name) || (name == "dry_run" && method != Method::GET);
+        sent.iter().map(|(name, _)| name.as_str()).find(|name| !is_known(name))
+    }
 }
 
 /// Whether it is a host with or without a port, and nothing else.

@@ -17,6 +17,7 @@ use ledger::{AccountId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admission::Parameters;
 use crate::batches::Batches;
 use crate::docs::Docs;
 use crate::events::Desk;
@@ -52,6 +53,7 @@ pub(crate) struct Parts {
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
     pub(crate) docs: Docs,
+    pub(crate) parameters: Parameters,
     pub(crate) session_ms: i64,
     pub(crate) rates: Rates,
     pub(crate) limits: Limits,
@@ -146,7 +148,7 @@ impl App {
         counts: Arc<Counts>,
         description: &Value,
     ) -> Result<Self, ServeError> {
-        let docs = Docs::new(description);
+        let (docs, parameters) = (Docs::new(description), Parameters::of(description));
         let description = description.to_string();
         let events = Arc::new(Desk::new(&settings.limits));
         Ok(Self(Arc::new(Parts {
@@ -160,6 +162,7 @@ impl App {
             counts,
             description: description.into(),
             docs,
+            parameters,
             session_ms: i64::from(settings.session_minutes) * 60_000,
             rates: Rates::new(&settings.limits, Instant::now()),
             limits: settings.limits.clone(),

@@ -199,10 +199,12 @@ impl Drop for Place {
 
 /// Makes many payments.
 ///
-/// For users of a customer with a right to move the paying accounts' money. The body is a payment a line, at most 100,000; the answer is what became of it a line, in order, and begins while the
-/// body is still being sent. A line that can't be read is refused, and the others are carried out. The last line of the
-/// answer counts them all; where it is missing, send the batch again under its key: what was carried out is told
-/// again, and the rest is carried out.
+/// For users of a customer with a right to move the paying accounts' money. The body is a payment a line, at most
+/// 100,000; the answer is what became of it a line, in order, and begins while the body is still being sent. A line that
+/// can't be read is refused, and the others are carried out. The last line of the answer counts them all; where it is
+/// missing, send the batch again under its key: what was carried out is told again, and the rest is carried out. So are
+/// lines that were added at the end. What comes after the 100,000th line is not carried out: a line with the problem
+/// `batch-too-long` ends the answer.
 #[utoipa::path(
     post, path = "/v1/batches", tag = "Batches", params(IdempotencyKey, Mode),
     request_body(content = strings::SentLines, content_type = "application/x-ndjson"),
@@ -211,7 +213,7 @@ impl Drop for Place {
         body = strings::Lines, content_type = "application/x-ndjson",
     )),
     extensions(("x-refusals" = json!([
-        "too-many-batches", "no-dry-run", "invalid-iban", "other-bank", "unknown-account", "invalid-amount",
+        "too-many-batches", "no-dry-run", "invalid-line", "batch-too-long", "invalid-iban", "other-bank", "unknown-account", "invalid-amount",
         "amount-too-precise", "unknown-currency", "too-many-payments", "no-legs",
         "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
@@ -238,7 +240,9 @@ pub(crate) async fn pay_batch(
     let place = Place::take(&app, who.caller.user)?;
     let lines = Lines::new(request.into_body(), app.batches.patience);
     let batch = Work { app: app.clone(), who, key: key.key, _place: place };
-    if mode.atomic == Some(true) {
+    let all_or_none = mode.atomic == Some(true);
+    batch.must_be_its_own_key(all_or_none).await?;
+    if all_or_none {
         return batch.pay_all(lines).await;
     }
     let (sender, receiver) = mpsc::channel(1);
@@ -438,6 +442,18 @@ impl Work {
             }
         };
         (problem, Command { caller: self.who.caller, request, body }.into())
+    }
+
+    /// Refuses a key that was used for a batch of the other sort, or for something else that was written.
+    async fn must_be_its_own_key(&self, all_or_none: bool) -> Result<(), Problem> {
+        let other_sort = self.request(all_or_none.then_some(1), b"");
+        let else_written = self.app.engine.request(self.who.caller.user, self.key.as_bytes(), b"");
+        for other in [other_sort, else_written] {
+            if self.app.engine.outcome_of(other).await?.is_some() {
+                return Err(Refusal::KeyReused.into());
+            }
+        }
+        Ok(())
     }
 
     /// What a line, or all of them, and the batch's key are remembered as. No key that is sent holds the character between

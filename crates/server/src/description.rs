@@ -264,7 +264,8 @@ fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Ve
         (asks_the_bank && route.method != "get", &["clock-jumped", "disk-full", "disk-read-only", "memory-full"]),
         (operation.get("security").is_none(), &["not-signed-in"]),
         (takes("path"), &["not-found"]),
-        (takes("query"), &["invalid-request"]),
+        // A parameter that an operation doesn't know is refused.
+        (asks_the_bank || takes("query"), &["invalid-request"]),
         (
             takes_key,
             &["idempotency-key-missing", "idempotency-key-invalid", "key-reused", "not-allowed", "invalid-request"],

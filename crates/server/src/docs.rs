@@ -363,13 +363,17 @@ fn curl(operation: &Operation<'_>) -> String {
     if said.get("security").is_none() {
         lines.insert(0, "-H \"Authorization: Bearer $TOKEN\"".to_owned());
     }
-    let content = &said["requestBody"]["content"]["application/json"];
-    if let Some(example) = content.get("example") {
-        lines.push("-H 'Content-Type: application/json'".to_owned());
-        let body = pretty(example).replace('\'', "'\\''").replace('\n', "\n  ");
-        lines.push(format!("-d '{body}'"));
+    let content = said["requestBody"]["content"].as_object().and_then(|content| content.iter().next());
+    if let Some((media_type, Some(example))) = content.map(|(media_type, content)| (media_type, content.get("example")))
+    {
+        lines.push(format!("-H 'Content-Type: {media_type}'"));
+        let (option, body) = match example.as_str() {
+            Some(text) => ("--data-binary", text.to_owned()),
+            None => ("-d", pretty(example).replace('\n', "\n  ")),
+        };
+        lines.push(format!("{option} '{}'", body.replace('\'', "'\\''")));
     }
-    let implied = if content.is_null() { "get" } else { "post" };
+    let implied = if content.is_none() { "get" } else { "post" };
     let given = if *method == implied { String::new() } else { format!("-X {} ", method.to_uppercase()) };
     let question = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let address = format!("$BANK{path}{question}");
@@ -395,6 +399,7 @@ fn answered(description: &Value, status: &str, response: &Value) -> String {
         html += &fields(description, &content["schema"], 0);
         match content.get("example") {
             Some(example) if media_type == "application/json" => html += &code(&pretty(example)),
+            Some(Value::String(lines)) if lines.ends_with('\n') => html += &code(lines.trim_end()),
             _ => html += &format!("<p class=\"soft\"><code>{}</code></p>\n", escaped(media_type)),
         }
     }

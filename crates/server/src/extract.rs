@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, request::Parts};
@@ -29,10 +29,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
             return Err(Problem::of(Kind::UnsupportedMediaType));
         }
         let Limits { body_bytes, body_read, .. } = app.limits;
+        let too_large = || Problem::too_much(Kind::BodyTooLarge, body_bytes, "bytes");
+        // Known before any of it is taken, so that a client that asks whether to send it need not.
+        if request.body().size_hint().lower() > body_bytes as u64 {
+            return Err(too_large());
+        }
         let arrived = timeout(body_read, Bytes::from_request(request, app)).await;
         let arrived = arrived.map_err(|_| Problem::too_slow(body_read))?;
         let body = arrived.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_much(Kind::BodyTooLarge, body_bytes, "bytes"),
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => Problem::of(Kind::BodyUnreadable),
         })?;
         parse(&body).map(Self)

@@ -36,7 +36,7 @@ pub(crate) struct NewHold {
     #[schema(value_type = strings::Currency)]
     currency: String,
     /// Until when: what is not taken by then is let go.
-    #[schema(value_type = strings::Moment)]
+    #[schema(value_type = strings::MomentToCome)]
     expires_at: String,
     /// The text that goes with it, of at most 140 characters.
     #[schema(value_type = Option<strings::Text>)]
@@ -105,7 +105,7 @@ pub(crate) struct HoldTerms {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Extension {
     /// Until when the money is reserved from now on; later than before.
-    #[schema(value_type = strings::Moment)]
+    #[schema(value_type = strings::MomentToCome)]
     expires_at: String,
 }
 

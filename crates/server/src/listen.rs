@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body as HttpBody, Bytes};
+use axum::http::header::EXPECT;
 use axum::response::Response;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
@@ -31,6 +33,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -73,6 +76,11 @@ pub fn tls(certificate: &Path, private_key: &Path) -> Result<ServerConfig, Serve
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
+
+/// How much of a body is still taken that a handler did not want, and for how long: a client that is refused while it
+/// sends an ordinary request gets to send it, and so reads the refusal. Else it may see nothing but a broken stream.
+const UNWANTED_BYTES: u64 = 1 << 20;
+const UNWANTED_TIME: Duration = Duration::from_secs(1);
 
 /// Serves `router` on `listener` until `stop` resolves. Then nothing more is accepted, requests in flight have
 /// [`Limits::stop`] to finish, and what is left is cut.
@@ -231,7 +239,8 @@ impl Shared {
     ) -> impl Future<Output = Result<hyper::Response<Answer>, Infallible>> + Send + 'static {
         request.extensions_mut().insert(peer);
         let busy = Busy::begin(activity);
-        let answer = self.router.clone().call(request);
+        let held_back = request.headers().contains_key(EXPECT);
+        let answer = self.router.clone().call(request.map(|body| Sent { body: Some(body), held_back }));
         let activity = Arc::clone(activity);
         async move {
             let answer: Result<Response, Infallible> = answer.await;
@@ -298,6 +307,60 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A request's body, whose rest is taken where the handler leaves it, within [`UNWANTED_BYTES`] and [`UNWANTED_TIME`].
+struct Sent {
+    /// None once it has ended.
+    body: Option<Incoming>,
+    /// Whether the client waits to be asked for it.
+    held_back: bool,
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.body = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let coming = |body: &Incoming| !self.held_back && !body.is_end_stream();
+        let unwanted = |body: &Incoming| coming(body) && body.size_hint().lower() <= UNWANTED_BYTES;
+        let body = self.body.take();
+        if let (Some(body), Ok(runtime)) = (body.filter(unwanted), Handle::try_current()) {
+            runtime.spawn(timeout(UNWANTED_TIME, take_rest(body)));
+        }
+    }
+}
+
+/// Takes the rest of a body, as far as anybody has patience for.
+async fn take_rest(mut body: Incoming) {
+    let mut left = UNWANTED_BYTES;
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let Some(less) = left.checked_sub(bytes) else { return };
+        left = less;
     }
 }
 

@@ -23,6 +23,7 @@ The interface of a bank's transaction server.
 * **Amounts** are decimal strings with their currency, **times** are RFC 3339 in UTC.
 * **Every write** takes an `Idempotency-Key` of your own. Repeated with the same request it gives the first answer again, \
 a refusal too; keys never expire.
+* **What an operation doesn't know**, a field or a parameter, it refuses.
 * **Every refusal** is a problem document (RFC 9457) whose `type` is the address of a page that explains it. Each operation \
 lists those that it can give. Beyond them, an address that is not there gives 404 `not-found`, and a method that an \
 address does not take gives 405 `method-not-allowed` with the header `Allow`.

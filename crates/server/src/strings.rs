@@ -160,6 +160,13 @@ kinds! {
         "format": "date-time",
         "examples": ["2026-11-21T20:54:13.123Z"],
     };
+    MomentToCome {
+        "title": "moment to come",
+        "type": "string",
+        "description": "A moment that is to come (RFC 3339, date-time). What is finer than milliseconds is left out.",
+        "format": "date-time",
+        "examples": ["2099-12-31T12:00:00Z"],
+    };
     Day {
         "title": "day",
         "type": "string",

@@ -91,7 +91,7 @@ pub enum HistoryError {
     #[error("there is no such account")]
     UnknownAccount,
     /// The span holds more than [`MAX_WALK`] entries.
-    #[error("the period has more than {MAX_WALK} entries; ask for a shorter one")]
+    #[error("the period has more than {MAX_WALK} entries; ask for a shorter one, or for the entries page by page")]
     TooLong,
     /// The engine can't answer now.
     #[error(transparent)]

@@ -248,6 +248,29 @@ async fn too_much() {
     .await;
 }
 
+/// Who is refused while an ordinary body is still to come gets to send it: a stream that is reset before, as it may be,
+/// has some clients throw the refusal away.
+#[tokio::test]
+async fn an_unwanted_body_is_taken() {
+    let bank = bank().await;
+    let running = Running::bank(&bank, b"h2").await;
+    let mut client = Raw::open(&running).await;
+    let json = [("content-type", "application/json")];
+    client.send(&post_with(1, "/v1/payments", &json)).await.unwrap();
+    assert_eq!(client.fate(1).await, Fate::Answered(401));
+    let rest = [frame(raw::DATA, raw::END_STREAM, 1, b"{}"), frame(raw::PING, 0, 0, &[7; 8])].concat();
+    client.send(&rest).await.unwrap();
+    loop {
+        let frame = client.next().await.expect("the connection goes on");
+        assert_ne!(frame.kind, raw::RST_STREAM, "{frame:?}");
+        if (frame.kind, frame.payload.as_slice()) == (raw::PING, &[7; 8]) {
+            break;
+        }
+    }
+    drop(client);
+    running.stop().await;
+}
+
 /// Whoever waits to be told to go on is told so if the body is wanted, and is answered at once if it is not.
 #[tokio::test]
 async fn a_body_that_waits_to_be_asked_for() {
@@ -267,9 +290,11 @@ async fn a_body_that_waits_to_be_asked_for() {
     assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
     wanted.write_all(body.as_bytes()).await.unwrap();
     assert_eq!(statuses(&rest(&mut wanted).await), [401]);
-    for (path, status) in [("/v1/payments", 401), ("/nothing", 404)] {
+    for (path, length, status) in
+        [("/v1/payments", body.len(), 401), ("/nothing", body.len(), 404), ("/v1/sign-in", 3_000_000, 413)]
+    {
         let mut refused = running.connect().await.unwrap();
-        refused.write_all(head(path, body.len()).as_bytes()).await.unwrap();
+        refused.write_all(head(path, length).as_bytes()).await.unwrap();
         assert_eq!(statuses(&rest(&mut refused).await), [status]);
     }
     running.stop().await;

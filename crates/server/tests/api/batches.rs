@@ -121,6 +121,24 @@ async fn each_line_is_a_payment_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_key_is_for_one_sort_of_request() {
+    let bank = Bank::new().await;
+    let one = lines([line(&bank, "1.00")]);
+    assert_eq!(send(&bank, "ada", "each", "", &one).await.status, 200);
+    assert_eq!(send(&bank, "ada", "each", "?atomic=true", &one).await.slug(), "key-reused");
+    assert_eq!(send(&bank, "ada", "all", "?atomic=true", &one).await.status, 200);
+    assert_eq!(send(&bank, "ada", "all", "", &one).await.slug(), "key-reused");
+    let payment = Call::new("POST", "/v1/payments").by(&bank, "ada").key("single").json(&line(&bank, "1.00"));
+    assert_eq!(bank.send(payment).await.status, 201);
+    for mode in ["", "?atomic=true"] {
+        assert_eq!(send(&bank, "ada", "single", mode, &one).await.slug(), "key-reused");
+    }
+    assert_eq!(posted(&bank, &bank.ada).await, "97.00");
+    // Others have keys of their own.
+    assert_eq!(send(&bank, "bo", "single", "", &one).await.status, 200);
+}
+
+#[tokio::test]
 async fn all_or_none() {
     let bank = Bank::new().await;
     let batch = |amounts: &[&str]| lines(amounts.iter().map(|amount| line(&bank, amount)));
@@ -193,12 +211,8 @@ async fn lines_have_their_limits() {
     const MAX_LINE_BYTES: usize = 32 * 1024;
     const MAX_LINES: usize = 100_000;
     let bank = Bank::new().await;
-    let padded = |bytes: usize| {
-        let line = line(&bank, "0.01").to_string();
-        format!("{}{}", " ".repeat(0), line.replace(":", &format!(":{}", " ".repeat((bytes - line.len()) / 5))))
-    };
     let fill = |bytes: usize| {
-        let line = padded(bytes - 8);
+        let line = line(&bank, "0.01").to_string();
         let missing = bytes - line.len();
         line.replacen('{', &format!("{{{}", " ".repeat(missing)), 1)
     };

@@ -132,6 +132,25 @@ async fn notes_are_the_payers_own() {
 }
 
 #[tokio::test]
+async fn an_unknown_parameter_is_a_mistake() {
+    let bank = Bank::new().await;
+    for query in ["dryrun=true", "dry_run=true&dryrun=true", "x", "%64ry_run=true&Dry_Run=true"] {
+        let answer = post(&bank, "ada", "one", &format!("/v1/payments?{query}"), &order(&bank, "1.00")).await;
+        assert_eq!((answer.status, answer.slug().as_str()), (400, "invalid-request"), "{query}: {}", answer.text());
+    }
+    let answer = post(&bank, "ada", "one", "/v1/payments?dryrun=true", &order(&bank, "1.00")).await;
+    assert_eq!(answer.json()["errors"][0]["field"], "dryrun");
+    assert_eq!(posted(&bank, "ada", &bank.ada).await, "100.00");
+    let would = post(&bank, "ada", "one", "/v1/payments?%64ry_run=true", &order(&bank, "1.00")).await;
+    assert_eq!(would.status, 200, "{}", would.text());
+    let account = format!("/v1/accounts/{}", bank.ada);
+    assert_eq!(bank.get("ada", &format!("{account}?x=1")).await.status, 400);
+    assert_eq!(bank.get("ada", &account).await.status, 200);
+    // Who comes from elsewhere to a page may bring what they like.
+    assert_eq!(bank.get("ada", "/docs?from=elsewhere").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_and_does_nothing() {
     let bank = Bank::new().await;
     let dry = |path: &str| format!("{path}?dry_run=true");
