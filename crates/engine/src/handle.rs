@@ -413,24 +413,25 @@ impl Engine {
 
     fn enqueue(&self, work: Work) -> Result<(), Unavailable> {
         let commands = work.commands();
-        let busy = || {
+        let turned_away = || {
             self.shared.queued.fetch_sub(commands, Ordering::Relaxed);
+        };
+        let busy = || {
             self.shared.counters.busy.fetch_add(1, Ordering::Relaxed);
             Unavailable::Busy
         };
         // Counted before it is sent, so that the writer never takes off more than was put on.
         if self.shared.queued.fetch_add(commands, Ordering::Relaxed) + commands > MAX_QUEUED_COMMANDS {
+            turned_away();
             return Err(busy());
         }
         self.shared.pace.comes();
         self.queue.try_send(work).map_err(|error| {
-            self.shared.pace.turned_away();
+            turned_away();
+            self.shared.pace.left(1);
             match error {
                 TrySendError::Full(_) => busy(),
-                TrySendError::Disconnected(_) => {
-                    self.shared.queued.fetch_sub(commands, Ordering::Relaxed);
-                    self.shared.why_unavailable()
-                }
+                TrySendError::Disconnected(_) => self.shared.why_unavailable(),
             }
         })?;
         self.shared.pace.came();

@@ -236,13 +236,8 @@ impl Pace {
         self.queued.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A caller found no place in the queue.
-    pub(crate) fn turned_away(&self) {
-        self.taken(1);
-    }
-
-    /// So many callers were taken out of the queue.
-    fn taken(&self, callers: usize) {
+    /// So many callers have left the queue, or found no place in it.
+    pub(crate) fn left(&self, callers: usize) {
         self.queued.fetch_sub(callers, Ordering::Relaxed);
     }
 
@@ -372,7 +367,7 @@ impl Writer {
         run.commands += commands;
         run.draft.body_bytes = commands * EVENT_BYTES;
         self.shared.queued.fetch_sub(commands, Ordering::Relaxed);
-        self.shared.pace.taken(works.iter().filter(|work| !matches!(work, Work::Stop)).count());
+        self.shared.pace.left(works.iter().filter(|work| !matches!(work, Work::Stop)).count());
         let now = run.at.map_or_else(|| self.timekeeper.now(&*self.shared.clock), Ok);
         if let Ok(now) = now {
             self.shared.now_ms.store(now.0, Ordering::Relaxed);
