@@ -4,7 +4,7 @@ use std::hash::Hasher;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::thread::JoinHandle;
 
 use aws_lc_rs::{digest, hmac};
@@ -14,14 +14,13 @@ use bank::{
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::history::{FrameCache, Index, Recent};
 use crate::memory::Ceiling;
 use crate::personal::{Keyring, NewSubject, random};
-use crate::writer::{Answer, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Work};
+use crate::writer::{Answer, Asker, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Work};
 
 /// A bank that is open for business. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -61,8 +60,6 @@ pub(crate) struct Shared {
     /// Places for those who look into the past, as many as there are readers: more at once would only take turns at the
     /// processors, and open readers to throw away.
     pub(crate) lookers: Semaphore,
-    /// Whose threads let the answers go.
-    pub(crate) runtime: OnceLock<Handle>,
     pub(crate) open_reader: Box<dyn Fn() -> Result<Reader, journal::OpenError> + Send + Sync>,
 }
 
@@ -337,19 +334,13 @@ impl Shared {
 }
 
 impl Engine {
-    /// Has the answers let go by the threads of the runtime on which most callers wait: the same answers, with fewer
-    /// wake-ups. The runtime must live until the engine has stopped. Said once; later words change nothing.
-    pub fn answer_on(&self, runtime: Handle) {
-        self.shared.runtime.get_or_init(|| runtime);
-    }
-
     /// Has one command decided and made durable, and tells what became of it.
     pub async fn submit(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
         let earlier = self.look_back(std::slice::from_ref(&submission)).await?;
-        let (reply, answer) = oneshot::channel();
-        self.enqueue(Work::One(submission, earlier, reply))?;
+        let (asker, answer) = Asker::new();
+        self.enqueue(Work::One(submission, earlier, asker))?;
         let answer = answer.await.map_err(|_| self.shared.why_unavailable())?;
         self.settle(answer, fingerprint)
     }
@@ -359,8 +350,8 @@ impl Engine {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
         let earlier = self.shared.look_back(std::slice::from_ref(&submission))?;
-        let (reply, answer) = oneshot::channel();
-        self.enqueue(Work::One(submission, earlier, reply))?;
+        let (asker, answer) = Asker::new();
+        self.enqueue(Work::One(submission, earlier, asker))?;
         let answer = answer.blocking_recv().map_err(|_| self.shared.why_unavailable())?;
         self.settle(answer, fingerprint)
     }
@@ -379,8 +370,8 @@ impl Engine {
         let fingerprints: Vec<_> =
             batch.iter().map(|one| one.command.request.map(|request| request.fingerprint)).collect();
         let earlier = self.look_back(&batch).await?;
-        let (reply, answers) = oneshot::channel();
-        self.enqueue(Work::Batch(batch, earlier, reply))?;
+        let (asker, answers) = Asker::new();
+        self.enqueue(Work::Batch(batch, earlier, asker))?;
         Ok(Batch { engine: self.clone(), fingerprints, answers })
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 
 use bank::{Event, State, UserId, What};
@@ -157,7 +157,6 @@ impl Engine {
             clock,
             secrets: Secrets::new(journal.secrets()),
             readers: Mutex::new(vec![reader]),
-            runtime: OnceLock::new(),
             open_reader,
         });
         Self::spawn(shared, journal, timekeeper, checkpoints, chores).map_err(OpenError::Thread)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bank::{Body, Caller, Command, Decision, Event, Facts, What, decide};
 use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::clock::Timekeeper;
@@ -67,8 +68,8 @@ const EVENTS_PER_CHECKPOINT: u64 = 1 << 21;
 
 /// Something for the writer to do.
 pub(crate) enum Work {
-    One(Submission, Earlier, oneshot::Sender<Answer>),
-    Batch(Vec<Submission>, Earlier, oneshot::Sender<Vec<Answer>>),
+    One(Submission, Earlier, Asker<Answer>),
+    Batch(Vec<Submission>, Earlier, Asker<Vec<Answer>>),
     ConfirmClock(oneshot::Sender<()>),
     Stop,
 }
@@ -91,10 +92,23 @@ pub(crate) enum Answer {
     Unavailable(Unavailable),
 }
 
+/// Who waits for an answer, and on which runtime; on none where a thread waits.
+pub(crate) struct Asker<T> {
+    answer: oneshot::Sender<T>,
+    runtime: Option<Handle>,
+}
+
+impl<T> Asker<T> {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<T>) {
+        let (answer, receiver) = oneshot::channel();
+        (Self { answer, runtime: Handle::try_current().ok() }, receiver)
+    }
+}
+
 /// Where the answers of a run go once it is durable.
 enum Reply {
-    One(Answer, oneshot::Sender<Answer>),
-    Batch(Vec<Answer>, oneshot::Sender<Vec<Answer>>),
+    One(Answer, Asker<Answer>),
+    Batch(Vec<Answer>, Asker<Vec<Answer>>),
 }
 
 /// What is made durable in one transaction, and who is told then.
@@ -388,16 +402,16 @@ impl Writer {
         }
         for work in works {
             match work {
-                Work::One(submission, earlier, reply) => {
+                Work::One(submission, earlier, asker) => {
                     let facts = self.facts(&now, earlier);
                     let answer = answer(&mut books, &mut run.draft, 0, submission, &facts);
-                    run.replies.push(Reply::One(answer, reply));
+                    run.replies.push(Reply::One(answer, asker));
                 }
-                Work::Batch(batch, earlier, reply) => {
+                Work::Batch(batch, earlier, asker) => {
                     let facts = self.facts(&now, earlier);
                     let answer = |(place, one)| answer(&mut books, &mut run.draft, place, one, &facts);
                     let answers = batch.into_iter().enumerate().map(answer).collect();
-                    run.replies.push(Reply::Batch(answers, reply));
+                    run.replies.push(Reply::Batch(answers, asker));
                 }
                 Work::ConfirmClock(reply) => {
                     self.timekeeper.confirm();
@@ -416,20 +430,20 @@ impl Writer {
     fn look_again(&self, work: Work) -> Option<Work> {
         let stale = |earlier: &Earlier| earlier.covered < self.remembered_after;
         match work {
-            Work::One(one, earlier, reply) if stale(&earlier) => {
+            Work::One(one, earlier, asker) if stale(&earlier) => {
                 match self.shared.look_back(std::slice::from_ref(&one)) {
-                    Ok(earlier) => Some(Work::One(one, earlier, reply)),
+                    Ok(earlier) => Some(Work::One(one, earlier, asker)),
                     Err(unavailable) => {
-                        Reply::One(Answer::Unavailable(unavailable), reply).let_go();
+                        Reply::One(Answer::Unavailable(unavailable), asker).let_go();
                         None
                     }
                 }
             }
-            Work::Batch(batch, earlier, reply) if stale(&earlier) => match self.shared.look_back(&batch) {
-                Ok(earlier) => Some(Work::Batch(batch, earlier, reply)),
+            Work::Batch(batch, earlier, asker) if stale(&earlier) => match self.shared.look_back(&batch) {
+                Ok(earlier) => Some(Work::Batch(batch, earlier, asker)),
                 Err(unavailable) => {
                     let answers = batch.iter().map(|_| Answer::Unavailable(unavailable.clone())).collect();
-                    Reply::Batch(answers, reply).let_go();
+                    Reply::Batch(answers, asker).let_go();
                     None
                 }
             },
@@ -621,7 +635,7 @@ impl Home {
             Err(error) => return failed(shared, &error),
         }
         shared.pace.end(replies.len(), took);
-        let_go(shared, replies);
+        let_go(replies);
         true
     }
 }
@@ -648,14 +662,24 @@ fn append(
     Ok(took)
 }
 
-/// Lets the answers go. Tasks that wait are woken by a thread of their own runtime, which costs a tenth of waking each
-/// from here.
-fn let_go(shared: &Shared, replies: Vec<Reply>) {
-    match shared.runtime.get() {
-        Some(runtime) if replies.len() > 1 => {
-            runtime.spawn(async move { replies.into_iter().for_each(Reply::let_go) });
+/// Lets the answers go. Tasks that wait are woken by a thread of their own runtime, all of them by one task, which costs
+/// a tenth of waking each from here.
+fn let_go(replies: Vec<Reply>) {
+    let mut by_runtime: Vec<(Handle, Vec<Reply>)> = Vec::new();
+    for mut reply in replies {
+        let Some(runtime) = reply.runtime().take() else {
+            reply.let_go();
+            continue;
+        };
+        match by_runtime.iter_mut().find(|(known, _)| known.id() == runtime.id()) {
+            Some((_, together)) => together.push(reply),
+            None => by_runtime.push((runtime, vec![reply])),
         }
-        _ => replies.into_iter().for_each(Reply::let_go),
+    }
+    for (runtime, together) in by_runtime {
+        let many = together.len() > 1;
+        let let_go = move || together.into_iter().for_each(Reply::let_go);
+        if many { drop(runtime.spawn(async move { let_go() })) } else { let_go() }
     }
 }
 
@@ -684,12 +708,20 @@ impl Reply {
         }
     }
 
+    /// The runtime on which it is waited for.
+    fn runtime(&mut self) -> &mut Option<Handle> {
+        match self {
+            Self::One(_, asker) => &mut asker.runtime,
+            Self::Batch(_, asker) => &mut asker.runtime,
+        }
+    }
+
     /// Gives the answer to whoever waits for it. A caller who has gone away needs none: asking again under the same
     /// key gives it.
     fn let_go(self) {
         match self {
-            Self::One(answer, to) => drop(to.send(answer)),
-            Self::Batch(answers, to) => drop(to.send(answers)),
+            Self::One(answer, asker) => drop(asker.answer.send(answer)),
+            Self::Batch(answers, asker) => drop(asker.answer.send(answers)),
         }
     }
 }

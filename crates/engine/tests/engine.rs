@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bank::{Body, Caller, Command, Numbering, OpenAccount, Pay, Purpose, Refusal, Right, Role, UserId, What};
 use engine::{
@@ -11,6 +12,7 @@ use engine::{
 };
 use journal::MasterKey;
 use ledger::{AccountId, Currency, HoldId, Kind, Leg, Money, Overdraft, PostingId, Timestamp};
+use tokio::task::JoinSet;
 
 /// A clock that stands until a test moves it.
 struct Hands {
@@ -386,6 +388,56 @@ fn a_full_queue_says_busy_at_once() {
         assert_eq!(wait(sending).map(is_accepted), Ok(true));
     }
     assert_eq!(bench.posted(ANNA), sent, "each that was taken was carried out once");
+}
+
+#[test]
+fn callers_on_several_runtimes_and_on_none_are_all_answered() {
+    let bench = Bench::new();
+    let one = || plain(payment(CASH, ANNA, 1));
+    let many = async || {
+        let mut callers = JoinSet::new();
+        for _ in 0..20 {
+            let engine = bench.engine.clone();
+            callers.spawn(async move {
+                for _ in 0..20 {
+                    assert_eq!(engine.submit(one()).await.map(is_accepted), Ok(true));
+                }
+            });
+        }
+        callers.join_all().await;
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| wait(many()));
+        }
+        scope.spawn(|| {
+            for _ in 0..100 {
+                assert_eq!(bench.engine.submit_blocking(one()).map(is_accepted), Ok(true));
+            }
+        });
+    });
+    assert_eq!(bench.posted(ANNA), 3 * 20 * 20 + 100);
+}
+
+#[test]
+fn a_runtime_that_has_ended_keeps_nobody_waiting() {
+    let bench = Bench::new();
+    let stopped = bench.hands.stopped.lock().expect("the clock can be stopped");
+    let both = async |engine: &Engine| {
+        let pay = || engine.submit(plain(payment(CASH, ANNA, 1)));
+        tokio::join!(pay(), pay())
+    };
+    wait(async {
+        let gone = tokio::time::timeout(Duration::from_millis(50), both(&bench.engine)).await;
+        assert!(gone.is_err(), "nothing is decided while the clock stands still");
+    });
+    std::thread::scope(|scope| {
+        let answered = scope.spawn(|| wait(both(&bench.engine)));
+        drop(stopped);
+        let (first, second) = answered.join().expect("both are answered");
+        assert_eq!([first, second].map(|answer| answer.map(is_accepted)), [Ok(true), Ok(true)]);
+    });
+    assert_eq!(bench.posted(ANNA), 4, "what was taken is carried out, whoever has gone");
 }
 
 #[test]

@@ -51,12 +51,13 @@ const MAIN: &CStr = c"main";
 /// The database's page. A frame of 16 KiB takes three; larger pages would make lone small events cost more.
 const PAGE_BYTES: u32 = 8_192;
 
-/// The log is moved into the database file when so many pages wait (16 MiB): enough that the sync this takes is rare,
-/// little enough that the stall it makes, and the log read again after a crash, stay short.
-const LOG_LIMIT_PAGES: i32 = 2_048;
+/// The log is moved into the database file when so many pages wait (2 MiB): enough that the syncs this takes are rare,
+/// little enough that whoever waits meanwhile, for a millisecond or two, hardly notices. A small run writes the same
+/// pages again and again, so this is a hundred runs or more.
+const LOG_LIMIT_PAGES: i32 = 256;
 
 /// While a long read keeps the log from being moved, it is tried again only after so much growth: each try sorts it.
-const LOG_RETRY_PAGES: i32 = LOG_LIMIT_PAGES / 4;
+const LOG_RETRY_PAGES: i32 = 512;
 
 /// A log that a long read let grow past this many bytes gives the rest back to the file system afterwards.
 const LOG_KEPT_BYTES: i64 = 64 * 1024 * 1024;
@@ -238,7 +239,8 @@ impl Journal {
         })
     }
 
-    /// The bytes of the write-ahead log in use, for a metric: it grows past about 16 MiB only under a long read.
+    /// The bytes of the write-ahead log in use, for a metric: it grows past about 2 MiB only under a long read, or by a run
+    /// that is larger itself.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         // A page in the log has 24 bytes of SQLite's before it.
@@ -322,7 +324,9 @@ impl Journal {
         }
         self.checkpoint()?;
         let (pages, moved) = log_pages(&self.conn)?;
-        self.next_checkpoint_pages = LOG_LIMIT_PAGES.max(pages - moved + LOG_RETRY_PAGES);
+        let waiting = pages - moved;
+        self.next_checkpoint_pages =
+            if waiting < LOG_LIMIT_PAGES { LOG_LIMIT_PAGES } else { waiting + LOG_RETRY_PAGES };
         Ok(())
     }
 

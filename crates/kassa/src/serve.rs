@@ -2,15 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::num::NonZero;
+use std::thread::{self, JoinHandle};
 
 use axum::Router;
 use engine::Engine;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use server::Server;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::bank_folder::{BankFolder, Open};
 use crate::config::Config;
@@ -42,8 +43,8 @@ pub(crate) fn serve(
     welcome: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
     open_files::allow_many();
-    let runtime = runtime()?;
-    engine.answer_on(runtime.handle().clone());
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let workers = Workers::start()?;
     let served = runtime.block_on(async {
         let server = Server::bind_with(config.server, engine.clone(), more).await;
         let server = server.map_err(|error| Failure::new(error.to_string()))?;
@@ -72,40 +73,71 @@ pub(crate) fn serve(
                 }
             }
         };
-        server.run(stop).await;
+        server.run_on(&workers.handles, stop).await;
         match failure {
             Some(failure) => Err(Failure::new(failure.to_string())),
             None => Ok(()),
         }
     });
     engine.stop();
+    workers.stop();
     served
 }
 
-/// The runtime that serves. Each of its workers has a processor of its own, where there are as many: on a busy machine
-/// the system otherwise leaves two on the same for a while, and another without work. Where that can't be had, all works
-/// as well, if a little slower.
-fn runtime() -> io::Result<Runtime> {
-    let mut builder = Builder::new_multi_thread();
-    builder.enable_all();
-    if let (Ok(all), Ok(workers)) = (sched_getaffinity(None), thread::available_parallelism()) {
-        let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|one| all.is_set(*one)).collect();
+/// The threads that serve, each with a runtime of its own, on which a connection stays: what it needs is then found in
+/// one processor's cache. Each has a processor of its own, where there are as many: on a busy machine the system otherwise
+/// leaves two on the same for a while, and another without work. Where that can't be had, all works as well, if a little
+/// slower.
+struct Workers {
+    handles: Vec<Handle>,
+    threads: Vec<JoinHandle<()>>,
+    /// They work until this is dropped.
+    open: watch::Sender<()>,
+}
+
+impl Workers {
+    fn start() -> io::Result<Self> {
+        let (all, count) = (sched_getaffinity(None), thread::available_parallelism());
+        let (all, count) = (all.ok(), count.map_or(1, NonZero::get));
+        let processors = all.iter().flat_map(|all| (0..CpuSet::MAX_CPU).filter(|one| all.is_set(*one))).collect();
         // A container may have a share of the processors only, which are then not its own.
-        if workers.get() == processors.len() {
-            let started = AtomicUsize::new(0);
-            builder.worker_threads(workers.get()).on_thread_start(move || {
-                // The workers are the first threads that the runtime starts. Those after them may wait for something, and
-                // go where they like, as the worker that started them may not.
-                let own = processors.get(started.fetch_add(1, Ordering::Relaxed)).map_or(all, |processor| {
+        let processors: Vec<usize> = Some(processors).filter(|all: &Vec<_>| all.len() == count).unwrap_or_default();
+        let (open, closed) = watch::channel(());
+        let mut workers = Self { handles: Vec::new(), threads: Vec::new(), open };
+        for number in 0..count {
+            let mut builder = Builder::new_current_thread();
+            // The threads that it starts may wait for something, and go where they like, as the worker itself may not.
+            builder.enable_all().on_thread_start(move || all.iter().for_each(allow));
+            let runtime = builder.build()?;
+            workers.handles.push(runtime.handle().clone());
+            let (processor, mut closed) = (processors.get(number).copied(), closed.clone());
+            let work = move || {
+                processor.iter().for_each(|processor| {
                     let mut own = CpuSet::new();
                     own.set(*processor);
-                    own
+                    allow(&own);
                 });
-                let _ = sched_setaffinity(None, &own);
-            });
+                // An error means that it was dropped.
+                let _ = runtime.block_on(closed.changed());
+            };
+            workers.threads.push(thread::Builder::new().name("worker".to_owned()).spawn(work)?);
+        }
+        Ok(workers)
+    }
+
+    /// Ends them, when nothing is left to do.
+    fn stop(self) {
+        drop(self.open);
+        for thread in self.threads {
+            // One that panicked has said so.
+            let _ = thread.join();
         }
     }
-    builder.build()
+}
+
+/// Lets this thread run on these processors, if the system does.
+fn allow(processors: &CpuSet) {
+    let _ = sched_setaffinity(None, processors);
 }
 
 /// Resolves when the process is told to stop: by SIGINT, SIGTERM or SIGHUP.

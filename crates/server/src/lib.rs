@@ -55,6 +55,7 @@ use axum::extract::DefaultBodyLimit;
 use engine::Engine;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 pub use endless::Endless;
 pub use extract::is_control;
@@ -101,8 +102,14 @@ impl Server {
     /// Serves until `stop` resolves; then accepts nothing more, lets requests in flight finish for
     /// [`Limits::stop`], and closes.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        self.run_on(&[], stop).await;
+    }
+
+    /// The same, with each connection on one of the runtimes of `workers` for its whole life, so that what it needs
+    /// stays in the cache of one processor.
+    pub async fn run_on(self, workers: &[Handle], stop: impl Future<Output = ()>) {
         tracing::info!(address = %self.address, "serving HTTPS");
-        listen::serve(self.listener, self.tls, self.router, &self.limits, &self.counts, stop).await;
+        listen::serve(self.listener, self.tls, self.router, &self.limits, &self.counts, workers, stop).await;
     }
 }
 

@@ -83,13 +83,15 @@ const UNWANTED_BYTES: u64 = 1 << 20;
 const UNWANTED_TIME: Duration = Duration::from_secs(1);
 
 /// Serves `router` on `listener` until `stop` resolves. Then nothing more is accepted, requests in flight have
-/// [`Limits::stop`] to finish, and what is left is cut.
+/// [`Limits::stop`] to finish, and what is left is cut. Each connection is served on one of the `workers` for its whole
+/// life; on the caller's runtime where there are none.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     router: Router,
     limits: &Limits,
     counts: &Arc<Counts>,
+    workers: &[Handle],
     stop: impl Future<Output = ()>,
 ) {
     let shared = Arc::new(Shared {
@@ -99,6 +101,10 @@ pub async fn serve(
         router,
         limits: limits.clone(),
     });
+    let mut workers: Vec<Worker> = workers.iter().cloned().map(Worker::new).collect();
+    if workers.is_empty() {
+        workers.push(Worker::new(Handle::current()));
+    }
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -107,8 +113,10 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    if let Some(place) = counts.admit(peer.ip(), limits) {
-                        connections.spawn(Arc::clone(&shared).connection(stream, place, counts.stopping.subscribe()));
+                    let least_busy = workers.iter().min_by_key(|worker| worker.connections());
+                    if let (Some(worker), Some(place)) = (least_busy, counts.admit(peer.ip(), limits)) {
+                        let connection = Arc::clone(&shared).move_to(worker, stream, place, counts);
+                        connections.spawn_on(connection, &worker.runtime);
                     }
                 }
                 Err(error) if of_one_connection(&error) => tracing::debug!(%error, "a connection was gone at once"),
@@ -160,6 +168,24 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
+/// A runtime that serves connections, each for its whole life: so that what a connection needs stays in the cache of one
+/// processor.
+struct Worker {
+    runtime: Handle,
+    /// Each of its connections holds it.
+    busy: Arc<()>,
+}
+
+impl Worker {
+    fn new(runtime: Handle) -> Self {
+        Self { runtime, busy: Arc::new(()) }
+    }
+
+    fn connections(&self) -> usize {
+        Arc::strong_count(&self.busy) - 1
+    }
+}
+
 /// What every connection uses.
 struct Shared {
     acceptor: TlsAcceptor,
@@ -170,6 +196,24 @@ struct Shared {
 }
 
 impl Shared {
+    /// One connection, to be served on a worker, from handshake to end.
+    fn move_to(
+        self: Arc<Self>,
+        worker: &Worker,
+        stream: TcpStream,
+        place: Place,
+        counts: &Counts,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (stream, stopped, busy) = (stream.into_std(), counts.stopping.subscribe(), Arc::clone(&worker.busy));
+        async move {
+            match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => self.connection(stream, place, stopped).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be given to a worker"),
+            }
+            drop(busy);
+        }
+    }
+
     /// One connection from handshake to end.
     async fn connection(self: Arc<Self>, stream: TcpStream, place: Place, mut stopped: watch::Receiver<bool>) {
         // Without it the system may hold a small answer back, waiting for more to send; nothing breaks if it can't be.

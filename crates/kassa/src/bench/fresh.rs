@@ -155,7 +155,6 @@ pub(super) fn run(output: &Output) -> Result<(), Failure> {
     let began = Instant::now();
     let engine = Engine::open(&order.folder, &master, Options::default(), Arc::new(SystemClock), &mut |_| {})?;
     let seconds = began.elapsed().as_secs_f64();
-    engine.answer_on(runtime.handle().clone());
     let last_event = engine.measures()?.last_event;
     tell(output, &Opened { seconds, rss_bytes: process::rss_bytes()?, last_event })?;
 

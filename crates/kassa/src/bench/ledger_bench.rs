@@ -198,7 +198,6 @@ fn measure(bench: &LedgerBench, runtime: &Handle, output: &Output) -> Result<Fig
     }
 
     let engine = Engine::open(folder, &master, Options::default(), Arc::new(SystemClock), &mut |_| {})?;
-    engine.answer_on(runtime.clone());
     let traffic = Arc::new(Traffic::new(engine.clone(), accounts, hot)?);
     let bar = output.bar("transfers", transfers);
     let rss_bytes_at_start = process::rss_bytes()?;

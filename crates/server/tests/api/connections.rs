@@ -12,6 +12,7 @@ use server::listen::{self, Counts};
 use server::{Limits, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -50,6 +51,11 @@ impl Running {
 
     /// Serves any router over one of the protocols.
     pub(crate) async fn router_over(router: Router, limits: Limits, protocol: &[u8]) -> Self {
+        Self::router_on(router, limits, protocol, Vec::new()).await
+    }
+
+    /// Serves any router over one of the protocols, on some runtimes.
+    async fn router_on(router: Router, limits: Limits, protocol: &[u8], workers: Vec<Handle>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -62,7 +68,7 @@ impl Running {
         let counts = Arc::<Counts>::default();
         let counted = Arc::clone(&counts);
         let serving = tokio::spawn(async move {
-            listen::serve(listener, tls, router, &limits, &counts, async { drop(stopped.await) }).await;
+            listen::serve(listener, tls, router, &limits, &counts, &workers, async { drop(stopped.await) }).await;
         });
         Self { address, connector: connector(made.cert.der().to_vec(), protocol), stop, serving, counts: counted }
     }
@@ -185,6 +191,46 @@ async fn too_many_connections_are_turned_away() {
         drop(second);
         running.stop().await;
     }
+}
+
+#[tokio::test]
+async fn connections_are_shared_out_and_stay_where_they_are() {
+    let runtimes: Vec<Runtime> = (0..2).map(|_| Builder::new_multi_thread().enable_all().build().unwrap()).collect();
+    let workers: Vec<Handle> = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+    let router = Router::new().route("/", get(|| async { format!("worker {}\n", Handle::current().id()) }));
+    let running = Running::router_on(router, Limits::default(), b"http/1.1", workers.clone()).await;
+    let mut seen = Vec::new();
+    let mut connections = Vec::new();
+    for _ in 0..4 {
+        let mut stream = running.connect().await.unwrap();
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            while !answer.contains("worker") || !answer.ends_with('\n') {
+                let mut bytes = [0; 1024];
+                let read = timeout(PATIENCE, stream.read(&mut bytes)).await.unwrap().unwrap();
+                answer.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+            }
+            told.push(answer.lines().last().unwrap().to_owned());
+        }
+        told.dedup();
+        assert_eq!(told.len(), 1, "a connection was moved: {told:?}");
+        seen.extend(told);
+        connections.push(stream);
+    }
+    let on = |worker: &Handle| seen.iter().filter(|seen| **seen == format!("worker {}", worker.id())).count();
+    assert_eq!(workers.iter().map(on).collect::<Vec<_>>(), [2, 2]);
+    // Who leaves makes room where they were.
+    let left = seen[3].clone();
+    drop(connections.pop());
+    while running.open() > 3 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let next = ask(&mut running.connect().await.unwrap(), "/").await;
+    assert!(next.ends_with(&format!("{left}\n")), "{left}: {next}");
+    running.stop().await;
+    runtimes.into_iter().for_each(Runtime::shutdown_background);
 }
 
 #[tokio::test]
