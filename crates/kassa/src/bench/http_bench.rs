@@ -11,7 +11,6 @@ mod batch;
 mod client;
 mod load;
 mod requests;
-mod served;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,9 +26,9 @@ use tokio::runtime::Handle;
 use self::client::Target;
 use self::load::{Counted, Load, Times};
 use self::requests::{Accounts, Ask, Asker};
-use self::served::{Order, Served};
 use super::meter::Waits;
 use super::own_bank::{self, OwnFolder};
+use super::served::{Order, Served};
 use super::table::Table;
 use super::{all_accepted, euro, process, until_interrupted};
 use crate::failure::Failure;
@@ -152,20 +151,18 @@ pub(super) fn run(bench: &HttpBench, output: &Output) -> Result<(), Failure> {
     if bench.json { output.json(&figures) } else { print(&figures, output) }
 }
 
-/// A server of the bench, in its own process.
-pub(super) fn run_served(output: &Output) -> Result<(), Failure> {
-    served::run(output)
-}
-
 fn measure(bench: &HttpBench, runtime: &Handle) -> Result<Figures, Failure> {
     let folder = &*bench.data;
     let master_key = own_bank::new_key()?;
     let (accounts, postings_before) = make_bank(bench, &master_key, runtime)?;
-    tls::make_where_missing(folder, &served::config(folder)?)?;
     let mut syncs = Waits::new();
     process::note_syncs(folder, &mut syncs)?;
 
-    let server = Served::start(&Order { folder: folder.to_owned(), master_key: master_key.clone() })?;
+    let server = Served::start(&Order {
+        folder: folder.to_owned(),
+        master_key: master_key.clone(),
+        settings: vec!["connections_per_address=4096".to_owned()],
+    })?;
     if !bench.only.is_empty() {
         eprintln!("the server is process {}", server.pid());
     }

@@ -3,7 +3,7 @@
 //!
 //! `ledger_bench.rs`, `memory_bench.rs`, `http_bench.rs` and `streams_bench.rs` are the benches. Each makes a bank of
 //! its own (`own_bank.rs`) and removes it afterwards. What is measured after a start is measured in a fresh process
-//! (`fresh.rs`), so that neither a warm cache nor memory that an allocator has kept flatters it. This is the one place
+//! (`fresh.rs`), so that neither a warm cache nor memory that an allocator has kept flatters it; a server is one (`served.rs`). This is the one place
 //! of Kassa with floating-point numbers: they are figures about the bank, never money.
 
 mod fresh;
@@ -15,6 +15,7 @@ mod own_bank;
 mod past;
 mod picture;
 mod process;
+mod served;
 mod streams_bench;
 mod table;
 mod traffic;
@@ -44,7 +45,7 @@ pub(crate) enum Bench {
     /// A part of a bench in a process of its own. The bench starts it, and tells it what to do on standard input.
     #[command(hide = true)]
     Part,
-    /// A server of `kassa bench http`, which starts it.
+    /// A server of a bench, which starts it.
     #[command(hide = true)]
     Served,
 }
@@ -56,7 +57,7 @@ pub(crate) fn run(bench: &Bench, output: &Output) -> Result<(), Failure> {
         Bench::Streams(bench) => streams_bench::run(bench, output),
         Bench::Http(bench) => http_bench::run(bench, output),
         Bench::Part => fresh::run(output),
-        Bench::Served => http_bench::run_served(output),
+        Bench::Served => served::run(output),
     }
 }
 

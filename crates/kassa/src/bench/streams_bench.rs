@@ -1,15 +1,11 @@
 //! `kassa bench streams`: what a stream of events takes in memory, and how soon those whom a payment concerns are told.
 //!
-//! The server is `kassa serve` in a process of its own, as in service. Each of many customers has an account and keeps
+//! The server is in a process of its own, as in service. Each of many customers has an account and keeps
 //! one stream open, over TLS and the loopback interface. What the server's memory grew by while they connected, divided
 //! by their number, is what one takes; the system's own memory for its sockets is not in it. Then payments are made
 //! among the accounts over connections of their own, and each must come to exactly two streams.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,9 +26,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::meter::Waits;
 use super::own_bank::{self, OwnFolder};
+use super::served::{Order, Served};
 use super::table::Table;
 use super::{process, until_interrupted};
-use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{open_files, tls};
@@ -110,57 +106,33 @@ pub(super) fn run(bench: &StreamsBench, output: &Output) -> Result<(), Failure> 
     Ok(())
 }
 
-/// A server in a process of its own. It is killed when this is dropped.
+/// A server, and how to connect to it.
 struct Serving {
-    child: Child,
-    address: SocketAddr,
+    served: Served,
     connector: TlsConnector,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Serving {
     fn start(bench: &StreamsBench, master_key: &str) -> Result<Self, Failure> {
-        let config = Config::read(&bench.data, &[], &BTreeMap::new())?;
-        tls::make_where_missing(&bench.data, &config)?;
         let room = bench.streams + bench.callers + 100;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve").arg("--data").arg(&bench.data).args(["--set", "listen=127.0.0.1:0"]);
-        for setting in ["connections", "connections_per_address", "event_streams"] {
-            command.arg("--set").arg(format!("{setting}={room}"));
-        }
-        // Looked at for each request as in service, and never reached, though all come from one address.
-        for rate in ["user_requests_per_second", "address_requests_per_second", "requests_per_second"] {
-            command.arg("--set").arg(format!("{rate}=1000000"));
-        }
-        command.args(["--set", "log_level=warn"]).env("KASSA_MASTER_KEY", master_key).stdin(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let told = child.stdout.take().expect("its output is piped");
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let connector = connector(bench)?;
-        let mut serving = Self { child, address, connector };
-        let mut line = String::new();
-        BufReader::new(told).read_line(&mut line)?;
-        let address = line.split("https://").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let address = address.and_then(|address| address.parse().ok());
-        serving.address = address.ok_or_else(|| Failure::new("the server did not start; see above".to_owned()))?;
-        Ok(serving)
+        let settings = ["connections", "connections_per_address", "event_streams"];
+        let served = Served::start(&Order {
+            folder: bench.data.clone(),
+            master_key: master_key.to_owned(),
+            settings: settings.map(|setting| format!("{setting}={room}")).into(),
+        })?;
+        Ok(Self { served, connector: connector(bench)? })
     }
 
     async fn connect(&self) -> Result<TlsStream<TcpStream>, Failure> {
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = TcpStream::connect(self.served.address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").map_err(|error| Failure::new(error.to_string()))?;
         Ok(self.connector.connect(name, stream).await?)
     }
 
     fn rss_bytes(&self) -> Result<u64, Failure> {
-        process::rss_bytes_of(&self.child.id().to_string())
+        process::rss_bytes_of(&self.served.pid().to_string())
     }
 }
 
@@ -374,7 +346,7 @@ async fn pay(
         let (serving, ibans, sent, bench) = (Arc::clone(serving), Arc::clone(&ibans), Arc::clone(&sent), bench.clone());
         let paying = async move {
             let connector = TlsConnector::from(http1(&serving.connector));
-            let stream = TcpStream::connect(serving.address).await?;
+            let stream = TcpStream::connect(serving.served.address).await?;
             stream.set_nodelay(true)?;
             let name = ServerName::try_from("localhost").map_err(|error| Failure::new(error.to_string()))?;
             let mut stream = connector.connect(name, stream).await?;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use engine::Engine;
 use ledger::AccountId;
 
+use super::super::served::ECHO;
 use super::super::{mix, own_bank, unexpected};
 use super::client::Answer;
-use super::served::ECHO;
 use crate::failure::Failure;
 
 /// How long an IBAN of the bench's bank is.

@@ -1,5 +1,5 @@
 //! A server in a process of its own, the bench's own program started once more. It serves the bench's bank as `kassa serve`
-//! does and, behind the same accept loop, limits and router, the floor: an echo, which answers a payment by its own words,
+//! does and, for `kassa bench http`, behind the same accept loop, limits and router, the floor: an echo, which answers a payment by its own words,
 //! without signing in, engine and journal.
 //!
 //! The bench sends an [`Order`] as a line of JSON, and the server tells its address once it is open. It ends when its
@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 
@@ -17,20 +17,18 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::super::own_bank;
+use super::own_bank;
 use crate::bank_folder::{BankFolder, Open};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{log, serve, tls};
 
-/// The bench's settings: those of `kassa serve`, but for what would be in the way of measuring.
+/// The settings of all benches: those of `kassa serve`, but for what would be in the way of measuring.
 const SETTINGS: &[&str] = &[
     // Any port that is free.
     "listen=127.0.0.1:0",
-    // All connections come from one address.
-    "connections_per_address=4096",
-    // Looked at for each request as in service, and never reached.
+    // Looked at for each request as in service, and never reached, though all come from one address.
     "user_requests_per_second=1000000",
     "address_requests_per_second=1000000",
     "requests_per_second=1000000",
@@ -45,6 +43,8 @@ pub(super) struct Order {
     pub(super) folder: PathBuf,
     /// Its master key, in hexadecimal.
     pub(super) master_key: String,
+    /// What else is set, as `name=value`.
+    pub(super) settings: Vec<String>,
 }
 
 /// Where the floor is.
@@ -61,6 +61,7 @@ pub(super) struct Served {
 impl Served {
     /// Starts a server, and waits until it is open.
     pub(super) fn start(order: &Order) -> Result<Self, Failure> {
+        tls::make_where_missing(&order.folder, &config(order)?)?;
         let program = std::env::current_exe()?;
         let mut child =
             Command::new(program).args(["bench", "served"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -92,11 +93,11 @@ impl Drop for Served {
     }
 }
 
-/// The settings.
-pub(super) fn config(folder: &Path) -> Result<Config, Failure> {
-    let settings: Vec<String> = SETTINGS.iter().map(|setting| (*setting).to_owned()).collect();
+fn config(order: &Order) -> Result<Config, Failure> {
+    let settings = SETTINGS.iter().map(|setting| (*setting).to_owned());
+    let settings: Vec<String> = settings.chain(order.settings.iter().cloned()).collect();
     // What the environment says about another bank is no matter here.
-    Config::read(folder, &settings, &BTreeMap::new())
+    Config::read(&order.folder, &settings, &BTreeMap::new())
 }
 
 /// The server itself.
@@ -104,16 +105,15 @@ pub(super) fn run(output: &Output) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line)
-        .map_err(|_| Failure::new("this is a part of a bench, which `kassa bench http` starts".to_owned()))?;
+        .map_err(|_| Failure::new("this is a part of a bench, which the bench starts".to_owned()))?;
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         // The bench has gone, and nobody wants more. The folder is its to remove.
         std::process::exit(0);
     });
-    let config = config(&order.folder)?;
-    tls::make_where_missing(&order.folder, &config)?;
+    let config = config(&order)?;
     log::start(&config);
-    let Order { folder, master_key } = order;
+    let Order { folder, master_key, .. } = order;
     let master = own_bank::master_key(&master_key)?;
     let open = Open { data: folder.clone(), set: Vec::new(), accept_loss: false };
     let engine = BankFolder { folder, config: config.clone(), master }.open(&open, output)?;
