@@ -35,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) books: RwLock<Books>,
     pub(crate) durable: watch::Sender<Durable>,
+    /// Who has read something and waits until it is durable, by the event. Beside `durable`, so that they are told
+    /// together with those whose commands became durable.
+    pub(crate) readers_waiting: Mutex<Vec<(u64, Asker<()>)>>,
     /// Whether nobody is answered any more. Beside `durable`, so that who waits for the end is not woken by each run.
     pub(crate) closed: watch::Sender<bool>,
     /// Why the engine has stopped, or takes nothing more.
@@ -304,14 +307,34 @@ impl Shared {
 
     /// Waits until what was read may be told.
     pub(crate) async fn until_durable(&self, stamp: Stamp) -> Result<(), Unavailable> {
-        let settled =
-            |durable: &Durable| !durable.open || durable.epoch != stamp.epoch || durable.last_event >= stamp.last_event;
-        let mut durable = *self.durable.borrow();
-        if !settled(&durable) {
-            let waited = self.durable.subscribe().wait_for(settled).await.map(|durable| *durable);
-            durable = waited.map_err(|_| self.why_unavailable())?;
+        let may_be_told = || {
+            let durable = *self.durable.borrow();
+            let gone = !durable.open || durable.epoch != stamp.epoch;
+            if gone { Some(false) } else { (durable.last_event >= stamp.last_event).then_some(true) }
+        };
+        if may_be_told().is_none() {
+            let (asker, told) = Asker::new();
+            {
+                let mut waiting = self.readers_waiting();
+                // Looked at again, since who is told of what becomes durable is taken from here after it was said.
+                if may_be_told().is_none() {
+                    waiting.push((stamp.last_event, asker));
+                }
+            }
+            // An error means that nobody need be told, or that nobody is.
+            let _ = told.await;
         }
-        if durable.open && durable.epoch == stamp.epoch { Ok(()) } else { Err(self.why_unavailable()) }
+        if may_be_told() == Some(true) { Ok(()) } else { Err(self.why_unavailable()) }
+    }
+
+    fn readers_waiting(&self) -> MutexGuard<'_, Vec<(u64, Asker<()>)>> {
+        self.readers_waiting.lock().expect("no thread panics while it holds those who wait")
+    }
+
+    /// Those who have read nothing after the last durable event.
+    pub(crate) fn readers_to_tell(&self) -> Vec<Asker<()>> {
+        let last_event = self.durable.borrow().last_event;
+        self.readers_waiting().extract_if(.., |(event, _)| *event <= last_event).map(|(_, asker)| asker).collect()
     }
 
     /// Waits until an event is durable.
@@ -326,9 +349,16 @@ impl Shared {
         self.durable.send_modify(|durable| durable.last_event = last_event);
     }
 
+    /// Throws away what was read and waits to be told: it may never have come to be.
+    pub(crate) fn begin_epoch(&self) {
+        self.durable.send_modify(|durable| durable.epoch += 1);
+        self.readers_waiting().clear();
+    }
+
     /// Answers nobody any more.
     pub(crate) fn close(&self) {
         self.durable.send_modify(|durable| durable.open = false);
+        self.readers_waiting().clear();
         self.closed.send_replace(true);
     }
 }

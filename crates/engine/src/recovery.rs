@@ -142,6 +142,7 @@ impl Engine {
             books: RwLock::new(books),
             durable,
             closed: watch::channel(false).0,
+            readers_waiting: Mutex::default(),
             lookers: Semaphore::new(MAX_IDLE_READERS),
             failure: Mutex::new(None),
             counters: Counters::default(),

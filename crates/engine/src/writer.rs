@@ -109,6 +109,8 @@ impl<T> Asker<T> {
 enum Reply {
     One(Answer, Asker<Answer>),
     Batch(Vec<Answer>, Asker<Vec<Answer>>),
+    /// To somebody who has read what is durable now.
+    Read(Asker<()>),
 }
 
 /// What is made durable in one transaction, and who is told then.
@@ -635,6 +637,7 @@ impl Home {
             Err(error) => return failed(shared, &error),
         }
         shared.pace.end(replies.len(), took);
+        replies.extend(shared.readers_to_tell().into_iter().map(Reply::Read));
         let_go(replies);
         true
     }
@@ -694,7 +697,7 @@ fn only_read(shared: &Shared, journal: &Journal, why: Unavailable) -> Result<(),
     let Ok(mut books) = shared.books.write() else { return Ok(()) };
     *shared.failure() = Some(why);
     *books = rebuilt(shared, journal)?;
-    shared.durable.send_modify(|durable| durable.epoch += 1);
+    shared.begin_epoch();
     Ok(())
 }
 
@@ -705,6 +708,7 @@ impl Reply {
         match self {
             Self::One(answer, _) => withdraw(answer),
             Self::Batch(answers, _) => answers.iter_mut().for_each(withdraw),
+            Self::Read(_) => {}
         }
     }
 
@@ -713,6 +717,7 @@ impl Reply {
         match self {
             Self::One(_, asker) => &mut asker.runtime,
             Self::Batch(_, asker) => &mut asker.runtime,
+            Self::Read(asker) => &mut asker.runtime,
         }
     }
 
@@ -722,6 +727,7 @@ impl Reply {
         match self {
             Self::One(answer, asker) => drop(asker.answer.send(answer)),
             Self::Batch(answers, asker) => drop(asker.answer.send(answers)),
+            Self::Read(asker) => drop(asker.answer.send(())),
         }
     }
 }

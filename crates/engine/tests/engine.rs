@@ -526,6 +526,37 @@ fn after_a_failed_append_nothing_is_answered() {
 }
 
 #[test]
+fn what_was_read_is_told_once_it_is_durable_and_never_if_it_is_lost() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 100);
+    let posted = || bench.engine.peek(|state| state.ledger().account(ANNA).map_or(0, |account| account.posted_minor));
+    let look = || bench.engine.read(|state| state.ledger().account(ANNA).map_or(0, |account| account.posted_minor));
+    // While somebody else holds the journal's lock, what is decided can be seen and is not durable.
+    let other = rusqlite::Connection::open(bench.data.join("journal.db")).expect("the file");
+    let while_it_waits = |instead: &str, minor| {
+        other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        std::thread::scope(|scope| {
+            let paying = scope.spawn(|| bench.submit(plain(payment(ANNA, BEN, 1))));
+            while posted() != Ok(minor) {
+                std::thread::yield_now();
+            }
+            let readers =
+                [(); 2].map(|()| scope.spawn(|| wait(async { <[_; 2]>::from(tokio::join!(look(), look())) })));
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(readers.iter().all(|reader| !reader.is_finished()), "told before it was durable");
+            other.execute_batch(instead).expect("done");
+            let told = readers.map(|reader| reader.join().expect("told"));
+            (paying.join().expect("answered").map(is_accepted), told.concat())
+        })
+    };
+    assert_eq!(while_it_waits("ROLLBACK", 99), (Ok(true), vec![Ok(99); 4]));
+    let lost = "DELETE FROM frames WHERE first_event = (SELECT max(first_event) FROM frames); COMMIT";
+    let (paid, told) = while_it_waits(lost, 98);
+    assert!(matches!(paid, Err(Unavailable::Failed(_))), "{paid:?}");
+    assert!(told.iter().all(|told| matches!(told, Err(Unavailable::Failed(_)))), "{told:?}");
+}
+
+#[test]
 fn a_stopped_bank_says_so_and_lets_the_folder_go() {
     let bench = Bench::new();
     let second = Engine::open(&bench.data, &bench.master, Options::default(), bench.hands.clone(), &mut |_| {});
