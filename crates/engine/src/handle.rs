@@ -14,6 +14,7 @@ use bank::{
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock::Clock;
@@ -312,19 +313,28 @@ impl Shared {
             let gone = !durable.open || durable.epoch != stamp.epoch;
             if gone { Some(false) } else { (durable.last_event >= stamp.last_event).then_some(true) }
         };
-        if may_be_told().is_none() {
-            let (asker, told) = Asker::new();
-            {
-                let mut waiting = self.readers_waiting();
-                // Looked at again, since who is told of what becomes durable is taken from here after it was said.
-                if may_be_told().is_none() {
-                    waiting.push((stamp.last_event, asker));
-                }
-            }
-            // An error means that nobody need be told, or that nobody is.
+        if may_be_told().is_none()
+            && let Some(told) = self.wait_to_be_told(stamp.last_event, || may_be_told().is_none())
+        {
+            // An error means that nobody is told any more.
             let _ = told.await;
         }
         if may_be_told() == Some(true) { Ok(()) } else { Err(self.why_unavailable()) }
+    }
+
+    /// Has a reader told when an event is durable, unless it has become so before they could be counted among those who
+    /// wait: these are looked for after it was said.
+    fn wait_to_be_told(&self, event: u64, is_needed: impl FnOnce() -> bool) -> Option<oneshot::Receiver<()>> {
+        let mut waiting = self.readers_waiting();
+        if !is_needed() {
+            return None;
+        }
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|(_, asker)| !asker.has_gone());
+        }
+        let (asker, told) = Asker::new(Handle::try_current().ok());
+        waiting.push((event, asker));
+        Some(told)
     }
 
     fn readers_waiting(&self) -> MutexGuard<'_, Vec<(u64, Asker<()>)>> {
@@ -369,7 +379,7 @@ impl Engine {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
         let earlier = self.look_back(std::slice::from_ref(&submission)).await?;
-        let (asker, answer) = Asker::new();
+        let (asker, answer) = Asker::new(Handle::try_current().ok());
         self.enqueue(Work::One(submission, earlier, asker))?;
         let answer = answer.await.map_err(|_| self.shared.why_unavailable())?;
         self.settle(answer, fingerprint)
@@ -380,7 +390,7 @@ impl Engine {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
         let earlier = self.shared.look_back(std::slice::from_ref(&submission))?;
-        let (asker, answer) = Asker::new();
+        let (asker, answer) = Asker::new(None);
         self.enqueue(Work::One(submission, earlier, asker))?;
         let answer = answer.blocking_recv().map_err(|_| self.shared.why_unavailable())?;
         self.settle(answer, fingerprint)
@@ -400,7 +410,7 @@ impl Engine {
         let fingerprints: Vec<_> =
             batch.iter().map(|one| one.command.request.map(|request| request.fingerprint)).collect();
         let earlier = self.look_back(&batch).await?;
-        let (asker, answers) = Asker::new();
+        let (asker, answers) = Asker::new(Handle::try_current().ok());
         self.enqueue(Work::Batch(batch, earlier, asker))?;
         Ok(Batch { engine: self.clone(), fingerprints, answers })
     }
@@ -613,4 +623,29 @@ pub(crate) fn digest_of(state: &State) -> [u8; 32] {
 
 fn first_16(tag: &hmac::Tag) -> [u8; 16] {
     *tag.as_ref().first_chunk().expect("an HMAC-SHA256 tag has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use journal::MasterKey;
+
+    use crate::{Engine, SystemClock};
+
+    #[test]
+    fn only_readers_who_need_it_wait_and_none_who_have_gone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("bank");
+        let engine = Engine::create(&data, &MasterKey::generate(), Arc::new(SystemClock)).expect("made");
+        // What a reader saw has become durable just before they could be told so.
+        assert!(engine.shared.wait_to_be_told(1, || false).is_none());
+        let told = engine.shared.wait_to_be_told(u64::MAX, || true);
+        for _ in 0..1_000 {
+            drop(engine.shared.wait_to_be_told(u64::MAX, || true));
+        }
+        assert!(engine.shared.readers_waiting().len() < 10);
+        engine.stop();
+        assert!(told.expect("waits").blocking_recv().is_err(), "nobody is told any more");
+    }
 }

@@ -99,9 +99,14 @@ pub(crate) struct Asker<T> {
 }
 
 impl<T> Asker<T> {
-    pub(crate) fn new() -> (Self, oneshot::Receiver<T>) {
+    pub(crate) fn new(runtime: Option<Handle>) -> (Self, oneshot::Receiver<T>) {
         let (answer, receiver) = oneshot::channel();
-        (Self { answer, runtime: Handle::try_current().ok() }, receiver)
+        (Self { answer, runtime }, receiver)
+    }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.answer.is_closed()
     }
 }
 
@@ -670,7 +675,7 @@ fn append(
 fn let_go(replies: Vec<Reply>) {
     let mut by_runtime: Vec<(Handle, Vec<Reply>)> = Vec::new();
     for mut reply in replies {
-        let Some(runtime) = reply.runtime().take() else {
+        let Some(runtime) = reply.take_runtime() else {
             reply.let_go();
             continue;
         };
@@ -680,9 +685,11 @@ fn let_go(replies: Vec<Reply>) {
         }
     }
     for (runtime, together) in by_runtime {
-        let many = together.len() > 1;
-        let let_go = move || together.into_iter().for_each(Reply::let_go);
-        if many { drop(runtime.spawn(async move { let_go() })) } else { let_go() }
+        if together.len() == 1 {
+            together.into_iter().for_each(Reply::let_go);
+        } else {
+            runtime.spawn(async move { together.into_iter().for_each(Reply::let_go) });
+        }
     }
 }
 
@@ -713,11 +720,11 @@ impl Reply {
     }
 
     /// The runtime on which it is waited for.
-    fn runtime(&mut self) -> &mut Option<Handle> {
+    fn take_runtime(&mut self) -> Option<Handle> {
         match self {
-            Self::One(_, asker) => &mut asker.runtime,
-            Self::Batch(_, asker) => &mut asker.runtime,
-            Self::Read(asker) => &mut asker.runtime,
+            Self::One(_, asker) => asker.runtime.take(),
+            Self::Batch(_, asker) => asker.runtime.take(),
+            Self::Read(asker) => asker.runtime.take(),
         }
     }
 

@@ -557,6 +557,29 @@ fn what_was_read_is_told_once_it_is_durable_and_never_if_it_is_lost() {
 }
 
 #[test]
+fn no_reader_is_forgotten_however_it_meets_the_writer() {
+    let bench = Bench::new();
+    let paid = std::sync::atomic::AtomicBool::new(false);
+    let read = async || {
+        while !paid.load(Ordering::Relaxed) {
+            let read = tokio::time::timeout(Duration::from_secs(20), bench.engine.read(bank::State::last_event));
+            read.await.expect("told in time").expect("the bank is open");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2_000 {
+                bench.pay(CASH, ANNA, 1);
+            }
+            paid.store(true, Ordering::Relaxed);
+        });
+        for _ in 0..2 {
+            scope.spawn(|| wait(async { tokio::join!(read(), read(), read()) }));
+        }
+    });
+}
+
+#[test]
 fn a_stopped_bank_says_so_and_lets_the_folder_go() {
     let bench = Bench::new();
     let second = Engine::open(&bench.data, &bench.master, Options::default(), bench.hands.clone(), &mut |_| {});

@@ -79,10 +79,17 @@ pub(crate) fn serve(
             None => Ok(()),
         }
     });
-    engine.stop();
-    workers.stop();
-    served
+    // On a thread that may wait, so that a second signal is heard meanwhile.
+    let stopping = runtime.spawn_blocking(move || {
+        engine.stop();
+        workers.stop();
+    });
+    let stopped = runtime.block_on(stopping).map_err(|error| Failure::new(error.to_string()));
+    served.and(stopped)
 }
+
+/// How many threads all workers together may start for what waits or takes long.
+const MAX_WAITING_THREADS: usize = 512;
 
 /// The threads that serve, each with a runtime of its own, on which a connection stays: what it needs is then found in
 /// one processor's cache. Each has a processor of its own, where there are as many: on a busy machine the system otherwise
@@ -99,15 +106,19 @@ impl Workers {
     fn start() -> io::Result<Self> {
         let (all, count) = (sched_getaffinity(None), thread::available_parallelism());
         let (all, count) = (all.ok(), count.map_or(1, NonZero::get));
-        let processors = all.iter().flat_map(|all| (0..CpuSet::MAX_CPU).filter(|one| all.is_set(*one))).collect();
+        let mut processors: Vec<usize> = Vec::new();
+        processors.extend(all.iter().flat_map(|all| (0..CpuSet::MAX_CPU).filter(|one| all.is_set(*one))));
         // A container may have a share of the processors only, which are then not its own.
-        let processors: Vec<usize> = Some(processors).filter(|all: &Vec<_>| all.len() == count).unwrap_or_default();
+        if processors.len() != count {
+            processors.clear();
+        }
         let (open, closed) = watch::channel(());
         let mut workers = Self { handles: Vec::new(), threads: Vec::new(), open };
         for number in 0..count {
             let mut builder = Builder::new_current_thread();
             // The threads that it starts may wait for something, and go where they like, as the worker itself may not.
             builder.enable_all().on_thread_start(move || all.iter().for_each(allow));
+            builder.max_blocking_threads((MAX_WAITING_THREADS / count).max(16));
             let runtime = builder.build()?;
             workers.handles.push(runtime.handle().clone());
             let (processor, mut closed) = (processors.get(number).copied(), closed.clone());

@@ -201,10 +201,15 @@ impl Server {
         self.child.wait().expect("it is gone");
     }
 
-    /// Ends it as Ctrl-C does, and gives whether it ended in order.
-    fn interrupt(mut self) -> bool {
+    /// Says what Ctrl-C says.
+    fn signal(&self) {
         let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(killed.expect("kill runs").success());
+    }
+
+    /// Ends it as Ctrl-C does, and gives whether it ended in order.
+    fn interrupt(mut self) -> bool {
+        self.signal();
         self.child.wait().expect("it ends").success()
     }
 }
@@ -221,6 +226,21 @@ fn verified(data: &str) -> Value {
     let report: Value = serde_json::from_str(&succeeds(&["verify", "--data", data, "--json"], "")).expect("JSON");
     assert_eq!(report["ok"], true, "{report}");
     report
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_also_while_it_closes() {
+    let folder = Folder::new();
+    let mut server = Server::start("demo", &folder.data, "/v1/payments");
+    // While somebody else holds the journal's lock, it can't be closed in order: that is tried for seconds.
+    let other = rusqlite::Connection::open(folder.data.join("journal.db")).expect("the journal");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    server.signal();
+    while server.try_ask("GET", "/health/live", None, None).is_some() {}
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(matches!(server.child.try_wait(), Ok(None)), "it is closing");
+    server.signal();
+    assert_eq!(server.child.wait().expect("it ends").code(), Some(130));
 }
 
 #[test]

@@ -207,15 +207,17 @@ impl Shared {
         let (stream, stopped, busy) = (stream.into_std(), counts.stopping.subscribe(), Arc::clone(&worker.busy));
         async move {
             match stream.and_then(TcpStream::from_std) {
-                Ok(stream) => self.connection(stream, place, stopped).await,
+                Ok(stream) => self.connection(stream, Peer(place.address), stopped).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be given to a worker"),
             }
+            // Before its place is free for another, so that this one finds the worker as it is.
             drop(busy);
+            drop(place);
         }
     }
 
     /// One connection from handshake to end.
-    async fn connection(self: Arc<Self>, stream: TcpStream, place: Place, mut stopped: watch::Receiver<bool>) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: Peer, mut stopped: watch::Receiver<bool>) {
         // Without it the system may hold a small answer back, waiting for more to send; nothing breaks if it can't be.
         let _ = stream.set_nodelay(true);
         // Where what was sent is not confirmed for so long, the client is gone without a word, as a telephone is that
@@ -225,13 +227,11 @@ impl Shared {
         let Some(mut stream) = Box::pin(self.handshake(stream, &mut stopped)).await else { return };
         let tls = stream.get_mut().1;
         tls.set_buffer_limit(Some(UNSENT_BYTES));
-        let peer = Peer(place.address);
         if tls.alpn_protocol() == Some(b"h2") {
             Box::pin(self.http2(stream, peer, stopped)).await;
         } else if let Some(remaining) = Box::pin(self.http1(stream, peer, stopped)).await {
             remaining.send(self.limits.idle).await;
         }
-        drop(place);
     }
 
     /// The requests of a connection over HTTP/1.1. Gives what is left of it when an answer goes on for ever.

@@ -104,8 +104,9 @@ fn config(order: &Order) -> Result<Config, Failure> {
 pub(super) fn run(output: &Output) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
-    let order: Order = serde_json::from_str(&line)
-        .map_err(|_| Failure::new("this is a part of a bench, which the bench starts".to_owned()))?;
+    let order: Order = serde_json::from_str(&line).map_err(|_| {
+        Failure::new("this is a part of a bench, which `kassa bench http` and `kassa bench streams` start".to_owned())
+    })?;
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         // The bench has gone, and nobody wants more. The folder is its to remove.
