@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::history::{FrameCache, Index, Recent};
 use crate::memory::Ceiling;
 use crate::personal::{Keyring, NewSubject, random};
+use crate::subscription::Recorded;
 use crate::writer::{Answer, Asker, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Work};
 
 /// A bank that is open for business. Cloning gives another handle on the same one.
@@ -172,7 +173,11 @@ impl Batch {
     pub async fn outcomes(self) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
         let Self { engine, fingerprints, answers } = self;
         let answers = answers.await.map_err(|_| engine.shared.why_unavailable())?;
-        Ok(answers.into_iter().zip(fingerprints).map(|(answer, print)| engine.settle(answer, print)).collect())
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for (answer, fingerprint) in answers.into_iter().zip(fingerprints) {
+            outcomes.push(engine.settle(answer, fingerprint).await);
+        }
+        Ok(outcomes)
     }
 }
 
@@ -382,7 +387,7 @@ impl Engine {
         let (asker, answer) = Asker::new(Handle::try_current().ok());
         self.enqueue(Work::One(submission, earlier, asker))?;
         let answer = answer.await.map_err(|_| self.shared.why_unavailable())?;
-        self.settle(answer, fingerprint)
+        self.settle(answer, fingerprint).await
     }
 
     /// The same as [`Engine::submit`], for a thread that may wait. Not for use within an async runtime.
@@ -393,7 +398,7 @@ impl Engine {
         let (asker, answer) = Asker::new(None);
         self.enqueue(Work::One(submission, earlier, asker))?;
         let answer = answer.blocking_recv().map_err(|_| self.shared.why_unavailable())?;
-        self.settle(answer, fingerprint)
+        answer.outcome().unwrap_or_else(|first| first_outcome(first, self.event(first)?, fingerprint))
     }
 
     /// The same for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what those before it did.
@@ -439,7 +444,7 @@ impl Engine {
                 }))
             }
         };
-        self.settle(answer, fingerprint)
+        self.settle(answer, fingerprint).await
     }
 
     fn enqueue(&self, work: Work) -> Result<(), Unavailable> {
@@ -470,20 +475,12 @@ impl Engine {
     }
 
     /// Turns the writer's answer into an outcome; for a repeated key the first outcome is read from the journal.
-    fn settle(&self, answer: Answer, fingerprint: Option<u64>) -> Result<Outcome, Unavailable> {
-        let first = match answer {
-            Answer::Outcome(outcome) => return Ok(outcome),
-            Answer::Unavailable(unavailable) => return Err(unavailable),
-            Answer::Repeated(first) => first,
-        };
-        let recorded = self.event(first)?.ok_or_else(|| Unavailable::Failed(format!("event {first} is missing")))?;
-        if recorded.event.request.map(|request| request.fingerprint) != fingerprint {
-            return Ok(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
+    async fn settle(&self, answer: Answer, fingerprint: Option<u64>) -> Result<Outcome, Unavailable> {
+        match answer.outcome() {
+            Ok(outcome) => outcome,
+            // In a box of its own, since it is seldom needed and would make every caller's future larger.
+            Err(first) => first_outcome(first, Box::pin(self.find_event(first)).await?, fingerprint),
         }
-        Ok(match recorded.event.what {
-            What::Refused { refusal, place } => Outcome::Refused { refusal, place, repeated: true },
-            what => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
-        })
     }
 
     /// Reads the state. What was read is let go when all it saw is durable.
@@ -607,6 +604,29 @@ impl Engine {
             let _ = thread.join();
         }
     }
+}
+
+impl Answer {
+    /// The outcome; for a repeated key the event that was its first.
+    fn outcome(self) -> Result<Result<Outcome, Unavailable>, u64> {
+        match self {
+            Self::Outcome(outcome) => Ok(Ok(outcome)),
+            Self::Unavailable(unavailable) => Ok(Err(unavailable)),
+            Self::Repeated(first) => Err(first),
+        }
+    }
+}
+
+/// The first outcome under a key, for whoever asks under it again.
+fn first_outcome(first: u64, recorded: Option<Recorded>, fingerprint: Option<u64>) -> Result<Outcome, Unavailable> {
+    let recorded = recorded.ok_or_else(|| Unavailable::Failed(format!("event {first} is missing")))?;
+    if recorded.event.request.map(|request| request.fingerprint) != fingerprint {
+        return Ok(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
+    }
+    Ok(match recorded.event.what {
+        What::Refused { refusal, place } => Outcome::Refused { refusal, place, repeated: true },
+        what => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
+    })
 }
 
 /// The digest of a state.

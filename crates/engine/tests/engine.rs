@@ -280,6 +280,26 @@ fn the_past_can_be_read_from_any_point() {
 }
 
 #[test]
+fn what_is_not_at_hand_is_read_on_another_thread() {
+    let bench = Bench::new();
+    let paid = bench.pay(CASH, ANNA, 1);
+    let bench = bench.restart(|_| {});
+    wait(async {
+        for is_at_hand in [false, true] {
+            let mut finding = Box::pin(bench.engine.find_event(paid.event));
+            let first_look =
+                std::future::poll_fn(|context| std::task::Poll::Ready(finding.as_mut().poll(context))).await;
+            assert_eq!(first_look.is_ready(), is_at_hand);
+            let found = match first_look {
+                std::task::Poll::Ready(found) => found,
+                std::task::Poll::Pending => finding.await,
+            };
+            assert_eq!(found.expect("readable").map(|found| found.event.what), Some(paid.what.clone()));
+        }
+    });
+}
+
+#[test]
 fn a_posting_with_several_entries_in_one_account_is_walked_whole() {
     let bench = Bench::new();
     bench.pay(CASH, ANNA, 100);

@@ -7,7 +7,6 @@ use bank::{Body, Refusal, Sealed, What};
 use engine::Field;
 use ledger::{AccountId, HoldId, Leg, Money, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use crate::amounts::{money, some_money};
@@ -413,8 +412,7 @@ fn hold_id(app: &App, id: &str) -> Result<HoldId, Problem> {
 
 /// A hold as it was placed.
 async fn placed(app: &App, id: HoldId) -> Result<Known, Problem> {
-    let engine = app.engine.clone();
-    let found = spawn_blocking(move || engine.event(id.event())).await.map_err(|error| Problem::failed(&error))??;
+    let found = app.engine.find_event(id.event()).await?;
     let known = found.and_then(|recorded| Known::placed(&recorded.event.what));
     known.ok_or_else(|| Refusal::from(ledger::Refusal::HoldNotOpen).into())
 }

@@ -368,7 +368,7 @@ pub(crate) async fn show_payment(
     // Who asks is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
     let event = app.payment_ids.event(&id).ok_or(Refusal::UnknownPayment)?;
-    let recorded = app.engine.event(event)?.ok_or(Refusal::UnknownPayment)?;
+    let recorded = app.engine.find_event(event).await?.ok_or(Refusal::UnknownPayment)?;
     Ok((Extension(Unchanging), Json(shown(&app, token, &recorded).await?)))
 }
 

@@ -253,12 +253,23 @@ impl Engine {
         read.await?
     }
 
-    /// One durable event.
+    /// One durable event. For a thread that may wait for the disk.
     pub fn event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
-        let Some(frame) = self.shared.frames.frame_with(&self.shared, number)? else { return Ok(None) };
-        let event = Event::decode_nth(&frame.body, number - frame.first_event)
-            .map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
-        Ok(Some(Recorded { number, at: Timestamp(frame.time_ms), event }))
+        let frame = self.shared.frames.frame_with(&self.shared, number)?;
+        frame.map(|frame| recorded(&frame, number)).transpose()
+    }
+
+    /// The same, where nobody may wait for the disk.
+    pub async fn find_event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
+        if let Some(frame) = self.shared.frames.at_hand(number) {
+            return recorded(&frame, number).map(Some);
+        }
+        if Handle::try_current().is_err() {
+            // A caller without a runtime, who may wait.
+            return self.event(number);
+        }
+        let engine = self.clone();
+        self.shared.look_into_the_past(move || engine.event(number)).await?
     }
 
     /// The posting that a refund or reversal names, for its [`crate::Submission`].
@@ -443,10 +454,21 @@ struct KeptFrames {
     oldest_first: VecDeque<u64>,
 }
 
+/// An event of a frame.
+fn recorded(frame: &Frame, number: u64) -> Result<Recorded, Unavailable> {
+    let event = Event::decode_nth(&frame.body, number - frame.first_event)
+        .map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
+    Ok(Recorded { number, at: Timestamp(frame.time_ms), event })
+}
+
 impl FrameCache {
+    fn at_hand(&self, event: u64) -> Option<Arc<Frame>> {
+        self.kept().with(event)
+    }
+
     /// The frame that holds an event, if it is durable.
     pub(crate) fn frame_with(&self, shared: &Shared, event: u64) -> Result<Option<Arc<Frame>>, Unavailable> {
-        if let Some(frame) = self.kept().with(event) {
+        if let Some(frame) = self.at_hand(event) {
             return Ok(Some(frame));
         }
         let Some(frame) = shared.with_reader(|reader| reader.frame_with(event))?.map(Arc::new) else {
