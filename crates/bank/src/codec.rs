@@ -66,7 +66,7 @@ plain!(
     },
     |raw| Some(raw.map_or(Overdraft::Unlimited, Overdraft::Limited))
 );
-numbered!(kind, Kind, { 0 = Asset, 1 = Liability, 2 = Income, 3 = Expense });
+numbered!(kind, Kind, { 0 = Asset, 1 = Liability, 2 = Income, 3 = Expense, 4 = Equity });
 numbered!(status, Status, { 0 = Open, 1 = FrozenForDebits, 2 = Frozen, 3 = Closed });
 numbered!(release_reason, ReleaseReason, { 0 = Voided, 1 = Expired });
 

@@ -208,7 +208,7 @@ fn must_exist(state: &State, account: AccountId) -> Result<(), Refusal> {
 fn may_be_paid(standing: Standing, state: &State, account: AccountId) -> Result<(), Refusal> {
     let kind = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?.kind;
     match (standing, kind) {
-        (Standing::Customer(_), Kind::Asset | Kind::Expense) => Err(Refusal::NotAPayee),
+        (Standing::Customer(_), Kind::Asset | Kind::Equity | Kind::Expense) => Err(Refusal::NotAPayee),
         _ => Ok(()),
     }
 }

@@ -243,7 +243,7 @@ impl State {
                 let next = last.map_or(1, |(last, _)| last.saturating_add(1));
                 if next <= middle { next } else { self.first_gap().unwrap_or(next) }
             }
-            Kind::Asset | Kind::Income | Kind::Expense => {
+            Kind::Asset | Kind::Equity | Kind::Income | Kind::Expense => {
                 let last = self.numbers.range(middle.saturating_add(1)..).next();
                 last.map_or(largest, |(last, _)| last.saturating_sub(1))
             }

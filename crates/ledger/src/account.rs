@@ -9,6 +9,8 @@ pub enum Kind {
     Asset,
     /// What the bank owes: its customers' deposits. Grows by credits.
     Liability,
+    /// What the bank owes its owners, and the other side of balances brought in from another system. Grows by credits.
+    Equity,
     /// What the bank earned: fees, interest received. Grows by credits.
     Income,
     /// What the bank spent: interest paid. Grows by debits.
@@ -17,14 +19,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which a trial balance lists them.
-    pub const ALL: [Self; 4] = [Self::Asset, Self::Liability, Self::Income, Self::Expense];
+    pub const ALL: [Self; 5] = [Self::Asset, Self::Liability, Self::Equity, Self::Income, Self::Expense];
 
     /// The balance as people of the field expect to read it: positive on the side on which this kind grows.
     #[must_use]
     pub fn natural(self, credit_positive: i64) -> i64 {
         match self {
             Self::Asset | Self::Expense => credit_positive.saturating_neg(),
-            Self::Liability | Self::Income => credit_positive,
+            Self::Liability | Self::Equity | Self::Income => credit_positive,
         }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum KindName {
     Asset,
     /// What the bank owes: its customers' deposits.
     Liability,
+    /// What the bank owes its owners, and the other side of balances brought in from another system.
+    Equity,
     /// What the bank earned.
     Income,
     /// What the bank spent.
@@ -39,6 +41,7 @@ impl From<Kind> for KindName {
         match kind {
             Kind::Asset => Self::Asset,
             Kind::Liability => Self::Liability,
+            Kind::Equity => Self::Equity,
             Kind::Income => Self::Income,
             Kind::Expense => Self::Expense,
         }
@@ -50,6 +53,7 @@ impl From<KindName> for Kind {
         match kind {
             KindName::Asset => Self::Asset,
             KindName::Liability => Self::Liability,
+            KindName::Equity => Self::Equity,
             KindName::Income => Self::Income,
             KindName::Expense => Self::Expense,
         }

@@ -39,6 +39,7 @@ impl<'a> Hledger<'a> {
             Kind::Asset if cash => 'C',
             Kind::Asset => 'A',
             Kind::Liability => 'L',
+            Kind::Equity => 'E',
             Kind::Income => 'R',
             Kind::Expense => 'X',
         };
@@ -126,6 +127,7 @@ fn account_name(kind: Kind, iban: &str) -> String {
     let side = match kind {
         Kind::Asset => "assets",
         Kind::Liability => "liabilities",
+        Kind::Equity => "equity",
         Kind::Income => "income",
         Kind::Expense => "expenses",
     };

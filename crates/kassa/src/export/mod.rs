@@ -249,6 +249,7 @@ fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Asset => "asset",
         Kind::Liability => "liability",
+        Kind::Equity => "equity",
         Kind::Income => "income",
         Kind::Expense => "expense",
     }

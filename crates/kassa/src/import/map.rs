@@ -312,9 +312,10 @@ fn contra_kind(kind: &str) -> Result<ContraKind, String> {
     match kind {
         "asset" => Ok(ContraKind::Asset),
         "liability" => Ok(ContraKind::Liability),
+        "equity" => Ok(ContraKind::Equity),
         "income" => Ok(ContraKind::Income),
         "expense" => Ok(ContraKind::Expense),
-        _ => Err("must be asset, liability, income or expense".to_owned()),
+        _ => Err("must be asset, liability, equity, income or expense".to_owned()),
     }
 }
 
@@ -379,7 +380,7 @@ mod tests {
         check("{client_id}", "{client_id", &["`name` has a brace that is never closed"]);
         check("owner = [\"OWNER\"]", "owner = \"OWNER\"", &["`owner` must be a list of texts"]);
         check("[\"DISPONENT\"]", "[\"OWNER\"]", &["the code \"OWNER\" has a meaning already"]);
-        check("kind = \"income\"", "kind = \"profit\"", &["`kind` must be asset, liability, income or expense"]);
+        check("kind = \"income\"", "kind = \"profit\"", &["`kind` must be asset, liability, equity, income or expense"]);
         check("when = { type", "when = 3 # {", &["`when` must be a table", "this rule comes after one for every row"]);
         check(
             "direction = \"type\"",

@@ -32,7 +32,7 @@
 //! | | `text` | optional template of what the customer reads; empty columns leave no gap |
 //! | `[postings.codes.COLUMN]` | `CODE = "words"` | what a column's codes read as in `text`; a code that is missing here is a mistake |
 //! | `[[postings.contra]]` | `when` | column = list of values; all must match, and none matches every row. The first rule that matches counts |
-//! | | `account`, `kind` | the contra account's name, a template, and its kind: `asset`, `liability`, `income` or `expense` |
+//! | | `account`, `kind` | the contra account's name, a template, and its kind: `asset`, `liability`, `equity`, `income` or `expense` |
 //! | | `text` | optional template in place of the postings' own |
 //!
 //! Each table may also have `columns = ["…"]`, for a file without a header line. Spaces around a field don't count.

@@ -143,6 +143,8 @@ pub(crate) enum ContraKind {
     Asset,
     /// What the bank owes.
     Liability,
+    /// What it owes its owners, and the other side of balances brought in.
+    Equity,
     /// What it earns.
     Income,
     /// What it spends.

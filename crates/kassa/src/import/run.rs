@@ -262,6 +262,7 @@ impl<'a> Importer<'a> {
             let kind = match contra.kind {
                 ContraKind::Asset => Kind::Asset,
                 ContraKind::Liability => Kind::Liability,
+                ContraKind::Equity => Kind::Equity,
                 ContraKind::Income => Kind::Income,
                 ContraKind::Expense => Kind::Expense,
             };
