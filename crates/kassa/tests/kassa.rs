@@ -16,6 +16,8 @@ mod bench;
 mod export;
 #[path = "kassa/guide.rs"]
 mod guide;
+#[path = "kassa/old_banks.rs"]
+mod old_banks;
 
 /// A command of the binary under test, away from the environment's settings.
 fn kassa(arguments: &[&str]) -> Command {
