@@ -5,7 +5,8 @@ use reqwest_eventsource::{Error, Event, EventSource};
 use serde_json::{Value, json};
 
 fn main() {
-    let told = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| runtime.block_on(listen()));
+    let told =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| runtime.block_on(listen()));
     if let Err(error) = told {
         println!("{}", json!({ "thrown": error.to_string() }));
     }
