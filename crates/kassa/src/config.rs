@@ -99,8 +99,8 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "event_streams_per_user",
         default: "20",
-        about: "How many of them for one user.",
-        take: |config, _, text| whole(&mut config.server.limits.event_streams_per_user, text, 0..=1_000_000),
+        about: "How many of them for one user; one more ends the oldest.",
+        take: |config, _, text| whole(&mut config.server.limits.event_streams_per_user, text, 1..=1_000_000),
     },
     Setting {
         name: "request_seconds",

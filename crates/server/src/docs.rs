@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use pulldown_cmark::{CowStr, Event, Parser, Tag};
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag};
 use serde_json::Value;
 
 use crate::app::App;
@@ -17,8 +17,9 @@ use crate::problem::{self, Kind, Problem};
 use crate::strings;
 
 /// Texts of the repository that are pages too.
-const TEXTS: [(&str, &str, &str); 2] = [
+const TEXTS: [(&str, &str, &str); 3] = [
     ("guide", "Guide", include_str!("../../../docs/GUIDE.md")),
+    ("streams", "Streams of events", include_str!("../../../docs/STREAMS.md")),
     ("versions", "Versions", include_str!("../../../docs/VERSIONS.md")),
 ];
 
@@ -453,9 +454,9 @@ fn named(name: &str) -> String {
     name.trim_matches('-').to_owned()
 }
 
-/// CommonMark as HTML. Links to the repository's texts lead to their pages.
+/// CommonMark, and its tables, as HTML. Links to the repository's texts lead to their pages.
 fn markdown(text: &str) -> String {
-    let events = Parser::new(text).map(|event| match event {
+    let events = Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| match event {
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
             let page = TEXTS.iter().find(|(name, ..)| dest_url == format!("{}.md", name.to_uppercase()).into());
             let dest_url = page.map_or(dest_url, |(name, ..)| CowStr::from(format!("/docs/{name}")));

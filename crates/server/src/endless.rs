@@ -179,7 +179,8 @@ where
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Remaining<T> {
-    /// Sends the body until it ends, the client leaves, or takes nothing for so long.
+    /// Sends the body until it ends, the client leaves, or takes nothing for so long. A body that breaks off is sent
+    /// without an end, by which the client sees that it is not whole.
     pub(crate) async fn send(self, patience: Duration) {
         let Self { mut io, kept: Kept { mut body, chunked } } = self;
         // Whatever a client says now is no request that could be answered.
@@ -188,7 +189,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Remaining<T> {
             let bytes = tokio::select! {
                 frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)) => match frame {
                     Some(Ok(frame)) => frame.into_data().ok(),
-                    Some(Err(_)) => return,
+                    Some(Err(_)) => {
+                        let _ = timeout(patience, io.shutdown()).await;
+                        return;
+                    }
                     None => None,
                 },
                 read = io.read(&mut ignored) => match read {

@@ -3,12 +3,14 @@
 //! A stream reads the past in the journal, from its position to where the desk ([`desk`]) begins to bring what
 //! happens, and then waits there. Each event is told once, in the journal's order; its `id` is the position to resume
 //! from. Who may see it is looked at when it is told. Nothing is made ready before the client takes what came before.
+//! What the stream says of itself ([`life`]) is events, too.
 
 mod desk;
+pub(crate) mod life;
 pub(crate) mod news;
 mod past;
 
-use std::fmt::Write;
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use hyper::body::{Body, Frame};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use utoipa::IntoParams;
 
 use crate::app::{App, SignedIn};
@@ -33,24 +35,23 @@ use crate::endless::Endless;
 use crate::extract::{Query, Token};
 use crate::problem::{Kind, Problem};
 use crate::strings;
+use crate::times::moment;
 
 pub(crate) use desk::Desk;
 use desk::{Found, Place};
+use life::{EndReason, Heartbeat, StreamClosed, StreamOpened};
 use news::News;
 use past::Wanted;
 
-/// How long a client waits before it connects anew: this, and up to as much more as [`RETRY_STEPS`] give, so that when
-/// the server starts again not all come back at once.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// Into how many groups, a [`RETRY_STEP`] apart, the clients are shared out.
-const RETRY_STEPS: u64 = 64;
-
-/// See [`RETRY_STEPS`].
-const RETRY_STEP: Duration = Duration::from_millis(125);
+/// How long after its last event a stream is cut whose client had better come back. What HTTP/2 has not sent by then is
+/// thrown away.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// What asks a proxy such as nginx not to hold the events back.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The header with the position, by the name that it has in refusals.
+const LAST_EVENT_ID: &str = "Last-Event-ID";
 
 /// The position before the bank's first event, by its name.
 const BEGINNING: &str = "beginning";
@@ -70,20 +71,28 @@ pub(crate) struct After {
 /// As server-sent events, without end. Customers' users are told what happens on
 /// accounts on which their customer has a right, and of their customer's rights; operators and auditors are told all.
 ///
-/// Each event has a name in its field `event`, an `id` and, as JSON, `data`. Connect anew with the last `id` in the
-/// header Last-Event-ID, as browsers do by themselves, and the stream goes on after it: nothing is left out and nothing
-/// comes twice. Without a position it begins now; `?after=beginning` begins with all that ever happened. Blocks with an
-/// `id` and no `data` tell how far the stream has come, at the beginning and now and then, and keep the connection open.
+/// Each event has a name in its field `event`, an `id` and, as JSON, `data`; nothing else is sent. Connect anew with the
+/// last `id` in the header Last-Event-ID, as browsers do by themselves, and the stream goes on after it: nothing is left
+/// out and nothing comes twice. Without a position it begins now; `?after=beginning` begins with all that ever happened.
 ///
-/// Whether one may see an event is looked at when it is sent. The stream ends when the session does, and when the
-/// server stops. There is a limit on one user's streams (too-many-streams), and on all (streams-full).
+/// Three events tell of the stream itself. `stream.opened` is the first, and says whether the stream goes on after a
+/// position or begins now. `heartbeat` comes when nothing else did for a while, and tells how far the stream has come.
+/// `stream.closed` is the last where the server ends it, and says why. Whether one may see an event is looked at when it
+/// is sent.
+///
+/// A user may have so many streams. Whoever opens one more ends the user's oldest, with `replaced`; a client that comes
+/// back by itself waits a minute before it does, and takes up where it was. Where those that were ended don't leave, there
+/// are no more for a while (too-many-streams). There is a limit on all streams of the server, too (streams-full).
 #[utoipa::path(
     get, path = "/v1/events", tag = "Events",
     params(
         After,
         (
-            "Last-Event-ID" = Option<strings::Position>, Header,
-            description = "The `id` after which to go on; it goes before `after`.",
+            "Last-Event-ID" = Option<strings::Positions>, Header,
+            description = "The `id` after which to go on; it goes before `after`. Empty is the same as absent: who sends \
+                           it was never told an id, so that nothing can be lost that `stream.opened` promised, and \
+                           `after` counts. Of several, or of a list with commas, the last counts: a client that was \
+                           given one to begin with adds those that it was told.",
         ),
     ),
     responses((
@@ -103,16 +112,17 @@ pub(crate) async fn events(
     Query(After { after }): Query<After>,
 ) -> Result<Response, Problem> {
     let who = app.read(token, |_, who| Ok(*who)).await?;
-    let header = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
-    let after = header.map(|id| ("Last-Event-ID", id)).or(after.as_deref().map(|id| ("after", id)));
-    // Before anything was sent, a browser's last id is empty.
-    let after = after.filter(|(_, id)| !id.is_empty());
-    let position =
-        after.map(|(field, id)| position(&app, id).map_err(|problem| problem.in_field(field))).transpose()?;
+    let position = match (last_position(&app, &headers)?, after.as_deref()) {
+        (None, Some(after)) if !after.is_empty() => {
+            Some(position(&app, after).map_err(|problem| problem.in_field("after"))?)
+        }
+        (last, _) => last,
+    };
     let (place, brought_after) = Desk::admit(&app, who, token.0)?;
     let stream = Stream {
         position: position.unwrap_or(brought_after),
         past_until: brought_after,
+        resumed: position.is_some(),
         begun: false,
         told_at: Instant::now(),
         heartbeat: app.limits.heartbeat,
@@ -122,6 +132,17 @@ pub(crate) async fn events(
     };
     let headers = [(CONTENT_TYPE, "text/event-stream"), (UNBUFFERED, "no")];
     Ok((headers, Extension(Endless), HttpBody::new(Chunks::Resting(Some(stream)))).into_response())
+}
+
+/// The event after which to go on by the header, if it names any.
+fn last_position(app: &App, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let mut last = None;
+    for ids in headers.get_all(LAST_EVENT_ID) {
+        for id in ids.to_str().unwrap_or("?").split(',').map(str::trim).filter(|id| !id.is_empty()) {
+            last = Some(position(app, id).map_err(|problem| problem.in_field(LAST_EVENT_ID))?);
+        }
+    }
+    Ok(last)
 }
 
 /// The event after which to go on.
@@ -142,6 +163,8 @@ struct Stream {
     position: u64,
     /// Up to this event it reads the journal; what comes after is brought by the desk.
     past_until: u64,
+    /// Whether it goes on after a position that the client sent.
+    resumed: bool,
     /// Whether anything was sent.
     begun: bool,
     /// When something was sent last.
@@ -149,44 +172,28 @@ struct Stream {
     heartbeat: Duration,
 }
 
-/// Why a stream has ended is of no interest to it: the client connects anew, and is told then.
-struct Over;
-
-impl From<Problem> for Over {
-    fn from(_: Problem) -> Self {
-        Self
-    }
-}
-
-impl From<engine::Unavailable> for Over {
-    fn from(_: engine::Unavailable) -> Self {
-        Self
-    }
-}
-
 impl Stream {
     /// What is sent next; waits for it.
-    async fn next(&mut self) -> Result<Bytes, Over> {
+    async fn next(&mut self) -> Result<Bytes, EndReason> {
         if !mem::replace(&mut self.begun, true) {
-            let steps = u32::try_from(self.place.serial % RETRY_STEPS).unwrap_or(0);
-            let retry = RETRY + RETRY_STEP * steps;
-            return Ok(format!("retry: {}\nid: {}\n\n", retry.as_millis(), self.id(self.position)).into());
+            return self.first();
         }
         loop {
+            self.place.still_open()?;
             if self.position < self.past_until {
-                let Some(turn) = self.turn().await? else { return Ok(self.here()) };
+                let Some(turn) = self.turn().await? else { return self.here() };
                 let news = Box::pin(self.read_past(turn)).await?;
                 let text = Box::pin(self.tell(&news)).await?;
                 if !text.is_empty() {
                     return Ok(text);
                 }
                 if self.told_at.elapsed() >= self.heartbeat {
-                    return Ok(self.here());
+                    return self.here();
                 }
                 continue;
             }
             match self.place.look(self.position) {
-                Found::Over => return Err(Over),
+                Found::Over(reason) => return Err(reason),
                 Found::Behind => self.past_until = self.place.start_again(),
                 Found::News(mut news) => {
                     let position = self.position;
@@ -201,7 +208,7 @@ impl Stream {
                     self.position = self.position.max(position);
                     let wait = self.until_heartbeat()?;
                     if timeout(wait, self.place.rung()).await.is_err() && self.told_at.elapsed() >= self.heartbeat {
-                        return Ok(self.here());
+                        return self.here();
                     }
                 }
             }
@@ -209,18 +216,47 @@ impl Stream {
     }
 
     /// How long to wait for something to tell: until a sign of life is due, or the session is over.
-    fn until_heartbeat(&self) -> Result<Duration, Over> {
+    fn until_heartbeat(&self) -> Result<Duration, EndReason> {
         let now = self.app.engine.now();
         let expires_at = self.app.engine.peek(|state| state.session(self.token.0, now).map(|it| it.expires_at))?;
-        let left = expires_at.ok_or(Over)?.0.saturating_sub(now.0);
+        let left = expires_at.ok_or(EndReason::SessionOver)?.0.saturating_sub(now.0);
         let left = Duration::from_millis(u64::try_from(left).unwrap_or(0).max(1));
         Ok(left.min(self.heartbeat.saturating_sub(self.told_at.elapsed())))
     }
 
+    /// That the stream is open.
+    fn first(&self) -> Result<Bytes, EndReason> {
+        let heartbeat_ms = u64::try_from(self.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        let opened = StreamOpened { at: moment(self.app.engine.now()), resumed: self.resumed, heartbeat_ms };
+        let mut text = String::new();
+        life::write_retry(&mut text, self.place.serial, None);
+        life::write_event(&mut text, "stream.opened", &opened, &self.id(self.position))?;
+        Ok(text.into())
+    }
+
     /// A sign of life, and how far the stream has come.
-    fn here(&mut self) -> Bytes {
+    fn here(&mut self) -> Result<Bytes, EndReason> {
         self.told_at = Instant::now();
-        format!(":\nid: {}\n\n", self.id(self.position)).into()
+        let mut text = String::new();
+        life::write_event(
+            &mut text,
+            "heartbeat",
+            &Heartbeat { at: moment(self.app.engine.now()) },
+            &self.id(self.position),
+        )?;
+        Ok(text.into())
+    }
+
+    /// That the stream ends, and why.
+    fn last(&self, reason: EndReason) -> Bytes {
+        let closed = StreamClosed { at: moment(self.app.engine.now()), reason };
+        let mut text = String::new();
+        if let Some(wait) = reason.retry() {
+            life::write_retry(&mut text, self.place.serial, Some(wait));
+        }
+        // What can't be written is logged, and the stream ends all the same.
+        let _ = life::write_event(&mut text, "stream.closed", &closed, &self.id(self.position));
+        text.into()
     }
 
     fn id(&self, position: u64) -> String {
@@ -229,37 +265,37 @@ impl Stream {
 
     /// Waits for a turn at reading the past; none when a sign of life is due first. Then it waits anew, as the last: a
     /// turn must not come to a client that does not take what it was sent, and hold up all others.
-    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Over> {
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, EndReason> {
         let turn = Arc::clone(&self.app.events.past.turns).acquire_owned();
         match timeout(self.until_heartbeat()?, turn).await {
-            Ok(turn) => turn.map(Some).map_err(|_| Over),
+            Ok(turn) => turn.map(Some).map_err(|_| EndReason::Unavailable),
             Err(_) => Ok(None),
         }
     }
 
     /// Reads a step of the past in its turn, and gives what may concern the client.
-    async fn read_past(&mut self, turn: OwnedSemaphorePermit) -> Result<Vec<Arc<News>>, Over> {
+    async fn read_past(&mut self, turn: OwnedSemaphorePermit) -> Result<Vec<Arc<News>>, EndReason> {
         let now = self.app.engine.now();
         let token = self.token;
         let wanted = self.app.engine.peek(|state| SignedIn::find(state, token, now).map(|who| wanted(state, &who)))?;
-        let wanted = wanted.map_err(|_| Over)?;
+        let wanted = wanted.map_err(|_| EndReason::SessionOver)?;
         let (app, position, end) = (self.app.clone(), self.position, self.past_until);
         let reading = spawn_blocking(move || {
             let step = app.events.past.step(&app.engine, &wanted, position, end);
             drop(turn);
             step
         });
-        let (news, last) = reading.await.map_err(|_| Over)??;
+        let (news, last) = reading.await.map_err(|_| EndReason::Unavailable)??;
         if last <= self.position {
             // What is durable can be read. If it can't, the client had better ask anew.
-            return Err(Over);
+            return Err(EndReason::Unavailable);
         }
         self.position = last;
         Ok(news)
     }
 
     /// Events in the words of the stream: of those which the client may see, as the bank is now.
-    async fn tell(&mut self, news: &[Arc<News>]) -> Result<Bytes, Over> {
+    async fn tell(&mut self, news: &[Arc<News>]) -> Result<Bytes, EndReason> {
         if news.is_empty() {
             return Ok(Bytes::new());
         }
@@ -269,9 +305,7 @@ impl Stream {
         for (news, seen) in news.iter().zip(&seen) {
             let Some(seen) = seen else { continue };
             let Some(data) = news.data(&self.app, seen)? else { continue };
-            let data = serde_json::to_string(&data).map_err(|error| Problem::failed(&error))?;
-            // Writing to a String can't fail.
-            let _ = write!(text, "event: {}\nid: {}\ndata: {data}\n\n", news.name(), self.id(news.number));
+            life::write_event(&mut text, news.name(), &data, &self.id(news.number))?;
             told += 1;
         }
         if told > 0 {
@@ -293,17 +327,26 @@ fn wanted(state: &bank::State, who: &SignedIn) -> Wanted {
 }
 
 /// A stream, and what it sends next.
-type Made = (Stream, Result<Bytes, Over>);
+type Made = (Stream, Result<Bytes, EndReason>);
 
 /// A stream as the body of an answer. What comes next is made when it is asked for.
 enum Chunks {
     Resting(Option<Stream>),
     Making(Pin<Box<dyn Future<Output = Made> + Send>>),
+    /// The last was sent, and the client is to come back.
+    Cutting(Pin<Box<Sleep>>),
+}
+
+impl Chunks {
+    /// What comes after the last, where the stream ends for a reason.
+    fn ending(reason: EndReason) -> Self {
+        if reason.is_whole() { Self::Resting(None) } else { Self::Cutting(Box::pin(sleep(LAST_WORD))) }
+    }
 }
 
 impl Body for Chunks {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -316,10 +359,19 @@ impl Body for Chunks {
                 (stream, made)
             }));
         }
-        let Self::Making(making) = &mut *self else { return Poll::Ready(None) };
-        let (stream, made) = ready!(making.as_mut().poll(context));
-        let stream = made.is_ok().then_some(stream);
-        *self = Self::Resting(stream);
-        Poll::Ready(made.ok().map(|bytes| Ok(Frame::data(bytes))))
+        match &mut *self {
+            Self::Resting(_) => Poll::Ready(None),
+            Self::Making(making) => {
+                let (stream, made) = ready!(making.as_mut().poll(context));
+                let bytes = made.as_ref().map_or_else(|reason| stream.last(*reason), Bytes::clone);
+                *self = made.map_or_else(Self::ending, |_| Self::Resting(Some(stream)));
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Cutting(rest) => {
+                ready!(rest.as_mut().poll(context));
+                *self = Self::Resting(None);
+                Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::events::news;
+use crate::events::{life, news};
 use crate::problem::{Document, FieldError};
 use crate::{
     accounts, balances, batches, cash, clock, customers, description, docs, entries, events, health, holds, metrics,
@@ -59,7 +59,10 @@ address does not take gives 405 `method-not-allowed` with the header `Allow`.
         news::RightGranted,
         news::RightRevoked,
         news::CustomerAdded,
-        news::UserAdded
+        news::UserAdded,
+        life::StreamOpened,
+        life::Heartbeat,
+        life::StreamClosed
     ))
 )]
 struct Base;

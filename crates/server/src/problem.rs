@@ -69,7 +69,7 @@ kinds! {
     BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
     UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
     UnknownPosition "unknown-position" 422 "this is not a position in the stream of events", "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
-    TooManyStreams "too-many-streams" 429 "you have as many streams of events open as one user may", "Close one that is not needed. One stream tells all that concerns you.";
+    TooManyStreams "too-many-streams" 429 "as many of your streams of events are ending as one user may have", "Wait as many seconds as Retry-After says. A new stream takes the place of your oldest, which ends once its client has taken what it was sent. One stream tells all that concerns you.";
     StreamsFull "streams-full" 503 "there are as many streams of events as the server may have open", "Try again later. Operators: raise event_streams, or add a server.";
     OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
     UnknownBatch "unknown-batch" 404 "there is no such batch of yours", "Check the batch's key. A batch that was never begun is not known.";
@@ -308,6 +308,11 @@ impl Problem {
             AmountError::Malformed | AmountError::TooLarge => Kind::InvalidAmount,
         };
         Self::saying(kind, error.to_string()).in_field(field)
+    }
+
+    /// Whether it is of a kind.
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.slug == kind.slug()
     }
 
     #[cfg(test)]

@@ -62,7 +62,8 @@ pub struct Limits {
     /// Streams of events open at once. Each takes a connection as well, or a part of one over HTTP/2; so many leave a
     /// sixth of the connections to other requests.
     pub event_streams: usize,
-    /// Streams of events open at once for one user: a few devices with a few windows each, or a partner's servers.
+    /// Streams of events open at once for one user: a few devices with a few windows each, or a partner's servers. One
+    /// more ends the oldest. At least one.
     pub event_streams_per_user: usize,
     /// Clients who read the past of the events at once. Each takes a core while it does, for a few milliseconds at a
     /// time, by turns; so fewer than there are cores.

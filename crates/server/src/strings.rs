@@ -256,12 +256,23 @@ kinds! {
         "pattern": "^([0-9a-f]{32}|beginning)?$",
         "examples": ["4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d"],
     };
+    Positions {
+        "type": "string",
+        "description": "A position in the stream of events, or several with commas between them, of which the last counts. \
+                        Empty is the same as none.",
+        "pattern": "^([0-9a-f]{32}|beginning)?( *, *([0-9a-f]{32}|beginning)?)*$",
+        "examples": ["4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d"],
+    };
     EventStream {
         "type": "string",
-        "description": "Server-sent events (WHATWG HTML, 9.2), without end. The `data` of each is JSON, by its name: \
-                        `x-events` lists them.",
+        "description": "Server-sent events (WHATWG HTML, 9.2), without end. Each has a name, an `id` and `data`, which is \
+                        JSON, by its name: `x-events` lists them. There is nothing else: no comment, and no block \
+                        without data.",
         "contentMediaType": "text/event-stream",
         "x-events": {
+            "stream.opened": { "$ref": "#/components/schemas/StreamOpened" },
+            "heartbeat": { "$ref": "#/components/schemas/Heartbeat" },
+            "stream.closed": { "$ref": "#/components/schemas/StreamClosed" },
             "payment.booked": { "$ref": "#/components/schemas/PaymentBooked" },
             "hold.placed": { "$ref": "#/components/schemas/HoldPlaced" },
             "hold.extended": { "$ref": "#/components/schemas/HoldExtended" },
@@ -275,10 +286,17 @@ kinds! {
             "customer.added": { "$ref": "#/components/schemas/CustomerAdded" },
             "user.added": { "$ref": "#/components/schemas/UserAdded" },
         },
-        "examples": ["retry: 1000\nid: 4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d\n\n\
-                      event: account.status-set\nid: 6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2\n\
+        "examples": ["retry: 1000\nevent: stream.opened\n\
+                      data: {\"at\":\"2026-11-21T20:54:02.001Z\",\"resumed\":false,\"heartbeat_ms\":15000}\n\
+                      id: 4d2f8f5e3b1a90c7d6e26f1c0e4b9a7d\n\n\
+                      event: account.status-set\n\
                       data: {\"at\":\"2026-11-21T20:54:13.123Z\",\"iban\":\"AT049999900000000001\",\
-                      \"status\":\"frozen\"}\n\n"],
+                      \"status\":\"frozen\"}\n\
+                      id: 6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2\n\n\
+                      event: heartbeat\ndata: {\"at\":\"2026-11-21T20:54:28.124Z\"}\n\
+                      id: 6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2\n\n\
+                      event: stream.closed\ndata: {\"at\":\"2026-11-21T20:54:31.770Z\",\"reason\":\"session-over\"}\n\
+                      id: 6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2\n\n"],
     };
     LineNumber {
         "type": "integer",

@@ -15,6 +15,7 @@ use engine::Unavailable;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
+use super::life::EndReason;
 use super::news::News;
 use super::past::Past;
 use crate::Limits;
@@ -58,10 +59,20 @@ struct Inside {
     customers: HashMap<CustomerId, Vec<Arc<Slip>>>,
     see_all: Vec<Arc<Slip>>,
     sessions: HashMap<TokenHash, Vec<Arc<Slip>>>,
-    users: HashMap<UserId, usize>,
+    users: HashMap<UserId, OfUser>,
+    /// How many there are, but for those that have yielded to another of their user.
     open: usize,
     /// How many streams there have been.
     serial: u64,
+}
+
+/// The streams of one user.
+#[derive(Default)]
+struct OfUser {
+    /// Those that are open, the oldest first.
+    open: VecDeque<Arc<Slip>>,
+    /// How many have yielded to a newer one, and are not gone yet.
+    yielded: usize,
 }
 
 /// What is noted with one stream. Its lock is taken after the desk's.
@@ -76,8 +87,7 @@ enum Notes {
     Noted(VecDeque<u64>),
     /// There were too many.
     Behind,
-    /// The session is over, or the server is stopping.
-    Over,
+    Over(EndReason),
 }
 
 impl Default for Notes {
@@ -105,7 +115,7 @@ pub(super) enum Found {
     /// It must read on in the journal.
     Behind,
     /// It has ended.
-    Over,
+    Over(EndReason),
 }
 
 impl Slip {
@@ -119,14 +129,19 @@ impl Slip {
             Notes::Noted(numbers) if numbers.len() < NOTED => numbers.push_back(number),
             Notes::Noted(_) => *notes = Notes::Behind,
             // It knows already.
-            Notes::Behind | Notes::Over => return,
+            Notes::Behind | Notes::Over(_) => return,
         }
         drop(notes);
         self.bell.notify_one();
     }
 
-    fn end(&self) {
-        *self.notes() = Notes::Over;
+    /// Ends the stream, if it hasn't ended already.
+    fn end(&self, reason: EndReason) {
+        let mut notes = self.notes();
+        if !matches!(*notes, Notes::Over(_)) {
+            *notes = Notes::Over(reason);
+        }
+        drop(notes);
         self.bell.notify_one();
     }
 }
@@ -155,20 +170,15 @@ impl Desk {
         self.inside.lock().expect("no thread panics at the desk of the streams")
     }
 
-    /// Gives a stream its place, if there is one, and the event after which it is brought what concerns it.
+    /// Gives a stream its place, for which the user's oldest makes room if need be, and the event after which it is
+    /// brought what concerns it.
     pub(super) fn admit(app: &App, who: SignedIn, token: TokenHash) -> Result<(Place, u64), Problem> {
         let desk = &app.events;
         let mut inside = desk.inside();
-        let of_user = inside.users.get(&who.caller.user).copied().unwrap_or(0);
         if inside.closed {
             return Err(Problem::of(Kind::Stopping));
         }
-        if of_user >= desk.limits.event_streams_per_user {
-            return Err(Problem::of(Kind::TooManyStreams));
-        }
-        if inside.open >= desk.limits.event_streams {
-            return Err(Problem::of(Kind::StreamsFull));
-        }
+        inside.make_room(who.caller.user, &desk.limits)?;
         if !inside.followed {
             inside.followed = true;
             inside.position = app.engine.last_durable();
@@ -179,7 +189,7 @@ impl Desk {
         let slip = Arc::<Slip>::default();
         inside.open += 1;
         inside.serial += 1;
-        inside.users.insert(who.caller.user, of_user + 1);
+        inside.users.entry(who.caller.user).or_default().open.push_back(Arc::clone(&slip));
         inside.sessions.entry(token).or_default().push(Arc::clone(&slip));
         match who.customer {
             Some(customer) if !who.sees_all() => {
@@ -197,17 +207,26 @@ impl Desk {
         let mut inside = self.inside();
         inside.followed = false;
         inside.closed |= stopping;
-        inside.sessions.values().flatten().for_each(|slip| slip.end());
+        let reason = if stopping { EndReason::Stopping } else { EndReason::Unavailable };
+        inside.sessions.values().flatten().for_each(|slip| slip.end(reason));
     }
 }
 
 impl Place {
+    /// Refuses when the stream has ended.
+    pub(super) fn still_open(&self) -> Result<(), EndReason> {
+        match *self.slip.notes() {
+            Notes::Over(reason) => Err(reason),
+            Notes::Noted(_) | Notes::Behind => Ok(()),
+        }
+    }
+
     /// What there is for the stream after the event `position`.
     pub(super) fn look(&self, position: u64) -> Found {
         let inside = self.app.events.inside();
         let mut notes = self.slip.notes();
         let numbers = match &mut *notes {
-            Notes::Over => return Found::Over,
+            Notes::Over(reason) => return Found::Over(*reason),
             Notes::Behind => return Found::Behind,
             Notes::Noted(numbers) => numbers,
         };
@@ -241,7 +260,7 @@ impl Place {
     pub(super) fn start_again(&self) -> u64 {
         let inside = self.app.events.inside();
         let mut notes = self.slip.notes();
-        if !matches!(*notes, Notes::Over) {
+        if !matches!(*notes, Notes::Over(_)) {
             *notes = Notes::default();
         }
         inside.position
@@ -252,11 +271,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut inside = self.app.events.inside();
         let inside = &mut *inside;
-        inside.open -= 1;
-        match inside.users.get_mut(&self.who.caller.user) {
-            Some(streams) if *streams > 1 => *streams -= 1,
-            _ => drop(inside.users.remove(&self.who.caller.user)),
-        }
+        inside.leave(self.who.caller.user, &self.slip);
         remove(&mut inside.sessions, &self.token, &self.slip);
         match self.who.customer {
             Some(customer) if !self.who.sees_all() => remove(&mut inside.customers, &customer, &self.slip),
@@ -275,6 +290,44 @@ fn remove<K: Eq + std::hash::Hash>(of: &mut HashMap<K, Vec<Arc<Slip>>>, key: &K,
 }
 
 impl Inside {
+    /// Makes room for one more stream of a user. Who has as many as one may loses the oldest, which is the likeliest to be
+    /// dead or forgotten. Those that have yielded are counted for themselves, so that who takes nothing of what they are
+    /// sent, and so is slow to go, has at most twice as many.
+    fn make_room(&mut self, user: UserId, limits: &Limits) -> Result<(), Problem> {
+        let most = limits.event_streams_per_user.max(1);
+        let oldest = match self.users.get_mut(&user) {
+            Some(streams) if streams.open.len() >= most => {
+                if streams.yielded >= most {
+                    return Err(Problem::of(Kind::TooManyStreams));
+                }
+                streams.yielded += 1;
+                streams.open.pop_front()
+            }
+            _ => None,
+        };
+        if let Some(oldest) = oldest {
+            self.open -= 1;
+            oldest.end(EndReason::Replaced);
+        } else if self.open >= limits.event_streams {
+            return Err(Problem::of(Kind::StreamsFull));
+        }
+        Ok(())
+    }
+
+    /// Takes a stream that is gone from those of its user.
+    fn leave(&mut self, user: UserId, slip: &Arc<Slip>) {
+        let Some(streams) = self.users.get_mut(&user) else { return };
+        if let Some(place) = streams.open.iter().position(|other| Arc::ptr_eq(other, slip)) {
+            streams.open.remove(place);
+            self.open -= 1;
+        } else {
+            streams.yielded -= 1;
+        }
+        if streams.open.is_empty() && streams.yielded == 0 {
+            self.users.remove(&user);
+        }
+    }
+
     fn recent(&self, number: u64) -> Option<Arc<News>> {
         let place = self.recent.binary_search_by_key(&number, |news| news.number).ok()?;
         self.recent.get(place).cloned()
@@ -378,6 +431,11 @@ impl Desk {
         if any {
             inside.see_all.iter().for_each(|slip| slip.bell.notify_one());
         }
-        batch.over.iter().filter_map(|token| inside.sessions.get(token)).flatten().for_each(|slip| slip.end());
+        batch
+            .over
+            .iter()
+            .filter_map(|token| inside.sessions.get(token))
+            .flatten()
+            .for_each(|slip| slip.end(EndReason::SessionOver));
     }
 }

@@ -44,6 +44,13 @@ struct Listening {
     last_id: String,
     /// How many signs of life there were.
     heartbeats: usize,
+    /// What the stream said of its beginning and of its end.
+    opened: Value,
+    closed: Value,
+    /// How long it is to be left alone before the client comes back, as it was told last.
+    retry_ms: u64,
+    /// Whether it broke off.
+    cut: bool,
 }
 
 impl Listening {
@@ -57,10 +64,18 @@ impl Listening {
         let head = Answer { status: 200, headers: response.headers().clone(), body: Vec::new() };
         conformance::check(&call, &head);
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let (arrived, last_id) = (String::new(), String::new());
-        let mut listening = Self { body: response.into_body(), arrived, last_id, heartbeats: 0 };
+        let mut listening = Self {
+            body: response.into_body(),
+            arrived: String::new(),
+            last_id: String::new(),
+            heartbeats: 0,
+            opened: Value::Null,
+            closed: Value::Null,
+            retry_ms: 0,
+            cut: false,
+        };
         let first = listening.block().await.expect("a first block");
-        assert!(first.starts_with("retry: ") && !listening.last_id.is_empty(), "{first}");
+        assert!(first.event == "stream.opened" && listening.retry_ms >= 1_000, "{first:?}");
         Ok(listening)
     }
 
@@ -78,32 +93,54 @@ impl Listening {
         Self::open(bank, call).await.ok().expect("a stream")
     }
 
-    /// The next block; none when the stream has ended.
-    async fn block(&mut self) -> Option<String> {
+    /// The next block, which is an event whatever it tells of; none when the stream has ended.
+    async fn block(&mut self) -> Option<Told> {
         loop {
             if let Some((block, rest)) = self.arrived.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
                 self.arrived = rest;
-                let id = block.lines().find_map(|line| line.strip_prefix("id: "));
-                self.last_id = id.map_or(self.last_id.clone(), str::to_owned);
-                self.heartbeats += usize::from(block.starts_with(':'));
-                return Some(block);
+                return Some(self.understood(&block));
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await.expect("something comes in time")?;
-            self.arrived += std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap();
+            match timeout(PATIENCE, self.body.frame()).await.expect("something comes in time")? {
+                Ok(frame) => self.arrived += std::str::from_utf8(&frame.into_data().unwrap()).unwrap(),
+                Err(_) => {
+                    self.cut = true;
+                    return None;
+                }
+            }
         }
     }
 
-    /// The next event.
+    /// A block as the clients understand it that are strictest: a name, data that is described, and at last the id.
+    fn understood(&mut self, block: &str) -> Told {
+        let mut fields = block.split('\n').map(|line| line.split_once(": ").expect("a field and its value"));
+        let mut field = fields.next().expect("a first field");
+        if field.0 == "retry" {
+            self.retry_ms = field.1.parse().unwrap();
+            field = fields.next().expect("a block of more than retry");
+        }
+        let (event, data, id) = (field, fields.next(), fields.next());
+        let (Some(("data", data)), Some(("id", id))) = (data, id) else { panic!("no event: {block}") };
+        assert!(event.0 == "event" && fields.next().is_none() && id.len() == 32, "{block}");
+        let data: Value = serde_json::from_str(data).unwrap();
+        let wrong = mistakes(&DESCRIPTION, &described()[event.1], &data);
+        assert!(wrong.is_empty(), "The description says something else of {}:\n{data}\n{wrong:#?}", event.1);
+        self.last_id = id.to_owned();
+        match event.1 {
+            "stream.opened" => self.opened = data.clone(),
+            "stream.closed" => self.closed = data.clone(),
+            "heartbeat" => self.heartbeats += 1,
+            _ => assert_eq!(self.closed, Value::Null, "nothing comes after the last"),
+        }
+        Told { event: event.1.to_owned(), id: id.to_owned(), data }
+    }
+
+    /// The next event of the bank.
     async fn next(&mut self) -> Option<Told> {
         loop {
-            let block = self.block().await?;
-            let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            if let (Some(event), Some(id), Some(data)) = (field("event"), field("id"), field("data")) {
-                let data = serde_json::from_str(data).unwrap();
-                let wrong = mistakes(&DESCRIPTION, &described()[event], &data);
-                assert!(wrong.is_empty(), "The description says something else of {event}:\n{data}\n{wrong:#?}");
-                return Some(Told { event: event.to_owned(), id: id.to_owned(), data });
+            let told = self.block().await?;
+            if !["stream.opened", "heartbeat", "stream.closed"].contains(&told.event.as_str()) {
+                return Some(told);
             }
         }
     }
@@ -137,10 +174,14 @@ impl Listening {
         told
     }
 
-    /// That the stream has ended, and has told nothing more.
-    async fn ends(mut self) {
+    /// That the stream has ended for a reason, and has told nothing more. It is whole, but where its client is to come
+    /// back. Gives the id that it ended with.
+    async fn ends(mut self, reason: &str) -> String {
         let more = self.next().await;
         assert!(more.is_none(), "{more:?}");
+        assert_eq!(self.closed["reason"], json!(reason));
+        assert_eq!(self.cut, ["stopping", "unavailable"].contains(&reason));
+        self.last_id
     }
 }
 
@@ -253,7 +294,8 @@ async fn everybody_is_told_what_concerns_them() {
     // All that can happen, but for the freezing above and the one of `a_right_that_ends_ends_what_is_told`.
     let mut described: BTreeSet<&str> = described().as_object().unwrap().keys().map(String::as_str).collect();
     described.retain(|name| !names(&told["operator"]).contains(name));
-    assert_eq!(described, BTreeSet::from(["account.status-set", "right.revoked"]));
+    let of_streams = ["stream.opened", "heartbeat", "stream.closed"];
+    assert_eq!(described, of_streams.into_iter().chain(["account.status-set", "right.revoked"]).collect());
     for told in told.values().flatten() {
         assert_eq!(told.data["at"], told.data.get("booked_at").unwrap_or(&ada[0]["booked_at"]).clone(), "{told:?}");
     }
@@ -470,12 +512,13 @@ async fn a_stream_ends_with_its_session() {
     let out = bank.send(Call::new("POST", "/v1/sign-out").by(&bank, "ada")).await;
     assert_eq!(out.status, 204);
     // What happens afterwards is not told, nor what came before and was not told yet.
-    signed_out.ends().await;
+    signed_out.ends("session-over").await;
     let again = Call::new("GET", "/v1/events").by(&bank, "ada");
     assert_eq!(Listening::open(&bank, again).await.err().unwrap().slug(), "not-signed-in");
     bank.let_time_pass_ms(SESSION_MS);
-    other.ends().await;
+    other.ends("session-over").await;
     while waiting.next().await.is_some() {}
+    assert_eq!(waiting.closed["reason"], "session-over");
 }
 
 #[tokio::test]
@@ -520,19 +563,119 @@ async fn made_up_positions_are_refused() {
     assert_eq!(Listening::open(&bank, unknown).await.err().unwrap().slug(), "invalid-request");
     let nobody = Call::new("GET", "/v1/events");
     assert_eq!(Listening::open(&bank, nobody).await.err().unwrap().slug(), "not-signed-in");
-    let empty = Call::new("GET", "/v1/events").by(&bank, "ada").header("last-event-id", "");
-    assert!(Listening::open(&bank, empty).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_newest_id_that_a_client_sends_counts() {
+    let bank = Bank::new().await;
+    let begun = Listening::now(&bank, "bo").await;
+    assert_eq!(begun.opened["resumed"], false);
+    bank.pay("ada", "1.00", "").await;
+    bank.pay("ada", "2.00", "").await;
+    let told = Listening::after(&bank, "bo", &begun.last_id).await.take(2).await;
+    let (start, first) = (&begun.last_id, &told[0].id);
+    let [list, tail] = [format!("{start}, {first}"), format!("beginning,{first} ,")];
+    for headers in [
+        vec![first.as_str()],
+        vec![start, first],
+        vec![start, first, ""],
+        vec!["beginning", first],
+        vec![&list],
+        vec![&tail],
+        vec![start, &list],
+    ] {
+        let call = Call::new("GET", "/v1/events?after=beginning").by(&bank, "bo");
+        let call = headers.iter().fold(call, |call, id| call.header("last-event-id", id));
+        let mut stream = Listening::open(&bank, call).await.ok().expect("a stream");
+        assert_eq!((&stream.opened["resumed"], &stream.last_id), (&json!(true), first), "{headers:?}");
+        assert_eq!(stream.next().await.as_ref(), told.last(), "{headers:?}");
+    }
+    // An empty header is none: where there is another position it counts, and else the stream begins now, and says so.
+    for (path, empty, resumed) in [
+        (format!("/v1/events?after={first}"), "", true),
+        (format!("/v1/events?after={first}"), ",", true),
+        ("/v1/events?after=".to_owned(), "", false),
+    ] {
+        let call = Call::new("GET", &path).by(&bank, "bo").header("last-event-id", empty);
+        let stream = Listening::open(&bank, call).await.ok().expect("a stream");
+        assert_eq!((&stream.opened["resumed"], stream.last_id == *first), (&json!(resumed), resumed), "{path}");
+    }
+    for wrong in ["?", "beginning,x", &format!("x,{first}"), &format!("{first};{first}")] {
+        let call = Call::new("GET", "/v1/events").by(&bank, "bo").header("last-event-id", wrong);
+        assert_eq!(Listening::open(&bank, call).await.err().unwrap().slug(), "unknown-position", "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_stream_yields_to_a_new_one_of_its_user() {
+    let stream = |bank: &Bank, who: &str| Call::new("GET", "/v1/events").by(bank, who);
+    let bank = Bank::with(Limits { event_streams_per_user: 2, event_streams: 4, ..Limits::default() }).await;
+    let first = Listening::now(&bank, "ada").await;
+    let mut second = Listening::now(&bank, "ada").await;
+    let others = [Listening::now(&bank, "bo").await, Listening::now(&bank, "operator").await];
+    // Nobody else's stream yields, and where there is no room for one more the oldest still makes some.
+    let refused = Listening::open(&bank, stream(&bank, "reader")).await.err().unwrap();
+    assert_eq!((refused.status, refused.slug().as_str(), refused.header("retry-after")), (503, "streams-full", "30"));
+    let mut third = Listening::now(&bank, "ada").await;
+    bank.pay("ada", "1.00", "").await;
+    let place = first.ends("replaced").await;
+    for stream in [&mut second, &mut third] {
+        assert_eq!(stream.next().await.unwrap().data["amount"], "1.00");
+    }
+    // It takes up where it was, and the oldest of the others yields. What came before its end was told.
+    let mut again = Listening::after(&bank, "ada", &place).await;
+    assert_eq!(again.next().await.unwrap().data["amount"], "1.00");
+    assert!(second.next().await.is_none() && second.retry_ms >= 60_000, "{}", second.retry_ms);
+    assert_eq!((&second.closed["reason"], second.cut), (&json!("replaced"), false));
+    drop(others);
+    bank.pay("ada", "2.00", "").await;
+    for mut stream in [third, again] {
+        assert_eq!(stream.next().await.unwrap().data["amount"], "2.00");
+    }
+}
+
+#[tokio::test]
+async fn streams_that_have_yielded_and_do_not_go_are_not_without_end() {
+    let bank = Bank::with(Limits { event_streams_per_user: 2, ..Limits::default() }).await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(Listening::now(&bank, "ada").await);
+    }
+    // Two have yielded and take nothing, not even that they have.
+    let again = Call::new("GET", "/v1/events").by(&bank, "ada");
+    let refused = Listening::open(&bank, again).await.err().unwrap();
+    assert_eq!((refused.status, refused.slug().as_str()), (429, "too-many-streams"));
+    assert_eq!(refused.header("retry-after"), "30");
+    Listening::now(&bank, "bo").await;
+    streams.remove(0).ends("replaced").await;
+    streams.push(Listening::now(&bank, "ada").await);
+    let metrics = bank.send(Call::new("GET", "/metrics")).await.text();
+    assert!(metrics.contains("kassa_event_streams 2\n"), "{metrics}");
+    // One that leaves by itself makes room as ever, whether or not it has yielded.
+    drop(streams);
+    let metrics = bank.send(Call::new("GET", "/metrics")).await.text();
+    assert!(metrics.contains("kassa_event_streams 0\n"), "{metrics}");
+    let _both = [Listening::now(&bank, "ada").await, Listening::now(&bank, "ada").await];
+}
+
+#[tokio::test]
+async fn a_stream_that_reads_the_past_yields_too() {
+    let heartbeat = Duration::from_millis(20);
+    let limits = Limits { event_readers: 0, event_streams_per_user: 1, heartbeat, ..Limits::default() };
+    let bank = Bank::with(limits).await;
+    let waiting = Listening::from_beginning(&bank, "ada").await;
+    let place = waiting.last_id.clone();
+    let newer = Listening::now(&bank, "ada").await;
+    assert_eq!(waiting.ends("replaced").await, place, "it has come no further");
+    drop(newer);
 }
 
 #[tokio::test]
 async fn there_are_so_many_streams_and_no_more() {
     let stream = |bank: &Bank, who: &str| Call::new("GET", "/v1/events").by(bank, who);
-    let bank = Bank::with(Limits { event_streams_per_user: 2, event_streams: 4, ..Limits::default() }).await;
+    let bank = Bank::with(Limits { event_streams: 4, ..Limits::default() }).await;
     let first = Listening::now(&bank, "ada").await;
     let second = Listening::now(&bank, "ada").await;
-    let refused = Listening::open(&bank, stream(&bank, "ada")).await.err().unwrap();
-    assert_eq!((refused.status, refused.slug().as_str()), (429, "too-many-streams"));
-    assert_eq!(refused.header("retry-after"), "30");
     let others = [Listening::now(&bank, "bo").await, Listening::now(&bank, "operator").await];
     let refused = Listening::open(&bank, stream(&bank, "reader")).await.err().unwrap();
     assert_eq!((refused.status, refused.slug().as_str()), (503, "streams-full"));
@@ -541,9 +684,9 @@ async fn there_are_so_many_streams_and_no_more() {
     // Whoever leaves makes room.
     drop(first);
     let reader = Listening::now(&bank, "reader").await;
+    assert!(Listening::open(&bank, stream(&bank, "ada")).await.is_err());
     drop((others, reader));
     let mut third = Listening::now(&bank, "ada").await;
-    assert!(Listening::open(&bank, stream(&bank, "ada")).await.is_err());
     bank.pay("ada", "1.00", "").await;
     third.next().await.unwrap();
     let metrics = bank.send(Call::new("GET", "/metrics")).await.text();
@@ -566,12 +709,12 @@ async fn the_past_is_read_by_turns() {
     assert_eq!(present.next().await.unwrap().event, "payment.booked");
     for beats in 1..=3 {
         let block = waiting.block().await.unwrap();
-        assert!(waiting.heartbeats == beats && !block.contains("data"), "{block}");
+        assert!(waiting.heartbeats == beats && block.event == "heartbeat", "{block:?}");
     }
     assert_eq!(waiting.last_id, beginning, "it has come no further");
     // Who waits when the session ends is let go.
     assert_eq!(bank.send(Call::new("POST", "/v1/sign-out").by(&bank, "ada")).await.status, 204);
-    waiting.ends().await;
+    waiting.ends("session-over").await;
 
     // Where one may, each has a turn, also when others take nothing of what they were given.
     let bank = Bank::with(Limits { event_readers: 1, heartbeat, ..Limits::default() }).await;
@@ -604,16 +747,19 @@ async fn a_stream_outlives_the_limits_of_requests_and_ends_when_the_server_stops
     stream.write_all(ask(&bank, "ada").as_bytes()).await.unwrap();
     let (mut arrived, mut buffer) = (String::new(), [0; 1024]);
     // Fifty signs of life take ten times as long as the longest of the limits.
-    while arrived.matches(":\nid: ").count() < 50 {
+    while arrived.matches("event: heartbeat\n").count() < 50 {
         let length = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
         assert_ne!(length, 0, "the stream goes on");
         arrived += std::str::from_utf8(&buffer[..length]).unwrap();
     }
-    // The server stops in order long before the time for requests in flight is over, and the answer is whole.
+    // The server stops in order long before the time for requests in flight is over. The stream says so, and breaks off,
+    // because some clients would not come back after an answer that is whole.
     running.stop().await;
     let mut rest = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap();
-    assert!(rest.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.contains("event: stream.closed\ndata: {") && rest.contains(r#""reason":"stopping"}"#), "{rest}");
+    assert!(rest.ends_with("\n\n\r\n") && !rest.ends_with("0\r\n\r\n"), "{rest}");
     assert_eq!(bank.get("ada", "/v1/me").await.status, 200);
 }
 
@@ -637,7 +783,7 @@ async fn streams_over_http2_end_when_the_server_stops() {
     }
     for body in &mut bodies {
         let mut arrived = 0;
-        while arrived < 50 * "id: \n\n".len() * 8 {
+        while arrived < 50 * "event: heartbeat\ndata: {}\nid: \n\n".len() * 3 {
             let data = timeout(PATIENCE, body.data()).await.unwrap().expect("the stream goes on").unwrap();
             arrived += data.len();
             body.flow_control().release_capacity(data.len()).unwrap();
@@ -645,12 +791,51 @@ async fn streams_over_http2_end_when_the_server_stops() {
     }
     running.stop().await;
     for body in &mut bodies {
-        while let Some(data) = timeout(PATIENCE, body.data()).await.unwrap() {
-            data.expect("whole to its end");
+        let mut arrived = String::new();
+        while let Some(Ok(data)) = timeout(PATIENCE, body.data()).await.unwrap() {
+            arrived += std::str::from_utf8(&data).unwrap();
         }
+        assert!(arrived.contains(r#""reason":"stopping"}"#) && arrived.ends_with("\n\n"), "{arrived}");
     }
     drop(client);
     driving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_over_http2_breaks_off_when_its_client_is_to_come_back_and_ends_when_not() {
+    for (stop, reason) in [(true, "stopping"), (false, "session-over")] {
+        let bank = Bank::new().await;
+        let running = Running::bank(&bank, b"h2").await;
+        let (mut client, connection) = h2::client::handshake(running.connect().await.unwrap()).await.unwrap();
+        let driving = tokio::spawn(connection);
+        let request = Request::get("https://localhost/v1/events");
+        let request = request.header("authorization", format!("Bearer {}", bank.token("ada"))).body(()).unwrap();
+        let mut body = client.send_request(request, true).unwrap().0.await.unwrap().into_body();
+        let opened = timeout(PATIENCE, body.data()).await.unwrap().unwrap().unwrap();
+        assert!(opened.starts_with(b"retry: "), "{opened:?}");
+        let ended = async {
+            if stop {
+                running.stop().await;
+                return None;
+            }
+            assert_eq!(bank.send(Call::new("POST", "/v1/sign-out").by(&bank, "ada")).await.status, 204);
+            Some(running)
+        };
+        let rest = async {
+            let mut arrived = String::new();
+            loop {
+                match timeout(PATIENCE, body.data()).await.unwrap() {
+                    Some(Ok(data)) => arrived += std::str::from_utf8(&data).unwrap(),
+                    Some(Err(error)) => return (arrived, error.reason()),
+                    None => return (arrived, None),
+                }
+            }
+        };
+        let (_running, (arrived, error)) = tokio::join!(ended, rest);
+        assert!(arrived.contains(&format!(r#""reason":"{reason}"}}"#)) && arrived.ends_with("\n\n"), "{arrived}");
+        assert_eq!(error, stop.then_some(h2::Reason::INTERNAL_ERROR), "{reason}");
+        driving.abort();
+    }
 }
 
 /// A body that never ends, and notes when it is thrown away.
@@ -700,7 +885,7 @@ async fn a_client_that_takes_nothing_is_cut() {
 
 #[tokio::test]
 async fn who_leaves_makes_room_whatever_the_version_of_http() {
-    let bank = Bank::with(Limits { event_streams_per_user: 1, ..Limits::default() }).await;
+    let bank = Bank::with(Limits { event_streams: 1, ..Limits::default() }).await;
     let running = Running::bank(&bank, b"http/1.1").await;
     let mut buffer = [0; 2_048];
     for version in ["1.1", "1.0", "1.1"] {
@@ -709,7 +894,7 @@ async fn who_leaves_makes_room_whatever_the_version_of_http() {
                 let mut stream = running.connect().await.unwrap();
                 stream.write_all(ask(&bank, "ada").replace("1.1", version).as_bytes()).await.unwrap();
                 let mut arrived = String::new();
-                while !arrived.contains("\nid: ") && !arrived.contains("too-many-streams") {
+                while !arrived.contains("\nid: ") && !arrived.contains("streams-full") {
                     let length = stream.read(&mut buffer).await.unwrap();
                     assert_ne!(length, 0, "{arrived}");
                     arrived += std::str::from_utf8(&buffer[..length]).unwrap();
@@ -734,5 +919,24 @@ async fn who_leaves_makes_room_whatever_the_version_of_http() {
         let arrived = std::str::from_utf8(&buffer[..length]).unwrap();
         assert!(arrived.starts_with("HTTP/1.1 200 OK") && arrived.ends_with("\r\n\r\n"), "{arrived}");
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_session_ends_is_whole() {
+    let bank = Bank::new().await;
+    let running = Running::bank(&bank, b"http/1.1").await;
+    let mut stream = running.connect().await.unwrap();
+    stream.write_all(ask(&bank, "ada").as_bytes()).await.unwrap();
+    let (mut arrived, mut buffer) = (Vec::new(), [0; 2_048]);
+    while !arrived.ends_with(b"\n\n\r\n") {
+        let length = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        assert_ne!(length, 0, "the stream goes on");
+        arrived.extend_from_slice(&buffer[..length]);
+    }
+    assert_eq!(bank.send(Call::new("POST", "/v1/sign-out").by(&bank, "ada")).await.status, 204);
+    timeout(PATIENCE, stream.read_to_end(&mut arrived)).await.unwrap().unwrap();
+    let arrived = String::from_utf8(arrived).unwrap();
+    assert!(arrived.contains(r#""reason":"session-over"}"#) && arrived.ends_with("\n\n\r\n0\r\n\r\n"), "{arrived}");
     running.stop().await;
 }
