@@ -26,6 +26,10 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
     if owner.is_some_and(|owner| owner.accounts.len() >= crate::access::MAX_ACCOUNTS_PER_CUSTOMER) {
         return Err(Refusal::TooManyRights);
     }
+    // The history of another bank is imported as it was.
+    if open.opened_at.is_none() && !open.currency.is_in_use() {
+        return Err(Refusal::CurrencyNotInUse);
+    }
     accepted(What::AccountOpened {
         id: state.ledger().next_account(),
         number,

@@ -81,7 +81,7 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Result<Whats, R
                 return Err(Refusal::AlreadyFounded.into());
             }
             let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-            accepted(What::Founded { name: name.clone(), country, bank_code })
+            accepted(What::Founded { name: name.clone(), country, bank_code, scheme: numbering.scheme() })
         }
         Body::Unresolved(refusal) => Err(*refusal),
         Body::AddCustomer { name } => access::add_customer(standing, state, name),

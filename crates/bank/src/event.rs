@@ -82,6 +82,9 @@ pub enum What {
         /// Its code within the country's account numbers.
         #[n(2)]
         bank_code: String,
+        /// How its account numbers are made; see [`crate::Numbering::scheme`].
+        #[n(3)]
+        scheme: Option<u8>,
     },
     /// A node took over the journal.
     #[n(1)]

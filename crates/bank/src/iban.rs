@@ -1,12 +1,15 @@
 //! Account numbers that people can type and check: International Bank Account Numbers (ISO 13616).
 //!
 //! An account has a number within the bank. Its IBAN is the country, two check digits (ISO 7064 MOD 97-10), the bank
-//! code, and the number padded with zeros to the length that the country's registry entry asks for. Check digits that
-//! some countries keep inside the domestic part are not computed.
+//! code, and the number padded with zeros to the length that the country's registry entry asks for, with the check digits
+//! that some countries keep inside the domestic part (`national`). A bank that was founded before these were computed has
+//! its IBANs without them, for ever: the event of its founding says which.
 
 use std::fmt::Write;
 
-use iban::{Iban, IbanLike};
+use iban::{Iban, IbanLike, ParseIbanError};
+
+use crate::national::{self, Layout};
 
 /// How this bank's account numbers are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub struct Numbering {
     country: String,
     bank_code: String,
     digits: u32,
+    /// How the domestic part is made, where it has check digits.
+    national: Option<&'static Layout>,
     /// What the IBAN of account number 0 leaves when divided by 97, with the country and two zeros at its end.
     remainder: u64,
 }
@@ -33,7 +38,24 @@ pub enum NumberingError {
         /// The bank code given.
         bank_code: String,
     },
+    /// The country's check digits can't be computed, or it has no IBANs.
+    #[error(
+        "no bank can be founded in country {country}: its account numbers have check digits of which Kassa doesn't know \
+         the rule, or no IBAN that ISO 13616 allows. Possible are: {}",
+        national::possible().join(" ")
+    )]
+    NoCheckDigits {
+        /// The country given.
+        country: String,
+    },
+    /// The journal says that account numbers are made in a way that this version doesn't know.
+    #[error("account numbers are made in way {0}, which a later version of Kassa brought")]
+    LaterScheme(u8),
 }
+
+/// The scheme of a bank whose account numbers have national check digits, as the event of its founding tells it. Those
+/// without have none: there is nothing to tell them by.
+const NATIONAL: u8 = 1;
 
 /// Why a text is not an account of this bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,8 +75,54 @@ const MAX_BBAN: usize = 30;
 const MAX_NUMBER_DIGITS: usize = 18;
 
 impl Numbering {
-    /// The numbering of a country and bank code, such as `AT` and `99999`.
+    /// The numbering of a new bank of a country and bank code, such as `AT` and `99999`. Refuses countries with check
+    /// digits that can't be computed: others would refuse the IBANs.
     pub fn new(country: &str, bank_code: &str) -> Result<Self, NumberingError> {
+        let no_such_form =
+            || NumberingError::NoSuchForm { country: country.to_owned(), bank_code: bank_code.to_owned() };
+        if national::layout_of(country).is_some() {
+            return Self::recorded(country, bank_code, Some(NATIONAL));
+        }
+        if !national::is_plain(country) {
+            return Err(NumberingError::NoCheckDigits { country: country.to_owned() });
+        }
+        let plain = Self::plain(country, bank_code)?;
+        if national::is_bank_code_right(country, bank_code) { Ok(plain) } else { Err(no_such_form()) }
+    }
+
+    /// The numbering of a bank that was founded with a country, bank code and [`Numbering::scheme`].
+    pub fn recorded(country: &str, bank_code: &str, scheme: Option<u8>) -> Result<Self, NumberingError> {
+        match scheme {
+            None => Self::plain(country, bank_code),
+            Some(NATIONAL) => Self::national(country, bank_code),
+            Some(later) => Err(NumberingError::LaterScheme(later)),
+        }
+    }
+
+    /// The way in which account numbers are made, for the event of the founding; none where the number follows the bank
+    /// code.
+    #[must_use]
+    pub fn scheme(&self) -> Option<u8> {
+        self.national.map(|_| NATIONAL)
+    }
+
+    fn national(country: &str, bank_code: &str) -> Result<Self, NumberingError> {
+        let layout = national::layout_of(country)
+            .filter(|layout| layout.takes(bank_code) && national::is_bank_code_right(country, bank_code))
+            .ok_or_else(|| NumberingError::NoSuchForm {
+                country: country.to_owned(),
+                bank_code: bank_code.to_owned(),
+            })?;
+        Ok(Self {
+            country: country.to_owned(),
+            bank_code: bank_code.to_owned(),
+            digits: layout.digits,
+            national: Some(layout),
+            remainder: 0,
+        })
+    }
+
+    fn plain(country: &str, bank_code: &str) -> Result<Self, NumberingError> {
         let no_such_form =
             || NumberingError::NoSuchForm { country: country.to_owned(), bank_code: bank_code.to_owned() };
         let proper = country.len() == 2
@@ -70,6 +138,7 @@ impl Numbering {
                 country: country.to_owned(),
                 bank_code: bank_code.to_owned(),
                 digits,
+                national: None,
                 remainder: remainder(bank_code, digits, country),
             })
             .find(Self::names_the_bank)
@@ -106,6 +175,11 @@ impl Numbering {
     /// The IBAN of an account number, without spaces.
     #[must_use]
     pub fn iban(&self, number: u64) -> String {
+        if let Some(layout) = self.national {
+            let bban = layout.domestic(&self.bank_code, number);
+            let check = 98_u64.saturating_sub(remainder(&bban, 0, &self.country));
+            return format!("{}{check:02}{bban}", self.country);
+        }
         let [tens, units] = self.check_digits(number).map(char::from);
         let width = usize::try_from(self.digits).unwrap_or(MAX_BBAN);
         let mut iban = String::with_capacity(34);
@@ -127,8 +201,23 @@ impl Numbering {
             return Ok(number);
         }
         let typed: String = text.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_uppercase()).collect();
-        let iban: Iban = typed.parse().map_err(|_| IbanError::Invalid)?;
+        if let Some(number) = self.own(&typed) {
+            return Ok(number);
+        }
+        let iban: Iban = match typed.parse() {
+            Ok(iban) => iban,
+            // The registry grows: of a country that this program doesn't know yet, the check digits must do.
+            Err(ParseIbanError::UnknownCountry(base)) if base.country_code() != self.country => {
+                return Err(IbanError::OtherBank);
+            }
+            Err(_) => return Err(IbanError::Invalid),
+        };
         let own = iban.country_code() == self.country;
+        if let Some(layout) = self.national {
+            let same_bank = layout.parts(iban.bban()).is_some_and(|(bank, _)| bank == self.bank_code);
+            // One of this bank that has no account number has wrong check digits within.
+            return Err(if own && same_bank { IbanError::Invalid } else { IbanError::OtherBank });
+        }
         let number = iban.bban().strip_prefix(self.bank_code.as_str()).filter(|_| own).ok_or(IbanError::OtherBank)?;
         let number = number.parse().map_err(|_| IbanError::OtherBank)?;
         // Check digits are 02 to 98; 00, 01 and 99 leave the same remainder and would be a second way to write it.
@@ -138,6 +227,10 @@ impl Numbering {
     /// The account number of an IBAN of this bank that is written just as it is shown: the ordinary case.
     fn own(&self, text: &str) -> Option<u64> {
         let (check, bban) = text.strip_prefix(self.country.as_str())?.split_at_checked(2)?;
+        if let Some(layout) = self.national {
+            let number = layout.parts(bban)?.1.parse().ok()?;
+            return (self.iban(number) == text).then_some(number);
+        }
         let digits = bban.strip_prefix(self.bank_code.as_str())?;
         let whole = digits.len() == usize::try_from(self.digits).ok()?;
         let number = digits.parse().ok()?;
@@ -166,7 +259,8 @@ mod tests {
 
     #[test]
     fn known_ibans() {
-        // The examples of the IBAN registry, taken apart into bank code and number.
+        // The examples of the IBAN registry, taken apart into bank code and number; those with check digits within as a bank
+        // has them that was founded before these were computed.
         for (country, bank_code, number, expected) in [
             ("AT", "19043", 234_573_201, "AT611904300234573201"),
             ("DE", "37040044", 532_013_000, "DE89370400440532013000"),
@@ -174,10 +268,74 @@ mod tests {
             ("GB", "NWBK601613", 31_926_819, "GB29NWBK60161331926819"),
             ("NO", "8601", 1_117_947, "NO9386011117947"),
         ] {
-            let numbering = Numbering::new(country, bank_code).unwrap();
+            let numbering = Numbering::recorded(country, bank_code, None).unwrap();
+            assert_eq!(numbering.scheme(), None);
             assert_eq!(numbering.iban(number), expected);
             assert_eq!(numbering.number(expected), Ok(number));
             assert_eq!(numbering.number(&numbering.iban(numbering.largest())), Ok(numbering.largest()));
+        }
+    }
+
+    #[test]
+    fn check_digits_within() {
+        for (country, bank_code, number, expected) in [
+            ("BE", "539", 75_470, "BE68539007547034"),
+            ("ES", "21000418", 200_051_332, "ES9121000418450200051332"),
+            ("IT", "0542811101", 123_456, "IT60X0542811101000000123456"),
+            ("PT", "00020123", 12_345_678_901, "PT50000201231234567890154"),
+        ] {
+            let numbering = Numbering::new(country, bank_code).unwrap();
+            assert_eq!(Numbering::recorded(country, bank_code, numbering.scheme()), Ok(numbering.clone()));
+            assert_ne!(Numbering::recorded(country, bank_code, None).as_ref(), Ok(&numbering));
+            assert_eq!(numbering.iban(number), expected);
+            for number in [1, 2, 12_345, numbering.largest()] {
+                let iban = numbering.iban(number);
+                assert_eq!(numbering.number(&iban), Ok(number));
+                assert_eq!(numbering.number(&iban.to_ascii_lowercase()), Ok(number));
+                assert!(iban.parse::<Iban>().is_ok(), "{iban}");
+            }
+        }
+        let belgian = Numbering::new("BE", "539").unwrap();
+        // The last is an IBAN, and its check digits within are wrong.
+        for text in ["BE68539007547035", "BE6853900754703", "BE41539007547035"] {
+            assert_eq!(belgian.number(text), Err(IbanError::Invalid), "{text}");
+        }
+        assert_eq!(belgian.number("BE71096123456769"), Err(IbanError::OtherBank));
+        assert_eq!(Numbering::recorded("BE", "539", Some(2)), Err(NumberingError::LaterScheme(2)));
+    }
+
+    /// Others are told apart from typing errors by their own form where it is known, and else by their check digits.
+    #[test]
+    fn of_countries_that_have_none_here() {
+        let numbering = Numbering::new("AT", "19043").unwrap();
+        for (text, expected) in [
+            // Honduras and Pakistan are in the registry, and not in the library; Senegal and Angola only use the form.
+            ("HN88CABF00000000000250005469", IbanError::OtherBank),
+            ("PK36SCBL0000001123456702", IbanError::OtherBank),
+            ("SN08SN0100152000048500003035", IbanError::OtherBank),
+            ("AO06004400006729503010102", IbanError::OtherBank),
+            ("MN121234123456789123", IbanError::OtherBank),
+            ("hn88 cabf 0000 0000 0002 5000 5469", IbanError::OtherBank),
+            ("HN88CABF00000000000250005468", IbanError::Invalid),
+            ("PK36SCBL0000001123456703", IbanError::Invalid),
+            ("MN12123412345678912", IbanError::Invalid),
+        ] {
+            assert_eq!(numbering.number(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn countries_whose_check_digits_are_not_known_are_refused() {
+        for (country, bank_code) in [("SE", "500"), ("DK", "0040"), ("IS", "0159"), ("HN", "CABF"), ("XX", "1")] {
+            let told = Numbering::new(country, bank_code).unwrap_err().to_string();
+            assert!(told.contains(country) && told.contains(" AT ") && told.contains(" BE "), "{told}");
+        }
+        // A bank that was founded there keeps its numbers.
+        assert!(Numbering::recorded("SE", "500", None).is_ok());
+        for (country, bank_code) in
+            [("BE", "53"), ("BE", "5390"), ("HR", "1001006"), ("PL", "10901015"), ("IT", "X0542811101")]
+        {
+            assert!(Numbering::new(country, bank_code).is_err(), "{country} {bank_code}");
         }
     }
 

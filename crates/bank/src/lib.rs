@@ -16,6 +16,7 @@ mod command;
 mod decide;
 mod event;
 mod iban;
+mod national;
 pub mod payments;
 mod personal;
 mod record;

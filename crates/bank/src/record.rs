@@ -26,6 +26,9 @@ pub enum Record {
         country: Option<String>,
         #[n(4)]
         bank_code: Option<String>,
+        /// Left out where there is none, so that the digest of an older bank stays the same.
+        #[n(5)]
+        scheme: Option<u8>,
     },
     /// A customer.
     #[n(1)]
@@ -189,17 +192,18 @@ impl State {
             name: founding.map(|founding| founding.name.clone()),
             country: founding.map(|founding| founding.numbering.country().to_owned()),
             bank_code: founding.map(|founding| founding.numbering.bank_code().to_owned()),
+            scheme: founding.and_then(|founding| founding.numbering.scheme()),
         }
     }
 
     /// Adds one record, read back in canonical order, to a state that began as the default one.
     pub fn restore(&mut self, record: Record) -> Result<(), RestoreError> {
         match record {
-            Record::Head { last_event, time_ms, name, country, bank_code } => {
+            Record::Head { last_event, time_ms, name, country, bank_code, scheme } => {
                 self.last_event = last_event;
                 self.time = time_ms.map(Timestamp);
                 if let (Some(name), Some(country), Some(bank_code)) = (name, country, bank_code) {
-                    let numbering = Numbering::new(&country, &bank_code);
+                    let numbering = Numbering::recorded(&country, &bank_code, scheme);
                     let numbering = numbering.map_err(|error| RestoreError(error.to_string()))?;
                     self.founding = Some(Founding { name, numbering });
                 }

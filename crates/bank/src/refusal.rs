@@ -78,6 +78,9 @@ pub enum Refusal {
     /// More payments than can be made all or none.
     #[error("at most {} payments can be made all or none", crate::MAX_PAYMENTS_AT_ONCE)]
     TooManyPayments,
+    /// New accounts are had in currencies that are in use.
+    #[error("this currency is withdrawn, or one that nobody holds in hand: no new account can be had in it")]
+    CurrencyNotInUse,
     /// The ledger's reason.
     #[error(transparent)]
     Ledger(#[from] ledger::Refusal),
@@ -139,6 +142,7 @@ slugs! {
     "booked-ahead" = R::BookedAhead => R::BookedAhead, "Wait until the time has come, or give a value date.";
     "invalid-line" = R::InvalidLine => R::InvalidLine, "Mend the line, and send it as a payment of its own or in another batch.";
     "too-many-payments" = R::TooManyPayments => R::TooManyPayments, "Make several batches of it, or one that is not all or none.";
+    "currency-not-in-use" = R::CurrencyNotInUse => R::CurrencyNotInUse, "Give the currency that took its place, such as EUR for HRK; history in it can be imported.";
     "hold-not-open" = R::Ledger(L::HoldNotOpen) => L::HoldNotOpen.into(), "The hold was used up, voided or expired, or never placed. Look it up.";
     "hold-expired" = R::Ledger(L::HoldExpired) => L::HoldExpired.into(), "Place a new hold.";
     "hold-not-expired" = R::Ledger(L::HoldNotExpired) => L::HoldNotExpired.into(), "Void the hold, or wait.";

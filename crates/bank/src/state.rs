@@ -330,8 +330,9 @@ impl State {
             self.restore_outcome(request.key, number);
         }
         match &event.what {
-            What::Founded { name, country, bank_code } => {
-                let numbering = Numbering::new(country, bank_code).expect("a founded bank's numbering was tried");
+            What::Founded { name, country, bank_code, scheme } => {
+                let numbering = Numbering::recorded(country, bank_code, *scheme);
+                let numbering = numbering.expect("a founded bank's numbering was tried");
                 self.founding = Some(Founding { name: name.clone(), numbering });
             }
             What::LeaderStarted { .. } | What::Refused { .. } | What::PaidAll { .. } => {}
@@ -444,8 +445,8 @@ impl State {
             return Err(format!("event {number} follows event {}", self.last_event));
         }
         match &event.what {
-            What::Founded { country, bank_code, .. } => {
-                Numbering::new(country, bank_code).map(|_| ()).map_err(|error| error.to_string())
+            What::Founded { country, bank_code, scheme, .. } => {
+                Numbering::recorded(country, bank_code, *scheme).map(|_| ()).map_err(|error| error.to_string())
             }
             What::Posted { posting, .. } => self.ledger.check_posting(posting),
             What::HoldReleased { hold, .. } if self.ledger.hold(*hold).is_none() => {

@@ -428,7 +428,8 @@ fn refusal_place(refusal: Refusal) -> usize {
         Refusal::BookedAhead => 20,
         Refusal::InvalidLine => 21,
         Refusal::TooManyPayments => 22,
-        Refusal::Ledger(_) => 23,
+        Refusal::CurrencyNotInUse => 23,
+        Refusal::Ledger(_) => 24,
     }
 }
 
@@ -452,6 +453,10 @@ fn every_refusal_in_its_order() {
     let token = TokenHash([9; 16]);
     let owned = |owner| Body::OpenAccount(OpenAccount { owner: Some(owner), ..open() });
     let numbered = |number| Body::OpenAccount(OpenAccount { number: Some(number), ..open() });
+    let in_currency = |code, opened_at| {
+        let currency = Currency::from_code(code).unwrap();
+        Body::OpenAccount(OpenAccount { currency, opened_at, ..open() })
+    };
     let grant = |customer, account, limit_minor| {
         let right = Right::Signatory { limit_minor: Some(limit_minor) };
         Body::Grant { customer, account, right }
@@ -507,6 +512,8 @@ fn every_refusal_in_its_order() {
         (operator, add_user(99, Role::Customer, None), R::RoleAndCustomerDisagree, &[]),
         (operator, add_user(99, Role::Operator, Some(customer)), R::RoleAndCustomerDisagree, &[]),
         (operator, add_user(99, Role::Auditor, Some(customer)), R::RoleAndCustomerDisagree, &[]),
+        (operator, in_currency("HRK", None), R::CurrencyNotInUse, &[]),
+        (operator, in_currency("CHE", None), R::CurrencyNotInUse, &[]),
         (operator, numbered(0), R::NumberTaken, &[]),
         (operator, numbered(99_999_999_999), R::NumberTaken, &[]),
         (operator, numbered(100_000_000_000), R::NumberTaken, &[]),
@@ -565,12 +572,17 @@ fn every_refusal_in_its_order() {
         }
     }
     assert_eq!(street.bank.ask(anna, paying(annas, fees, 1)), Ok(()), "services can be paid for");
+    assert_eq!(
+        street.bank.ask(system, in_currency("HRK", Some(Timestamp(0)))),
+        Ok(()),
+        "history is imported as it was"
+    );
     let as_many_as_may_be = vec![leg(annas, bens, eur(1)); ledger::MAX_LEGS];
     assert_eq!(street.bank.ask(anna, pay(&as_many_as_may_be)), Ok(()));
 
     let elsewhere = [R::NotFounded, R::TooManyRights, R::InvalidLine, R::TooManyPayments];
     let shown = rows.iter().map(|(_, _, given, _)| *given).chain(elsewhere).chain(NOT_SHOWN);
-    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=23).collect(), "a refusal has no row");
+    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=24).collect(), "a refusal has no row");
 }
 
 #[test]
@@ -1171,6 +1183,7 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
     match (path, what) {
         ([], _) => Some(3),
         ([1], _) | ([1, 1, 2], What::RightGranted { .. }) | ([1, 1, 0, 3], What::Posted { .. }) => None,
+        ([1, 1], What::Founded { .. }) => Some(4),
         ([1, 1], What::UserAdded { .. }) => Some(6),
         ([1, 1], What::Posted { .. }) => Some(4),
         ([1, 1], What::HoldPlaced { .. }) => Some(3),
@@ -1210,7 +1223,7 @@ fn an_event_with_fields_of_a_later_version_is_still_read() {
 
 // ---- The golden journals ----
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 fn golden(version: u32, name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}")).join(name)
@@ -1254,6 +1267,33 @@ fn old_journals_mean_the_same_for_ever() {
 fn the_story_is_still_written_the_same() {
     let kept = std::fs::read(golden(VERSION, "events.cbor")).unwrap();
     assert!(story().bytes == kept, "the encoding has changed, or the story has: raise VERSION");
+}
+
+/// A bank that was founded before check digits within were computed keeps its account numbers, and its digest.
+#[test]
+fn the_founding_says_how_accounts_are_numbered() {
+    let founded = |country: &str, bank_code: &str, scheme| {
+        let what = What::Founded { name: "x".into(), country: country.into(), bank_code: bank_code.into(), scheme };
+        let event = Event { by: UserId::SYSTEM, what, request: None };
+        let mut bytes = Vec::new();
+        event.encode_to(&mut bytes);
+        assert_eq!(Event::decode_all(&bytes).collect::<Vec<_>>(), [Ok(event.clone())]);
+        let mut state = State::default();
+        assert_eq!(state.check(1, &event), Ok(()));
+        state.apply(1, at(1), &event);
+        let numbering = state.founding().unwrap().numbering.clone();
+        assert_eq!(restored(&state).founding().unwrap().numbering, numbering);
+        (numbering.iban(75_470), bytes.len(), records(&state).iter().map(Vec::len).sum::<usize>())
+    };
+    let old = founded("BE", "539", None);
+    let new = founded("BE", "539", Numbering::new("BE", "539").unwrap().scheme());
+    assert_eq!((old.0.as_str(), new.0.as_str()), ("BE38539000075470", "BE68539007547034"));
+    assert_eq!((new.1, new.2), (old.1 + 1, old.2 + 1), "only the new one has one more field");
+    let plain = Numbering::new("AT", "99999").unwrap();
+    assert_eq!(plain.scheme(), None, "where there are no check digits all is as ever");
+    let later = What::Founded { name: "x".into(), country: "BE".into(), bank_code: "539".into(), scheme: Some(2) };
+    let later = Event { by: UserId::SYSTEM, what: later, request: None };
+    assert!(State::default().check(1, &later).unwrap_err().contains("later version"));
 }
 
 // ---- Replay ----

@@ -208,7 +208,7 @@ pub(crate) fn read(folder: &Path, reader: &Reader) -> Result<Option<Checkpoint>,
     Ok(Some(Checkpoint { head, digest, state }))
 }
 
-/// Gives the records of all pages in order to `take`.
+/// Gives the records of all pages in order to `take`. Stops where the database gives them out of order, or twice.
 fn for_each_page(
     file: &Connection,
     keys: &mut Keys<'_>,
@@ -216,8 +216,13 @@ fn for_each_page(
 ) -> Result<(), Error> {
     let mut pages = file.prepare("SELECT id, cut, body FROM pages WHERE id >= 0 ORDER BY id")?;
     let mut pages = pages.query([])?;
+    let mut before = SELF;
     while let Some(page) = pages.next()? {
         let (id, cut, body): (i64, i64, Vec<u8>) = (page.get(0)?, page.get(1)?, page.get(2)?);
+        if id <= before {
+            return Err(damaged(&format!("page {id:x} comes after page {before:x}")));
+        }
+        before = id;
         take(&keys.open(cut, id, &body)?.1)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 
 use bank::{Event, State, UserId, What};
-use journal::{Journal, MasterKey, ReadError, Reader};
+use journal::{Head, Inspected, Journal, MasterKey, ReadError, Reader};
 use ledger::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
@@ -96,31 +96,42 @@ impl Engine {
         clock: Arc<dyn Clock>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, OpenError> {
-        let journal = Journal::open(folder, master, options.accept_loss)?;
-        Self::start(folder, master, journal, options, clock, progress)
+        let inspected = Inspected::new(folder, master, options.accept_loss)?;
+        if options.accept_loss {
+            must_be_readable(folder, &inspected)?;
+        }
+        let mut reader = inspected.reader()?;
+        let index = Index::open(folder, &mut reader, options.accept_loss)?;
+        let (state, written) = stored(folder, &mut reader, options.accept_loss)?;
+        let end = inspected.head().last_event;
+        let (checkpointed, indexed) = (state.last_event(), index.runs().covered());
+        let books = caught_up(&mut reader, state, &index, true, progress, end)?;
+        // Only now: what can't be opened still tells of what it lost.
+        let journal = inspected.take_over()?;
+        let read = Read { reader, index, books, written, checkpointed, indexed };
+        Self::start(folder, master, journal, read, options, clock)
     }
 
     /// Makes a new, empty bank in `folder`, and begins to serve it.
     pub fn create(folder: &Path, master: &MasterKey, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let journal = Journal::create(folder, master)?;
-        Self::start(folder, master, journal, Options::default(), clock, &mut |_| {})
+        let mut reader = journal.reader()?;
+        let index = Index::open(folder, &mut reader, false)?;
+        let books = caught_up(&mut reader, State::default(), &index, true, &mut |_| {}, 0)?;
+        let read = Read { reader, index, books, written: None, checkpointed: 0, indexed: 0 };
+        Self::start(folder, master, journal, read, Options::default(), clock)
     }
 
     fn start(
         folder: &Path,
         master: &MasterKey,
         mut journal: Journal,
+        read: Read,
         options: Options,
         clock: Arc<dyn Clock>,
-        progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, OpenError> {
-        let mut reader = journal.reader()?;
-        let index = Index::open(folder, &mut reader, options.accept_loss)?;
-        let (state, written) = stored(folder, &mut reader, options)?;
+        let Read { reader, index, mut books, written, checkpointed, indexed } = read;
         let end = journal.head().last_event;
-        let checkpointed = state.last_event();
-        let indexed = index.runs().covered();
-        let mut books = caught_up(&mut reader, state, &index, true, progress, end)?;
         let opening = what_was_read(checkpointed, indexed, end);
 
         let mut timekeeper = Timekeeper::new(&*clock, books.state.time().unwrap_or(Timestamp(0)));
@@ -183,6 +194,48 @@ impl Engine {
     }
 }
 
+/// What was read of a bank before its journal was taken over.
+struct Read {
+    reader: Reader,
+    index: Index,
+    books: Books,
+    /// The epoch and last event of the cut that the checkpoint holds.
+    written: Option<(u32, u64)>,
+    /// The last event of the checkpoint, and of the index.
+    checkpointed: u64,
+    indexed: u64,
+}
+
+/// Reads what opening will read, changing nothing: a bank of which the operator accepts a loss either opens as a whole, or
+/// stays as it is and goes on to tell of its loss.
+fn must_be_readable(folder: &Path, inspected: &Inspected) -> Result<(), OpenError> {
+    let mut reader = inspected.reader()?;
+    let covered = Index::would_cover(folder, &mut reader)?;
+    let mut state = match checkpoint::read(folder, &reader) {
+        Ok(Some(found)) if is_there(&mut reader, found.head)? => found.state,
+        // One that is damaged, or of lost events, is not used.
+        Ok(_) | Err(_) => State::default(),
+    };
+    // Nothing is decided on it.
+    state.remember_outcomes_after(u64::MAX);
+    let from = state.last_event().min(covered);
+    for_each_frame(&mut reader, from, inspected.head().last_event, |frame| {
+        for recorded in events_of(frame) {
+            let recorded = recorded?;
+            if recorded.number > state.last_event() {
+                recorded.check(&state)?;
+                state.apply(recorded.number, recorded.at, &recorded.event);
+            }
+        }
+        Ok::<_, OpenError>(())
+    })
+}
+
+/// Whether the journal holds the frame that a head names.
+fn is_there(reader: &mut Reader, head: Head) -> Result<bool, OpenError> {
+    Ok(reader.frame_with(head.last_event)?.is_some_and(|frame| frame.hash == head.hash))
+}
+
 /// What a start did, in words.
 fn what_was_read(checkpointed: u64, indexed: u64, end: u64) -> String {
     if end == 0 {
@@ -203,7 +256,7 @@ fn what_was_read(checkpointed: u64, indexed: u64, end: u64) -> String {
 /// The books as the journal has them, for when those in memory tell of events that never came to be.
 pub(crate) fn rebuilt(shared: &Shared, journal: &Journal) -> Result<Books, OpenError> {
     let mut reader = journal.reader()?;
-    let (state, _) = stored(&shared.folder, &mut reader, Options::default())?;
+    let (state, _) = stored(&shared.folder, &mut reader, false)?;
     // The index is the keeper's to write; what is not in it stays in memory.
     caught_up(&mut reader, state, &shared.index, false, &mut |_| {}, journal.head().last_event)
 }
@@ -212,7 +265,7 @@ pub(crate) fn rebuilt(shared: &Shared, journal: &Journal) -> Result<Books, OpenE
 type Stored = (State, Option<(u32, u64)>);
 
 /// The state of the checkpoint, or an empty one.
-fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Stored, OpenError> {
+fn stored(folder: &Path, reader: &mut Reader, accept_loss: bool) -> Result<Stored, OpenError> {
     let nothing = (State::default(), None);
     let Checkpoint { head: at, mut state, .. } = match checkpoint::read(folder, reader) {
         Ok(Some(checkpoint)) => checkpoint,
@@ -222,13 +275,12 @@ fn stored(folder: &Path, reader: &mut Reader, options: Options) -> Result<Stored
             return Ok(nothing);
         }
     };
-    let there = reader.frame_with(at.last_event)?.is_some_and(|frame| frame.hash == at.hash);
-    if there {
+    if is_there(reader, at)? {
         // What is changed from here on is not in the checkpoint.
         let written = state.cut().epoch();
         return Ok((state, Some((written, at.last_event))));
     }
-    if !options.accept_loss {
+    if !accept_loss {
         let journal = reader.head()?.last_event;
         return Err(OpenError::LostTail { witness: "checkpoint", known: at.last_event, journal });
     }

@@ -86,13 +86,15 @@ pub(crate) fn for_each_frame<E: From<OpenError>>(
 ) -> Result<(), E> {
     while last < end {
         let frames = reader.frames_from(last + 1, FRAMES_AT_A_TIME).map_err(OpenError::from)?;
+        let before = last;
         for frame in frames.iter().take_while(|frame| frame.first_event <= end) {
             take(frame)?;
             last = frame.first_event + u64::from(frame.count) - 1;
         }
-        if frames.is_empty() {
-            // A head that was read is never taken back but by putting another journal in its place.
-            let number = last + 1;
+        if last <= before {
+            // A head that was read is never taken back but by putting another journal in its place, or where pages of the
+            // database are of different times.
+            let number = before + 1;
             return Err(OpenError::Event { number, reason: "the journal ends before it".into() }.into());
         }
     }

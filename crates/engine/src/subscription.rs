@@ -2,8 +2,10 @@
 //! consume, each remembering its own position.
 
 use bank::Event;
+use journal::Frame;
 use ledger::Timestamp;
 
+use crate::replay::events_of;
 use crate::{Engine, Unavailable};
 
 /// An event as the journal has it.
@@ -27,18 +29,17 @@ pub struct Subscription {
 const FRAMES_AT_A_TIME: usize = 16;
 
 impl Subscription {
-    /// The next events, at least one; waits for them where there are none yet.
+    /// The next events, at least one; waits for them where there are none yet. Fails where the journal doesn't give them,
+    /// so that nobody asks for ever.
     pub async fn next(&mut self) -> Result<Vec<Recorded>, Unavailable> {
         self.engine.shared.until_event(self.next).await?;
         let frames = self.engine.shared.with_reader(|reader| reader.frames_from(self.next, FRAMES_AT_A_TIME))?;
         let mut events = Vec::new();
         for frame in &frames {
-            for (number, event) in (frame.first_event..).zip(Event::decode_all(&frame.body)) {
-                let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
-                if number >= self.next {
-                    events.push(Recorded { number, at: Timestamp(frame.time_ms), event });
-                }
-            }
+            events.extend(all_of(frame)?.into_iter().filter(|recorded| recorded.number >= self.next));
+        }
+        if events.first().is_none_or(|first| first.number != self.next) {
+            return Err(Unavailable::Failed(format!("event {}: the journal doesn't give it", self.next)));
         }
         self.next = events.last().map_or(self.next, |last| last.number + 1);
         Ok(events)
@@ -67,10 +68,14 @@ impl Engine {
     /// the disk. A frame may hold events that are not yet told to be durable.
     pub fn written_with(&self, event: u64) -> Result<Vec<Recorded>, Unavailable> {
         let Some(frame) = self.shared.with_reader(|reader| reader.frame_with(event))? else { return Ok(Vec::new()) };
-        let events = (frame.first_event..).zip(Event::decode_all(&frame.body)).map(|(number, event)| {
-            let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
-            Ok(Recorded { number, at: Timestamp(frame.time_ms), event })
-        });
-        events.collect()
+        all_of(&frame)
     }
+}
+
+/// The events of a frame, as many as it says.
+pub(crate) fn all_of(frame: &Frame) -> Result<Vec<Recorded>, Unavailable> {
+    let understood = events_of(frame).map(|recorded| {
+        recorded.map_err(|misfit| Unavailable::Failed(format!("event {}: {}", misfit.number, misfit.reason)))
+    });
+    understood.collect()
 }

@@ -138,6 +138,9 @@ impl fmt::Display for Problem {
 pub enum ProblemKind {
     /// The database itself fails to deliver the frame.
     Unreadable,
+    /// The database gives frames out of the order of their events: pages of it are of different times, as in a copy made
+    /// while the bank was running.
+    OutOfOrder,
     /// The header isn't one that this version writes.
     MalformedHeader,
     /// The frame was made by another journal.
@@ -174,6 +177,7 @@ impl ProblemKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
+            Self::OutOfOrder => "out-of-order",
             Self::MalformedHeader => "malformed-header",
             Self::ForeignFrame => "foreign-frame",
             Self::ColumnMismatch => "column-mismatch",

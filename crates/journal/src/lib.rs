@@ -13,7 +13,7 @@
 //! | `keys` | the master key, wrapping, subject keys, fields sealed under them |
 //! | `frame` | a frame's layout, sealing and opening, how one must follow another: knows no storage |
 //! | `mark` | the head mark, which notices a journal that lost its end |
-//! | `sqlite` | the journal's home: [`Journal`], the one writer, and [`Reader`] |
+//! | `sqlite` | the journal's home: [`Journal`], the one writer, [`Inspected`] before that, and [`Reader`] |
 //! | `verify` | the check of a whole journal, beside a running server too |
 //! | `pages` | files of sealed pages read in any order, for the index of the past |
 
@@ -29,5 +29,5 @@ pub use error::{AppendError, KeyError, OpenError, Problem, ProblemKind, ReadErro
 pub use frame::{Frame, Head, MAX_BODY_BYTES, PlainFrame, SealedRun};
 pub use keys::{MasterKey, PlaceKey, SubjectKey, open_field, seal_field};
 pub use pages::{PAGE_BYTES, PageReader, PageWriter};
-pub use sqlite::{Journal, Reader, Secrets};
+pub use sqlite::{Inspected, Journal, Reader, Secrets};
 pub use verify::{Verified, verify};

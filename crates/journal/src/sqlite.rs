@@ -5,9 +5,12 @@
 //! holds exclusively. Frames are keyed by their first event, so the frame with a given event is found without an index.
 //!
 //! A run is one transaction with `synchronous=FULL`: it is in the synced write-ahead log when `append` returns. Only the
-//! writer moves the log into the database file, in steps that `LOG_LIMIT_PAGES` bounds. Opening does so too before it
-//! gives anything out: what SQLite finds in the log after a crash may be in the system's memory only, and would
-//! otherwise be taken for durable.
+//! writer moves the log into the database file, in steps that `LOG_LIMIT_PAGES` bounds. Opening syncs the log before it
+//! gives anything out: what SQLite finds in it after a crash may be in the system's memory only, and would otherwise be
+//! taken for durable. It moves the log once all else is known to be in order.
+//!
+//! A copy made of a running bank, or a disk that lost a write, may hold pages of different times. SQLite follows its tree
+//! wherever that leads, so nothing here relies on the order that it promises: whoever walks checks that rows rise.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -23,7 +26,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use crate::error::{AppendError, OpenError, ProblemKind, ReadError, StorageError};
+use crate::error::{AppendError, OpenError, Problem, ProblemKind, ReadError, StorageError};
 use crate::frame::{
     Expected, FORMAT, Flaw, Frame, Head, Header, PlainFrame, SealedRun, Sealer, StoredFrame, claimed_seq, flaw,
     stored_head,
@@ -91,6 +94,95 @@ impl Secrets {
     }
 }
 
+/// A journal that nobody else can write, looked at and not yet changed: what it holds can be read, and whoever finds
+/// that it is not whole leaves it, its log and its head mark as they were.
+pub struct Inspected {
+    dir: PathBuf,
+    conn: Connection,
+    keyring: Arc<Keyring>,
+    head: Head,
+    /// What the operator accepted, in words.
+    loss: Option<String>,
+    lock: File,
+}
+
+impl Inspected {
+    /// Locks a journal and compares its end with the head mark. Refuses what [`Journal::open`] refuses.
+    pub fn new(dir: &Path, master: &MasterKey, accept_loss: bool) -> Result<Self, OpenError> {
+        check_sqlite()?;
+        must_not_be_lost(dir)?;
+        if !database(dir).exists() {
+            return Err(OpenError::Missing { dir: dir.into() });
+        }
+        let lock = lock(dir)?;
+        Self::with_lock(dir, master, accept_loss, lock)
+    }
+
+    fn with_lock(dir: &Path, master: &MasterKey, accept_loss: bool, lock: File) -> Result<Self, OpenError> {
+        let conn = connect_writer(&database(dir))?;
+        let keyring = open_keyring(&conn, dir, master)?;
+        let head = read_head(&conn, &keyring)?;
+        let loss = match check_mark(dir, &conn, &keyring, &keyring.secret(MARK_LABEL), &head) {
+            Ok(()) => None,
+            Err(loss @ (OpenError::LostTail { .. } | OpenError::NoHeadMark { .. })) if accept_loss => {
+                Some(loss.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        // What SQLite has taken over from the log after a crash may be in memory only; from here on it counts as durable.
+        sync_log(dir)?;
+        Ok(Self { dir: dir.into(), conn, keyring: Arc::new(keyring), head, loss, lock })
+    }
+
+    /// The durable head.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The bank's secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        Secrets(Arc::clone(&self.keyring))
+    }
+
+    /// A reader of this journal.
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        Ok(Reader::new(connect_reader(&database(&self.dir))?, Arc::clone(&self.keyring)))
+    }
+
+    /// Becomes the writer, with a fresh data key: moves the log into the database, and has the head mark say where the
+    /// journal ends. From then on a loss that was accepted is told no more.
+    pub fn take_over(self) -> Result<Journal, OpenError> {
+        let Self { dir, conn, keyring, head, loss, lock } = self;
+        if let Some(loss) = loss {
+            tracing::warn!(frame = head.seq, "opening the journal with a loss, as the operator accepted: {loss}");
+        }
+        // A reader in the way does no harm.
+        conn.busy_timeout(Duration::ZERO)?;
+        match conn.wal_checkpoint_v2(Some(MAIN), CheckpointMode::TRUNCATE) {
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => return Err(error.into()),
+            _ => conn.busy_timeout(BUSY_TIMEOUT)?,
+        }
+        let path = mark_path(&dir);
+        let mark = HeadMark::start(&path, &keyring.secret(MARK_LABEL), &head).map_err(no_access(path))?;
+        Ok(Journal {
+            dir,
+            conn,
+            sealer: Sealer::new(&keyring, head),
+            keyring,
+            head,
+            mark,
+            stored_key: None,
+            poisoned: false,
+            wipe_due: false,
+            next_checkpoint_pages: LOG_LIMIT_PAGES,
+            log_pages: 0,
+            _lock: lock,
+        })
+    }
+}
+
 /// The writer of a journal: there is one at a time, in one process.
 pub struct Journal {
     dir: PathBuf,
@@ -132,56 +224,13 @@ impl Journal {
         let keyring = Keyring::open(master, &identity).expect("the key that it was made with");
         let empty = Head::empty(&keyring.journal_id);
         HeadMark::start(&mark_path(dir), &keyring.secret(MARK_LABEL), &empty).map_err(no_access(mark_path(dir)))?;
-        Self::open_locked(dir, master, false, lock)
+        Inspected::with_lock(dir, master, false, lock)?.take_over()
     }
 
     /// Opens a journal for writing, with a fresh data key. Refuses, among others, one that another process has opened,
     /// and one that ends before the head mark or contradicts it; with `accept_loss` the latter is opened as it is.
     pub fn open(dir: &Path, master: &MasterKey, accept_loss: bool) -> Result<Self, OpenError> {
-        check_sqlite()?;
-        must_not_be_lost(dir)?;
-        if !database(dir).exists() {
-            return Err(OpenError::Missing { dir: dir.into() });
-        }
-        let lock = lock(dir)?;
-        Self::open_locked(dir, master, accept_loss, lock)
-    }
-
-    fn open_locked(dir: &Path, master: &MasterKey, accept_loss: bool, lock: File) -> Result<Self, OpenError> {
-        let conn = connect_writer(&database(dir))?;
-        let keyring = open_keyring(&conn, dir, master)?;
-        let head = read_head(&conn, &keyring)?;
-        let mark_key = keyring.secret(MARK_LABEL);
-        match check_mark(dir, &conn, &keyring, &mark_key, &head) {
-            Ok(()) => {}
-            Err(loss @ (OpenError::LostTail { .. } | OpenError::NoHeadMark { .. })) if accept_loss => {
-                tracing::warn!(frame = head.seq, "opening the journal with a loss, as the operator accepted: {loss}");
-            }
-            Err(error) => return Err(error),
-        }
-        // What SQLite has taken over from the log after a crash may be in memory only; from here on it counts as durable.
-        sync_log(dir)?;
-        // Not before: a log that is refused stays as it is, for whoever can mend it. A reader in the way does no harm.
-        conn.busy_timeout(Duration::ZERO)?;
-        match conn.wal_checkpoint_v2(Some(MAIN), CheckpointMode::TRUNCATE) {
-            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => return Err(error.into()),
-            _ => conn.busy_timeout(BUSY_TIMEOUT)?,
-        }
-        let mark = HeadMark::start(&mark_path(dir), &mark_key, &head).map_err(no_access(mark_path(dir)))?;
-        Ok(Self {
-            dir: dir.into(),
-            conn,
-            sealer: Sealer::new(&keyring, head),
-            keyring: Arc::new(keyring),
-            head,
-            mark,
-            stored_key: None,
-            poisoned: false,
-            wipe_due: false,
-            next_checkpoint_pages: LOG_LIMIT_PAGES,
-            log_pages: 0,
-            _lock: lock,
-        })
+        Inspected::new(dir, master, accept_loss)?.take_over()
     }
 
     /// The durable head.
@@ -404,7 +453,13 @@ impl Reader {
             .query_row([row_of(event)], |row| row.get(0))?;
         let mut previous = before.is_none().then(|| self.empty_head());
         let mut frames = Vec::new();
-        for stored in self.stored_frames(before.unwrap_or(0), i64::MAX, max_frames.saturating_add(1))? {
+        let found = self.stored_frames(before.unwrap_or(0), i64::MAX, max_frames.saturating_add(1))?;
+        if let Some(before) = before
+            && found.first().map(|first| first.first_event.cast_signed()) != Some(before)
+        {
+            return Err(ReadError::Damaged(not_given(before, claimed(&found))));
+        }
+        for stored in found {
             let place = previous.map_or(claimed_seq(&stored.header), |head| head.seq.saturating_add(1));
             let (header, head) = self.check(&stored).map_err(|flaw| ReadError::Damaged(flaw.at(place)))?;
             if let Some(previous) = previous {
@@ -436,15 +491,52 @@ impl Reader {
         Ok(Some(SubjectKey { subject, key: *key }))
     }
 
-    /// The frames stored under first events from `from` to `to`, as they are.
+    /// Checks at most `limit` of the subjects' keys that are stored from row `from` on: that they rise, and are wrapped by
+    /// this master key. Gives the row to go on from; none where there are no more.
+    pub(crate) fn check_subject_keys(&self, from: i64, limit: usize) -> Result<Option<i64>, ReadError> {
+        let statement = "SELECT subject, wrapped FROM subject_keys WHERE subject >= ?1 ORDER BY subject LIMIT ?2";
+        let mut select = self.conn.prepare_cached(statement)?;
+        let mut rows = select.query(params![from, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut next = Some(from);
+        while let Some(row) = rows.next()? {
+            let (subject, wrapped): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let wrong = |detail| Err(ReadError::Damaged(ProblemKind::BadSubjectKey.at(0, detail)));
+            if next.is_none_or(|next| subject < next) {
+                return wrong(format!(
+                    "the database gives the key of subject {} out of order",
+                    subject.cast_unsigned()
+                ));
+            }
+            if self.keyring.unwrap(Purpose::SubjectKey, subject.cast_unsigned(), &wrapped).is_none() {
+                return wrong(format!(
+                    "the key of subject {} isn't wrapped by this master key",
+                    subject.cast_unsigned()
+                ));
+            }
+            next = subject.checked_add(1);
+        }
+        Ok(next.filter(|next| *next != from))
+    }
+
+    /// The frames stored under first events from `from` to `to`, as they are. Refuses rows that are beyond these, or don't
+    /// rise, so that whoever reads on behind the last one comes to an end.
     pub(crate) fn stored_frames(&self, from: i64, to: i64, limit: usize) -> Result<Vec<StoredFrame>, ReadError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut select = self.conn.prepare_cached(
             "SELECT first_event, header, hash, body FROM frames WHERE first_event BETWEEN ?1 AND ?2 \
              ORDER BY first_event LIMIT ?3",
         )?;
-        let rows = select.query_map([from, to, limit], stored_frame)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut frames: Vec<StoredFrame> = Vec::new();
+        for row in select.query_map([from, to, limit], stored_frame)? {
+            let frame = row?;
+            let first_event = frame.first_event.cast_signed();
+            let least = frames.last().map_or(from, |last| last.first_event.cast_signed().saturating_add(1));
+            if !(least..=to).contains(&first_event) {
+                return Err(ReadError::Damaged(out_of_order(&frame, least)));
+            }
+            frames.push(frame);
+        }
+        Ok(frames)
     }
 
     /// The first event of the last frame; 0 when there is none.
@@ -486,6 +578,30 @@ impl Reader {
 
 fn database(dir: &Path) -> PathBuf {
     dir.join("journal.db")
+}
+
+/// The words on a row that came where rows from the event `least` on should come.
+fn out_of_order(frame: &StoredFrame, least: i64) -> Problem {
+    let detail = format!(
+        "the database gives the frame that begins with event {} where frames from event {least} on should follow: pages \
+         of it are of different times, or lost; restore it from a backup",
+        frame.first_event.cast_signed()
+    );
+    ProblemKind::OutOfOrder.at(claimed_seq(&frame.header), detail)
+}
+
+/// The words on a row that the database names, and doesn't give when asked for it.
+pub(crate) fn not_given(first_event: i64, frame: u64) -> Problem {
+    let detail = format!(
+        "the database has a frame that begins with event {first_event}, and doesn't give it in its place: pages of it are \
+         of different times, or lost; restore it from a backup"
+    );
+    ProblemKind::OutOfOrder.at(frame, detail)
+}
+
+/// The number that the first of some frames claims.
+fn claimed(frames: &[StoredFrame]) -> u64 {
+    frames.first().map_or(0, |first| claimed_seq(&first.header))
 }
 
 /// A head mark without a journal tells of one that was there.
@@ -648,7 +764,9 @@ fn check_mark(
             found => Err(OpenError::NoHeadMark { dir: dir.into(), found }),
         };
     };
-    if mark == Head::empty(&keyring.journal_id) || find_head(conn, keyring, mark.last_event)? == Some(mark) {
+    // In a torn database the frame may be found, and the end be before it.
+    let there = || Ok::<_, OpenError>(mark.seq <= head.seq && find_head(conn, keyring, mark.last_event)? == Some(mark));
+    if mark == Head::empty(&keyring.journal_id) || there()? {
         return Ok(());
     }
     Err(OpenError::LostTail { dir: dir.into(), marked: mark.seq, found: head.seq })

@@ -5,10 +5,13 @@ use std::path::Path;
 use crate::error::{OpenError, Problem, ProblemKind, ReadError, StorageError};
 use crate::frame::{Expected, Flaw, Frame, Head, Header, StoredFrame};
 use crate::keys::MasterKey;
-use crate::sqlite::Reader;
+use crate::sqlite::{Reader, not_given};
 
 /// The frames read in one transaction: about a megabyte, so that no read holds up the writer's log.
 const FRAMES_PER_READ: usize = 64;
+
+/// The subjects' keys read in one transaction.
+const KEYS_PER_READ: usize = 1_024;
 
 /// What [`verify`] found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,7 +27,8 @@ pub struct Verified {
 }
 
 /// Checks a journal up to the head that was durable at the start: sequence, numbering of events, chain, hashes,
-/// decryption, end mark, head mark. Goes on after a problem. Shows `visit` each frame in order, up to the first problem.
+/// decryption, end mark, head mark; and the subjects' keys. Goes on after a problem, but not where the database gives frames out of order or not
+/// at all, so that no frame is checked twice. Shows `visit` each frame in order, up to the first problem.
 pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> Result<Verified, OpenError> {
     let mut reader = Reader::open(dir, master)?;
     // The mark first: a running server then can't have moved it past the last row.
@@ -36,6 +40,11 @@ pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> 
     while next_row <= last_row {
         let frames = match reader.stored_frames(next_row, last_row, limit) {
             Ok(frames) => frames,
+            // What comes after it can't be known to be what was written after it.
+            Err(ReadError::Damaged(problem)) => {
+                audit.found.problems.push(problem);
+                return Ok(audit.found);
+            }
             // One by one then, to tell which frame it is.
             Err(_) if limit > 1 => {
                 limit = 1;
@@ -46,13 +55,19 @@ pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> 
                 return Ok(audit.found);
             }
         };
-        let Some(last) = frames.last() else { break };
+        let Some(last) = frames.last() else {
+            if last_row > 0 {
+                audit.found.problems.push(not_given(last_row, audit.expected.seq));
+            }
+            break;
+        };
         next_row = last.first_event.cast_signed().saturating_add(1);
         for frame in frames {
             audit.frame(&mut reader, frame, visit)?;
         }
     }
     audit.finish();
+    audit.subject_keys(&reader);
     Ok(audit.found)
 }
 
@@ -118,6 +133,21 @@ impl Audit {
                 self.problem(ProblemKind::LostTail, last, detail);
             }
             _ => {}
+        }
+    }
+
+    /// Checks the keys of all subjects, as far as they can be walked along.
+    fn subject_keys(&mut self, reader: &Reader) {
+        let mut next = Some(i64::MIN);
+        while let Some(from) = next {
+            next = match reader.check_subject_keys(from, KEYS_PER_READ) {
+                Ok(next) => next,
+                Err(ReadError::Damaged(problem)) => return self.found.problems.push(problem),
+                Err(error) => {
+                    let detail = format!("a subject's key can't be read: {error}");
+                    return self.problem(ProblemKind::BadSubjectKey, 0, detail);
+                }
+            };
         }
     }
 

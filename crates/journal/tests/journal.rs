@@ -566,6 +566,22 @@ fn destroying_a_subjects_key_erases_what_was_sealed_under_it() {
 }
 
 #[test]
+fn a_subjects_key_that_is_not_its_own_is_told() {
+    let bench = Bench::new();
+    let mut journal = bench.create();
+    let (head, keys) = (journal.head(), (1..=3_000).map(SubjectKey::generate).collect());
+    let run = journal.seal(1_000, frames(head, 1), keys);
+    journal.append(&run).unwrap();
+    journal.close().unwrap();
+    assert_eq!(bench.problems(), [""; 0]);
+    bench.sql(
+        "UPDATE subject_keys SET wrapped = (SELECT wrapped FROM subject_keys WHERE subject = 7) WHERE subject = 2500",
+    );
+    assert_eq!(bench.problems(), ["0 bad-subject-key"]);
+    assert!(bench.verify().problems[0].detail.contains("subject 2500"));
+}
+
+#[test]
 fn secrets_are_lasting_and_of_one_bank() {
     let bench = Bench::new();
     let journal = bench.create();

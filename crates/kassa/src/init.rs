@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bank::{Numbering, Role};
+use bank::{Numbering, Refusal, Role};
 use engine::Engine;
 use ledger::Currency;
 
@@ -37,7 +37,8 @@ pub(crate) struct Init {
 }
 
 fn parse_currency(code: &str) -> Result<Currency, String> {
-    Currency::from_code(code).ok_or_else(|| "it is not a currency of ISO 4217 such as EUR".into())
+    let currency = Currency::from_code(code).ok_or("it is not a currency of ISO 4217 such as EUR")?;
+    if currency.is_in_use() { Ok(currency) } else { Err(format!("{code}: {}", Refusal::CurrencyNotInUse)) }
 }
 
 pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {

@@ -2,6 +2,16 @@
 
 use std::fmt;
 
+/// Codes of currencies that are withdrawn: list three of ISO 4217, as of November 2026, as far as the library still knows
+/// them. Bulgaria and Croatia have the euro (since 2026 and 2023), Cuba the peso (2021), Sierra Leone the new leone
+/// (2024), Zimbabwe the gold (2024). VES is not among them: it and VED stand in list one side by side.
+const WITHDRAWN: [&str; 5] = ["BGN", "CUC", "HRK", "SLL", "ZWL"];
+
+/// Codes with minor units in which nobody holds money in hand: the funds of ISO 4217's list two and units of account, in
+/// which contracts are reckoned (BOV, CLF, COU, MXV, UYI, UYW), entries of one payment system (CHE, CHW), the dollar of the
+/// next day (USN), and the accounting dinar of the Arab Monetary Fund (XAD).
+const UNITS_OF_ACCOUNT: [&str; 10] = ["BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XAD"];
+
 /// A currency of ISO 4217 that has minor units (the metals, test codes and drawing rights, which have none, can't be
 /// held in an account).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +36,13 @@ impl Currency {
     fn with_minor_units(iso: iso_currency::Currency) -> Option<Self> {
         let decimals = u8::try_from(iso.exponent()?).ok()?;
         Some(Self { iso, decimals })
+    }
+
+    /// Whether people hold and pay in it today, so that new accounts can be had in it. Others can be read, because journals
+    /// and the history of other banks have them.
+    #[must_use]
+    pub fn is_in_use(self) -> bool {
+        !WITHDRAWN.contains(&self.code()) && !UNITS_OF_ACCOUNT.contains(&self.code())
     }
 
     /// The alphabetic code.
@@ -143,4 +160,32 @@ impl fmt::Display for Money {
             places => write!(out, "{sign}{whole}.{fraction:0width$}", width = usize::from(places)),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use() {
+        let is_in_use = |code: &&str| Currency::from_code(code).map(Currency::is_in_use);
+        for code in WITHDRAWN.iter().chain(&UNITS_OF_ACCOUNT) {
+            assert_eq!(is_in_use(code), Some(false), "{code} can be read, and no longer be had");
+        }
+        for code in
+            ["EUR", "JPY", "KWD", "USD", "VES", "VED", "XAF", "XCD", "XCG", "XOF", "XPF", "SLE", "ZWG", "CUP", "CHF"]
+        {
+            assert_eq!(is_in_use(&code), Some(true), "{code}");
+        }
+        // What has no minor units can't be written as an amount at all.
+        for code in ["XAU", "XDR", "XTS", "XXX", "XSU", "XUA", "XBA"] {
+            assert_eq!(is_in_use(&code), None, "{code}");
+        }
+        // All that the library knows: a code that it brings is looked at before it is in use here.
+        let all = (0..1_000).filter_map(Currency::from_numeric);
+        assert_eq!(all.filter(|currency| currency.is_in_use()).count(), IN_USE);
+    }
+
+    /// The currencies of ISO 4217's list one that people hold, as of November 2026.
+    const IN_USE: usize = 155;
 }

@@ -226,7 +226,7 @@ impl AccountView {
     responses((status = 201, description = "The new account", body = AccountView)),
     extensions(("x-refusals" = json!([
         "unknown-customer", "number-taken", "cash-account-taken", "numbers-exhausted", "too-many-rights",
-        "person-erased",
+        "currency-not-in-use", "person-erased",
     ]))),
 )]
 pub(crate) async fn open_account(

@@ -748,6 +748,7 @@ impl Auditor {
             | Refusal::CashAccountTaken
             | Refusal::NumbersExhausted
             | Refusal::TooManyRights
+            | Refusal::CurrencyNotInUse
             | Refusal::BookedAhead => true,
         }
     }

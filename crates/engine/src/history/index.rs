@@ -226,32 +226,33 @@ impl Index {
         let (folder, secrets) = (folder.join(FOLDER), reader.secrets());
         let index = Self { folder, secrets, runs: RwLock::default() };
         fs::create_dir_all(&index.folder).map_err(OpenError::History)?;
-        let (mut runs, useless) = opened(&index.folder, &index.secrets).map_err(OpenError::History)?;
+        let Looked { runs, lost, useless } = Looked::at(&index.folder, reader)?;
+        if let Some(lost) = lost.first().filter(|_| !accept_loss) {
+            let journal = reader.head()?.last_event;
+            return Err(OpenError::LostTail { witness: "index of the past", known: lost.span.to, journal });
+        }
         for (path, why) in useless {
             if let Some(why) = why {
                 tracing::warn!(file = %path.display(), why, "a part of the index of the past is made again");
             }
             fs::remove_file(path).map_err(OpenError::History)?;
         }
-        let mut ours = 0;
-        for run in &runs {
-            let there = reader.frame_with(run.span.to)?.is_some_and(|frame| frame.hash == run.span.hash);
-            if !there {
-                break;
-            }
-            ours += 1;
-        }
-        for lost in runs.split_off(ours) {
-            let to = lost.span.to;
-            if !accept_loss {
-                let journal = reader.head()?.last_event;
-                return Err(OpenError::LostTail { witness: "index of the past", known: to, journal });
-            }
-            tracing::warn!(event = to, "a part of the index of the past is of lost events, and is made again");
+        for lost in lost {
+            let event = lost.span.to;
+            tracing::warn!(event, "a part of the index of the past is of lost events, and is made again");
             fs::remove_file(&lost.path).map_err(OpenError::History)?;
         }
         index.set(runs);
         Ok(index)
+    }
+
+    /// The last event that the index in a data folder would tell of, were it opened now. Changes nothing.
+    pub(crate) fn would_cover(folder: &Path, reader: &mut Reader) -> Result<u64, OpenError> {
+        let folder = folder.join(FOLDER);
+        if !folder.exists() {
+            return Ok(0);
+        }
+        Ok(Runs(Arc::new(Looked::at(&folder, reader)?.runs)).covered())
     }
 
     /// The runs as they are now.
@@ -372,6 +373,31 @@ fn merged<const N: usize>(
 /// Whether an error says that what was read is not what was written; others may pass.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
+/// The files of an index, sorted by what they are good for.
+struct Looked {
+    /// Of events that the journal has, the oldest first.
+    runs: Vec<Arc<Run>>,
+    /// From the first on that tells of events which the journal doesn't have.
+    lost: Vec<Arc<Run>>,
+    useless: Vec<Useless>,
+}
+
+impl Looked {
+    /// Looks at the index in `folder`, and changes nothing.
+    fn at(folder: &Path, reader: &mut Reader) -> Result<Self, OpenError> {
+        let (mut runs, useless) = opened(folder, &reader.secrets()).map_err(OpenError::History)?;
+        let mut ours = 0;
+        for run in &runs {
+            if reader.frame_with(run.span.to)?.is_none_or(|frame| frame.hash != run.span.hash) {
+                break;
+            }
+            ours += 1;
+        }
+        let lost = runs.split_off(ours);
+        Ok(Self { runs, lost, useless })
+    }
 }
 
 /// A file of the index that is of no use, and why, where that is not how things are done.

@@ -409,7 +409,8 @@ impl Engine {
         Ok(found.filter(|(number, _)| *number < older).map(Start::at))
     }
 
-    /// The entries that one posting made in an account, oldest first, and the posting that made the one before.
+    /// The entries that one posting made in an account, oldest first, and the posting that made the one before. That one
+    /// is always earlier, so that a walk ends whatever the journal says.
     pub(super) fn entries_of(
         &self,
         account: AccountId,
@@ -422,6 +423,10 @@ impl Engine {
             return Err(Unavailable::Failed(format!("event {} is named as a posting and is none", id.event())));
         };
         let previous = posting.entries_of(account).next().and_then(|(_, entry, _)| entry.previous);
+        if let Some(previous) = previous.filter(|previous| previous.event() >= id.event()) {
+            let detail = format!("event {} names event {}, which is not earlier", id.event(), previous.event());
+            return Err(Unavailable::Failed(format!("{detail}, as the posting before it")));
+        }
         let entries = posting.entries_of(account).map(|(booked, entry, credited)| HistoryEntry {
             posting: id,
             ordinal: entry.ordinal,

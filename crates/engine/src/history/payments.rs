@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use bank::{Event, What};
-use ledger::{AccountId, PostingId, Timestamp};
+use bank::What;
+use ledger::{AccountId, PostingId};
 
 use super::{HistoryError, Mark};
+use crate::subscription::all_of;
 use crate::{Engine, Recorded, Unavailable};
 
 /// The most accounts whose payments are told in one list. Each may take 63 steps to find where the list goes on.
@@ -93,12 +94,9 @@ impl Engine {
     fn frame_up_to(&self, event: u64) -> Result<Vec<Recorded>, Unavailable> {
         let missing = || Unavailable::Failed(format!("event {event} is missing"));
         let frame = self.shared.frames.frame_with(&self.shared, event)?.ok_or_else(missing)?;
-        let events = (frame.first_event..=event).zip(Event::decode_all(&frame.body));
-        let recorded = events.map(|(number, event)| {
-            let event = event.map_err(|error| Unavailable::Failed(format!("event {number}: {error}")))?;
-            Ok(Recorded { number, at: Timestamp(frame.time_ms), event })
-        });
-        recorded.collect()
+        let mut recorded = all_of(&frame)?;
+        recorded.retain(|recorded| recorded.number <= event);
+        Ok(recorded)
     }
 
     /// A posting of an account from which those before an event are a few steps away.

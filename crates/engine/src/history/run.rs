@@ -102,17 +102,22 @@ struct Section {
 }
 
 impl Section {
+    /// All records in order; an error where they don't rise.
     fn records<'a, const N: usize>(
         &'a self,
         pages: &'a PageReader,
     ) -> impl Iterator<Item = io::Result<[u8; N]>> + use<'a, N> {
         let per_page = (PAGE_BYTES / N) as u64;
-        let mut page = Vec::new();
+        let (mut page, mut before) = (Vec::new(), None);
         (0..self.records).map(move |number| {
             if number.is_multiple_of(per_page) {
                 page = pages.read(self.first_page + number / per_page)?;
             }
-            Ok(record_at(&page, number % per_page))
+            let record = record_at(&page, number % per_page);
+            if before.replace(record).is_some_and(|before| before >= record) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("record {number} is out of order")));
+            }
+            Ok(record)
         })
     }
 

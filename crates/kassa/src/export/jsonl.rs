@@ -187,7 +187,7 @@ impl<'a> Jsonl<'a> {
     fn tell<'b>(&self, state: &State, what: &'b What) -> Result<Told<'b>, Ended> {
         let open = |field, sealed: Option<&Sealed>| self.personal.open(field, sealed);
         Ok(match what {
-            What::Founded { name, country, bank_code } => Told::Founded { name, country, bank_code },
+            What::Founded { name, country, bank_code, scheme: _ } => Told::Founded { name, country, bank_code },
             What::LeaderStarted { version } => Told::LeaderStarted { version },
             What::CustomerAdded { id, name } => {
                 Told::CustomerAdded { id: id.0, name: open(Field::CustomerName, Some(name))? }

@@ -128,7 +128,9 @@ fn open(import: &Import, plan: &Plan, output: &Output) -> Result<Engine, Failure
     let numbering = Numbering::new(&planned.country, &planned.bank_code)
         .map_err(|error| Failure::new(format!("{}: {error}", import.map.display())))?;
     let currency = Currency::from_code(&plan.currency).expect("a plan's currency was looked up");
-    let new = NewBank { name: &planned.name, numbering, currencies: &[currency] };
+    // History can be had in a currency that is no longer in use, but no cash desk.
+    let currencies: Vec<Currency> = Some(currency).filter(|currency| currency.is_in_use()).into_iter().collect();
+    let new = NewBank { name: &planned.name, numbering, currencies: &currencies };
     let (engine, _) = bank_folder::create(&import.bank, &new, output)?;
     Ok(engine)
 }
