@@ -22,7 +22,7 @@ use crate::times::{moment, parse_moment};
 /// Which side of the trial balance an account stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schema(as = Kind)]
+#[schema(as = AccountKind)]
 pub(crate) enum KindName {
     /// What the bank owns or is owed.
     Asset,
@@ -63,7 +63,7 @@ impl From<KindName> for Kind {
 /// Whether an account may be moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schema(as = Status)]
+#[schema(as = AccountStatus)]
 pub(crate) enum StatusName {
     /// Debits and credits are allowed.
     Open,
@@ -128,6 +128,7 @@ pub(crate) struct NewAccount {
 
 /// An account.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
 pub(crate) struct AccountView {
     /// Its number (ISO 13616).
     #[schema(value_type = strings::Iban)]
@@ -235,8 +236,8 @@ pub(crate) async fn open_account(
     key: IdempotencyKey,
     Sent(sent): Sent<NewAccount>,
 ) -> Result<Response, Problem> {
-    if sent.number == Some(0) {
-        return Err(Problem::field("number", "accounts are numbered from 1"));
+    if sent.number.is_some_and(|number| number == 0 || i64::try_from(number).is_err()) {
+        return Err(Problem::field("number", "accounts are numbered from 1, and no number has more than 63 bits"));
     }
     let currency = currency(&sent.currency)?;
     let kind = sent.kind.map_or(Kind::Liability, Kind::from);

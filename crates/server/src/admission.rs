@@ -114,6 +114,9 @@ fn check_host(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The parameter that asked for a dry run in version 0.1.0: told apart, so that who still sends it learns the new address.
+const DRY_RUN: &str = "dry_run";
+
 /// A parameter that an address does not know is a mistake, and may be a costly one: `?dryrun=true` would pay.
 fn check_parameters(app: &App, request: &Request) -> Result<(), Problem> {
     let Some(route) = request.extensions().get::<MatchedPath>().filter(|_| request.uri().query().is_some()) else {
@@ -122,6 +125,9 @@ fn check_parameters(app: &App, request: &Request) -> Result<(), Problem> {
     // Where a parameter can't be read, the handler will say so.
     let Ok(Query(sent)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else { return Ok(()) };
     let Some(unknown) = app.parameters.unknown(request.method(), route.as_str(), &sent) else { return Ok(()) };
+    if unknown == DRY_RUN && request.method() != Method::GET {
+        return Err(Problem::of(Kind::NoDryRun).in_field(DRY_RUN));
+    }
     Err(Problem::field(unknown, "this address knows no such parameter"))
 }
 
@@ -148,10 +154,7 @@ impl Parameters {
     fn unknown<'a>(&self, method: &Method, route: &str, sent: &'a [(String, String)]) -> Option<&'a str> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let known = self.0.get(&format!("{method} {route}")).filter(|_| route.starts_with("/v1/"))?;
-        // Which operations have dry runs, they say themselves.
-        let is_known =
-            |name: &str| known.iter().any(|known| known == name) || (name == "dry_run" && method != Method::GET);
-        sent.iter().map(|(name, _)| name.as_str()).find(|name| !is_known(name))
+        sent.iter().map(|(name, _)| name.as_str()).find(|name| !known.iter().any(|known| known == name))
     }
 }
 

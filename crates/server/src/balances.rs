@@ -37,6 +37,7 @@ pub(crate) struct Points {
 /// How far the points of a series are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = BalanceStep)]
 pub(crate) enum Step {
     /// A point for each day.
     #[default]

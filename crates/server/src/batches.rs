@@ -105,6 +105,7 @@ pub(crate) struct LineOutcome {
     payment: Option<String>,
     /// Why it was not made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
     problem: Option<Document>,
     /// Whether this became of it before, under the same key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -134,10 +135,6 @@ pub(crate) struct Mode {
     /// With `true` all payments are made, or none; at most 1,000.
     #[param(example = false)]
     atomic: Option<bool>,
-    /// Read by [`IdempotencyKey`]; a batch has none.
-    #[serde(rename = "dry_run")]
-    #[param(ignore)]
-    _dry_run: Option<bool>,
 }
 
 /// Which batches are being worked on, and how much of them.
@@ -213,7 +210,7 @@ impl Drop for Place {
         body = strings::Lines, content_type = "application/x-ndjson",
     )),
     extensions(("x-refusals" = json!([
-        "too-many-batches", "no-dry-run", "invalid-line", "batch-too-long", "invalid-iban", "other-bank", "unknown-account", "invalid-amount",
+        "too-many-batches", "invalid-line", "batch-too-long", "invalid-iban", "other-bank", "unknown-account", "invalid-amount",
         "amount-too-precise", "unknown-currency", "too-many-payments", "no-legs",
         "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
@@ -231,9 +228,6 @@ pub(crate) async fn pay_batch(
         // What every line would be refused for is told at once.
         if who.sees_all() { Err(Refusal::NotAllowed.into()) } else { Ok(()) }
     })?;
-    if key.dry_run {
-        return Err(Problem::of(Kind::NoDryRun).in_field("dry_run"));
-    }
     if !is_lines(request.headers()) {
         return Err(Problem::saying(Kind::UnsupportedMediaType, format!("a batch must be {LINES}")));
     }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::amounts::money;
 use crate::app::{App, account_of, subject_of};
-use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Token};
+use crate::extract::{IdempotencyKey, Json as Sent, Token};
 use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
 use crate::strings;
@@ -35,11 +35,8 @@ pub(crate) struct Cash {
 ///
 /// For operators. It is booked against the cash account of its currency.
 #[utoipa::path(
-    post, path = "/v1/deposits", tag = "Payments", params(IdempotencyKey, DryRun), request_body = Cash,
-    responses(
-        (status = 201, description = "The deposit, booked", body = Payment),
-        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
-    ),
+    post, path = "/v1/deposits", tag = "Payments", params(IdempotencyKey), request_body = Cash,
+    responses((status = 201, description = "The deposit, booked", body = Payment)),
     extensions(("x-refusals" = json!([
         "no-cash-account", "amount-not-positive", "same-account", "currency-mismatch", "account-closed",
         "account-frozen", "insufficient-funds", "balance-out-of-range", "person-erased",
@@ -54,15 +51,23 @@ pub(crate) async fn deposit(
     book(&app, token, &key, &sent, true).await
 }
 
+/// Tells what would become of a deposit, and books nothing.
+///
+/// For operators. As it would be decided now: the deposit, or the refusal.
+#[utoipa::path(
+    post, path = "/v1/deposits/dry-run", tag = "Payments", request_body = Cash,
+    responses((status = 200, description = "The deposit as it would be booked", body = PaymentDryRun)),
+)]
+pub(crate) async fn deposit_dry_run(app: State<App>, token: Token, sent: Sent<Cash>) -> Result<Response, Problem> {
+    deposit(app, token, IdempotencyKey::of_dry_run(), sent).await
+}
+
 /// Books cash that is taken.
 ///
 /// For operators. It is booked against the cash account of its currency.
 #[utoipa::path(
-    post, path = "/v1/withdrawals", tag = "Payments", params(IdempotencyKey, DryRun), request_body = Cash,
-    responses(
-        (status = 201, description = "The withdrawal, booked", body = Payment),
-        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
-    ),
+    post, path = "/v1/withdrawals", tag = "Payments", params(IdempotencyKey), request_body = Cash,
+    responses((status = 201, description = "The withdrawal, booked", body = Payment)),
     extensions(("x-refusals" = json!([
         "no-cash-account", "amount-not-positive", "same-account", "currency-mismatch", "account-closed",
         "account-frozen", "insufficient-funds", "balance-out-of-range", "person-erased",
@@ -75,6 +80,17 @@ pub(crate) async fn withdraw(
     Sent(sent): Sent<Cash>,
 ) -> Result<Response, Problem> {
     book(&app, token, &key, &sent, false).await
+}
+
+/// Tells what would become of a withdrawal, and books nothing.
+///
+/// For operators. As it would be decided now: the withdrawal, or the refusal.
+#[utoipa::path(
+    post, path = "/v1/withdrawals/dry-run", tag = "Payments", request_body = Cash,
+    responses((status = 200, description = "The withdrawal as it would be booked", body = PaymentDryRun)),
+)]
+pub(crate) async fn withdraw_dry_run(app: State<App>, token: Token, sent: Sent<Cash>) -> Result<Response, Problem> {
+    withdraw(app, token, IdempotencyKey::of_dry_run(), sent).await
 }
 
 async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {

@@ -17,9 +17,10 @@ use crate::problem::{self, Kind, Problem};
 use crate::strings;
 
 /// Texts of the repository that are pages too.
-const TEXTS: [(&str, &str, &str); 3] = [
+const TEXTS: [(&str, &str, &str); 4] = [
     ("guide", "Guide", include_str!("../../../docs/GUIDE.md")),
     ("streams", "Streams of events", include_str!("../../../docs/STREAMS.md")),
+    ("clients", "Clients", include_str!("../../../docs/CLIENTS.md")),
     ("versions", "Versions", include_str!("../../../docs/VERSIONS.md")),
 ];
 
@@ -43,7 +44,8 @@ pub(crate) async fn index(State(app): State<App>) -> Result<Response, Problem> {
 
 /// Shows a page of the documentation.
 ///
-/// For people: the operations of one group, all kinds of problem, the guide, or the rules of versions.
+/// For people: the operations of one group, all kinds of problem, the guide, how clients are made, or the rules
+/// of versions.
 #[utoipa::path(
     get, path = "/docs/{page}", operation_id = "docs_page", tag = "Pages", security(()),
     params(("page" = strings::PageName, Path, description = "The page's name, as the index has it")),

@@ -187,23 +187,10 @@ pub(crate) struct IdempotencyKey {
     pub(crate) dry_run: bool,
 }
 
-/// Whether a request is a dry run. [`IdempotencyKey`] reads it along, so that no write can be taken for one by mistake.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct DryRun {
-    /// With `true` nothing is done and the key is not used up: the answer, 200 or a problem, is what would happen now.
-    #[param(example = true)]
-    dry_run: Option<bool>,
-}
-
-impl DryRun {
-    fn of(parts: &Parts) -> Result<bool, Problem> {
-        if parts.uri.query().is_none() {
-            return Ok(false);
-        }
-        let query = axum::extract::Query::<Self>::try_from_uri(&parts.uri);
-        let axum::extract::Query(Self { dry_run }) = query.map_err(|error| field_error(&error.body_text()))?;
-        Ok(dry_run.unwrap_or(false))
+impl IdempotencyKey {
+    /// What a dry run has in a key's place: one that no client can send, and so was never used.
+    pub(crate) fn of_dry_run() -> Self {
+        Self { key: String::new(), dry_run: true }
     }
 }
 
@@ -216,7 +203,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let visible = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_graphic);
         match value.to_str() {
             Ok(key) if visible && key.len() <= MAX_KEY_CHARACTERS && values.next().is_none() => {
-                Ok(Self { key: key.to_owned(), dry_run: DryRun::of(parts)? })
+                Ok(Self { key: key.to_owned(), dry_run: false })
             }
             _ => Err(Problem::of(Kind::KeyInvalid)),
         }

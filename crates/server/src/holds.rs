@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::amounts::{money, some_money};
 use crate::app::{App, account_of, changed, created, is_dry, seen_account, subject_of, unexpected};
-use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Page, Path, Query, Token};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
 use crate::metadata::{self, Metadata};
 use crate::payments::{Parties, Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
@@ -61,7 +61,7 @@ pub(crate) struct Hold {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldDryRun {
     /// Always `true`: nothing was reserved.
-    #[schema(value_type = strings::Always)]
+    #[schema(example = true)]
     dry_run: bool,
     #[serde(flatten)]
     terms: HoldTerms,
@@ -130,7 +130,7 @@ pub(crate) struct Capture {
     currency: Option<String>,
     /// Whether the rest is let go. It is not, where this is not given, so that more can be taken later.
     #[serde(default)]
-    #[schema(required = false, default = false)]
+    #[schema(required = false, example = true)]
     last: bool,
 }
 
@@ -208,11 +208,8 @@ impl Hold {
 /// For users of a customer with a right to move the paying account's money. Reserved money is not available to its
 /// account, and can be captured by whoever may move the payee's money.
 #[utoipa::path(
-    post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey, DryRun), request_body = NewHold,
-    responses(
-        (status = 201, description = "The hold", body = Hold),
-        (status = 200, description = "The hold as it would be placed, in a dry run", body = HoldDryRun),
-    ),
+    post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey), request_body = NewHold,
+    responses((status = 201, description = "The hold", body = Hold)),
     extensions(("x-refusals" = json!([
         "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-expired",
         "amount-not-positive", "same-account", "currency-mismatch", "account-closed", "account-frozen",
@@ -245,6 +242,21 @@ pub(crate) async fn place_hold(
     let id = HoldId::new(receipt.event).ok_or_else(|| unexpected(&receipt))?;
     let hold = Hold::of(&app, id, &known, &parties)?;
     Ok(created(&receipt, &format!("/v1/holds/{}", hold.id), hold))
+}
+
+/// Tells what would become of a hold, and reserves nothing.
+///
+/// As it would be decided now: the hold, or the refusal. For those who may place it.
+#[utoipa::path(
+    post, path = "/v1/holds/dry-run", tag = "Holds", request_body = NewHold,
+    responses((status = 200, description = "The hold as it would be placed", body = HoldDryRun)),
+)]
+pub(crate) async fn place_hold_dry_run(
+    app: State<App>,
+    token: Token,
+    sent: Sent<NewHold>,
+) -> Result<Response, Problem> {
+    place_hold(app, token, IdempotencyKey::of_dry_run(), sent).await
 }
 
 /// Shows a hold.
@@ -314,11 +326,8 @@ pub(crate) async fn list_holds(
 #[utoipa::path(
     operation_id = "capture_hold",
     post, path = "/v1/holds/{id}/captures", tag = "Holds", request_body = Capture,
-    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey, DryRun),
-    responses(
-        (status = 201, description = "The payment, booked", body = Payment),
-        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
-    ),
+    params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
+    responses((status = 201, description = "The payment, booked", body = Payment)),
     extensions(("x-refusals" = json!([
         "hold-not-open", "hold-expired", "no-right", "read-only-right", "above-signatory-limit",
         "amount-incomplete", "amount-not-positive", "currency-mismatch", "account-closed", "account-frozen",
@@ -344,6 +353,22 @@ pub(crate) async fn capture(
     let (write, (hold, amount)) = looked.await?;
     let amount = amount.unwrap_or(placed(&app, hold).await?.placed.amount);
     booked(&app, &app.submit(&write, Body::Capture { hold, amount, last: sent.last }, None).await?)
+}
+
+/// Tells what would become of a capture, and takes nothing.
+///
+/// As it would be decided now: the payment, or the refusal. For those who may capture.
+#[utoipa::path(
+    post, path = "/v1/holds/{id}/captures/dry-run", tag = "Holds", params(("id" = strings::HoldId, Path, description = "The hold's id")), request_body = Capture,
+    responses((status = 200, description = "The payment as it would be booked", body = PaymentDryRun)),
+)]
+pub(crate) async fn capture_hold_dry_run(
+    app: State<App>,
+    token: Token,
+    id: Path<String>,
+    sent: Sent<Capture>,
+) -> Result<Response, Problem> {
+    capture(app, token, IdempotencyKey::of_dry_run(), id, sent).await
 }
 
 /// Lets reserved money go.

@@ -13,7 +13,7 @@ use crate::events::{life, news};
 use crate::problem::{Document, FieldError};
 use crate::{
     accounts, balances, batches, cash, clock, customers, description, docs, entries, events, health, holds, metrics,
-    pages, payment_list, payments, rights, sign_in, statement, trial_balance, undo, users,
+    pages, payment_list, payments, rights, sign_in, statement, strings, trial_balance, undo, users,
 };
 
 /// What there is to know before the first request.
@@ -23,6 +23,8 @@ The interface of a bank's transaction server.
 * **Amounts** are decimal strings with their currency, **times** are RFC 3339 in UTC.
 * **Every write** takes an `Idempotency-Key` of your own. Repeated with the same request it gives the first answer again, \
 a refusal too; keys never expire.
+* **A dry run** tells what would happen, and does nothing: send the same request, without a key, to the same address with \
+`/dry-run` at its end.
 * **What an operation doesn't know**, a field or a parameter, it refuses.
 * **Every refusal** is a problem document (RFC 9457) whose `type` is the address of a page that explains it. Each operation \
 lists those that it can give. Beyond them, an address that is not there gives 404 `not-found`, and a method that an \
@@ -43,7 +45,6 @@ address does not take gives 405 `method-not-allowed` with the header `Allow`.
     components(schemas(
         Document,
         FieldError,
-        statement::Format,
         balances::Step,
         batches::BatchLine<'_>,
         batches::LineOutcome,
@@ -100,24 +101,32 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(accounts::set_overdraft))
         .routes(routes!(entries::list_entries))
         .routes(routes!(statement::statement))
+        .routes(routes!(statement::statement_csv))
         .routes(routes!(rights::grant, rights::revoke))
         .routes(routes!(rights::list_rights))
         .routes(routes!(payments::pay, payment_list::list_payments))
+        .routes(routes!(payments::pay_dry_run))
         .routes(routes!(payments::show_payment))
         .routes(routes!(payments::show_payment_by_key))
         .routes(routes!(batches::pay_batch))
         .routes(routes!(batches::show_batch))
         .routes(routes!(undo::refund))
+        .routes(routes!(undo::refund_payment_dry_run))
         .routes(routes!(undo::reverse))
+        .routes(routes!(undo::reverse_payment_dry_run))
         .routes(routes!(holds::place_hold))
+        .routes(routes!(holds::place_hold_dry_run))
         .routes(routes!(holds::show_hold))
         .routes(routes!(holds::list_holds))
         .routes(routes!(holds::capture))
+        .routes(routes!(holds::capture_hold_dry_run))
         .routes(routes!(holds::void))
         .routes(routes!(holds::extend))
         .routes(routes!(events::events))
         .routes(routes!(cash::deposit))
+        .routes(routes!(cash::deposit_dry_run))
         .routes(routes!(cash::withdraw))
+        .routes(routes!(cash::withdraw_dry_run))
         .routes(routes!(trial_balance::trial_balance))
         .routes(routes!(clock::confirm_clock))
         .split_for_parts();
@@ -131,8 +140,7 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
 #[utoipa::path(
     get, path = "/openapi.json", tag = "Pages", security(()),
     responses((
-        status = 200, description = "The description", body = Object, content_type = "application/json",
-        example = json!({ "openapi": "3.1.0", "info": { "title": "Kassa" } }),
+        status = 200, description = "The description", body = strings::OpenApi, content_type = "application/json",
     )),
 )]
 async fn describe(State(app): State<App>) -> Response {

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::amounts::money;
 use crate::app::{App, SignedIn, account_of, created, is_dry, subject_of, unexpected};
 use crate::caching::Unchanging;
-use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, text};
 use crate::metadata::{self, Metadata};
 use crate::problem::Problem;
 use crate::strings;
@@ -82,7 +82,7 @@ pub(crate) struct Payment {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentDryRun {
     /// Always `true`: nothing was booked.
-    #[schema(value_type = strings::Always)]
+    #[schema(example = true)]
     dry_run: bool,
     #[serde(flatten)]
     booking: Booking,
@@ -327,11 +327,8 @@ impl NewPayment {
 /// For users of a customer with a right to move the paying account's money. The answer comes when the payment is
 /// booked on both accounts, and durable.
 #[utoipa::path(
-    post, path = "/v1/payments", tag = "Payments", params(IdempotencyKey, DryRun), request_body = NewPayment,
-    responses(
-        (status = 201, description = "The payment, booked", body = Payment),
-        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
-    ),
+    post, path = "/v1/payments", tag = "Payments", params(IdempotencyKey), request_body = NewPayment,
+    responses((status = 201, description = "The payment, booked", body = Payment)),
     extensions(("x-refusals" = json!([
         "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
@@ -350,6 +347,17 @@ pub(crate) async fn pay(
     let (write, ordered) = looked.await?;
     let receipt = app.submit(&write, Body::Pay(sent.pay(&app, &ordered)?), None).await?;
     answer(&app, &receipt, &ordered.parties)
+}
+
+/// Tells what would become of a payment, and pays nothing.
+///
+/// As it would be decided now: the payment, or the refusal. For those who may pay.
+#[utoipa::path(
+    post, path = "/v1/payments/dry-run", tag = "Payments", request_body = NewPayment,
+    responses((status = 200, description = "The payment as it would be booked", body = PaymentDryRun)),
+)]
+pub(crate) async fn pay_dry_run(app: State<App>, token: Token, sent: Sent<NewPayment>) -> Result<Response, Problem> {
+    pay(app, token, IdempotencyKey::of_dry_run(), sent).await
 }
 
 /// Shows a payment.

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::admission;
 use crate::amounts::Amount;
 use crate::rates::{Standing, Which};
+use crate::strings;
 
 /// Declares the server's own kinds of problem in one table: name, status, what it says, what to do.
 macro_rules! kinds {
@@ -83,7 +84,7 @@ kinds! {
     AccountNotNamed "account-not-named" 422 "you have rights on more than 100 accounts", "Name the account that you mean.";
     PeriodAhead "period-ahead" 422 "the last day is in the future", "Ask for days until today.";
     TooManyPoints "too-many-points" 422 "a series has at most 366 points", "Ask for fewer days, or for months.";
-    NoDryRun "no-dry-run" 422 "this has no dry run", "Leave dry_run out; only what moves or reserves money by one request has one.";
+    NoDryRun "no-dry-run" 422 "there is no parameter dry_run: a dry run has an address of its own", "Leave dry_run out. What moves or reserves money by one request has its dry run at the same address with /dry-run at its end, such as POST /v1/payments/dry-run.";
     PersonErased "person-erased" 422 "the person to whom this would belong has been erased", "Leave the text out, or use another customer.";
     Busy "busy" 503 "the server is busy", "Repeat the request in a moment, under the same key.";
     TimedOut "timed-out" 503 "the answer took too long", "Repeat the request under the same key: it is carried out once, and the answer tells.";
@@ -143,7 +144,7 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 pub(crate) struct Document {
     /// Which kind of problem it is, for ever: a reference to the page that explains it.
     #[serde(rename = "type")]
-    #[schema(format = "uri-reference")]
+    #[schema(value_type = strings::ProblemKind)]
     kind: String,
     /// The kind in words.
     title: String,
@@ -153,12 +154,15 @@ pub(crate) struct Document {
     detail: String,
     /// With insufficient-funds: what may be spent, overdraft not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
     available: Option<Amount>,
     /// With above-signatory-limit: the most that may be moved in one payment.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
     limit: Option<Amount>,
     /// What remains to be captured or refunded.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
     remaining: Option<Amount>,
     /// The mistakes by field.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -51,6 +51,7 @@ pub(crate) struct NewRight {
 
 /// A right.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccountRight)]
 pub(crate) struct RightView {
     /// The customer's number.
     #[schema(value_type = strings::Number)]

@@ -1,8 +1,8 @@
 //! An account's statement over some days, as JSON or as CSV (RFC 4180).
 
 use axum::extract::State;
-use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, VARY};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use engine::{HistoryEntry, Period};
 use ledger::{Account, ValueDate};
@@ -30,18 +30,6 @@ pub(crate) struct Days {
     /// The last day, in UTC.
     #[param(value_type = strings::Day)]
     to: String,
-    /// How it is written; where it is not given, the header Accept says.
-    format: Option<Format>,
-}
-
-/// How a statement is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Format {
-    /// `application/json`.
-    Json,
-    /// `text/csv`.
-    Csv,
 }
 
 /// A statement.
@@ -77,20 +65,12 @@ pub(crate) struct Statement {
 
 /// Tells an account's entries over some days, both inclusive, with the balances before and after them.
 ///
-/// As CSV each line is of one kind, named in its first column: `opening`, then `entry` for each, then `debits`,
-/// `credits` and `closing`. A text that a spreadsheet would take for a formula has an apostrophe before it.
+/// For those with a right on the account, operators and auditors.
 #[utoipa::path(
     operation_id = "show_statement",
     get, path = "/v1/accounts/{iban}/statement", tag = "Accounts",
     params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Days),
-    responses((
-        status = 200, description = "The statement",
-        headers(
-            ("Vary" = String, description = "`Accept`: what is answered depends on it."),
-            ("Content-Disposition" = String, description = "With CSV: under which name to keep the file."),
-        ),
-        content((Statement = "application/json"), (strings::PlainText = "text/csv")),
-    )),
+    responses((status = 200, description = "The statement", body = Statement)),
     extensions(("x-refusals" = json!(["no-right", "period-too-long", "period-backwards"]))),
 )]
 pub(crate) async fn statement(
@@ -98,41 +78,76 @@ pub(crate) async fn statement(
     token: Token,
     Path(iban): Path<String>,
     Query(days): Query<Days>,
-    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    answer(&app, token, &iban, &days, |statement| Ok(axum::Json(statement).into_response())).await
+}
+
+/// Tells the same as CSV (RFC 4180).
+///
+/// Each line is of one kind, named in its first column: `opening`, then `entry` for each, then `debits`, `credits` and
+/// `closing`. A text that a spreadsheet would take for a formula has an apostrophe before it.
+#[utoipa::path(
+    operation_id = "show_statement_csv",
+    get, path = "/v1/accounts/{iban}/statement.csv", tag = "Accounts",
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Days),
+    responses((
+        status = 200, description = "The statement", body = strings::PlainText, content_type = "text/csv",
+        headers(("Content-Disposition" = String, description = "Under which name to keep the file.")),
+    )),
+    extensions(("x-refusals" = json!(["no-right", "period-too-long", "period-backwards"]))),
+)]
+pub(crate) async fn statement_csv(
+    State(app): State<App>,
+    token: Token,
+    Path(iban): Path<String>,
+    Query(days): Query<Days>,
+) -> Result<Response, Problem> {
+    answer(&app, token, &iban, &days, |statement| csv_response(&statement)).await
+}
+
+async fn answer(
+    app: &App,
+    token: Token,
+    iban: &str,
+    days: &Days,
+    write: impl FnOnce(Statement) -> Result<Response, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
     let (from, to) = (parse_day("from", &days.from)?, parse_day("to", &days.to)?);
     if to < from {
         return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
     }
-    let Subject { id, iban, account } = subject(&app, token, &iban).await?;
+    let subject = subject(app, token, iban).await?;
     let until = ValueDate(to.0.saturating_add(1)).start();
     // Nothing is booked back into a day that is over.
     let closed = until <= app.engine.now();
-    let Period { opening_minor, entries, closing_minor } = app.engine.period(id, from.start(), until).await?;
-    let (debits, credits) = totals(&entries);
-    let statement = Statement {
-        iban,
-        currency: account.currency.code().to_owned(),
-        from: day(from),
-        to: day(to),
-        opening_balance: balance(&account, opening_minor),
-        total_debits: decimal(debits, account.currency),
-        total_credits: decimal(credits, account.currency),
-        closing_balance: balance(&account, closing_minor),
-        entries: shown(&app, account, entries).await?,
-    };
-    let format = days.format.unwrap_or(if prefers_csv(&headers) { Format::Csv } else { Format::Json });
+    let period = app.engine.period(subject.id, from.start(), until).await?;
+    let statement = Statement::of(app, subject, (from, to), period).await?;
     // A hundred thousand entries take a while to write, so it is done beside the other requests.
-    let written = spawn_blocking(move || match format {
-        Format::Json => Ok(axum::Json(statement).into_response()),
-        Format::Csv => csv_response(&statement),
-    });
+    let written = spawn_blocking(move || write(statement));
     let mut response = written.await.map_err(|error| Problem::failed(&error))??;
     if closed {
         response.extensions_mut().insert(Unchanging);
     }
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     Ok(response)
+}
+
+impl Statement {
+    async fn of(app: &App, subject: Subject, days: (ValueDate, ValueDate), period: Period) -> Result<Self, Problem> {
+        let Subject { iban, account, .. } = subject;
+        let Period { opening_minor, entries, closing_minor } = period;
+        let (debits, credits) = totals(&entries);
+        Ok(Self {
+            iban,
+            currency: account.currency.code().to_owned(),
+            from: day(days.0),
+            to: day(days.1),
+            opening_balance: balance(&account, opening_minor),
+            total_debits: decimal(debits, account.currency),
+            total_credits: decimal(credits, account.currency),
+            closing_balance: balance(&account, closing_minor),
+            entries: shown(app, account, entries).await?,
+        })
+    }
 }
 
 fn balance(account: &Account, minor: i64) -> String {
@@ -144,43 +159,6 @@ fn totals(entries: &[HistoryEntry]) -> (i128, i128) {
     entries.iter().map(|entry| i128::from(entry.amount_minor)).fold((0, 0), |(debits, credits), minor| {
         if minor < 0 { (debits - minor, credits) } else { (debits, credits + minor) }
     })
-}
-
-/// Whether a client would rather have CSV (RFC 9110, section 12.5.1). One that likes both as much, as browsers do, gets
-/// JSON; so does one that wants neither, because that is more use to it than a refusal.
-fn prefers_csv(headers: &HeaderMap) -> bool {
-    let accepted: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accepted = accepted.join(",");
-    weight(&accepted, "text", "csv") > weight(&accepted, "application", "json")
-}
-
-/// How much a type is wanted, in thousandths: what the most exact of the ranges that match it says.
-fn weight(accepted: &str, kind: &str, subtype: &str) -> u16 {
-    let ranges = accepted.split(',').filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
-        let exactness = match (range_kind, range_subtype) {
-            ("*", "*") => 0,
-            (named, "*") if named.eq_ignore_ascii_case(kind) => 1,
-            (named, sub) if named.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => 2,
-            _ => return None,
-        };
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        Some((exactness, weight.map_or(Some(1_000), thousandths)?))
-    });
-    ranges.max().map_or(0, |(_, weight)| weight)
-}
-
-/// A weight such as `0.8`: at most 1, with at most three decimals.
-fn thousandths(weight: &str) -> Option<u16> {
-    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
-    let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let thousandths: u16 = format!("{fraction:0<3}").parse().ok().filter(|_| digits)?;
-    match whole {
-        "0" => Some(thousandths),
-        "1" if thousandths == 0 => Some(1_000),
-        _ => None,
-    }
 }
 
 fn csv_response(statement: &Statement) -> Result<Response, Problem> {
@@ -260,31 +238,5 @@ mod tests {
         ] {
             assert_eq!(harmless(text), expected);
         }
-    }
-
-    #[test]
-    fn who_asks_for_csv() {
-        for (accept, expected) in [
-            ("text/csv", true),
-            ("application/json;q=0.5, text/CSV;q=0.9", true),
-            ("application/json; q=0.9, text/csv; q=0.5", false),
-            ("text/csv;q=0", false),
-            ("text/csv;q=0, */*", false),
-            ("application/json;q=0, */*;q=0.1", true),
-            ("text/*;q=0.8, */*;q=0.5", true),
-            ("text/html, text/csv;q=0.3, */*;q=0.2", true),
-            ("text/csv;q=0.001, application/json;q=0", true),
-            ("text/csv, application/json", false),
-            ("text/csv;q=2, */*", false),
-            ("text/csv;header=present;q=0.7, application/json;q=0.6", true),
-            ("image/png", false),
-            ("*/*", false),
-            ("application/json", false),
-            ("", false),
-        ] {
-            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(prefers_csv(&headers), expected, "{accept}");
-        }
-        assert!(!prefers_csv(&HeaderMap::new()));
     }
 }

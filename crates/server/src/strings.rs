@@ -124,6 +124,7 @@ kinds! {
     Number {
         "title": "number",
         "type": "integer",
+        "format": "int64",
         "description": "The number of a customer or user, counted from 1.",
         "minimum": 1,
         "maximum": u32::MAX,
@@ -132,9 +133,10 @@ kinds! {
     AccountNumber {
         "title": "number",
         "type": "integer",
+        "format": "int64",
         "description": "An account's number within the bank, counted from 1.",
         "minimum": 1,
-        "maximum": u64::MAX,
+        "maximum": i64::MAX,
         "examples": [4711],
     };
     MovementNumber {
@@ -230,8 +232,10 @@ kinds! {
         "pattern": "^[0-9a-f]{32}$",
         "examples": ["6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2"],
     };
+    // Lines are bytes to a client: some generators of clients know no other way to send what is not JSON.
     Lines {
         "type": "string",
+        "format": "binary",
         "description": "Lines of JSON: a LineOutcome for each payment, and a BatchEnd.",
         "contentMediaType": "application/x-ndjson",
         "x-line": { "oneOf": [
@@ -243,6 +247,7 @@ kinds! {
     };
     SentLines {
         "type": "string",
+        "format": "binary",
         "description": "Lines of JSON, each a payment: a BatchLine.",
         "contentMediaType": "application/x-ndjson",
         "maxLength": MAX_LINES * MAX_LINE_BYTES,
@@ -305,11 +310,12 @@ kinds! {
         "maximum": MAX_LINES + 1,
         "examples": [1],
     };
-    Always {
-        "type": "boolean",
-        "description": "Always `true`.",
-        "enum": [true],
-        "examples": [true],
+    ProblemKind {
+        "title": "kind of problem",
+        "type": "string",
+        "description": "A kind of problem, for ever: a reference to the page that explains it.",
+        "format": "uri-reference",
+        "examples": ["/problems/insufficient-funds"],
     };
     Slug {
         "type": "string",
@@ -330,6 +336,12 @@ kinds! {
         "description": "A page for people.",
         "contentMediaType": "text/html",
         "examples": ["<!doctype html>…"],
+    };
+    OpenApi {
+        "type": "object",
+        "description": "An OpenAPI document.",
+        "additionalProperties": true,
+        "examples": [{ "openapi": "3.1.0", "info": { "title": "Kassa" } }],
     };
     PlainText {
         "type": "string",

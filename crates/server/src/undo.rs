@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::amounts::some_money;
 use crate::app::{App, subject_of};
-use crate::extract::{DryRun, IdempotencyKey, Json as Sent, Path, Token, integer};
+use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, integer};
 use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
 use crate::strings;
@@ -56,11 +56,8 @@ pub(crate) struct NewReversal {
 #[utoipa::path(
     operation_id = "refund_payment",
     post, path = "/v1/payments/{id}/refunds", tag = "Payments", request_body = NewRefund,
-    params(("id" = strings::PaymentId, Path, description = "The payment's id"), IdempotencyKey, DryRun),
-    responses(
-        (status = 201, description = "The refund, booked: a payment the other way", body = Payment),
-        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
-    ),
+    params(("id" = strings::PaymentId, Path, description = "The payment's id"), IdempotencyKey),
+    responses((status = 201, description = "The refund, booked: a payment the other way", body = Payment)),
     extensions(("x-refusals" = json!([
         "unknown-payment", "no-such-leg", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee",
         "not-undoable", "already-reversed", "amount-incomplete", "amount-not-positive", "currency-mismatch",
@@ -99,17 +96,30 @@ pub(crate) async fn refund(
     booked(&app, &app.submit_about(&write, body, past).await?)
 }
 
+/// Tells what would become of a refund, and gives nothing back.
+///
+/// As it would be decided now: the refund, or the refusal. For those who may refund.
+#[utoipa::path(
+    post, path = "/v1/payments/{id}/refunds/dry-run", tag = "Payments", params(("id" = strings::PaymentId, Path, description = "The payment's id")), request_body = NewRefund,
+    responses((status = 200, description = "The refund as it would be booked", body = PaymentDryRun)),
+)]
+pub(crate) async fn refund_payment_dry_run(
+    app: State<App>,
+    token: Token,
+    id: Path<String>,
+    sent: Sent<NewRefund>,
+) -> Result<Response, Problem> {
+    refund(app, token, IdempotencyKey::of_dry_run(), id, sent).await
+}
+
 /// Undoes a payment exactly.
 ///
 /// For operators; once, and not after a refund. All its movements are undone in one.
 #[utoipa::path(
     operation_id = "reverse_payment",
     post, path = "/v1/payments/{id}/reversal", tag = "Payments", request_body = NewReversal,
-    params(("id" = strings::PaymentId, Path, description = "The payment's id"), IdempotencyKey, DryRun),
-    responses(
-        (status = 201, description = "The reversal, booked: the payment's movements the other way", body = Payment),
-        (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
-    ),
+    params(("id" = strings::PaymentId, Path, description = "The payment's id"), IdempotencyKey),
+    responses((status = 201, description = "The reversal, booked: the payment's movements the other way", body = Payment)),
     extensions(("x-refusals" = json!([
         "unknown-payment", "not-undoable", "already-reversed", "already-refunded", "account-closed",
         "account-frozen", "insufficient-funds", "balance-out-of-range", "person-erased",
@@ -133,6 +143,22 @@ pub(crate) async fn reverse(
     let text = sealed_text(&app, subject, sent.text.as_deref())?;
     let past = past.ok_or(Refusal::UnknownPayment)?;
     booked(&app, &app.submit_about(&write, Body::Reverse { of: past.id, text }, past).await?)
+}
+
+/// Tells what would become of a reversal, and undoes nothing.
+///
+/// For operators. As it would be decided now: the reversal, or the refusal.
+#[utoipa::path(
+    post, path = "/v1/payments/{id}/reversal/dry-run", tag = "Payments", params(("id" = strings::PaymentId, Path, description = "The payment's id")), request_body = NewReversal,
+    responses((status = 200, description = "The reversal as it would be booked", body = PaymentDryRun)),
+)]
+pub(crate) async fn reverse_payment_dry_run(
+    app: State<App>,
+    token: Token,
+    id: Path<String>,
+    sent: Sent<NewReversal>,
+) -> Result<Response, Problem> {
+    reverse(app, token, IdempotencyKey::of_dry_run(), id, sent).await
 }
 
 /// The posting of a payment's id, for a caller who is signed in.

@@ -43,6 +43,7 @@ fn nothing<S: Serializer>(_: &Password, to: S) -> Result<S::Ok, S::Error> {
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
 pub(crate) struct UserView {
     /// The user's number.
     #[schema(value_type = strings::Number)]

@@ -21,7 +21,7 @@ async fn what_has_not_changed_is_not_sent_again() {
         (of("/balance?at=2026-11-21T00:00:00Z"), false),
         (of("/entries"), true),
         (of(&format!("/statement?{days}")), true),
-        (of(&format!("/statement?{days}&format=csv")), true),
+        (of(&format!("/statement.csv?{days}")), true),
         (of(&format!("/balances?{days}")), true),
         ("/v1/accounts".into(), true),
         ("/v1/payments".into(), true),

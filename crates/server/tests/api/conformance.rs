@@ -129,10 +129,25 @@ fn mistakes_in_answer(operation: &Value, answer: &Answer) -> Vec<String> {
     };
     let body = if media_type.ends_with("json") && media_type != LINES { answer.json() } else { answer.text().into() };
     wrong.extend(mistakes(&DESCRIPTION, &content["schema"], &body));
+    if media_type == "application/problem+json" {
+        wrong.extend(mistakes_in_problem(content, answer));
+    }
     if media_type == LINES {
         let line = &resolve(&DESCRIPTION, content["schema"]["$ref"].as_str().unwrap())["x-line"];
         let parsed = body.as_str().unwrap().lines().map(|line| serde_json::from_str(line).unwrap());
         wrong.extend(parsed.flat_map(|value: Value| mistakes(&DESCRIPTION, line, &value)).take(10));
+    }
+    wrong
+}
+
+/// A problem is of one of the kinds that are described for its operation and status, which are those of the examples.
+fn mistakes_in_problem(content: &Value, answer: &Answer) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if content["examples"].get(answer.slug()).is_none() {
+        wrong.push(format!("the kind {} is not described", answer.slug()));
+    }
+    if answer.json()["status"] != answer.status {
+        wrong.push(format!("the document tells another status than {}", answer.status));
     }
     wrong
 }
@@ -204,7 +219,8 @@ fn an_answer_that_is_not_described_is_told() {
     let problem =
         [("content-type", "application/problem+json"), ("cache-control", "no-store"), ("www-authenticate", "Bearer")];
     let me = json!({ "id": 1, "name": "ada", "role": "auditor", "customer": null });
-    let named = |slug: &str| json!({ "type": format!("/problems/{slug}"), "title": "", "status": 401, "detail": "" });
+    let saying = |slug: &str, status: u16| json!({ "type": format!("/problems/{slug}"), "title": "", "status": status, "detail": "" });
+    let named = |slug: &str| saying(slug, 401);
     let mut nameless: Map<_, _> = me.as_object().unwrap().clone();
     nameless.remove("name");
     for (answer, count) in [
@@ -216,6 +232,8 @@ fn an_answer_that_is_not_described_is_told() {
         (answer(201, &json, me), 1),
         (answer(401, &problem, named("not-signed-in")), 0),
         (answer(401, &problem, named("wrong-credentials")), 1),
+        (answer(401, &problem, named("made-up")), 2),
+        (answer(401, &problem, saying("not-signed-in", 403)), 1),
         (answer(401, &problem[..2], named("not-signed-in")), 1),
     ] {
         let found = mistakes_in_answer(operation, &answer);

@@ -8,8 +8,18 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Words that say something to people and not about what is valid.
-const NOTES: &[&str] =
-    &["description", "example", "examples", "default", "title", "deprecated", "contentMediaType", "x-line", "x-events"];
+const NOTES: &[&str] = &[
+    "description",
+    "example",
+    "examples",
+    "default",
+    "title",
+    "deprecated",
+    "contentMediaType",
+    "x-line",
+    "x-events",
+    "x-enum-varnames",
+];
 
 /// What is wrong with a value, each with its place; nothing if it fits the schema. `document` is where `$ref`s lead.
 pub(crate) fn mistakes(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
@@ -34,8 +44,8 @@ fn look(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut V
             "maxLength" if characters(value).is_some_and(|count| count > say.as_u64().unwrap()) => {
                 wrong(format!("{value} is too long"))
             }
-            "minimum" if value.as_f64() < say.as_f64() && value.is_number() => wrong(format!("{value} is too small")),
-            "maximum" if value.as_f64() > say.as_f64() && value.is_number() => wrong(format!("{value} is too large")),
+            "minimum" if is_less(value, say) => wrong(format!("{value} is too small")),
+            "maximum" if is_less(say, value) => wrong(format!("{value} is too large")),
             "minItems" if value.as_array().is_some_and(|it| (it.len() as u64) < say.as_u64().unwrap()) => {
                 wrong("too few".into());
             }
@@ -127,6 +137,14 @@ fn is_of_type(say: &Value, value: &Value) -> bool {
     }
 }
 
+/// Whether a number is less than another one, exactly: as floats, neighbours beyond 2^53 are the same.
+fn is_less(one: &Value, other: &Value) -> bool {
+    match (one.as_u64(), other.as_u64()) {
+        (Some(one), Some(other)) => one < other,
+        _ => one.is_number() && other.is_number() && one.as_f64() < other.as_f64(),
+    }
+}
+
 fn is_of_format(say: &Value, value: &Value) -> bool {
     let Some(text) = value.as_str() else { return true };
     match say.as_str() {
@@ -137,7 +155,7 @@ fn is_of_format(say: &Value, value: &Value) -> bool {
             let day = text.get(..10).is_some_and(|day| is_of_format(&"date".into(), &day.into()));
             day && matches(&form.into(), value)
         }
-        Some("password" | "uri-reference" | "int32" | "int64") => true,
+        Some("password" | "uri-reference" | "int32" | "int64" | "binary") => true,
         other => panic!("the format {other:?} is not known here"),
     }
 }

@@ -41,8 +41,10 @@ fn breaks(old: &Value, new: &Value) -> Vec<String> {
             comparison.operation(&format!("{} {path}", method.to_uppercase()), operation, &new["paths"][path][method]);
         }
     }
-    let kinds =
-        |description: &Value| strings(&description["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]);
+    let kinds = |description: &Value| {
+        let kind = &description["components"]["schemas"]["Problem"]["properties"]["type"];
+        strings(&resolved(description, kind)["enum"])
+    };
     for kind in kinds(old).difference(&kinds(new)) {
         comparison.note(kind, "this kind of problem is gone");
     }
