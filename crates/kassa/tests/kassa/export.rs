@@ -176,6 +176,7 @@ fn varied() -> Folder {
     else {
         panic!("a user")
     };
+    let hash = bank.seal(anna_subject, Field::Password, "hash-of-another-password").expect("a key");
     let token = bank.engine.token_hash("token");
     let expires_at = Timestamp(bank.engine.now().0 + 3_600_000);
     let own = Caller { user, session: Some(token) };
@@ -187,6 +188,7 @@ fn varied() -> Folder {
         (Caller::SYSTEM, Body::SignInFailed { user }),
         (Caller::SYSTEM, Body::SignIn { user, token, expires_at }),
         (own, Body::SignOut { token }),
+        (Caller::SYSTEM, Body::SetPassword { user, password: hash }),
     ] {
         let outcome = by(caller, body);
         assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
@@ -258,6 +260,7 @@ fn hledger_agrees(journal: &str, accounts: &[Booked]) {
         let side = match kind {
             Kind::Asset => "assets",
             Kind::Liability => "liabilities",
+            Kind::Equity => "equity",
             Kind::Income => "income",
             Kind::Expense => "expenses",
         };
