@@ -1214,7 +1214,13 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         ([1, 1], What::UserAdded { .. }) => Some(6),
         ([1, 1], What::Posted { .. }) => Some(4),
         ([1, 1], What::HoldPlaced { .. }) => Some(3),
-        ([1, 1], What::PasswordSet { .. } | What::HoldReleased { .. } | What::HoldExtended { .. } | What::AccountRenamed { .. }) => Some(2),
+        (
+            [1, 1],
+            What::PasswordSet { .. }
+            | What::HoldReleased { .. }
+            | What::HoldExtended { .. }
+            | What::AccountRenamed { .. },
+        ) => Some(2),
         ([1, 1], What::Refused { .. }) => Some(2),
         ([1, 1], What::PaidAll { .. }) => Some(1),
         ([1, 1, 2, 1], What::RightGranted { right: Right::Signatory { .. }, .. }) => Some(1),
