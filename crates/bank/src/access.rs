@@ -187,6 +187,15 @@ pub(crate) fn add_user(standing: Standing, state: &State, body: &Body) -> Decide
     })
 }
 
+/// Sets a user's password and closes the user's sessions, the oldest first: whoever opened one may have known the old.
+pub(crate) fn set_password(standing: Standing, state: &State, user: UserId, password: &Sealed) -> Decided {
+    standing.must_be_system()?;
+    let known = state.user(user).ok_or(Refusal::UnknownUser)?;
+    let mut whats: Vec<What> = vec![What::PasswordSet { user, password: password.clone() }];
+    whats.extend(known.sessions.iter().map(|token| What::SessionClosed { token: *token }));
+    Ok(whats.into())
+}
+
 pub(crate) fn grant(
     standing: Standing,
     state: &State,

@@ -89,6 +89,13 @@ pub enum Body {
         /// For whom the user acts; with the role of a customer, and only then.
         customer: Option<CustomerId>,
     },
+    /// Another password for a user, whose sessions end. Only Kassa itself may ask: whoever does holds the master key.
+    SetPassword {
+        /// The user.
+        user: UserId,
+        /// The password's hash, in the PHC string format.
+        password: Sealed,
+    },
     /// A session for a user whose password was right.
     SignIn {
         /// The user.

@@ -86,6 +86,7 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Result<Whats, R
         Body::Unresolved(refusal) => Err(*refusal),
         Body::AddCustomer { name } => access::add_customer(standing, state, name),
         Body::AddUser { .. } => access::add_user(standing, state, body),
+        Body::SetPassword { user, password } => access::set_password(standing, state, *user, password),
         Body::SignIn { user, token, expires_at } => access::sign_in(standing, state, *user, *token, *expires_at, facts),
         Body::SignOut { token } => access::sign_out(standing, state, caller, *token),
         Body::SignInFailed { user } => access::sign_in_failed(standing, state, *user, facts),

@@ -302,6 +302,16 @@ pub enum What {
         #[n(1)]
         name: Option<Sealed>,
     },
+    /// A user got another password. The sessions that were open end with the events after it.
+    #[n(19)]
+    PasswordSet {
+        /// The user.
+        #[n(0)]
+        user: UserId,
+        /// The new password's hash.
+        #[n(1)]
+        password: Sealed,
+    },
 }
 
 impl Event {

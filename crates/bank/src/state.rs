@@ -351,6 +351,11 @@ impl State {
                     failed_at: None,
                 });
             }
+            What::PasswordSet { user, password } => {
+                if let Some(user) = self.user_mut(*user) {
+                    user.password = password.clone();
+                }
+            }
             What::SessionOpened { user, token, expires_at } => {
                 self.sessions.insert(*token, Session { user: *user, expires_at: *expires_at });
                 if let Some(user) = self.user_mut(*user) {
@@ -458,6 +463,9 @@ impl State {
             }
             What::AccountRenamed { account, .. } if self.account_info(*account).is_none() => {
                 Err(format!("account {} is renamed and was not opened", account.0))
+            }
+            What::PasswordSet { user, .. } if self.user(*user).is_none() => {
+                Err(format!("user {} gets a password and was not added", user.0))
             }
             What::StatusSet { account, status } => {
                 self.ledger.set_status(*account, *status).map_err(|refusal| refusal.to_string())

@@ -176,6 +176,10 @@ fn add_user(name: u8, role: Role, customer: Option<CustomerId>) -> Body {
     Body::AddUser { name_index, name, password, role, customer }
 }
 
+fn set_password(user: UserId) -> Body {
+    Body::SetPassword { user, password: sealed("another hash") }
+}
+
 /// An ordinary account in euros.
 fn open() -> OpenAccount {
     OpenAccount {
@@ -326,6 +330,7 @@ fn who_may_do_what() {
         (Body::AddCustomer { name: sealed("x") }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (add_user(99, Role::Operator, None), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (sign_in, [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (set_password(anna.user), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (Body::SignInFailed { user: anna.user }, [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (Body::SignOut { token: anna.session.unwrap() }, [OK, NOT_SIGNED_IN, NOT_SIGNED_IN, OK, NOT_SIGNED_IN]),
         (Body::OpenAccount(open()), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
@@ -397,10 +402,11 @@ fn body_place(body: &Body) -> usize {
         Body::Extend { .. } => 21,
         Body::Rename { .. } => 22,
         Body::PayAll(_) => 23,
+        Body::SetPassword { .. } => 24,
     }
 }
 
-const BODIES: usize = 24;
+const BODIES: usize = 25;
 
 /// A refusal's place in the documented order of precedence. No wildcard: a new refusal must be given its rows.
 fn refusal_place(refusal: Refusal) -> usize {
@@ -489,6 +495,7 @@ fn every_refusal_in_its_order() {
         (auditor, found(), R::NotAllowed, &[R::AlreadyFounded]),
         (anna, owned(nobody), R::NotAllowed, &[R::UnknownCustomer]),
         (operator, Body::SignInFailed { user: UserId(99) }, R::NotAllowed, &[R::UnknownUser]),
+        (operator, set_password(UserId(99)), R::NotAllowed, &[R::UnknownUser]),
         (eve, Body::Reverse { of: posting(9_999), text: None }, R::NotAllowed, &[R::UnknownPayment]),
         (anna, Body::Pay(imported), R::NotAllowed, &[]),
         (anna, Body::Pay(valued), R::NotAllowed, &[]),
@@ -504,6 +511,8 @@ fn every_refusal_in_its_order() {
         (system, Body::SignIn { user: UserId(99), token, expires_at: later }, R::UnknownUser, &[]),
         (system, Body::SignIn { user: UserId(0), token, expires_at: later }, R::UnknownUser, &[]),
         (system, Body::SignInFailed { user: UserId(99) }, R::UnknownUser, &[]),
+        (system, set_password(UserId(99)), R::UnknownUser, &[]),
+        (system, set_password(UserId::SYSTEM), R::UnknownUser, &[]),
         (operator, Body::Reverse { of: posting(9_999), text: None }, R::UnknownPayment, &[]),
         (operator, Body::Reverse { of: posting(1), text: None }, R::UnknownPayment, &[]),
         (eve, refund(posting(9_999), 7, 0), R::UnknownPayment, &[R::NoRight, R::Ledger(L::NoSuchLeg)]),
@@ -799,6 +808,34 @@ fn the_eleventh_session_closes_the_oldest() {
 }
 
 #[test]
+fn a_new_password_ends_every_session_of_its_user() {
+    let Street { mut bank, anna, ben, .. } = Street::new();
+    let (second, expires_at) = (TokenHash([0x80; 16]), bank.now().plus_ms(HOUR));
+    bank.system(Body::SignIn { user: ben.user, token: second, expires_at });
+    let made = |bank: &Bank| -> Vec<What> {
+        let command = Command { caller: Caller::SYSTEM, request: None, body: set_password(ben.user) };
+        let Decision::Accepted(events) = bank.decide(&command) else { panic!("refused") };
+        events.into_iter().map(|event| event.what).collect()
+    };
+    let whats = made(&bank);
+    let password = sealed("another hash");
+    let closed = [ben.session.unwrap(), second].map(|token| What::SessionClosed { token });
+    assert_eq!(whats[0], What::PasswordSet { user: ben.user, password: password.clone() });
+    assert_eq!(whats[1..], closed, "the oldest first");
+    bank.system(set_password(ben.user));
+    let user = bank.state.user(ben.user).unwrap();
+    assert_eq!((&user.password, user.sessions.len()), (&password, 0));
+    assert_eq!(bank.ask(ben, Body::SignOut { token: second }), Err(Refusal::NotSignedIn));
+    assert!(bank.state.session(anna.session.unwrap(), bank.now()).is_some(), "others stay signed in");
+    // Where nobody is signed in, nothing else happens.
+    assert_eq!(made(&bank).len(), 1);
+    let set = What::PasswordSet { user: UserId(99), password };
+    let event = Event { by: UserId::SYSTEM, what: set, request: None };
+    let told = bank.state.check(bank.state.last_event() + 1, &event).unwrap_err();
+    assert!(told.contains("user 99"), "{told}");
+}
+
+#[test]
 fn failed_sign_ins_are_one_event_a_minute() {
     let Street { mut bank, anna, ben, .. } = Street::new();
     let fail = |bank: &mut Bank, user| {
@@ -924,6 +961,7 @@ fn story() -> Bank {
     let anna = bank.add_user(Role::Customer, Some(people[0]));
     bank.system(Body::SignInFailed { user: anna.user });
     bank.act(auditor, Body::SignOut { token: auditor.session.unwrap() });
+    bank.system(set_password(auditor.user));
 
     let cash = bank.account(OpenAccount { name: Some(sealed("cash")), ..open_cash("EUR") });
     bank.account(open_cash("JPY"));
@@ -1009,6 +1047,7 @@ fn branches(event: &Event) -> Vec<String> {
         What::LeaderStarted { .. } => vec!["leader started".to_owned()],
         What::CustomerAdded { .. } => vec!["customer added".to_owned()],
         What::UserAdded { role, customer, .. } => vec![format!("user added {role:?} {}", customer.is_some())],
+        What::PasswordSet { .. } => vec!["password set".to_owned()],
         What::SessionOpened { .. } => vec!["session opened".to_owned()],
         What::SessionClosed { .. } => vec!["session closed".to_owned()],
         What::SignInFailed { .. } => vec!["sign-in failed".to_owned()],
@@ -1083,6 +1122,7 @@ fn the_story_leaves_nothing_out() {
         "founded",
         "leader started",
         "customer added",
+        "password set",
         "session opened",
         "session closed",
         "sign-in failed",
@@ -1187,7 +1227,13 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         ([1, 1], What::UserAdded { .. }) => Some(6),
         ([1, 1], What::Posted { .. }) => Some(4),
         ([1, 1], What::HoldPlaced { .. }) => Some(3),
-        ([1, 1], What::HoldReleased { .. } | What::HoldExtended { .. } | What::AccountRenamed { .. }) => Some(2),
+        (
+            [1, 1],
+            What::PasswordSet { .. }
+            | What::HoldReleased { .. }
+            | What::HoldExtended { .. }
+            | What::AccountRenamed { .. },
+        ) => Some(2),
         ([1, 1], What::Refused { .. }) => Some(2),
         ([1, 1], What::PaidAll { .. }) => Some(1),
         ([1, 1, 2, 1], What::RightGranted { right: Right::Signatory { .. }, .. }) => Some(1),
@@ -1314,7 +1360,7 @@ prop_compose! {
     fn any_step()(
         caller in 0..12_u8,
         key in prop::option::of(0..40_u8),
-        kind in 0..29_u8,
+        kind in 0..30_u8,
         places in any::<[Index; 3]>(),
         amount in prop_oneof![10 => 1..3_000_i64, 1 => -1..=0_i64, 1 => 1_000_000..2_000_000_i64],
         flag in any::<bool>(),
@@ -1353,6 +1399,7 @@ fn body(bank: &Bank, step: &Step) -> Body {
         2 | 3 => Body::SignIn { user, token, expires_at: later },
         4 => Body::SignOut { token },
         5 => Body::SignInFailed { user },
+        29 => set_password(user),
         6 => Body::OpenAccount(OpenAccount { owner: step.flag.then_some(customer), name: text, ..open() }),
         7 => Body::Grant { customer, account: account(a), right: Right::Signatory { limit_minor: Some(step.amount) } },
         8 => Body::Revoke { customer, account: account(a) },

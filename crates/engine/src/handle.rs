@@ -142,6 +142,17 @@ impl Secrets {
         let (names, tokens) = (key("sign-in names"), key("session tokens"));
         Self { request: all.derive("idempotency keys"), names, tokens, all }
     }
+
+    pub(crate) fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
+        let [.., secret] = self.request.as_chunks::<16>().0 else { unreachable!("32 bytes") };
+        let hash = |parts: [&[u8]; 2]| {
+            let mut hasher = SipHasher24::new_with_key(secret);
+            hasher.write_u32(caller.0);
+            parts.iter().for_each(|part| hasher.write(part));
+            hasher.finish128()
+        };
+        Request { key: hash([b"key", key]).as_bytes(), fingerprint: hash([b"body", body]).h1 }
+    }
 }
 
 /// A command on its way to the writer, with what it needs.
@@ -512,14 +523,7 @@ impl Engine {
     /// What an idempotency key and the request under it are kept as.
     #[must_use]
     pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
-        let [.., secret] = self.shared.secrets.request.as_chunks::<16>().0 else { unreachable!("32 bytes") };
-        let hash = |parts: [&[u8]; 2]| {
-            let mut hasher = SipHasher24::new_with_key(secret);
-            hasher.write_u32(caller.0);
-            parts.iter().for_each(|part| hasher.write(part));
-            hasher.finish128()
-        };
-        Request { key: hash([b"key", key]).as_bytes(), fingerprint: hash([b"body", body]).h1 }
+        self.shared.secrets.request(caller, key, body)
     }
 
     /// The blind index of a name to sign in with. Capital and small letters are the same.

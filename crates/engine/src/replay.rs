@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use bank::{Event, State};
+use bank::{Event, Request, State, UserId};
 use journal::{Frame, MasterKey, Reader};
 use ledger::Timestamp;
 
+use crate::handle::Secrets;
 use crate::{OpenError, Options, Recorded};
 
 /// How many frames are read in one transaction: about a megabyte, so that no read holds up the writer's log.
@@ -31,6 +32,12 @@ impl Replay {
     #[must_use]
     pub fn last_event(&self) -> u64 {
         self.end
+    }
+
+    /// The same as [`crate::Engine::request`].
+    #[must_use]
+    pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
+        Secrets::new(self.reader.secrets()).request(caller, key, body)
     }
 
     /// Shows `visit` every event in order, each with the state after it, and gives the state after the last. Ends early

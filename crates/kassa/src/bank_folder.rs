@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
+use std::fs::DirBuilder;
 use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bank::{Body, Caller, Command, Numbering, OpenAccount, Role, UserId, What};
-use engine::{Engine, Field, NewSubject, Options, Outcome, Submission, SystemClock};
+use bank::{Body, Caller, Command, Numbering, OpenAccount, Request, Role, UserId, What};
+use engine::{Engine, Field, NewSubject, OpenError, Options, Outcome, Replay, Submission, SystemClock};
 use journal::MasterKey;
 use ledger::{Currency, Kind, Overdraft};
+use zeroize::Zeroizing;
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
@@ -35,31 +39,46 @@ pub(crate) struct BankFolder {
     pub(crate) folder: PathBuf,
     pub(crate) config: Config,
     pub(crate) master: MasterKey,
+    /// How much is logged.
+    pub(crate) log: log::Ceiling,
+    /// The settings that were given as flags.
+    pub(crate) set: Vec<String>,
 }
 
 impl BankFolder {
     /// The folder that the flags name, with its settings read and its master key at hand.
     pub(crate) fn find(open: &Open) -> Result<Self, Failure> {
-        if open.data.is_file() {
-            return Err(Failure::new(format!("{} is a file; name the bank's folder with --data", open.data.display())));
-        }
+        must_be_a_folder(&open.data)?;
         if !is_there(&open.data) {
+            // A country and a code that make account numbers, so that the command does what it says.
+            let init = spelled(&["init", "--country", "AT", "--bank-code", "99999", "--data"], &open.data);
             return Err(Failure::new(format!(
-                "there is no bank in {}; make one with `kassa init --data {0}`, or name another folder with --data",
+                "there is no bank in {}. Make one with `{init}`, giving your own country and code, or name another \
+                 folder with --data",
                 open.data.display()
             )));
         }
         let config = Config::read(&open.data, &open.set, &variables())?;
-        log::start(&config);
+        let log = log::start(&config);
         let master = match master_key_of_environment()? {
             Some(key) => key,
-            None => MasterKey::read_file(&config.master_key_file)?,
+            None => master_key_in(&config.master_key_file)?,
         };
-        Ok(Self { folder: open.data.clone(), config, master })
+        Ok(Self { folder: open.data.clone(), config, master, log, set: open.set.clone() })
+    }
+
+    /// The settings as they are by now.
+    pub(crate) fn config_again(&self) -> Result<Config, Failure> {
+        Config::read(&self.folder, &self.set, &variables())
     }
 
     /// Opens the bank for work. Only one process can.
     pub(crate) fn open(&self, open: &Open, output: &Output) -> Result<Engine, Failure> {
+        Ok(self.open_engine(open, output)?)
+    }
+
+    /// The same, for whoever has something to say about why it can't be.
+    pub(crate) fn open_engine(&self, open: &Open, output: &Output) -> Result<Engine, OpenError> {
         let options = Options { accept_loss: open.accept_loss, memory_ceiling: self.config.memory_ceiling() };
         let bar = output.bar("events", 0);
         let mut progress = |progress: engine::Progress| {
@@ -68,8 +87,124 @@ impl BankFolder {
         };
         let opened = Engine::open(&self.folder, &self.master, options, Arc::new(SystemClock), &mut progress);
         bar.finish_and_clear();
-        Ok(opened?)
+        opened
     }
+
+    /// How the bank began.
+    pub(crate) fn beginning(&self, accept_loss: bool) -> Result<Beginning, Failure> {
+        let options = Options { accept_loss, ..Options::default() };
+        Beginning::read(Replay::open(&self.folder, &self.master, options)?)
+    }
+}
+
+/// Refuses what is there and no folder.
+pub(crate) fn must_be_a_folder(data: &Path) -> Result<(), Failure> {
+    match std::fs::metadata(data) {
+        Ok(found) if !found.is_dir() => {
+            Err(Failure::new(format!("{} is no folder; name the bank's folder with --data", data.display())))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// How a bank began. It is read from its first events, without opening the bank: beside a running server too, and
+/// nothing is written.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    /// What it was founded as; none where its making was broken off before that.
+    pub(crate) founded: Option<FoundedAs>,
+    /// The currencies in which there was a cash account before anything else happened.
+    pub(crate) cash: Vec<Currency>,
+    /// Whether `kassa demo` made it.
+    pub(crate) demo: bool,
+    /// Whether nothing has happened since: there are neither people nor money in it.
+    pub(crate) bare: bool,
+}
+
+/// A bank's name, country and code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundedAs {
+    pub(crate) name: String,
+    pub(crate) country: String,
+    pub(crate) bank_code: String,
+}
+
+impl fmt::Display for FoundedAs {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({} {})", self.name, self.country, self.bank_code)
+    }
+}
+
+impl From<&NewBank<'_>> for FoundedAs {
+    fn from(NewBank { name, numbering, .. }: &NewBank<'_>) -> Self {
+        let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
+        Self { name: (*name).to_owned(), country, bank_code }
+    }
+}
+
+/// The step in which `kassa demo` founds a bank, and the first in which it brings somebody in.
+pub(crate) const DEMO_FOUNDING: &str = "found a demo bank";
+pub(crate) const DEMO_FIRST_CUSTOMER: &str = "customer alice";
+
+/// Why the reading of a beginning ended.
+enum Ended {
+    /// Something else happened than a making begins with.
+    Begun,
+    Failed(Failure),
+}
+
+impl From<OpenError> for Ended {
+    fn from(error: OpenError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Beginning {
+    /// Nobody but `kassa demo` has the keys under which it founds a bank and brings in its first customer. Version 0.1.0
+    /// founded its demo banks under the key that others have, too, so the second key counts by itself.
+    fn read(replay: Replay) -> Result<Self, Failure> {
+        let key = |step: &str| Some(replay.request(UserId::SYSTEM, named(step).as_bytes(), b"").key);
+        let (founding, first_customer) = (key(DEMO_FOUNDING), key(DEMO_FIRST_CUSTOMER));
+        let mut beginning = Self { founded: None, cash: Vec::new(), demo: false, bare: true };
+        let read = replay.run(&mut |_, recorded| {
+            let key = recorded.event.request.map(|request| request.key);
+            beginning.demo |= key.is_some() && (key == founding || key == first_customer);
+            match &recorded.event.what {
+                What::LeaderStarted { .. } => {}
+                What::Founded { name, country, bank_code } => {
+                    let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
+                    beginning.founded = Some(FoundedAs { name, country, bank_code });
+                }
+                What::AccountOpened { currency, cash: true, .. } if recorded.event.by == UserId::SYSTEM => {
+                    beginning.cash.push(*currency);
+                }
+                _ => {
+                    beginning.bare = false;
+                    return Err(Ended::Begun);
+                }
+            }
+            Ok(())
+        });
+        match read {
+            Ok(_) | Err(Ended::Begun) => Ok(beginning),
+            Err(Ended::Failed(failure)) => Err(failure),
+        }
+    }
+}
+
+/// A command of this program as a shell takes it, with the bank's folder as its last word.
+pub(crate) fn spelled(words: &[&str], folder: &Path) -> String {
+    let program = std::env::args_os().next().and_then(|program| program.into_string().ok());
+    let (program, folder) = (program.unwrap_or_else(|| "kassa".to_owned()), folder.display().to_string());
+    let words = std::iter::once(program.as_str()).chain(words.iter().copied()).chain([folder.as_str()]);
+    words.map(in_shell).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it literally.
+pub(crate) fn in_shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let is_plain = !word.is_empty() && word.chars().all(plain);
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Whether a folder holds a bank, or what is left of one.
@@ -86,39 +221,88 @@ pub(crate) struct NewBank<'a> {
 }
 
 /// Makes a bank's folder, as far as it is not there: the master key beside it, the settings, a certificate for this
-/// machine, and the journal with the bank founded in it. So a making that was broken off can be done again.
-pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<(Engine, Config), Failure> {
-    let folder = &open.data;
-    if folder.is_file() {
-        return Err(Failure::new(format!("{} is a file; name a folder with --data", folder.display())));
+/// machine, and the journal with the bank founded in it. So a making that was broken off can be done again. Of the
+/// settings given as flags the file keeps where the master key lies.
+pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<(Engine, BankFolder), Failure> {
+    create_by("found", open, new, &config::place_of_the_key(&open.set), output)
+}
+
+/// The same, founding the bank in a step of this name, and keeping these settings in the file.
+pub(crate) fn create_by(
+    founding: &str,
+    open: &Open,
+    new: &NewBank<'_>,
+    kept: &[String],
+    output: &Output,
+) -> Result<(Engine, BankFolder), Failure> {
+    must_be_a_folder(&open.data)?;
+    let (engine, folder) = if is_there(&open.data) {
+        let folder = BankFolder::find(open)?;
+        (folder.open(open, output)?, folder)
+    } else {
+        let folder = with_master_key(open)?;
+        (Engine::create(&folder.folder, &folder.master, Arc::new(SystemClock))?, folder)
+    };
+    let made = write_settings(&folder.folder.join(config::FILE), kept)
+        .and_then(|()| tls::make_where_missing(&folder.folder, &folder.config))
+        .and_then(|()| found(&engine, founding, new));
+    match made {
+        Ok(()) => Ok((engine, folder)),
+        Err(failure) => {
+            engine.stop();
+            Err(failure)
+        }
     }
-    if is_there(folder) {
-        let found_folder = BankFolder::find(open)?;
-        tls::make_where_missing(folder, &found_folder.config)?;
-        let engine = found_folder.open(open, output)?;
-        found(&engine, new)?;
-        return Ok((engine, found_folder.config));
-    }
-    let config = Config::read(folder, &open.set, &variables())?;
-    log::start(&config);
+}
+
+/// A folder that is to hold a bank, with a master key: the one that there is, or a new one.
+fn with_master_key(open: &Open) -> Result<BankFolder, Failure> {
+    let config = Config::read(&open.data, &open.set, &variables())?;
+    let log = log::start(&config);
+    // First of all, since the way to the key may lead through it.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&open.data)
+        .map_err(|error| Failure::new(format!("the folder {} can't be made: {error}", open.data.display())))?;
     let master = match master_key_of_environment()? {
         Some(key) => key,
-        None if config.master_key_file.exists() => MasterKey::read_file(&config.master_key_file)?,
+        None if config.master_key_file.exists() => master_key_in(&config.master_key_file)?,
         None => {
             let fresh = MasterKey::generate();
             fresh.write_new_file(&config.master_key_file)?;
             fresh
         }
     };
-    let engine = Engine::create(folder, &master, Arc::new(SystemClock))?;
-    let settings = folder.join(config::FILE);
-    if !settings.exists() {
-        std::fs::write(&settings, config::template())
-            .map_err(|error| Failure::new(format!("{} can't be written: {error}", settings.display())))?;
+    Ok(BankFolder { folder: open.data.clone(), config, master, log, set: open.set.clone() })
+}
+
+/// Writes the settings' file where there is none, and what is to be kept into it.
+fn write_settings(file: &Path, kept: &[String]) -> Result<(), Failure> {
+    let failed = |what: &str, error| Failure::new(format!("{} can't be {what}: {error}", file.display()));
+    let before = match std::fs::read_to_string(file) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed("read", error)),
+    };
+    let text = config::with_settings(before.as_ref().unwrap_or(&config::template()), kept);
+    if before.is_none() || !kept.is_empty() {
+        std::fs::write(file, text).map_err(|error| failed("written", error))?;
     }
-    tls::make_where_missing(folder, &config)?;
-    found(&engine, new)?;
-    Ok((engine, config))
+    Ok(())
+}
+
+/// The master key in a file. The folder of credentials that systemd gives a service keeps everybody else out by itself,
+/// and a credential may show the mode of a list of those who may read it.
+fn master_key_in(file: &Path) -> Result<MasterKey, Failure> {
+    let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    if credentials.is_none_or(|folder| file.parent() != Some(folder.as_path())) {
+        return Ok(MasterKey::read_file(file)?);
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("the credential {} can't be read: {error}", file.display())))?;
+    MasterKey::from_hex(&Zeroizing::new(text))
+        .map_err(|error| Failure::new(format!("the credential {}: {error}", file.display())))
 }
 
 /// The master key of the environment, where it is there.
@@ -128,10 +312,12 @@ fn master_key_of_environment() -> Result<Option<MasterKey>, Failure> {
     key.map(Some).map_err(|error| Failure::new(format!("the environment variable KASSA_MASTER_KEY: {error}")))
 }
 
-/// Founds the bank and opens its cash accounts. Each step has its key, so that doing it again changes nothing.
-pub(crate) fn found(engine: &Engine, new: &NewBank<'_>) -> Result<(), Failure> {
-    let founding = Body::Found { name: new.name.to_owned(), numbering: new.numbering.clone() };
-    carry_out(engine, "found", founding)?;
+/// Founds the bank, if it isn't, and opens its cash accounts. Each step has its key, so that doing it again changes
+/// nothing.
+fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<(), Failure> {
+    if !engine.peek(|state| state.founding().is_some())? {
+        carry_out(engine, step, Body::Found { name: new.name.to_owned(), numbering: new.numbering.clone() })?;
+    }
     for currency in new.currencies {
         let open = OpenAccount {
             number: None,
@@ -152,6 +338,13 @@ pub(crate) fn found(engine: &Engine, new: &NewBank<'_>) -> Result<(), Failure> {
 pub(crate) fn is_known(engine: &Engine, user: &str) -> Result<bool, Failure> {
     let index = engine.name_index(user);
     Ok(engine.peek(|state| state.user_named(index).is_some())?)
+}
+
+/// A name of a person or a bank: some words on one line.
+pub(crate) fn parse_name(name: &str) -> Result<String, String> {
+    let name = name.trim();
+    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(server::is_control);
+    if plain { Ok(name.to_owned()) } else { Err("a name has 1 to 140 characters on one line".into()) }
 }
 
 /// Adds a user of the bank itself.
@@ -180,12 +373,28 @@ pub(crate) fn carry_out_for(
     subject: Option<NewSubject>,
 ) -> Result<What, Failure> {
     // A step of the same name is the same step: what it says does not matter when it is done already.
-    let request = engine.request(UserId::SYSTEM, format!("making the bank: {step}").as_bytes(), b"");
-    let command = Command { caller: Caller::SYSTEM, request: Some(request), body };
+    let request = engine.request(UserId::SYSTEM, named(step).as_bytes(), b"");
+    submit(engine, step, Some(request), body, subject)
+}
+
+/// The key of a step of making a bank.
+fn named(step: &str) -> String {
+    format!("making the bank: {step}")
+}
+
+/// Has Kassa itself carry out what somebody with the master key asked for.
+pub(crate) fn submit(
+    engine: &Engine,
+    what: &str,
+    request: Option<Request>,
+    body: Body,
+    subject: Option<NewSubject>,
+) -> Result<What, Failure> {
+    let command = Command { caller: Caller::SYSTEM, request, body };
     match engine.submit_blocking(Submission { command, subject, past: None })? {
         Outcome::Accepted(receipt) => Ok(receipt.what),
-        Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{step}: {refusal}"))),
-        Outcome::Unchanged => Err(Failure::new(format!("{step}: nothing was changed"))),
+        Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{what}: {refusal}"))),
+        Outcome::Unchanged => Err(Failure::new(format!("{what}: nothing was changed"))),
     }
 }
 
@@ -205,6 +414,8 @@ pub(crate) fn hash_password(password: &str) -> Result<String, Failure> {
 }
 
 /// Reads a password from standard input: a line, asked for where somebody sits at a terminal.
+///
+/// A password that can't be used is refused here already.
 pub(crate) fn read_password(of: &str) -> Result<String, Failure> {
     let input = std::io::stdin();
     if input.is_terminal() {
@@ -217,11 +428,12 @@ pub(crate) fn read_password(of: &str) -> Result<String, Failure> {
     if password.is_empty() {
         return Err(Failure::new(format!("give the password of {of} on standard input, as one line")));
     }
+    check_password(&password)?;
     Ok(password)
 }
 
 /// The variables of the environment; an empty one counts as none.
-fn variables() -> BTreeMap<String, String> {
+pub(crate) fn variables() -> BTreeMap<String, String> {
     let text = |name: OsString, value: OsString| Some((name.into_string().ok()?, value.into_string().ok()?));
     std::env::vars_os().filter_map(|(name, value)| text(name, value)).filter(|(_, text)| !text.is_empty()).collect()
 }

@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) log_level: tracing::Level,
     pub(crate) server: server::Settings,
+    /// The text that each setting was taken from, in the order of [`SETTINGS`].
+    texts: Vec<String>,
 }
 
 /// How the log is written.
@@ -38,6 +40,9 @@ struct Setting {
     take: fn(&mut Config, &Path, &str) -> Result<(), String>,
 }
 
+/// The settings that a running server takes on when it is told to read them again.
+const LIVE: [&str; 3] = ["certificate", "private_key", "log_level"];
+
 /// Every setting, in the order in which the file written by `kassa init` lists them. A default of "" stands for a path
 /// or value that depends on the data folder, as the text says.
 const SETTINGS: &[Setting] = &[
@@ -52,7 +57,8 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "certificate",
         default: "tls/server.pem",
-        about: "The server's certificate chain (PEM). A relative path is taken from the data folder.",
+        about: "The server's certificate chain (PEM). A relative path is taken from the data folder. A running server reads\n\
+                it and its key again at SIGHUP.",
         take: |config, folder, text| path(&mut config.server.certificate, folder, text),
     },
     Setting {
@@ -212,7 +218,8 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "log",
         default: "text",
-        about: "How the log is written to standard error: text for people, json for machines.",
+        about: "How the log is written to standard error: text for people, json for machines, an object on each line. With\n\
+                json nothing else is written there, and a server says what else it has to say there, too.",
         take: |config, _, text| {
             config.log = match text {
                 "text" => Log::Text,
@@ -225,7 +232,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "log_level",
         default: "info",
-        about: "How much is logged: error, warn, info, debug or trace.",
+        about: "How much is logged: error, warn, info, debug or trace. A running server takes it on at SIGHUP.",
         take: |config, _, text| take(&mut config.log_level, text.parse(), "error, warn, info, debug or trace"),
     },
 ];
@@ -301,6 +308,7 @@ impl Config {
                 session_minutes: 0,
                 limits: server::Limits::default(),
             },
+            texts: Vec::with_capacity(SETTINGS.len()),
         };
         for setting in SETTINGS {
             let variable = format!("KASSA_{}", setting.name.to_uppercase());
@@ -314,11 +322,61 @@ impl Config {
             if let Err(mistake) = (setting.take)(&mut config, folder, &text) {
                 mistakes.push(format!("{source} {mistake}, and is {text:?}"));
             }
+            config.texts.push(text);
         }
         match mistakes.as_slice() {
             [] => Ok(config),
             _ => Err(Failure::new(format!("the settings have mistakes:\n  {}", mistakes.join("\n  ")))),
         }
+    }
+
+    /// The settings that others have changed and that take effect at the next start only.
+    pub(crate) fn waiting_for_a_start(&self, others: &Self) -> Vec<&'static str> {
+        let names = SETTINGS.iter().map(|setting| setting.name);
+        let changed = names.zip(&self.texts).zip(&others.texts).filter(|((_, own), other)| own != other);
+        changed.map(|((name, _), _)| name).filter(|name| !LIVE.contains(name)).collect()
+    }
+}
+
+/// The form of the log that the settings ask for, as far as they can be read: their mistakes are told in that form.
+pub(crate) fn log_form(folder: &Path, flags: &[String], environment: &BTreeMap<String, String>) -> Log {
+    let mut told_later = Vec::new();
+    let (file, flags) = (file_values(folder, &mut told_later), flag_values(flags, &mut told_later));
+    let flag = flags.iter().rev().find(|(name, _)| name == "log").map(|(_, text)| text);
+    match flag.or_else(|| environment.get("KASSA_LOG")).or_else(|| file.get("log")) {
+        Some(text) if text == "json" => Log::Json,
+        _ => Log::Text,
+    }
+}
+
+/// The flags that say where the master key lies: whoever makes one keeps them, or it would not be found again.
+pub(crate) fn place_of_the_key(flags: &[String]) -> Vec<String> {
+    flags.iter().filter(|flag| flag.starts_with("master_key_file=")).cloned().collect()
+}
+
+/// A configuration file's text with the flags' settings in it, each where the text has the setting or explains it.
+pub(crate) fn with_settings(text: &str, flags: &[String]) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (name, value) in flag_values(flags, &mut Vec::new()) {
+        let sets =
+            |line: &str| line.trim_start().strip_prefix(&name).is_some_and(|rest| rest.trim_start().starts_with('='));
+        let explains = |line: &String| line.strip_prefix("# ").is_some_and(sets);
+        let place = lines.iter().position(|line| sets(line)).or_else(|| lines.iter().position(explains));
+        let line = format!("{name} = {}", toml_value(&value));
+        match place {
+            Some(place) => lines[place] = line,
+            None => lines.push(line),
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// A setting's text as a value of TOML.
+fn toml_value(text: &str) -> String {
+    match text.parse::<i64>() {
+        Ok(number) if number.to_string() == text => text.to_owned(),
+        _ => toml::Value::String(text.to_owned()).to_string(),
     }
 }
 
@@ -437,8 +495,7 @@ pub(crate) fn template() -> String {
             // Writing to a String can't fail.
             let _ = writeln!(text, "# {line}");
         }
-        let quote = if default.parse::<i64>().is_ok() { "" } else { "\"" };
-        let _ = writeln!(text, "# {name} = {quote}{default}{quote}");
+        let _ = writeln!(text, "# {name} = {}", toml_value(default));
     }
     text
 }
@@ -468,6 +525,50 @@ mod tests {
         let (limits, defaults) = (written.server.limits, server::Limits::default());
         assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         assert_eq!(uncommented.lines().count(), SETTINGS.len());
+    }
+
+    #[test]
+    fn settings_are_written_where_they_are_explained() {
+        let flags = ["listen=[::]:1", "session_minutes=7", "master_key_file=C:\\keys \"x\".key", "log=json"];
+        let flags = flags.map(str::to_owned);
+        let written = with_settings(&template(), &flags);
+        assert_eq!(written.lines().count(), template().lines().count(), "{written}");
+        let config = read(&written, &[], &[]).unwrap();
+        assert_eq!((config.server.listen.port(), config.server.session_minutes, config.log), (1, 7, Log::Json));
+        assert!(config.master_key_file.ends_with("C:\\keys \"x\".key"), "{:?}", config.master_key_file);
+        assert_eq!(with_settings(&written, &flags), written, "again, nothing changes");
+
+        // What somebody wrote stays; the last of several flags holds; numbers that TOML would not take are texts.
+        let own = "# listen is ours\n  listen=\"127.0.0.1:1\" # why\n# listen = \"x\"\n";
+        let flags = ["listen=127.0.0.1:2", "listen=127.0.0.1:3", "burst=007"].map(str::to_owned);
+        let written = with_settings(own, &flags);
+        assert_eq!(written, "# listen is ours\nlisten = \"127.0.0.1:3\"\n# listen = \"x\"\nburst = \"007\"\n");
+        assert_eq!(read(&written, &[], &[]).unwrap().server.limits.requests.burst, 7);
+    }
+
+    #[test]
+    fn the_form_of_the_log_is_known_whatever_else_is_wrong() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let form = |file: &str, flags: &[&str], environment: &[(&str, &str)]| {
+            std::fs::write(folder.path().join(FILE), file).expect("a file for the test");
+            let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            log_form(folder.path(), &flags, &environment.collect())
+        };
+        assert_eq!(form("", &[], &[]), Log::Text);
+        assert_eq!(form("log = \"json\"\nlisten = 7\ncolour = 1", &["x"], &[("KASSA_LISTN", "1")]), Log::Json);
+        assert_eq!(form("log = \"json\"", &[], &[("KASSA_LOG", "text")]), Log::Text);
+        assert_eq!(form("", &["log=text", "log=json"], &[("KASSA_LOG", "text")]), Log::Json);
+        assert_eq!(form("log = \"json\"\n[", &[], &[]), Log::Text, "what is no TOML says nothing");
+        assert_eq!(log_form(Path::new("/nowhere"), &[], &BTreeMap::new()), Log::Text);
+    }
+
+    #[test]
+    fn what_waits_for_a_start_is_known() {
+        let before = read("", &[], &[]).unwrap();
+        let file = "listen = \"127.0.0.1:1\"\nlog_level = \"debug\"\ncertificate = \"x.pem\"\nburst = 7\n";
+        assert_eq!(before.waiting_for_a_start(&read(file, &[], &[]).unwrap()), ["listen", "burst"]);
+        assert!(before.waiting_for_a_start(&read("burst = 20000", &[], &[]).unwrap()).is_empty());
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `kassa demo`: a small bank to try things out with, made where there is none, and served.
+//! `kassa demo`: a small bank to try things out with, made where there is none, and served. Its people have published
+//! passwords, so they are let into no bank but one that this command made.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,10 @@ use bank::{Body, CustomerId, Numbering, OpenAccount, Role, What};
 use engine::{Engine, Field, NewSubject};
 use ledger::{AccountId, Currency, Kind, Money, Overdraft};
 
-use crate::bank_folder::{self, NewBank, Open};
+use crate::bank_folder::{
+    self, BankFolder, Beginning, DEMO_FIRST_CUSTOMER, DEMO_FOUNDING, FoundedAs, NewBank, Open, in_shell, spelled,
+};
+use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{serve, tls};
@@ -17,10 +21,10 @@ use crate::{serve, tls};
 pub(crate) struct Demo {
     /// The demo bank's folder; made if it isn't there.
     #[arg(long, value_name = "DIR", default_value = "kassa-demo")]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// A setting, in place of what kassa.toml and the environment say.
     #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    pub(crate) set: Vec<String>,
 }
 
 /// Who may sign in: name, password, role. The passwords are no secret; a demo bank holds nothing of worth.
@@ -32,33 +36,50 @@ const USERS: [(&str, &str, Role); 4] = [
 ];
 
 pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
+    let signals = serve::Signals::heed()?;
+    let euro = Currency::from_code("EUR").expect("the euro is a currency of ISO 4217");
+    let numbering = Numbering::new("AT", "99999").map_err(|error| Failure::new(error.to_string()))?;
+    let new = NewBank { name: "Demo Bank", numbering, currencies: &[euro] };
     let open = Open { data: demo.data.clone(), set: demo.set.clone(), accept_loss: false };
-    if !demo.data.join("journal.db").exists() {
-        output.line(format_args!("Making a small demo bank in {} …", demo.data.display()))?;
+    bank_folder::must_be_a_folder(&demo.data)?;
+    if bank_folder::is_there(&demo.data) {
+        must_be_a_demo(&BankFolder::find(&open)?.beginning(false)?, &new, &demo.data)?;
+    } else {
+        output.announce(format_args!("Making a small demo bank in {} …", demo.data.display()))?;
     }
-    let (engine, config) = bank_folder::create(&open, &new_bank()?, output)?;
+    let kept = config::place_of_the_key(&demo.set);
+    let (engine, folder) = bank_folder::create_by(DEMO_FOUNDING, &open, &new, &kept, output)?;
     // Each step is done once for ever, so a bank whose making was broken off is finished here.
-    let (alice, bob) = match furnish(&engine) {
+    let (alice, bob) = match furnish(&engine, euro) {
         Ok(accounts) => accounts,
         Err(failure) => {
             engine.stop();
             return Err(failure);
         }
     };
-    serve::serve(engine, config, Router::new(), output, |address| welcome(&demo.data, address.port(), &alice, &bob))
+    let welcome = |address: std::net::SocketAddr| welcome(&demo.data, address.port(), &alice, &bob);
+    serve::serve(engine, &folder, Router::new(), output, signals, welcome)
 }
 
-fn new_bank() -> Result<NewBank<'static>, Failure> {
-    let numbering = Numbering::new("AT", "99999").map_err(|error| Failure::new(error.to_string()))?;
-    Ok(NewBank { name: "Demo Bank", numbering, currencies: const { &[] } })
+/// Refuses every bank that this command did not make. One that version 0.1.0 had only begun to make has no mark, and
+/// nobody and nothing is in it.
+fn must_be_a_demo(beginning: &Beginning, new: &NewBank<'_>, data: &Path) -> Result<(), Failure> {
+    let unmarked = || beginning.bare && beginning.founded.as_ref().is_none_or(|it| *it == FoundedAs::from(new));
+    if beginning.demo || unmarked() {
+        return Ok(());
+    }
+    let (folder, serve) = (data.display(), spelled(&["serve", "--data"], data));
+    let founded = beginning.founded.as_ref().map_or_else(String::new, FoundedAs::to_string);
+    Err(Failure::new(format!(
+        "the bank in {folder} is {founded}, which `kassa demo` did not make. The demo's people have passwords that \
+         everybody knows, so nothing was done. `{serve}` serves that bank; for a demo bank name another folder with --data"
+    )))
 }
 
 /// Gives the demo bank its people and their money, and returns the IBANs of Alice's and Bob's accounts.
-fn furnish(engine: &Engine) -> Result<(String, String), Failure> {
-    let euro = Currency::from_code("EUR").expect("the euro is a currency of ISO 4217");
-    bank_folder::found(engine, &NewBank { currencies: &[euro], ..new_bank()? })?;
-    let alice = customer(engine, "alice", "Alice Adler")?;
-    let bob = customer(engine, "bob", "Bob Berger")?;
+fn furnish(engine: &Engine, euro: Currency) -> Result<(String, String), Failure> {
+    let alice = customer(engine, DEMO_FIRST_CUSTOMER, "alice", "Alice Adler")?;
+    let bob = customer(engine, "customer bob", "bob", "Bob Berger")?;
     let accounts = [
         account(engine, alice, "Alice's current account", euro, 250_000)?,
         account(engine, alice, "Alice's savings", euro, 1_000_000)?,
@@ -74,12 +95,10 @@ fn furnish(engine: &Engine) -> Result<(String, String), Failure> {
     Ok((iban(alice)?, iban(bob)?))
 }
 
-fn customer(engine: &Engine, user: &str, full_name: &str) -> Result<CustomerId, Failure> {
+fn customer(engine: &Engine, step: &str, user: &str, full_name: &str) -> Result<CustomerId, Failure> {
     let subject = NewSubject::generate();
     let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, full_name) };
-    let What::CustomerAdded { id, name } =
-        bank_folder::carry_out_for(engine, &format!("customer {user}"), body, Some(subject))?
-    else {
+    let What::CustomerAdded { id, name } = bank_folder::carry_out_for(engine, step, body, Some(subject))? else {
         return Err(Failure::new("the bank gave another answer than the demo expects".into()));
     };
     if !bank_folder::is_known(engine, user)? {
@@ -135,7 +154,7 @@ fn account(
 /// Where to go, who may sign in, and three lines that work as printed.
 fn welcome(folder: &Path, port: u16, alice: &str, bob: &str) -> String {
     let authority = tls::authority(folder);
-    let curl = format!("curl -sS --cacert {}", shell(&authority.display().to_string()));
+    let curl = format!("curl -sS --cacert {}", in_shell(&authority.display().to_string()));
     let url = format!("https://127.0.0.1:{port}");
     let users: String = USERS
         .iter()
@@ -159,10 +178,4 @@ fn role_name(role: Role) -> &'static str {
         Role::Operator => "operator",
         Role::Auditor => "auditor",
     }
-}
-
-/// A word as a shell takes it literally.
-fn shell(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

@@ -1,12 +1,13 @@
-//! `kassa init`: a new bank in a folder of its own.
+//! `kassa init`: a new bank in a folder of its own. In a folder that holds one already nothing is made, and that bank is
+//! named; but a making that was broken off is finished by the same command.
 
 use std::path::PathBuf;
 
 use bank::{Numbering, Refusal, Role};
-use engine::Engine;
 use ledger::Currency;
 
-use crate::bank_folder::{self, NewBank, Open};
+use crate::bank_folder::{self, BankFolder, FoundedAs, NewBank, Open, parse_name, spelled, variables};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -15,10 +16,10 @@ use crate::output::Output;
 pub(crate) struct Init {
     /// The folder to make the bank in. The master key is written beside it, with the ending .key.
     #[arg(long, value_name = "DIR", default_value = "kassa-data", env = "KASSA_DATA")]
-    data: PathBuf,
-    /// A setting, in place of the default.
+    pub(crate) data: PathBuf,
+    /// A setting, in place of the default. It is written to the bank's kassa.toml.
     #[arg(long = "set", value_name = "NAME=VALUE")]
-    set: Vec<String>,
+    pub(crate) set: Vec<String>,
     /// The bank's name.
     #[arg(long, default_value = "My Bank", value_parser = parse_name)]
     name: String,
@@ -42,40 +43,73 @@ fn parse_currency(code: &str) -> Result<Currency, String> {
 }
 
 pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
-    let numbering = Numbering::new(&init.country, &init.bank_code).map_err(|error| Failure::new(error.to_string()))?;
-    let password = bank_folder::read_password(&init.operator)?;
-    bank_folder::check_password(&password)?;
+    bank_folder::must_be_a_folder(&init.data)?;
+    let new = NewBank { name: &init.name, numbering: numbering(init)?, currencies: &init.currencies };
     let open = Open { data: init.data.clone(), set: init.set.clone(), accept_loss: false };
-    let new = NewBank { name: &init.name, numbering, currencies: &init.currencies };
-    let (engine, config) = bank_folder::create(&open, &new, output)?;
-    let added = add_operator(&engine, init, &password);
+    if bank_folder::is_there(&init.data) {
+        must_be_unfinished(&open, &new)?;
+    }
+    let password = bank_folder::read_password(&init.operator)?;
+    let (engine, folder) = bank_folder::create_by("found", &open, &new, &init.set, output)?;
+    let added = bank_folder::add_staff(&engine, &init.operator, &password, Role::Operator);
     engine.stop();
     added?;
     let key = match bank_folder::variable("KASSA_MASTER_KEY") {
         Some(_) => "the master key of the environment variable KASSA_MASTER_KEY".to_owned(),
-        None => format!("its master key, {}, somewhere else", config.master_key_file.display()),
+        None => format!("its master key, {}, somewhere else", folder.config.master_key_file.display()),
     };
     output.line(format_args!(
         "{} is founded in {}. Keep a copy of {key}: without it nothing in the folder can be read.\n\
-         Serve it with: kassa serve --data {1}",
-        init.name,
-        init.data.display()
+         Serve it with: {}",
+        FoundedAs::from(&new),
+        init.data.display(),
+        spelled(&["serve", "--data"], &init.data)
     ))
 }
 
-/// The first operator. A bank that has one is whole, and not to be made again.
-fn add_operator(engine: &Engine, init: &Init, password: &str) -> Result<(), Failure> {
-    if engine.peek(|state| state.users().iter().any(|user| user.role == Role::Operator))? {
-        return Err(Failure::new(format!(
-            "there is a bank in {} already; `kassa serve --data {0}` serves it",
-            init.data.display()
-        )));
+/// How the bank's accounts are numbered. Its mistakes are told together with those of the settings.
+fn numbering(init: &Init) -> Result<Numbering, Failure> {
+    let numbering = Numbering::new(&init.country, &init.bank_code);
+    let config = Config::read(&init.data, &init.set, &variables());
+    match (numbering, config) {
+        (Ok(numbering), Ok(_)) => Ok(numbering),
+        (Err(mistake), Ok(_)) => Err(Failure::new(mistake.to_string())),
+        (Ok(_), Err(mistakes)) => Err(mistakes),
+        (Err(mistake), Err(mistakes)) => Err(Failure::new(format!("{mistake}; and {mistakes}"))),
     }
-    bank_folder::add_staff(engine, &init.operator, password, Role::Operator)
 }
 
-fn parse_name(name: &str) -> Result<String, String> {
-    let name = name.trim();
-    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(server::is_control);
-    if plain { Ok(name.to_owned()) } else { Err("a name has 1 to 140 characters on one line".into()) }
+/// Refuses where there is a bank already, naming it, unless it is one whose making with the same words was broken off.
+fn must_be_unfinished(open: &Open, new: &NewBank<'_>) -> Result<(), Failure> {
+    let folder = open.data.display();
+    let beginning = BankFolder::find(open)
+        .and_then(|found| found.beginning(false))
+        .map_err(|failure| Failure::new(format!("{folder} holds a bank already, or a part of one: {failure}")))?;
+    let Some(founded) = beginning.founded else { return Ok(()) };
+    if beginning.demo {
+        let demo = spelled(&["demo", "--data"], &open.data);
+        return Err(Failure::new(format!(
+            "there is a bank in {folder} already: {founded}, a demo bank. `{demo}` serves it; for a bank of your own \
+             name another folder with --data"
+        )));
+    }
+    if !beginning.bare {
+        let (serve, add) =
+            (spelled(&["serve", "--data"], &open.data), spelled(&["operator", "add", "NAME", "--data"], &open.data));
+        return Err(Failure::new(format!(
+            "there is a bank in {folder} already: {founded}. Nothing was changed. `{serve}` serves it, `{add}` adds \
+             somebody who runs it; for another bank name another folder with --data"
+        )));
+    }
+    let unasked = beginning.cash.iter().find(|currency| !new.currencies.contains(currency));
+    match unasked {
+        None if founded == FoundedAs::from(new) => Ok(()),
+        unasked => {
+            let cash = unasked.map(|currency| format!(" with a cash desk in {currency}")).unwrap_or_default();
+            Err(Failure::new(format!(
+                "the making of {founded}{cash} in {folder} was broken off: give the same name, country, code and \
+                 currencies to finish it, or name another folder with --data"
+            )))
+        }
+    }
 }

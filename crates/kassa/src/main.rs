@@ -10,6 +10,7 @@ mod import;
 mod init;
 mod log;
 mod open_files;
+mod operator;
 mod output;
 mod serve;
 mod tls;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 
+use crate::config::Log;
 use crate::output::Output;
 
 /// A request's memory is taken by one thread and given back by another, which the system's own allocator is slow at.
@@ -45,6 +47,9 @@ enum Cmd {
     Init(init::Init),
     /// Serve a bank over HTTPS.
     Serve(serve::Serve),
+    /// Add operators and auditors and set their passwords, with the bank stopped: for whoever holds the master key.
+    #[command(subcommand)]
+    Operator(operator::Operator),
     /// Bring in another bank's customers, accounts, rights and history from delimited files.
     Import(import::run::Import),
     /// Write the books for other programs: as an hledger journal, as CSV, or as JSON lines. Works beside a running server.
@@ -64,13 +69,41 @@ enum Cmd {
     },
 }
 
+impl Cmd {
+    /// The form of the log that the bank's settings ask for.
+    fn log(&self) -> Log {
+        let (data, set) = match self {
+            Self::Demo(demo) => (&demo.data, &demo.set),
+            Self::Init(init) => (&init.data, &init.set),
+            Self::Serve(serve::Serve { bank })
+            | Self::Import(import::run::Import { bank, .. })
+            | Self::Export(export::Export { bank, .. })
+            | Self::Verify(verify::Verify { bank, .. }) => (&bank.data, &bank.set),
+            Self::Operator(operator) => (&operator.bank().data, &operator.bank().set),
+            Self::Bench(_) | Self::Openapi | Self::Version { .. } => return Log::Text,
+        };
+        config::log_form(data, set, &bank_folder::variables())
+    }
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let output = Output;
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(misread) if misread.use_stderr() && bank_folder::variable("KASSA_LOG").as_deref() == Some("json") => {
+            log::line(tracing::Level::ERROR, misread.render().to_string().trim());
+            return ExitCode::from(2);
+        }
+        Err(misread) => misread.exit(),
+    };
+    let output = Output { log: cli.command.log() };
+    if output.log == Log::Json {
+        log::tell_panics_in_json();
+    }
     let done = match &cli.command {
         Cmd::Demo(demo) => demo::run(demo, &output),
         Cmd::Init(init) => init::run(init, &output),
         Cmd::Serve(serve) => serve::run(serve, &output),
+        Cmd::Operator(operator) => operator::run(operator, &output),
         Cmd::Import(import) => import::run::run(import, &output),
         Cmd::Export(export) => export::run(export, &output),
         Cmd::Verify(verify) => match verify::run(verify, &output) {
@@ -85,7 +118,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("kassa: {failure}");
+            log::failure(output.log, &failure);
             ExitCode::FAILURE
         }
     }

@@ -6,12 +6,29 @@ use std::io::{self, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::config::Log;
 use crate::failure::Failure;
+use crate::log;
 
 /// Where a command's words go.
-pub(crate) struct Output;
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// The form of the log, which decides where a server's own words go, and whether anything may stand beside it.
+    pub(crate) log: Log,
+}
 
 impl Output {
+    /// Says what a server has to say of itself: on standard output, or in the log where that is for machines.
+    pub(crate) fn announce(&self, words: impl fmt::Display) -> Result<(), Failure> {
+        match self.log {
+            Log::Text => self.line(words),
+            Log::Json => {
+                log::line(tracing::Level::INFO, words.to_string().trim());
+                Ok(())
+            }
+        }
+    }
+
     /// Prints a line.
     pub(crate) fn line(&self, line: impl fmt::Display) -> Result<(), Failure> {
         match writeln!(io::stdout().lock(), "{line}") {
@@ -26,9 +43,17 @@ impl Output {
         self.line(serde_json::to_string_pretty(value)?)
     }
 
+    /// Bars are for terminals, and stand on none that shows a log for machines.
+    fn draw_target(&self) -> ProgressDrawTarget {
+        match self.log {
+            Log::Text => ProgressDrawTarget::stderr(),
+            Log::Json => ProgressDrawTarget::hidden(),
+        }
+    }
+
     /// A progress bar, shown on a terminal only.
     pub(crate) fn bar(&self, what: &'static str, total: u64) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(Some(total), self.draw_target());
         let style = ProgressStyle::with_template("{msg:>12} [{bar:30}] {human_pos}/{human_len} ({per_sec}, {eta})");
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("=> "));
@@ -39,7 +64,7 @@ impl Output {
 
     /// A count that grows, where nobody knows how far; shown on a terminal only.
     pub(crate) fn spinner(&self, what: &'static str) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, self.draw_target());
         if let Ok(style) = ProgressStyle::with_template("{msg:>12} {human_pos} ({per_sec})") {
             bar.set_style(style);
         }

@@ -1,20 +1,21 @@
 //! `kassa serve`: the bank, open for business until told to stop.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::thread::{self, JoinHandle};
 
 use axum::Router;
+use bank::Role;
 use engine::Engine;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use server::Server;
-use tokio::runtime::{Builder, Handle};
-use tokio::signal::unix::{SignalKind, signal};
+use server::listen::Certificate;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::bank_folder::{BankFolder, Open};
-use crate::config::Config;
+use crate::bank_folder::{BankFolder, Open, spelled};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{open_files, tls};
@@ -23,54 +24,49 @@ use crate::{open_files, tls};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    bank: Open,
+    pub(crate) bank: Open,
 }
 
 pub(crate) fn run(command: &Serve, output: &Output) -> Result<(), Failure> {
+    let signals = Signals::heed()?;
     let folder = BankFolder::find(&command.bank)?;
     tls::make_where_missing(&folder.folder, &folder.config)?;
     let engine = folder.open(&command.bank, output)?;
-    serve(engine, folder.config, Router::new(), output, |_| String::new())
+    serve(engine, &folder, Router::new(), output, signals, |_| String::new())
 }
 
-/// Serves the bank, and `more`, until SIGINT, SIGTERM or SIGHUP, or until the engine fails. A second signal ends the
-/// process at once.
+/// Serves the bank, and `more`, until SIGINT or SIGTERM, or until the engine fails. A second signal ends the process at
+/// once. At SIGHUP the settings are read again.
 pub(crate) fn serve(
     engine: Engine,
-    config: Config,
+    folder: &BankFolder,
     more: Router,
     output: &Output,
+    signals: Signals,
     welcome: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
     open_files::allow_many();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let Signals { runtime, mut hangup, at_terminal } = signals;
     let workers = Workers::start()?;
     let served = runtime.block_on(async {
-        let server = Server::bind_with(config.server, engine.clone(), more).await;
+        let server = Server::bind_with(folder.config.server.clone(), engine.clone(), more).await;
         let server = server.map_err(|error| Failure::new(error.to_string()))?;
         tracing::info!("opened: {}", engine.opening());
+        warn_without_an_operator(&engine, folder)?;
         let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;
         let address = server.local_addr();
-        output.line(format_args!("{} is open at https://{address} — Ctrl-C closes it.", name.unwrap_or_default()))?;
+        output
+            .announce(format_args!("{} is open at https://{address} — Ctrl-C closes it.", name.unwrap_or_default()))?;
         let welcome = welcome(address);
         if !welcome.is_empty() {
-            output.line(format_args!("\n{welcome}"))?;
+            output.announce(format_args!("\n{welcome}"))?;
         }
-        let mut failure = None;
+        let (mut failure, certificate) = (None, server.certificate());
         let stop = async {
             tokio::select! {
                 failed = engine.failed() => failure = Some(failed),
-                asked = asked_to_stop() => {
-                    if asked.is_ok() {
-                        tracing::info!("closing: requests under way are finished, new ones are not accepted");
-                        tokio::spawn(async {
-                            if asked_to_stop().await.is_ok() {
-                                tracing::warn!("told to stop a second time: ending at once");
-                                std::process::exit(130);
-                            }
-                        });
-                    }
-                }
+                () = heed_hangups(&mut hangup, at_terminal, folder, &certificate) => close(),
+                asked = asked_to_stop() => if asked.is_ok() { close() },
             }
         };
         server.run_on(&workers.handles, stop).await;
@@ -86,6 +82,78 @@ pub(crate) fn serve(
     });
     let stopped = runtime.block_on(stopping).map_err(|error| Failure::new(error.to_string()));
     served.and(stopped)
+}
+
+/// Says that the bank closes, and ends the process at the next signal.
+fn close() {
+    tracing::info!("closing: requests under way are finished, new ones are not accepted");
+    tokio::spawn(async {
+        if asked_to_stop().await.is_ok() {
+            tracing::warn!("told to stop a second time: ending at once");
+            std::process::exit(130);
+        }
+    });
+}
+
+/// A bank that an import founded has nobody who runs it.
+fn warn_without_an_operator(engine: &Engine, folder: &BankFolder) -> Result<(), Failure> {
+    if !engine.peek(|state| state.users().iter().any(|user| user.role == Role::Operator))? {
+        let add = spelled(&["operator", "add", "NAME", "--data"], &folder.folder);
+        tracing::warn!("nobody runs this bank yet: stop it, and add an operator with `{add}`");
+    }
+    Ok(())
+}
+
+/// The signals that a server heeds, from before its bank is opened: being told to read the settings again must not end
+/// it meanwhile.
+pub(crate) struct Signals {
+    runtime: Runtime,
+    hangup: Signal,
+    /// Whether somebody sat at a terminal when it was started.
+    at_terminal: bool,
+}
+
+impl Signals {
+    pub(crate) fn heed() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let hangup = {
+            let _entered = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
+        Ok(Self { runtime, hangup, at_terminal: io::stdin().is_terminal() })
+    }
+}
+
+/// Reads the settings again at each SIGHUP. Resolves where it came because the terminal was closed.
+async fn heed_hangups(hangup: &mut Signal, at_terminal: bool, folder: &BankFolder, certificate: &Certificate) {
+    while hangup.recv().await.is_some() {
+        // A terminal that was closed is none any more.
+        if at_terminal && !io::stdin().is_terminal() {
+            return;
+        }
+        match read_again(folder, certificate) {
+            Ok(waiting) if waiting.is_empty() => {
+                tracing::info!("read again: the settings, the certificate and its key")
+            }
+            Ok(waiting) => tracing::warn!(
+                "read again: the settings, the certificate and its key; what was changed of these takes effect when \
+                 the server is started again: {}",
+                waiting.join(", ")
+            ),
+            Err(failure) => tracing::error!("told to read the settings again, and all stays as it was: {failure}"),
+        }
+    }
+    std::future::pending().await
+}
+
+/// Takes on what can change while the server runs: its certificate, and how much is logged. Gives the settings that
+/// were changed and wait for the next start. A few small files are read, which the accepting of connections can wait for.
+fn read_again(folder: &BankFolder, certificate: &Certificate) -> Result<Vec<&'static str>, Failure> {
+    let fresh = folder.config_again()?;
+    let replaced = certificate.replace(&fresh.server.certificate, &fresh.server.private_key);
+    replaced.map_err(|error| Failure::new(error.to_string()))?;
+    folder.log.set(fresh.log_level);
+    Ok(folder.config.waiting_for_a_start(&fresh))
 }
 
 /// How many threads all workers together may start for what waits or takes long.
@@ -151,15 +219,21 @@ fn allow(processors: &CpuSet) {
     let _ = sched_setaffinity(None, processors);
 }
 
-/// Resolves when the process is told to stop: by SIGINT, SIGTERM or SIGHUP.
-pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
+/// Resolves when the process is told to stop, by SIGINT or SIGTERM.
+async fn asked_to_stop() -> io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
-        // The terminal was closed.
-        _ = hangup.recv() => {}
     }
     Ok(())
+}
+
+/// The same, or by SIGHUP: for what has no settings to read again.
+pub(crate) async fn asked_to_end() -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        asked = asked_to_stop() => asked,
+        _ = hangup.recv() => Ok(()),
+    }
 }

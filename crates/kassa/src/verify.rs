@@ -10,7 +10,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    bank: Open,
+    pub(crate) bank: Open,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,

@@ -16,14 +16,20 @@ mod bench;
 mod export;
 #[path = "kassa/guide.rs"]
 mod guide;
+#[path = "kassa/making.rs"]
+mod making;
 #[path = "kassa/old_banks.rs"]
 mod old_banks;
+#[path = "kassa/operate.rs"]
+mod operate;
+#[path = "kassa/running.rs"]
+mod running;
 
 /// A command of the binary under test, away from the environment's settings.
 fn kassa(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kassa"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for variable in ["KASSA_MASTER_KEY", "KASSA_MASTER_KEY_FILE", "KASSA_LISTEN", "KASSA_DATA"] {
+    for variable in ["KASSA_MASTER_KEY", "KASSA_MASTER_KEY_FILE", "KASSA_LISTEN", "KASSA_DATA", "KASSA_LOG"] {
         command.env_remove(variable);
     }
     command
@@ -102,7 +108,11 @@ impl Server {
     }
 
     fn from(command: &mut Command, data: &Path, last_words: &str) -> Self {
-        let mut child = command.stderr(Stdio::inherit()).spawn().expect("the server starts");
+        Self::logging_to(Stdio::inherit(), command, data, last_words)
+    }
+
+    fn logging_to(log: Stdio, command: &mut Command, data: &Path, last_words: &str) -> Self {
+        let mut child = command.stderr(log).spawn().expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let mut words = String::new();
         while !words.lines().last().is_some_and(|line| line.contains(last_words)) {
@@ -205,7 +215,11 @@ impl Server {
 
     /// Says what Ctrl-C says.
     fn signal(&self) {
-        let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        self.send("-INT");
+    }
+
+    fn send(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(killed.expect("kill runs").success());
     }
 
@@ -806,7 +820,7 @@ fn a_real_banks_data_comes_in_exactly() {
     let again: Value = serde_json::from_str(&succeeds(&flags, "")).expect("JSON");
     assert_eq!(again["already_there"], 5_369 + 4_500 + 5_369 + 49_102 + again["contra_accounts"].as_u64().unwrap_or(0));
 
-    folder.init("CZ", "0800", "CZK");
+    succeeds(&["operator", "add", "operator", "--data", folder.data()], "operator-password\n");
     let server = Server::serve(&folder.data);
     let operator = server.sign_in("operator", "operator-password");
     let trial = server.get("/v1/trial-balance", &operator);
@@ -870,7 +884,7 @@ fn the_commands_read_well() {
     let mut child = kassa(&["--help"]).spawn().expect("starts");
     child.stdout.take().expect("output").read_to_string(&mut help).expect("text");
     assert!(child.wait().expect("ends").success());
-    for command in ["demo", "init", "serve", "import", "export", "verify", "bench", "version"] {
+    for command in ["demo", "init", "serve", "operator", "import", "export", "verify", "bench", "version"] {
         assert!(help.contains(command), "{command} in {help}");
     }
 }

@@ -53,7 +53,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use engine::Engine;
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
@@ -64,13 +63,13 @@ pub use problem::slugs;
 pub use settings::{Limits, Rate, ServeError, Settings};
 
 use app::App;
-use listen::Counts;
+use listen::{Certificate, Counts};
 
 /// A server that has its address and certificate, and has not begun to serve.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Arc<ServerConfig>,
+    certificate: Certificate,
     router: Router,
     limits: Limits,
     counts: Arc<Counts>,
@@ -85,18 +84,25 @@ impl Server {
     /// The same, with further routes behind the same limits: those of a benchmark, which compares them with ours.
     pub async fn bind_with(settings: Settings, engine: Engine, more: Router) -> Result<Self, ServeError> {
         let tls = Arc::new(listen::tls(&settings.certificate, &settings.private_key)?);
+        let certificate = Certificate::from(tls);
         let counts = Arc::new(Counts::default());
         let router = router(&settings, engine, &counts, more)?;
         let taken = |source| ServeError::Bind { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        Ok(Self { listener, address, tls, router, limits: settings.limits, counts })
+        Ok(Self { listener, address, certificate, router, limits: settings.limits, counts })
     }
 
     /// The address that was taken: the one asked for, with the port that the system chose where 0 was asked.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The certificate that it serves with, to be replaced while it does.
+    #[must_use]
+    pub fn certificate(&self) -> Certificate {
+        self.certificate.clone()
     }
 
     /// Serves until `stop` resolves; then accepts nothing more, lets requests in flight finish for
@@ -109,7 +115,7 @@ impl Server {
     /// stays in the cache of one processor.
     pub async fn run_on(self, workers: &[Handle], stop: impl Future<Output = ()>) {
         tracing::info!(address = %self.address, "serving HTTPS");
-        listen::serve(self.listener, self.tls, self.router, &self.limits, &self.counts, workers, stop).await;
+        listen::serve(self.listener, self.certificate, self.router, &self.limits, &self.counts, workers, stop).await;
     }
 }
 

@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -77,6 +77,35 @@ pub fn tls(certificate: &Path, private_key: &Path) -> Result<ServerConfig, Serve
     Ok(config)
 }
 
+/// The certificate that new connections are met with. Cloning gives another handle on the same.
+#[derive(Debug, Clone)]
+pub struct Certificate(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl From<Arc<ServerConfig>> for Certificate {
+    fn from(tls: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(RwLock::new(tls)))
+    }
+}
+
+impl Certificate {
+    /// Puts another certificate and its key in the place of this one, for connections that come from now on. Sessions
+    /// of TLS that began with the old one are not resumed.
+    ///
+    /// # Errors
+    ///
+    /// Where either can't be used, or the key is another certificate's: then the old one stays.
+    pub fn replace(&self, certificate: &Path, private_key: &Path) -> Result<(), ServeError> {
+        let fresh = Arc::new(tls(certificate, private_key)?);
+        // A pointer is put there whole or not at all, so a panic meanwhile has broken nothing.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    fn now(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// How much of a body is still taken that a handler did not want, and for how long: a client that is refused while it
 /// sends an ordinary request gets to send it, and so reads the refusal. Else it may see nothing but a broken stream.
 const UNWANTED_BYTES: u64 = 1 << 20;
@@ -87,7 +116,7 @@ const UNWANTED_TIME: Duration = Duration::from_secs(1);
 /// life; on the caller's runtime where there are none.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    certificate: impl Into<Certificate>,
     router: Router,
     limits: &Limits,
     counts: &Arc<Counts>,
@@ -95,7 +124,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let shared = Arc::new(Shared {
-        acceptor: TlsAcceptor::from(tls),
+        certificate: certificate.into(),
         http1: http1(limits),
         http2: http2(limits),
         router,
@@ -188,7 +217,7 @@ impl Worker {
 
 /// What every connection uses.
 struct Shared {
-    acceptor: TlsAcceptor,
+    certificate: Certificate,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     router: Router,
@@ -299,7 +328,8 @@ impl Shared {
     }
 
     async fn handshake(&self, stream: TcpStream, stopped: &mut watch::Receiver<bool>) -> Option<TlsStream<TcpStream>> {
-        let handshake = timeout(self.limits.handshake, self.acceptor.accept(stream));
+        let acceptor = TlsAcceptor::from(self.certificate.now());
+        let handshake = timeout(self.limits.handshake, acceptor.accept(stream));
         tokio::select! {
             handshake = handshake => match handshake {
                 Ok(Ok(stream)) => return Some(stream),

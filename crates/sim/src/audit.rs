@@ -315,6 +315,10 @@ impl Auditor {
                 matches!(&opened.what, What::SessionOpened { user: u, token: t, .. } if u == user && t == token)
                     && closed.iter().all(|event| matches!(event.what, What::SessionClosed { .. }))
             }
+            (Body::SetPassword { user, password }, [set, closed @ ..]) => {
+                matches!(&set.what, What::PasswordSet { user: u, password: p } if u == user && p == password)
+                    && self.are_all_sessions_of(user.0, closed)
+            }
             (Body::PayAll(asked), [Event { what: What::PaidAll { payments }, .. }, made @ ..]) => {
                 let mut each = asked.iter().zip(made);
                 asked.len() == made.len()
@@ -326,6 +330,19 @@ impl Auditor {
         };
         agree!(answers, "the answer is not what was asked for");
         Ok(())
+    }
+
+    /// Whether these events end each of a user's sessions, once.
+    fn are_all_sessions_of(&self, user: u32, closed: &[Event]) -> bool {
+        let own = |token: &[u8; 16]| self.sessions.get(token).is_some_and(|session| session.user == user);
+        let mut tokens: Vec<[u8; 16]> = Vec::with_capacity(closed.len());
+        for event in closed {
+            match event.what {
+                What::SessionClosed { token } if own(&token.0) && !tokens.contains(&token.0) => tokens.push(token.0),
+                _ => return false,
+            }
+        }
+        tokens.len() == self.sessions.values().filter(|session| session.user == user).count()
     }
 
     /// What a command would move; none where it moves nothing, or names what there is not.
@@ -516,6 +533,9 @@ impl Auditor {
                     id.0,
                     self.users.len()
                 );
+            }
+            What::PasswordSet { user, .. } => {
+                agree!(self.user(user.0).is_some(), "user {} got a password, and was not added", user.0);
             }
             What::SessionOpened { user, token, expires_at } => {
                 let session = Session { user: user.0, expires_at: *expires_at };
@@ -968,9 +988,11 @@ fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
 fn is_forbidden(who: Who, body: &Body) -> bool {
     match body {
         Body::Unresolved(_) => false,
-        Body::Found { .. } | Body::SignIn { .. } | Body::SignInFailed { .. } | Body::Expire { .. } => {
-            who != Who::System
-        }
+        Body::Found { .. }
+        | Body::SetPassword { .. }
+        | Body::SignIn { .. }
+        | Body::SignInFailed { .. }
+        | Body::Expire { .. } => who != Who::System,
         Body::OpenAccount(open) if open.opened_at.is_some() => who != Who::System,
         Body::AddCustomer { .. }
         | Body::AddUser { .. }
@@ -1067,7 +1089,7 @@ fn named_customer(body: &Body) -> Option<u32> {
 
 fn named_user(body: &Body) -> Option<u32> {
     match body {
-        Body::SignIn { user, .. } | Body::SignInFailed { user } => Some(user.0),
+        Body::SetPassword { user, .. } | Body::SignIn { user, .. } | Body::SignInFailed { user } => Some(user.0),
         _ => None,
     }
 }

@@ -280,6 +280,7 @@ fn kind(what: &What) -> &'static str {
         What::LeaderStarted { .. } => "leader started",
         What::CustomerAdded { .. } => "customer added",
         What::UserAdded { .. } => "user added",
+        What::PasswordSet { .. } => "password set",
         What::SessionOpened { .. } => "session opened",
         What::SessionClosed { .. } => "session closed",
         What::SignInFailed { .. } => "sign-in failed",

@@ -213,7 +213,9 @@ impl Names {
         match &mut body {
             Body::Found { .. } | Body::Unresolved(_) | Body::AddCustomer { .. } | Body::SignOut { .. } => {}
             Body::AddUser { customer, .. } => *customer = customer.map(|customer| self.customer(customer)),
-            Body::SignIn { user, .. } | Body::SignInFailed { user } => *user = self.user(*user),
+            Body::SetPassword { user, .. } | Body::SignIn { user, .. } | Body::SignInFailed { user } => {
+                *user = self.user(*user)
+            }
             Body::OpenAccount(open) => open.owner = open.owner.map(|owner| self.customer(owner)),
             Body::Grant { customer, account, .. } | Body::Revoke { customer, account } => {
                 (*customer, *account) = (self.customer(*customer), self.account(*account));

@@ -416,6 +416,11 @@ impl Workload {
             Some((token, _)) if self.random.once_in(4) => {
                 (Caller { user: person.user, session: Some(token) }, Body::SignOut { token })
             }
+            _ if self.random.once_in(4) => {
+                let caller = if self.random.once_in(4) { self.operator() } else { Caller::SYSTEM };
+                let user = if self.random.once_in(8) { UserId(u32::MAX) } else { person.user };
+                (caller, Body::SetPassword { user, password: sealed("another hash") })
+            }
             _ => (Caller::SYSTEM, Body::SignInFailed { user: person.user }),
         }
     }

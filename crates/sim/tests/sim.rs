@@ -42,6 +42,7 @@ fn bank_and_auditor_agree() {
         ("right revoked", 10),
         ("session opened", 1_000),
         ("session closed", 100),
+        ("password set", 100),
         ("repeated", 10_000),
         ("refused insufficient-funds", 1_000),
         ("refused capture-exceeds-hold", 100),
@@ -56,6 +57,7 @@ fn bank_and_auditor_agree() {
         ("refused account-closed", 100),
         ("refused account-not-empty", 100),
         ("refused unknown-account", 100),
+        ("refused unknown-user", 10),
         ("refused not-signed-in", 100),
         ("refused not-allowed", 100),
         ("refused no-right", 100),
@@ -246,6 +248,29 @@ fn the_auditor_notices_what_is_not_so() {
             }
         }
     }
+}
+
+/// A password is lost because somebody else may know it: whoever is signed in by then must not stay.
+#[test]
+fn the_auditor_notices_a_session_that_outlives_its_password() {
+    let mut tried = 0;
+    for seed in 0..6 {
+        let mut simulation = Simulation::new(unrestarted(seed, 4_000));
+        let history: Vec<Observed> = (0..4_000).map(|_| simulation.step().unwrap()).collect();
+        let ends_sessions = |observed: &Observed| {
+            matches!(observed.command.body, Body::SetPassword { .. }) && observed.events().len() > 1
+        };
+        let Some(place) = history.iter().position(ends_sessions) else { continue };
+        let events = history[place].events();
+        for events in [events[..events.len() - 1].to_vec(), [&events[..1], &events[2..], &events[1..2]].concat()] {
+            let mut told = history[..=place].to_vec();
+            let whole = events.len() == history[place].events().len();
+            told[place] = with_events(&history[place], events);
+            assert_eq!(audit(&told).is_ok(), whole, "{:?}", told[place]);
+        }
+        tried += 1;
+    }
+    assert!(tried > 2, "{tried}");
 }
 
 /// Reasons that are not of money, which the auditor takes on trust.

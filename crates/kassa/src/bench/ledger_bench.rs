@@ -164,7 +164,8 @@ pub(super) fn run(bench: &LedgerBench, output: &Output) -> Result<(), Failure> {
     }
     let folder = OwnFolder::make(&bench.data)?;
     let asked = bench.clone();
-    let measured = until_interrupted(move |runtime| measure(&asked, runtime, &Output));
+    let own_output = *output;
+    let measured = until_interrupted(move |runtime| measure(&asked, runtime, &own_output));
     drop(folder);
     let figures = measured?;
     if let Some(path) = &bench.svg {

@@ -27,7 +27,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::serve::asked_to_stop;
+use crate::serve::asked_to_end;
 
 /// The benches.
 #[derive(Debug, clap::Subcommand)]
@@ -71,7 +71,7 @@ fn until_interrupted<T: Send + 'static>(
     let done = runtime.block_on(async {
         tokio::select! {
             done = tokio::task::spawn_blocking(move || work(&handle)) => done.map_err(|error| Failure::new(error.to_string()))?,
-            asked = asked_to_stop() => Err(asked.map_or_else(Failure::from, |()| Failure::new("the bench was interrupted; there are no figures".into()))),
+            asked = asked_to_end() => Err(asked.map_or_else(Failure::from, |()| Failure::new("the bench was interrupted; there are no figures".into()))),
         }
     });
     runtime.shutdown_background();

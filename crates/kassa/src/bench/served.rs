@@ -112,13 +112,15 @@ pub(super) fn run(output: &Output) -> Result<(), Failure> {
         // The bench has gone, and nobody wants more. The folder is its to remove.
         std::process::exit(0);
     });
+    let signals = serve::Signals::heed()?;
     let config = config(&order)?;
-    log::start(&config);
-    let Order { folder, master_key, .. } = order;
+    let log = log::start(&config);
+    let (folder, master_key) = (order.folder, order.master_key);
     let master = own_bank::master_key(&master_key)?;
     let open = Open { data: folder.clone(), set: Vec::new(), accept_loss: false };
-    let engine = BankFolder { folder, config: config.clone(), master }.open(&open, output)?;
-    serve::serve(engine, config, Router::new().route(ECHO, post(echo)), output, |_| String::new())
+    let folder = BankFolder { folder, config, master, log, set: order.settings };
+    let engine = folder.open(&open, output)?;
+    serve::serve(engine, &folder, Router::new().route(ECHO, post(echo)), output, signals, |_| String::new())
 }
 
 /// A payment, as it is sent.

@@ -102,6 +102,7 @@ impl Form for Hledger<'_> {
             What::LeaderStarted { .. }
             | What::CustomerAdded { .. }
             | What::UserAdded { .. }
+            | What::PasswordSet { .. }
             | What::SessionOpened { .. }
             | What::SessionClosed { .. }
             | What::SignInFailed { .. }

@@ -57,6 +57,9 @@ enum Told<'a> {
         role: &'static str,
         customer: Option<u32>,
     },
+    PasswordSet {
+        user: u32,
+    },
     SessionOpened {
         user: u32,
         expires_at: String,
@@ -198,6 +201,7 @@ impl<'a> Jsonl<'a> {
                 role: role_name(*role),
                 customer: customer.map(|customer| customer.0),
             },
+            What::PasswordSet { user, password: _ } => Told::PasswordSet { user: user.0 },
             What::SessionOpened { user, token: _, expires_at } => {
                 Told::SessionOpened { user: user.0, expires_at: moment(*expires_at) }
             }

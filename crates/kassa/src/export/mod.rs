@@ -35,7 +35,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     #[command(flatten)]
-    bank: bank_folder::Open,
+    pub(crate) bank: bank_folder::Open,
     /// What to write: a journal for hledger, a CSV line for each entry, or a JSON object for each event.
     #[arg(long, value_enum)]
     format: Format,

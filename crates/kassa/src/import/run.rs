@@ -28,7 +28,7 @@ const ROWS_AT_A_TIME: usize = 2_000;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     #[command(flatten)]
-    bank: bank_folder::Open,
+    pub(crate) bank: bank_folder::Open,
     /// The map that says what the files mean.
     #[arg(long, value_name = "FILE.toml")]
     map: PathBuf,

@@ -176,6 +176,7 @@ fn varied() -> Folder {
     else {
         panic!("a user")
     };
+    let hash = bank.seal(anna_subject, Field::Password, "hash-of-another-password").expect("a key");
     let token = bank.engine.token_hash("token");
     let expires_at = Timestamp(bank.engine.now().0 + 3_600_000);
     let own = Caller { user, session: Some(token) };
@@ -187,6 +188,7 @@ fn varied() -> Folder {
         (Caller::SYSTEM, Body::SignInFailed { user }),
         (Caller::SYSTEM, Body::SignIn { user, token, expires_at }),
         (own, Body::SignOut { token }),
+        (Caller::SYSTEM, Body::SetPassword { user, password: hash }),
     ] {
         let outcome = by(caller, body);
         assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
@@ -380,6 +382,7 @@ fn every_event_is_told_and_no_secret() {
         "leader-started",
         "customer-added",
         "user-added",
+        "password-set",
         "session-opened",
         "session-closed",
         "sign-in-failed",
@@ -406,6 +409,8 @@ fn every_event_is_told_and_no_secret() {
         user,
         json!({ "by": 0, "type": "user-added", "id": 1, "name": "anna-signs-in", "role": "customer", "customer": 1 })
     );
+    let set = first("password-set");
+    assert_eq!((&set["by"], &set["user"]), (&json!(0), &json!(1)));
     let held = first("hold-placed");
     assert_eq!((&held["amount"], &held["currency"]), (&json!("5.00"), &json!("EUR")));
     let granted = first("right-granted");
@@ -434,7 +439,7 @@ fn every_event_is_told_and_no_secret() {
         ["hash-of".to_owned(), hex(&engine.token_hash("token").0), hex(&engine.name_index("anna-signs-in").0)];
     engine.stop();
     for text in [&bare, &opened] {
-        for secret in secrets.iter().map(String::as_str).chain(["token", "password", "index"]) {
+        for secret in secrets.iter().map(String::as_str).chain(["token", "\"password\":", "index"]) {
             assert!(!text.contains(secret), "{secret}");
         }
     }

@@ -5,13 +5,13 @@ use std::process::Command;
 use super::{Server, kassa};
 
 /// A block of the guide: commands, and what they print if the guide says it.
-struct Step {
-    commands: String,
+pub(super) struct Step {
+    pub(super) commands: String,
     printed: Option<String>,
 }
 
 /// The guide's blocks of `sh`, each with the block of `json` or `text` that follows it.
-fn steps(guide: &str) -> Vec<Step> {
+pub(super) fn steps(guide: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lines = guide.lines();
     while let Some(line) = lines.next() {
@@ -24,8 +24,8 @@ fn steps(guide: &str) -> Vec<Step> {
                 assert!(step.printed.is_none(), "two answers to one block of commands: {line}");
                 step.printed = Some(block.join("\n"));
             }
-            // Not for this shell: it starts the server.
-            "console" => {}
+            // Not for this shell: it starts the server, or is for another machine.
+            "console" | "ini" => {}
             other => panic!("a block of {other} is not known here"),
         }
     }
@@ -82,16 +82,24 @@ fn the_guide_works_as_printed() {
 
     // One shell for all, as a reader has; a line between the steps tells what each printed.
     let script: Vec<&str> = steps.iter().map(|step| step.commands.as_str()).collect();
-    let script = script.join("\nprintf '\\n=== step ===\\n'\n");
+    let script = script.join(END_OF_STEP);
     let mut bash = Command::new("bash");
     bash.args(["-euo", "pipefail", "-c", &script]).current_dir(folder.path());
     let output = bash.env("HOME", folder.path()).env_remove("CURL_HOME").output().expect("bash runs");
     let (told, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{failed}");
+    compare(&steps, &told);
+}
+
+/// What tells in the output where the next block of commands begins.
+pub(super) const END_OF_STEP: &str = "\nprintf '\\n=== step ===\\n'\n";
+
+/// Compares what each block of commands printed, each followed by a line that ends its step, with what is said of it.
+pub(super) fn compare(steps: &[Step], told: &str) {
     let printed: Vec<&str> = told.split("=== step ===\n").collect();
     assert_eq!(printed.len(), steps.len(), "{told}");
     for (step, printed) in steps.iter().zip(printed) {
         let said = step.printed.as_deref().unwrap_or_default();
-        assert!(is_as_said(said, printed), "{}\n\nThe guide says:\n{said}\n\nIt printed:\n{printed}", step.commands);
+        assert!(is_as_said(said, printed), "{}\n\nIt is said:\n{said}\n\nIt printed:\n{printed}", step.commands);
     }
 }

@@ -289,6 +289,7 @@ impl News {
             What::CustomerAdded { .. } | What::UserAdded { .. } => Vec::new(),
             What::Founded { .. }
             | What::LeaderStarted { .. }
+            | What::PasswordSet { .. }
             | What::SessionOpened { .. }
             | What::SessionClosed { .. }
             | What::SignInFailed { .. }
