@@ -311,7 +311,6 @@ kinds! {
         "examples": [1],
     };
     ProblemKind {
-        "title": "kind of problem",
         "type": "string",
         "description": "A kind of problem, for ever: a reference to the page that explains it.",
         "format": "uri-reference",
