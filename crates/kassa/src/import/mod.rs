@@ -1,10 +1,10 @@
 //! The reading half of `kassa import`: a map and a folder of delimited files become a [`Plan`], or a list of
 //! mistakes.
 //!
-//! Nothing here knows the bank. [`load`] reads the map (`map.rs`), then the four tables it names (`plan.rs`, through
-//! the rows of `source.rs`), and checks everything before anything runs: a plan exists only if the whole input is
-//! sound. Sending the plan to the bank is left to the caller, who then compares what was posted with the source's own
-//! balances by [`reconcile`](reconcile::reconcile).
+//! Nothing here knows the bank. [`load`] reads the map (`map.rs`), then the four tables it names (`plan.rs` and
+//! `postings.rs`, through the rows of `source.rs`), and checks everything before anything runs: a plan exists only if the
+//! whole input is sound. Sending the plan to the bank is left to the caller, who then compares what was posted with the
+//! source's own balances by [`reconcile`](reconcile::reconcile).
 //!
 //! # The map
 //!
@@ -39,6 +39,7 @@
 
 mod map;
 pub(crate) mod plan;
+mod postings;
 pub(crate) mod reconcile;
 pub(crate) mod run;
 mod section;

@@ -258,6 +258,7 @@ fn hledger_agrees(journal: &str, accounts: &[Booked]) {
         let side = match kind {
             Kind::Asset => "assets",
             Kind::Liability => "liabilities",
+            Kind::Equity => "equity",
             Kind::Income => "income",
             Kind::Expense => "expenses",
         };
