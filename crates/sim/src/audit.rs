@@ -438,7 +438,8 @@ impl Auditor {
             let minor = of_this_account.map(|other| other.minor).sum();
             objections.extend(self.objection_to(customer, moved.debit, minor, moved.currency));
         }
-        let banks_own = |id: u32| self.known(id).is_some_and(|it| matches!(it.kind, Kind::Asset | Kind::Equity | Kind::Expense));
+        let banks_own =
+            |id: u32| self.known(id).is_some_and(|it| matches!(it.kind, Kind::Asset | Kind::Equity | Kind::Expense));
         if moves.iter().any(|moved| banks_own(moved.credit)) {
             objections.push(Objection::NotAPayee);
         }

@@ -6,17 +6,22 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
+use bank::Numbering;
 use encoding_rs::Encoding;
 use jiff::civil::date;
 use jiff::fmt::strtime;
 
 use super::Mistakes;
+use super::order::Listing;
 use super::plan::{ContraKind, Direction, PlannedBank};
 use super::section::{Document, Section};
-use super::source::{AmountFormat, SourceFormat, Template};
+use super::source::{AmountFormat, SourceFormat, TEXT_CHARS_MAX, Template};
 
 /// The longest source name. It is part of every row's key, and keys are stored for ever.
 const SOURCE_NAME_CHARS_MAX: usize = 32;
+
+/// The account against which opening balances are booked, where the map names none.
+const OPENING_ACCOUNT: &str = "Opening balances";
 
 /// A whole map.
 #[derive(Debug)]
@@ -85,6 +90,12 @@ pub(super) struct Postings {
     pub(super) directions: BTreeMap<String, Direction>,
     pub(super) balance: Option<String>,
     pub(super) text: Option<Template<String>>,
+    /// Which way the file lists its rows, if the map says so.
+    pub(super) order: Option<Listing>,
+    /// Whether a row that is older than the newest entry of its account is booked as of now.
+    pub(super) late_is_booked_now: bool,
+    /// The account against which the balances are booked that accounts begin with.
+    pub(super) opening_account: String,
     /// By column: what its codes read as in texts.
     pub(super) codes: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) contra: Vec<ContraRule<String>>,
@@ -115,10 +126,15 @@ impl ContraRule<String> {
 /// The bank to found, where the section is there.
 fn bank(mut section: Section<'_>, is_there: bool) -> Option<PlannedBank> {
     let planned = is_there.then(|| PlannedBank {
-        name: section.text("name"),
+        name: section.parsed("name", String::new(), plain),
         country: section.text("country"),
         bank_code: section.text("bank_code"),
     });
+    if let Some(bank) = planned.as_ref().filter(|bank| !bank.country.is_empty() && !bank.bank_code.is_empty())
+        && let Err(error) = Numbering::new(&bank.country, &bank.bank_code)
+    {
+        section.refuse("bank_code", format!("`bank_code`: {error}"));
+    }
     section.finish();
     planned
 }
@@ -224,6 +240,9 @@ fn postings(mut section: Section<'_>) -> Postings {
         direction: section.optional_text("direction"),
         balance: section.optional_text("balance"),
         text: section.optional("text", Template::parse),
+        order: section.optional("order", listing),
+        late_is_booked_now: section.optional("late", late).is_some(),
+        opening_account: section.optional("opening_account", plain).unwrap_or_else(|| OPENING_ACCOUNT.to_owned()),
         codes: code_tables
             .names()
             .into_iter()
@@ -308,6 +327,28 @@ fn file_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+fn listing(order: &str) -> Result<Listing, String> {
+    match order {
+        "oldest-first" => Ok(Listing::OldestFirst),
+        "newest-first" => Ok(Listing::NewestFirst),
+        _ => Err("must be oldest-first or newest-first".to_owned()),
+    }
+}
+
+/// There is one thing that can be done about late rows; without it they are mistakes.
+fn late(late: &str) -> Result<(), String> {
+    if late == "book-now" { Ok(()) } else { Err("must be book-now, or left out".to_owned()) }
+}
+
+/// A name as the bank shows it.
+fn plain(name: &str) -> Result<String, String> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > TEXT_CHARS_MAX || name.chars().any(server::is_control) {
+        return Err(format!("must have 1 to {TEXT_CHARS_MAX} characters on one line"));
+    }
+    Ok(name.to_owned())
+}
+
 fn contra_kind(kind: &str) -> Result<ContraKind, String> {
     match kind {
         "asset" => Ok(ContraKind::Asset),
@@ -371,6 +412,23 @@ mod tests {
         check("%y%m%d", "%y%m", &["`date_format` must hold a whole date"]);
         check("%y%m%d", "%y%m%d%!", &["`date_format` must hold a whole date"]);
         check("[\"UROK\"]", "[]", &["`k_symbol` lists no values"]);
+        let postings = "file = \"trans.asc\"";
+        for (field, mistake) in [
+            ("order = \"newest\"", "`order` must be oldest-first or newest-first"),
+            ("late = \"skip\"", "`late` must be book-now, or left out"),
+            ("opening_account = \" \"", "`opening_account` must have 1 to 140 characters on one line"),
+        ] {
+            check(postings, &format!("{postings}\n{field}"), &[mistake]);
+        }
+        let fields = "order = \"newest-first\"\nlate = \"book-now\"\nopening_account = \"Before\"";
+        check(postings, &format!("{postings}\n{fields}"), &[]);
+        check(
+            "\"0800\"",
+            "\"08\"",
+            &["`bank_code`: country CZ with bank code 08 makes no IBAN that ISO 13616 allows: give \
+            the two capital letters of a country in the IBAN registry, and the bank's code (with the branch code where \
+            the country has one) as that country writes it"],
+        );
         check(
             "decimal_separator = \".\"",
             "decimal_separator = \".\"\nthousands_separator = \".\"",
@@ -380,7 +438,11 @@ mod tests {
         check("{client_id}", "{client_id", &["`name` has a brace that is never closed"]);
         check("owner = [\"OWNER\"]", "owner = \"OWNER\"", &["`owner` must be a list of texts"]);
         check("[\"DISPONENT\"]", "[\"OWNER\"]", &["the code \"OWNER\" has a meaning already"]);
-        check("kind = \"income\"", "kind = \"profit\"", &["`kind` must be asset, liability, equity, income or expense"]);
+        check(
+            "kind = \"income\"",
+            "kind = \"profit\"",
+            &["`kind` must be asset, liability, equity, income or expense"],
+        );
         check("when = { type", "when = 3 # {", &["`when` must be a table", "this rule comes after one for every row"]);
         check(
             "direction = \"type\"",

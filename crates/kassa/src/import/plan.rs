@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 use jiff::civil::Date;
+use ledger::Currency;
 
 use super::map::{self, ContraRule, Map, RightKind};
 use super::source::{self, Rows, SourceFormat, Template};
-use super::{Mistake, Mistakes};
+use super::{Mistake, Mistakes, order};
 
 /// The greatest number of an account within its bank: ten digits, as much as a Czech or a German IBAN has room for.
 pub(crate) const ACCOUNT_NUMBER_MAX: u64 = 9_999_999_999;
@@ -42,8 +43,30 @@ pub(crate) struct Plan {
     pub(crate) rights: Vec<PlannedRight>,
     /// In the order in which the file's postings first need them.
     pub(crate) contras: Vec<PlannedContra>,
-    /// By date, and within a date in the order of their file.
+    /// By date, and within a date as `order.rs` finds it.
     pub(crate) postings: Vec<PlannedPosting>,
+    /// The account against which the balances are booked that accounts begin with.
+    pub(crate) opening_account: String,
+    /// Whether a row that is older than the newest entry of its account is booked as of now.
+    pub(crate) late_is_booked_now: bool,
+}
+
+impl Plan {
+    /// The currency, which was looked up when the map was read.
+    pub(crate) fn known_currency(&self) -> Currency {
+        Currency::from_code(&self.currency).expect("a plan's currency was looked up")
+    }
+}
+
+/// What is known beside the source and its map, and decides what is a mistake in them.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'s> {
+    /// In UTC. Nothing can be booked on a day that has not come.
+    pub(crate) today: Date,
+    /// The greatest account number that the bank's IBANs hold.
+    pub(crate) largest_number: u64,
+    /// The customers' keys that are asked for by flags, each with the flag.
+    pub(crate) customers: &'s [(String, String)],
 }
 
 /// A bank to be, for a source that is to be looked at by itself.
@@ -94,8 +117,6 @@ pub(crate) struct PlannedAccount {
     pub(crate) opened: Date,
     /// If the source names its accounts.
     pub(crate) name: Option<String>,
-    /// The overdraft limit that the account's own history needs: how far below zero the plan's postings take it.
-    pub(crate) overdraft_minor: u64,
 }
 
 /// A customer's right to an account.
@@ -195,16 +216,21 @@ impl PlannedPosting {
 }
 
 /// Reads the map's tables by `read`, which is given a file's name, and checks everything.
-pub(crate) fn build(map: &Map, read: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Result<Plan, Mistakes> {
-    let mut source = Source { map, read, mistakes: Vec::new() };
+pub(crate) fn build(
+    map: &Map,
+    surroundings: &Surroundings<'_>,
+    read: &dyn Fn(&str) -> io::Result<Vec<u8>>,
+) -> Result<Plan, Mistakes> {
+    let mut source = Source { map, surroundings, read, mistakes: Vec::new() };
     let (customers, customer_keys) = source.customers();
-    let (mut accounts, account_keys) = source.accounts();
+    let (accounts, account_keys) = source.accounts();
     let rights = source.rights(&customer_keys, &account_keys, &accounts);
     let (contras, mut postings) = source.postings(&account_keys, &accounts);
+    source.check_dates(&postings);
+    source.check_flags(&customer_keys);
 
     if source.mistakes.is_empty() {
-        postings.sort_by_key(|posting| posting.date);
-        set_overdrafts(&mut accounts, &postings);
+        order::sort(&mut postings, map.postings.order);
     }
     let plan = Plan {
         source_name: map.source_name.clone(),
@@ -222,21 +248,10 @@ pub(crate) fn build(map: &Map, read: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Re
         rights,
         contras,
         postings,
+        opening_account: map.postings.opening_account.clone(),
+        late_is_booked_now: map.postings.late_is_booked_now,
     };
     Mistakes::unless_none(plan, source.mistakes)
-}
-
-/// Gives each account the overdraft limit that its postings, in their order, need.
-fn set_overdrafts(accounts: &mut [PlannedAccount], postings: &[PlannedPosting]) {
-    let mut balances_minor = vec![0_i64; accounts.len()];
-    for posting in postings {
-        let balance_minor = &mut balances_minor[posting.account];
-        *balance_minor += posting.change_minor();
-        if *balance_minor < 0 {
-            let account = &mut accounts[posting.account];
-            account.overdraft_minor = account.overdraft_minor.max(balance_minor.unsigned_abs());
-        }
-    }
 }
 
 /// A table's keys, each with its row's index and line.
@@ -281,6 +296,7 @@ impl Keys {
 /// The source being read, and the mistakes found so far.
 struct Source<'s> {
     map: &'s Map,
+    surroundings: &'s Surroundings<'s>,
     read: &'s dyn Fn(&str) -> io::Result<Vec<u8>>,
     mistakes: Vec<Mistake>,
 }
@@ -304,7 +320,7 @@ impl Source<'_> {
     }
 
     fn accounts(&mut self) -> (Vec<PlannedAccount>, Keys) {
-        let (table, format) = (&self.map.accounts, &self.map.format);
+        let (table, format, surroundings) = (&self.map.accounts, &self.map.format, self.surroundings);
         let mut accounts = Vec::new();
         let Some(text) = self.text(&table.table) else { return (accounts, Keys::new(false)) };
         let mut rows = self.rows(&table.table, &text);
@@ -315,15 +331,20 @@ impl Source<'_> {
 
         let mut keys = Keys::new(!rows.lacks_columns());
         let mut numbers = HashMap::new();
+        let Surroundings { today, largest_number, .. } = *surroundings;
+        let largest = ACCOUNT_NUMBER_MAX.min(largest_number);
         while rows.next() {
             let key = row_key("accounts", &keys.add(&mut rows, key, accounts.len()));
-            let number = rows.check(account_number(rows.get(number))).unwrap_or_default();
+            let number = rows.check(account_number(rows.get(number), largest)).unwrap_or_default();
             if let Some(line) = numbers.insert(number, rows.line()).filter(|_| number != 0) {
                 rows.refuse(format!("the account number {number} is also on line {line}"));
             }
             let opened = rows.check(format.date(rows.get(opened))).unwrap_or_default();
+            if opened > today {
+                rows.refuse(format!("the account is opened on {opened}, which has not come yet"));
+            }
             let name = name.as_ref().and_then(|name| rows.check(name.fill(|column| rows.filled(column))));
-            accounts.push(PlannedAccount { key, line: rows.line(), number, opened, name, overdraft_minor: 0 });
+            accounts.push(PlannedAccount { key, line: rows.line(), number, opened, name });
         }
         (accounts, keys)
     }
@@ -409,6 +430,26 @@ impl Source<'_> {
             });
         }
         (contras.planned, postings)
+    }
+
+    /// Notes postings of days that have not come.
+    fn check_dates(&mut self, postings: &[PlannedPosting]) {
+        let today = self.surroundings.today;
+        for posting in postings.iter().filter(|posting| posting.date > today) {
+            let file = self.map.postings.table.file.clone();
+            let reason = format!("the posting is dated {}, which has not come yet", posting.date);
+            self.mistakes.push(Mistake { file, line: Some(posting.line), reason });
+        }
+    }
+
+    /// Notes flags that ask for a customer whom the source doesn't have.
+    fn check_flags(&mut self, customers: &Keys) {
+        for (flag, key) in self.surroundings.customers.iter().filter(|_| customers.are_known) {
+            if !customers.rows.contains_key(key) {
+                let reason = format!("there is no customer {key:?} in {}", self.map.customers.table.file);
+                self.mistakes.push(Mistake { file: flag.clone(), line: None, reason });
+            }
+        }
     }
 
     /// The table's text, if its file can be read.
@@ -563,11 +604,11 @@ fn row_key(table: &str, key: &str) -> Box<str> {
     format!("{table}:{key}").into_boxed_str()
 }
 
-fn account_number(text: &str) -> Result<u64, String> {
+fn account_number(text: &str, largest: u64) -> Result<u64, String> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(number) if is_digits && (1..=ACCOUNT_NUMBER_MAX).contains(&number) => Ok(number),
-        _ => Err(format!("{text:?} is not an account number from 1 to {ACCOUNT_NUMBER_MAX}")),
+        Ok(number) if is_digits && (1..=largest).contains(&number) => Ok(number),
+        _ => Err(format!("{text:?} is not an account number from 1 to {largest}, as this bank's IBANs have room for")),
     }
 }
 
@@ -660,6 +701,9 @@ mod tests {
         p3;a2;1993-01-06;C;7.00;7.00;;;\n\
         p4;a1;1993-01-07;C;1.00;;;a  b;\n";
 
+    const SURROUNDINGS: Surroundings<'_> =
+        Surroundings { today: date(1993, 1, 7), largest_number: u64::MAX, customers: &[] };
+
     /// The source, with `with` in place of `replace` in the map or a file. A file without text is missing.
     fn planned(file: &str, replace: &str, with: &str) -> Result<Plan, Mistakes> {
         let sources = [("customers", CUSTOMERS), ("accounts", ACCOUNTS), ("rights", RIGHTS), ("postings", POSTINGS)];
@@ -668,7 +712,7 @@ mod tests {
             if name == file { text.replacen(replace, with, 1) } else { text.to_owned() }
         };
         let map = Map::parse("map", &text_of("map", MAP), &|code| (code == "EUR").then_some(2))?;
-        build(&map, &|name| {
+        build(&map, &SURROUNDINGS, &|name| {
             let (name, text) = sources.iter().find(|source| source.0 == name).unwrap();
             let text = text_of(name, text);
             if text.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(text.into_bytes()) }
@@ -687,8 +731,8 @@ mod tests {
 
         let names: Vec<&str> = plan.customers.iter().map(|customer| &*customer.name).collect();
         assert_eq!(names, ["Ada Byron", "Carl Gauss"]);
-        let accounts: Vec<_> = plan.accounts.iter().map(|a| (&*a.key, a.line, a.number, a.overdraft_minor)).collect();
-        assert_eq!(accounts, [("accounts:a1", 2, 11, 1_550), ("accounts:a2", 3, 12, 0)]);
+        let accounts: Vec<_> = plan.accounts.iter().map(|a| (&*a.key, a.line, a.number)).collect();
+        assert_eq!(accounts, [("accounts:a1", 2, 11), ("accounts:a2", 3, 12)]);
         let rights: Vec<_> = plan.rights.iter().map(|right| (right.customer, right.account, right.right)).collect();
         let signatory = Right::Signatory { limit_minor: Some(5_000) };
         assert_eq!(rights, [(0, 0, Right::Owner), (1, 1, Right::Owner), (1, 0, signatory), (0, 1, Right::ReadOnly)]);
@@ -744,7 +788,9 @@ mod tests {
         check("accounts", ACCOUNTS, "\n", &["accounts:1: is empty; its first line must name the columns"]);
         check("accounts", "0012", "11", &["accounts:3: the account number 11 is also on line 2"]);
         for number in ["", "0", "+7", "1x", "10000000000"] {
-            let mistake = format!("accounts:3: {number:?} is not an account number from 1 to 9999999999");
+            let mistake = format!(
+                "accounts:3: {number:?} is not an account number from 1 to 9999999999, as this bank's IBANs have room for"
+            );
             check("accounts", "0012", number, &[&mistake]);
         }
         check("accounts", "0012", "9999999999", &[]);
@@ -756,6 +802,21 @@ mod tests {
             &["postings:2: is dated 1993-01-05, before the account was opened on 1993-01-06"],
         );
         check("accounts", "01-01", "01-05", &[]);
+        check(
+            "accounts",
+            "1993-01-02",
+            "1993-01-08",
+            &[
+                "accounts:3: the account is opened on 1993-01-08, which has not come yet",
+                "postings:4: is dated 1993-01-06, before the account was opened on 1993-01-08",
+            ],
+        );
+        check(
+            "postings",
+            "1993-01-06",
+            "1993-01-08",
+            &["postings:4: the posting is dated 1993-01-08, which has not come yet"],
+        );
         check("rights", "c1;a1;O", "c1;a1;X", &["rights:2: the code \"X\" is none of \"O\", \"R\", \"S\""]);
         check("rights", "c1;a1;O", "c1;a9;O", &["rights:2: there is no account \"a9\""]);
         check("rights", "r1;c1;a1;O;\n", "", &["accounts:2: the account has no owner in rights"]);
@@ -800,6 +861,27 @@ mod tests {
             "[\"X\"], type = [\"C\"] }\n        account = \"Bank {bank}\"\n        kind = \"asset\"",
             "[\"R\"] }\n account = \"Cash\"\n kind = \"income\"",
             &["postings:3: the contra account \"Cash\" was of another kind before"],
+        );
+    }
+
+    #[test]
+    fn what_the_bank_allows_decides_as_well() {
+        let flags = [("--user a".to_owned(), "c1".to_owned()), ("--user b".to_owned(), "c9".to_owned())];
+        let map = Map::parse("map", MAP, &|_| Some(2)).unwrap();
+        let sources = [("customers", CUSTOMERS), ("accounts", ACCOUNTS), ("rights", RIGHTS), ("postings", POSTINGS)];
+        let read = |name: &str| {
+            let found = sources.iter().find(|source| source.0 == name);
+            Ok(found.map(|source| source.1.as_bytes().to_vec()).unwrap())
+        };
+        let told = |largest_number| {
+            let surroundings = Surroundings { largest_number, customers: &flags, ..SURROUNDINGS };
+            build(&map, &surroundings, &read).unwrap_err().to_string()
+        };
+        assert_eq!(told(12), "--user b: there is no customer \"c9\" in customers");
+        assert_eq!(
+            told(11),
+            "--user b: there is no customer \"c9\" in customers\naccounts:3: \"0012\" is not an account number from 1 to \
+             11, as this bank's IBANs have room for"
         );
     }
 
