@@ -7,7 +7,7 @@ use bank::{Event, State};
 use journal::{Frame, MasterKey, Reader};
 use ledger::Timestamp;
 
-use crate::{OpenError, Options, Recorded};
+use crate::{KeyedHashes, OpenError, Options, Recorded};
 
 /// How many frames are read in one transaction: about a megabyte, so that no read holds up the writer's log.
 const FRAMES_AT_A_TIME: usize = 64;
@@ -31,6 +31,12 @@ impl Replay {
     #[must_use]
     pub fn last_event(&self) -> u64 {
         self.end
+    }
+
+    /// The keyed hashes of the bank, to know its idempotency keys and names by.
+    #[must_use]
+    pub fn hashes(&self) -> KeyedHashes {
+        KeyedHashes::new(&self.reader.secrets())
     }
 
     /// Shows `visit` every event in order, each with the state after it, and gives the state after the last. Ends early

@@ -5,13 +5,13 @@ use std::process::Command;
 use super::{Server, kassa};
 
 /// A block of the guide: commands, and what they print if the guide says it.
-struct Step {
-    commands: String,
-    printed: Option<String>,
+pub(super) struct Step {
+    pub(super) commands: String,
+    pub(super) printed: Option<String>,
 }
 
 /// The guide's blocks of `sh`, each with the block of `json` or `text` that follows it.
-fn steps(guide: &str) -> Vec<Step> {
+pub(super) fn steps(guide: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lines = guide.lines();
     while let Some(line) = lines.next() {
@@ -24,8 +24,8 @@ fn steps(guide: &str) -> Vec<Step> {
                 assert!(step.printed.is_none(), "two answers to one block of commands: {line}");
                 step.printed = Some(block.join("\n"));
             }
-            // Not for this shell: it starts the server.
-            "console" => {}
+            // Not for this shell: it builds the program, starts the server, or is no command.
+            "console" | "toml" => {}
             other => panic!("a block of {other} is not known here"),
         }
     }
@@ -33,7 +33,7 @@ fn steps(guide: &str) -> Vec<Step> {
 }
 
 /// Whether a text is what the guide says, in which `…` stands for anything and space for nothing.
-fn is_as_said(said: &str, text: &str) -> bool {
+pub(super) fn is_as_said(said: &str, text: &str) -> bool {
     let plain = |text: &str| text.split_whitespace().collect::<String>();
     let (said, text) = (plain(said), plain(text));
     let mut parts = said.split('…');
