@@ -131,19 +131,33 @@ pub struct Measures {
 /// The bank's secrets that are used often.
 pub(crate) struct Secrets {
     pub(crate) all: journal::Secrets,
-    request: [u8; 32],
-    names: hmac::Key,
+    hashes: KeyedHashes,
     tokens: hmac::Key,
 }
 
 impl Secrets {
     pub(crate) fn new(all: journal::Secrets) -> Self {
-        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &all.derive(label));
-        let (names, tokens) = (key("sign-in names"), key("session tokens"));
-        Self { request: all.derive("idempotency keys"), names, tokens, all }
+        let tokens = hmac::Key::new(hmac::HMAC_SHA256, &all.derive("session tokens"));
+        Self { hashes: KeyedHashes::new(&all), tokens, all }
+    }
+}
+
+/// The keyed hashes under which a bank keeps idempotency keys and sign-in names, for whoever looks something up by them.
+#[derive(Clone)]
+pub struct KeyedHashes {
+    request: [u8; 32],
+    names: hmac::Key,
+}
+
+impl KeyedHashes {
+    pub(crate) fn new(all: &journal::Secrets) -> Self {
+        let names = hmac::Key::new(hmac::HMAC_SHA256, &all.derive("sign-in names"));
+        Self { request: all.derive("idempotency keys"), names }
     }
 
-    pub(crate) fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
+    /// What an idempotency key and the request under it are kept as.
+    #[must_use]
+    pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
         let [.., secret] = self.request.as_chunks::<16>().0 else { unreachable!("32 bytes") };
         let hash = |parts: [&[u8]; 2]| {
             let mut hasher = SipHasher24::new_with_key(secret);
@@ -152,6 +166,12 @@ impl Secrets {
             hasher.finish128()
         };
         Request { key: hash([b"key", key]).as_bytes(), fingerprint: hash([b"body", body]).h1 }
+    }
+
+    /// The blind index of a name to sign in with. Capital and small letters are the same.
+    #[must_use]
+    pub fn name_index(&self, name: &str) -> NameIndex {
+        NameIndex(first_16(&hmac::sign(&self.names, name.trim().to_lowercase().as_bytes())))
     }
 }
 
@@ -520,16 +540,22 @@ impl Engine {
         answer.await.map_err(|_| self.shared.why_unavailable())
     }
 
+    /// The keyed hashes of this bank.
+    #[must_use]
+    pub fn hashes(&self) -> &KeyedHashes {
+        &self.shared.secrets.hashes
+    }
+
     /// What an idempotency key and the request under it are kept as.
     #[must_use]
     pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
-        self.shared.secrets.request(caller, key, body)
+        self.hashes().request(caller, key, body)
     }
 
     /// The blind index of a name to sign in with. Capital and small letters are the same.
     #[must_use]
     pub fn name_index(&self, name: &str) -> NameIndex {
-        NameIndex(first_16(&hmac::sign(&self.shared.secrets.names, name.trim().to_lowercase().as_bytes())))
+        self.hashes().name_index(name)
     }
 
     /// A new session token for its bearer, 256 random bits in hexadecimal.

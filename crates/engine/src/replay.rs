@@ -7,8 +7,7 @@ use bank::{Event, Request, State, UserId};
 use journal::{Frame, MasterKey, Reader};
 use ledger::Timestamp;
 
-use crate::handle::Secrets;
-use crate::{OpenError, Options, Recorded};
+use crate::{KeyedHashes, OpenError, Options, Recorded};
 
 /// How many frames are read in one transaction: about a megabyte, so that no read holds up the writer's log.
 const FRAMES_AT_A_TIME: usize = 64;
@@ -34,10 +33,10 @@ impl Replay {
         self.end
     }
 
-    /// The same as [`crate::Engine::request`].
+    /// The keyed hashes of the bank, to know its idempotency keys and names by.
     #[must_use]
-    pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
-        Secrets::new(self.reader.secrets()).request(caller, key, body)
+    pub fn hashes(&self) -> KeyedHashes {
+        KeyedHashes::new(&self.reader.secrets())
     }
 
     /// Shows `visit` every event in order, each with the state after it, and gives the state after the last. Ends early

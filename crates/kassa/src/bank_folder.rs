@@ -163,7 +163,7 @@ impl Beginning {
     /// Nobody but `kassa demo` has the keys under which it founds a bank and brings in its first customer. Version 0.1.0
     /// founded its demo banks under the key that others have, too, so the second key counts by itself.
     fn read(replay: Replay) -> Result<Self, Failure> {
-        let key = |step: &str| Some(replay.request(UserId::SYSTEM, named(step).as_bytes(), b"").key);
+        let key = |step: &str| Some(replay.hashes().request(UserId::SYSTEM, named(step).as_bytes(), b"").key);
         let (founding, first_customer) = (key(DEMO_FOUNDING), key(DEMO_FIRST_CUSTOMER));
         let mut beginning = Self { founded: None, cash: Vec::new(), demo: false, bare: true };
         let read = replay.run(&mut |_, recorded| {

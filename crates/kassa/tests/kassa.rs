@@ -1,5 +1,6 @@
 //! The real binary, as its users meet it: files on disk, processes that are killed, and curl on the other end.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +17,10 @@ mod bench;
 mod export;
 #[path = "kassa/guide.rs"]
 mod guide;
+#[path = "kassa/import.rs"]
+mod import;
+#[path = "kassa/import_books.rs"]
+mod import_books;
 #[path = "kassa/making.rs"]
 mod making;
 #[path = "kassa/old_banks.rs"]
@@ -658,7 +663,7 @@ fn verify_finds_and_names_damage() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
 }
 
-/// A small source: two customers, two accounts, and postings whose balances agree but for one.
+/// A small source: two customers, two accounts, and postings whose balances agree.
 fn small_source(folder: &Path, postings: &str) {
     fs::create_dir_all(folder).expect("a folder");
     for (file, text) in [
@@ -717,7 +722,7 @@ kind = "asset"
 
 const POSTINGS: &str = "id,account,date,amount,balance\n\
                         1,11,2020-01-02,100.00,100.00\n\
-                        2,12,2020-01-02,50.00,50.30\n\
+                        2,12,2020-01-02,50.00,50.00\n\
                         3,11,2020-02-01,-130.00,-30.00\n\
                         4,11,2020-02-03,40.00,10.00\n";
 
@@ -734,8 +739,7 @@ fn an_import_can_be_broken_off_and_repeated() {
     let first = report(&succeeds(&flags, ""));
     assert_eq!((&first["customers"], &first["accounts"], &first["rights"]), (&json!(2), &json!(2), &json!(3)));
     assert_eq!((&first["postings"], &first["account_days"]), (&json!(4), &json!(4)));
-    assert_eq!((&first["agree_exact"], &first["agree_within_0_50"]), (&json!(3), &json!(4)));
-    assert_eq!(first["largest_difference"], "0.30");
+    assert_eq!((&first["agree_exact"], &first["largest_difference"]), (&json!(4), &json!("0.00")));
     assert_eq!(first["overdrafts"].as_array().map(Vec::len), Some(1), "{first}");
     assert_eq!(first["overdrafts"][0]["limit"], "30.00");
     let before = verified(folder.data());
@@ -747,7 +751,9 @@ fn an_import_can_be_broken_off_and_repeated() {
 
     // One more row is taken; a row that says something else than before is not.
     small_source(&source, &format!("{POSTINGS}5,12,2020-03-01,1.00,51.30\n"));
-    assert_eq!(report(&succeeds(&flags, ""))["postings"], 5);
+    let with_break = report(&succeeds(&[&flags[..], &["--accept-breaks"]].concat(), ""));
+    assert_eq!((&with_break["postings"], &with_break["largest_difference"]), (&json!(5), &json!("0.30")));
+    assert_eq!((&with_break["agree_exact"], &with_break["agree_within_0_50"]), (&json!(4), &json!(5)));
     small_source(&source, &POSTINGS.replace("100.00,100.00", "100.01,100.01"));
     let told = fails(&flags, "");
     assert!(told.contains("postings.csv:2:") && told.contains("before"), "{told}");
@@ -791,7 +797,10 @@ fn a_real_banks_data_comes_in_exactly() {
     let folder = Folder::new();
     let map = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/berka/map.toml");
     let (map, source) = (map.to_str().expect("a plain path"), source.to_str().expect("a plain path").to_owned());
-    let flags = ["import", "--data", folder.data(), "--map", map, &source, "--json"];
+    // The source rounded interest to tenths, so that its balances don't follow from its rows.
+    let told = fails(&["import", "--data", folder.data(), "--map", map, &source], "");
+    assert!(told.contains("because of 2") && told.contains("--accept-breaks") && !folder.data.exists(), "{told}");
+    let flags = ["import", "--data", folder.data(), "--map", map, "--accept-breaks", &source, "--json"];
     // The map says what bank to found. A first try is killed somewhere on its way; the next goes on where it stopped.
     let mut first = kassa(&flags).spawn().expect("the import starts");
     std::thread::sleep(Duration::from_millis(700));

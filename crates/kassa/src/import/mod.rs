@@ -1,53 +1,57 @@
-//! The reading half of `kassa import`: a map and a folder of delimited files become a [`Plan`], or a list of
-//! mistakes.
+//! `kassa import`: a map and a folder of delimited files become a [`Plan`], or a list of mistakes; and what of the plan
+//! is new becomes postings.
 //!
-//! Nothing here knows the bank. [`load`] reads the map (`map.rs`), then the four tables it names (`plan.rs`, through
-//! the rows of `source.rs`), and checks everything before anything runs: a plan exists only if the whole input is
-//! sound. Sending the plan to the bank is left to the caller, who then compares what was posted with the source's own
-//! balances by [`reconcile`](reconcile::reconcile).
+//! First the map is read (`map.rs`), then the tables it names (`plan.rs` and `postings.rs`, through the rows of
+//! `source.rs`) or lists itself (`inline.rs`); a plan exists only if the whole input is sound. `order.rs` puts the
+//! postings in order. `books.rs` looks at what the bank holds already, without changing it, and `booking.rs` says what of
+//! the plan is to be booked and what the bank would refuse of it, account by account (`history.rs`). Only then does
+//! `run.rs` found and book. The report (`report.rs`) compares what was posted with the source's own balances
+//! (`reconcile.rs`). `suggest` looks at a file and writes a first map for it.
+//!
+//! # The order of rows, and what accounts begin with
+//!
+//! Rows are booked by date. Within an account's day their order is the one in which each balance of the source is the
+//! balance before it and the row's amount; where that tells nothing it is the map's `order`, or else the file's, which is
+//! read from its end if its dates fall. An account of which nothing is booked begins with the balance that its first row
+//! tells, booked under a key of its own against `opening_account`. A balance that doesn't follow from what is before it
+//! is a break: it stops the import unless the operator accepts it.
+//!
+//! # Overdrafts
+//!
+//! A limit is granted where the source's own balances show that somebody was lent the money: as far below zero as the
+//! lowest of them. What rows alone add up to is no reason for one. A history that goes lower on the way has room for it
+//! only while it is booked. In the end an account has the largest of: the limit it had, the one that the source shows
+//! (less what the books end above the source), and what it is below zero, so that nothing can be spent of that.
 //!
 //! # The map
 //!
-//! A TOML file, worked out in full in `examples/berka/map.toml`. An unknown field is a mistake, and all the map's
-//! mistakes are told together. *Column* means a column's name in the table's file; *template* means text with columns
-//! in braces, such as `"Client {client_id}"` (`{{` and `}}` for braces themselves).
-//!
-//! | section | field | meaning |
-//! |---|---|---|
-//! | `[source]` | `name` | short, stable name; with a row's key it tells an imported row from every other |
-//! | | `currency` | ISO 4217 code of all amounts |
-//! | | `encoding` | label of the WHATWG Encoding Standard (there `iso-8859-1` means windows-1252) |
-//! | | `separator`, `quote` | one ASCII character each; without `quote` nothing is quoted |
-//! | | `date_format` | as `strptime`; a date must be written just so. `%y` means 1969 to 2068 |
-//! | | `decimal_separator`, `thousands_separator` | one character each, the second optional |
-//! | `[bank]` | `name`, `country`, `bank_code` | optional section: the bank to found where `--data` holds none |
-//! | `[customers]` | `file`, `key`, `name` | `name` is a template |
-//! | `[accounts]` | `file`, `key`, `number`, `opened`, `name` | `number`: digits, the account's number within the bank; `name`: optional template |
-//! | `[rights]` | `file`, `key`, `customer`, `account` | the columns that hold the customer's and the account's key |
-//! | | `type`, `owner`, `signatory`, `read_only` | a column and the values that mean each right; without `type` each row makes an owner |
-//! | | `signatory_limit` | optional column: a signatory's limit, empty for none |
-//! | `[postings]` | `file`, `key`, `account`, `date`, `amount` | columns |
-//! | | `direction`, `credit`, `debit` | a column and the values that mean each; without `direction` a negative amount is a debit |
-//! | | `balance` | optional column: the source's own balance after the posting, empty where it gives none |
-//! | | `text` | optional template of what the customer reads; empty columns leave no gap |
-//! | `[postings.codes.COLUMN]` | `CODE = "words"` | what a column's codes read as in `text`; a code that is missing here is a mistake |
-//! | `[[postings.contra]]` | `when` | column = list of values; all must match, and none matches every row. The first rule that matches counts |
-//! | | `account`, `kind` | the contra account's name, a template, and its kind: `asset`, `liability`, `equity`, `income` or `expense` |
-//! | | `text` | optional template in place of the postings' own |
-//!
-//! Each table may also have `columns = ["…"]`, for a file without a header line. Spaces around a field don't count.
+//! A TOML file. Its fields are described in `docs/IMPORT.md`, and `examples/berka/map.toml` is one worked out in full. An
+//! unknown field is a mistake, and all the map's mistakes are told together.
 
+mod amount;
+mod booking;
+mod books;
+mod history;
+mod inline;
 mod map;
-pub(crate) mod plan;
-pub(crate) mod reconcile;
+mod order;
+mod pattern;
+mod plan;
+mod postings;
+mod reconcile;
+mod report;
 pub(crate) mod run;
+#[cfg(test)]
+mod samples;
 mod section;
 mod source;
+mod suggest;
 
 use std::fmt;
 use std::path::Path;
 
-pub(crate) use plan::Plan;
+use map::Map;
+use plan::{Plan, Surroundings};
 
 /// How many mistakes are printed before the rest is only counted: a screenful, which is what anybody mends at a time.
 pub(crate) const MISTAKES_SHOWN_MAX: usize = 50;
@@ -82,6 +86,13 @@ impl Mistakes {
         &self.0
     }
 
+    /// These and others.
+    fn and(self, others: &[Mistake]) -> Self {
+        let mut all = [&self.0, others].concat();
+        all.sort();
+        Self(all)
+    }
+
     /// `value` if there are no mistakes; else the mistakes, sorted.
     fn unless_none<T>(value: T, mut mistakes: Vec<Mistake>) -> Result<T, Self> {
         if mistakes.is_empty() {
@@ -107,21 +118,21 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Reads the map and the files it names in `folder`, and checks them all.
+/// Reads a map. Its mistakes are told before any file is read, since they would make every row look wrong.
 ///
 /// `currency_decimals` tells how many decimals a currency's minor unit has, and none for a currency the bank doesn't
-/// know. Mistakes in the map are told before any file is read, since they would make every row look wrong.
-pub(crate) fn load(
-    map_file: &Path,
-    folder: &Path,
-    currency_decimals: &dyn Fn(&str) -> Option<u32>,
-) -> Result<Plan, Mistakes> {
+/// know.
+fn read_map(map_file: &Path, currency_decimals: &dyn Fn(&str) -> Option<u32>) -> Result<Map, Mistakes> {
     let map_name = map_file.display().to_string();
     let text = std::fs::read_to_string(map_file).map_err(|error| {
         Mistakes(vec![Mistake { file: map_name.clone(), line: None, reason: format!("cannot be read: {error}") }])
     })?;
-    let map = map::Map::parse(&map_name, &text, currency_decimals)?;
-    plan::build(&map, &|file| std::fs::read(folder.join(file)))
+    Map::parse(&map_name, &text, currency_decimals)
+}
+
+/// Reads the files that a map names in `folder`, and checks them all.
+fn plan(map: &Map, folder: &Path, surroundings: &Surroundings<'_>) -> Result<Plan, Mistakes> {
+    plan::build(map, surroundings, &|file| std::fs::read(folder.join(file)))
 }
 
 #[cfg(test)]
@@ -141,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_missing_map_is_a_mistake() {
-        let mistakes = load(Path::new("/nowhere/map.toml"), Path::new("/nowhere"), &|_| Some(2)).unwrap_err();
+        let mistakes = read_map(Path::new("/nowhere/map.toml"), &|_| Some(2)).unwrap_err();
         assert_eq!(mistakes.all().len(), 1);
         assert!(mistakes.to_string().starts_with("/nowhere/map.toml: cannot be read: "));
     }

@@ -64,7 +64,7 @@ pub(crate) fn reconcile<E>(
         let nearest =
             day.iter().map(|(_, _, balance_minor)| *balance_minor).min_by_key(|minor| minor.abs_diff(posted_minor));
         let source_minor = nearest.expect("a chunk is never empty");
-        result.add(Break { account, date, posted_minor, source_minor }, plan.decimals);
+        result.add(Break { account, date, posted_minor, source_minor }, plan.decimals_of(account));
         asked = Some((account, ends_of_days));
     }
     result.breaks.sort_by_key(|day| std::cmp::Reverse(day.difference_minor()));
@@ -113,8 +113,8 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::import::load;
-    use crate::import::plan::{ContraKind, Direction, PlanFiles, PlannedPosting, Right};
+    use crate::import::plan::{ContraKind, Direction, PlanFiles, PlannedPosting, Right, Surroundings};
+    use crate::import::{plan as planned, read_map};
 
     /// The data set's folder, or none after saying loudly that the test is skipped.
     fn berka() -> Option<PathBuf> {
@@ -131,7 +131,9 @@ mod tests {
 
     fn plan(folder: &Path) -> Plan {
         let map_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/berka/map.toml");
-        let plan = load(&map_file, folder, &|code| (code == "CZK").then_some(2));
+        let map = read_map(&map_file, &|code| (code == "CZK").then_some(2));
+        let surroundings = Surroundings { today: Date::constant(2026, 1, 1), largest_number: u64::MAX, customers: &[] };
+        let plan = map.and_then(|map| planned(&map, folder, &surroundings));
         plan.unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
 
@@ -208,6 +210,7 @@ mod tests {
             date: Date::constant(1993, 1, *day),
             source_balance_minor: *source_balance_minor,
             text: None,
+            text_rest: Vec::new(),
         });
         Plan {
             source_name: String::new(),
@@ -225,6 +228,9 @@ mod tests {
             rights: Vec::new(),
             contras: Vec::new(),
             postings: postings.collect(),
+            skipped: BTreeMap::new(),
+            opening_account: String::new(),
+            late_is_booked_now: false,
         }
     }
 

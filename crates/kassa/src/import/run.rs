@@ -1,22 +1,37 @@
-//! The writing half of `kassa import`: sends a checked plan to the bank, each row under an idempotency key made of the
-//! source's name and the row's key. So a run that was broken off goes on where it stopped, and a second one changes
-//! nothing.
+//! `kassa import`: reads a map and its files, looks at what the bank holds, and books what is new, each row under an
+//! idempotency key made of the source's name and the row's key. So a run that was broken off goes on where it stopped,
+//! and a second one changes nothing.
+//!
+//! Nothing is founded and nothing is booked before the whole is known to be sound: mistakes in the map, in the files
+//! and in the flags are told together, and then whatever the bank would refuse.
+//!
+//! # Overdrafts
+//!
+//! An account whose history goes lower than the limit it is to have gets the room for it only while its rows are booked.
+//! Three commands do that, each under a key of its own: what the limit was, the wider one, and at the end the limit that
+//! the source's balances justify. A run that was broken off between them is known by its keys, and the next one ends it.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bank::{
-    Body, Caller, Command, CustomerId, Numbering, OpenAccount, Pay, Purpose, Request, Right, Role, SubjectId, UserId,
-    What,
+    Body, Caller, Command, CustomerId, Numbering, OpenAccount, Pay, Purpose, Request, Right, Role, Sealed, SubjectId,
+    UserId, What,
 };
-use engine::{Engine, Field, NewSubject, Outcome, Submission};
+use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission, SystemClock};
 use jiff::civil::Date;
-use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, ValueDate};
-use serde::Serialize;
+use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, Timestamp};
 use tokio::runtime::Runtime;
 
-use super::plan::{self, ContraKind, Direction, Plan};
-use super::reconcile::{Reconciliation, reconcile};
+use super::booking::{self, Booking, Entry, Orders, date, value_date};
+use super::books::{Books, ReadBooks, founding_of};
+use super::map::Map;
+use super::plan::{Plan, Surroundings};
+use super::reconcile::reconcile;
+use super::report::Report;
+use super::suggest;
+use super::{Mistake, Mistakes};
 use crate::bank_folder::{self, BankFolder, NewBank};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -30,109 +45,225 @@ pub(crate) struct Import {
     #[command(flatten)]
     pub(crate) bank: bank_folder::Open,
     /// The map that says what the files mean.
-    #[arg(long, value_name = "FILE.toml")]
-    map: PathBuf,
+    #[arg(long, value_name = "FILE.toml", required_unless_present = "suggest")]
+    map: Option<PathBuf>,
+    /// Look at a file of postings, write a first map for it to standard output with the reasons, and import nothing.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["map", "users", "accept_breaks", "dry_run", "json", "folder"])]
+    suggest: Option<PathBuf>,
     /// Make a user who signs in as NAME for the customer with this key in the source. Its password is read from
     /// standard input, a line for each user.
     #[arg(long = "user", value_name = "client:NUMBER:NAME", value_parser = parse_user)]
     users: Vec<ImportUser>,
+    /// Book the rows as they are where the source's own balances don't follow from them. Without it such a break stops
+    /// the import before anything is booked.
+    #[arg(long)]
+    accept_breaks: bool,
+    /// Show what would be booked, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-    /// The folder with the files that the map names.
+    /// The folder with the files that the map names; the map's own without it.
     #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    folder: Option<PathBuf>,
+}
+
+impl Import {
+    fn map(&self) -> &Path {
+        self.map.as_deref().expect("there is a map, where none is to be suggested")
+    }
+
+    fn folder(&self) -> &Path {
+        let own = || self.map().parent().filter(|folder| !folder.as_os_str().is_empty());
+        self.folder.as_deref().or_else(own).unwrap_or(Path::new("."))
+    }
 }
 
 /// A user to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct ImportUser {
-    customer_key: String,
-    name: String,
+    /// The flag's value as it was given.
+    pub(super) given: String,
+    /// `customers:key`.
+    pub(super) customer_key: String,
+    /// To sign in with.
+    pub(super) name: String,
 }
 
 fn parse_user(text: &str) -> Result<ImportUser, String> {
     let mut parts = text.splitn(3, ':');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some("client"), Some(number), Some(name)) if !number.is_empty() && !name.trim().is_empty() => {
-            Ok(ImportUser { customer_key: format!("customers:{number}"), name: name.trim().to_owned() })
+    match (parts.next(), parts.next(), parts.next().map(str::trim)) {
+        (Some("client"), Some(number), Some(name)) if !number.is_empty() && !name.is_empty() => {
+            if name.chars().count() > NAME_CHARS_MAX || name.chars().any(server::is_control) {
+                return Err(format!("a name has 1 to {NAME_CHARS_MAX} characters on one line"));
+            }
+            let (given, customer_key) = (text.to_owned(), format!("customers:{number}"));
+            Ok(ImportUser { given, customer_key, name: name.to_owned() })
         }
         _ => Err("write it as client:NUMBER:NAME, such as client:1:anna".into()),
     }
 }
 
-/// What was imported, and how it compares with the source.
-#[derive(Debug, Serialize)]
-struct Report {
-    customers: usize,
-    accounts: usize,
-    rights: usize,
-    contra_accounts: usize,
-    postings: usize,
-    users: usize,
-    /// Of all rows, those that were there from an earlier run.
-    already_there: usize,
-    account_days: usize,
-    agree_exact: usize,
-    agree_within_0_10: usize,
-    agree_within_0_20: usize,
-    agree_within_0_50: usize,
-    agree_within_1_00: usize,
-    agree_within_100_00: usize,
-    largest_difference: String,
-    currency: String,
-    breaks: Vec<ReportedBreak>,
-    overdrafts: Vec<ReportedOverdraft>,
-}
+/// The longest name to sign in with, as everywhere else.
+const NAME_CHARS_MAX: usize = 140;
 
-/// A day on which the books and the source differ.
-#[derive(Debug, Serialize)]
-struct ReportedBreak {
-    account: String,
-    date: String,
-    posted: String,
-    source: String,
-}
-
-/// An account that got an overdraft limit because its history needed one.
-#[derive(Debug, Serialize)]
-struct ReportedOverdraft {
-    account: String,
-    limit: String,
+/// The bank to import into, as far as it is known before anything is opened.
+struct Place {
+    /// None where there is no bank yet.
+    folder: Option<BankFolder>,
+    numbering: Numbering,
+    /// Whether the bank is to be founded as the map says.
+    is_to_be_founded: bool,
+    /// In which it would have a cash desk.
+    currencies: Vec<Currency>,
 }
 
 pub(crate) fn run(import: &Import, output: &Output) -> Result<(), Failure> {
     let decimals = |code: &str| Currency::from_code(code).map(Currency::decimals);
-    let plan = super::load(&import.map, &import.folder, &decimals).map_err(|mistakes| {
-        let count = match mistakes.all().len() {
-            1 => "a mistake".to_owned(),
-            many => format!("{many} mistakes"),
-        };
-        Failure::new(format!("nothing was imported, because of {count}:\n{mistakes}"))
-    })?;
+    if let Some(file) = &import.suggest {
+        return output.line(suggest::for_file(file, &decimals)?.trim_end());
+    }
     let passwords = read_passwords(&import.users)?;
-    let engine = open(import, &plan, output)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let report = Importer::new(&engine, &plan, &runtime, output)
-        .and_then(|mut importer| importer.carry_out(&import.users, &passwords));
-    engine.stop();
-    let report = report?;
+    let in_flags = wrong_flags(&import.users, &passwords);
+    let map = super::read_map(import.map(), &decimals).map_err(|mistakes| refused(&mistakes.and(&in_flags)))?;
+    let place = place(import, &map)?;
+    let today = date(Timestamp(SystemClock.wall_ms()).day())?;
+    let asked = |user: &ImportUser| {
+        let key = user.customer_key.strip_prefix("customers:").unwrap_or_default();
+        (format!("--user {}", user.given), key.to_owned())
+    };
+    let customers: Vec<(String, String)> = import.users.iter().map(asked).collect();
+    let surroundings = Surroundings { today, largest_number: place.numbering.largest(), customers: &customers };
+    let planned = super::plan(&map, import.folder(), &surroundings);
+    let plan = match planned {
+        Ok(plan) => Mistakes::unless_none(plan, in_flags),
+        Err(mistakes) => Err(mistakes.and(&in_flags)),
+    };
+    let plan = plan.map_err(|mistakes| refused(&mistakes))?;
+    let report = if import.dry_run {
+        rehearse(import, &place, &plan)?
+    } else {
+        carry_out(import, &place, &plan, &passwords, output)?
+    };
     if import.json { output.json(&report) } else { output.line(report.sentence()) }
 }
 
-/// The bank to import into; founded as the map says where there is none.
-fn open(import: &Import, plan: &Plan, output: &Output) -> Result<Engine, Failure> {
-    let Some(planned) = plan.bank.as_ref().filter(|_| !bank_folder::is_there(&import.bank.data)) else {
-        return BankFolder::find(&import.bank)?.open(&import.bank, output);
+fn refused(mistakes: &Mistakes) -> Failure {
+    let count = match mistakes.all().len() {
+        1 => "a mistake".to_owned(),
+        many => format!("{many} mistakes"),
+    };
+    Failure::new(format!("nothing was imported, because of {count}:\n{mistakes}"))
+}
+
+/// What is wrong with the users that are asked for, whatever the files say.
+fn wrong_flags(users: &[ImportUser], passwords: &[String]) -> Vec<Mistake> {
+    let mut wrong = Vec::new();
+    for (place, (user, password)) in users.iter().zip(passwords).enumerate() {
+        let mut refuse = |reason| {
+            wrong.push(Mistake { file: format!("--user {}", user.given), line: None, reason });
+        };
+        if let Err(failure) = bank_folder::check_password(password) {
+            refuse(format!("its password is refused: {failure}"));
+        }
+        if users[..place].iter().any(|other| other.name.to_lowercase() == user.name.to_lowercase()) {
+            refuse("the name is given to another user as well".to_owned());
+        }
+    }
+    wrong
+}
+
+/// Finds the bank, and refuses a map that describes another.
+fn place(import: &Import, map: &Map) -> Result<Place, Failure> {
+    let folder = if bank_folder::is_there(&import.bank.data) || map.bank.is_none() || import.bank.data.is_file() {
+        Some(BankFolder::find(&import.bank)?)
+    } else {
+        None
+    };
+    let founding = folder.as_ref().map(|folder| founding_of(folder, import.bank.accept_loss)).transpose()?.flatten();
+    // History can be had in a currency that is no longer in use, but no cash desk.
+    let currencies: Vec<Currency> = map.currencies().into_iter().filter(|currency| currency.is_in_use()).collect();
+    let Some(planned) = &map.bank else {
+        let founding =
+            founding.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
+        return Ok(Place { folder, numbering: founding.numbering, is_to_be_founded: false, currencies });
     };
     let numbering = Numbering::new(&planned.country, &planned.bank_code)
-        .map_err(|error| Failure::new(format!("{}: {error}", import.map.display())))?;
-    let currency = Currency::from_code(&plan.currency).expect("a plan's currency was looked up");
-    // History can be had in a currency that is no longer in use, but no cash desk.
-    let currencies: Vec<Currency> = Some(currency).filter(|currency| currency.is_in_use()).into_iter().collect();
-    let new = NewBank { name: &planned.name, numbering, currencies: &currencies };
-    let (engine, _) = bank_folder::create(&import.bank, &new, output)?;
-    Ok(engine)
+        .map_err(|error| Failure::new(format!("{}: {error}", import.map().display())))?;
+    match founding {
+        None => Ok(Place { folder, numbering, is_to_be_founded: true, currencies }),
+        Some(founding) if founding.numbering == numbering => {
+            Ok(Place { folder, numbering, is_to_be_founded: false, currencies })
+        }
+        Some(founding) => Err(Failure::new(format!(
+            "nothing was imported: {} is for the bank {:?} ({} {}), but {} holds {:?} ({} {}); give that bank's folder \
+             with --data, or take [bank] out of the map if its rows do belong here",
+            import.map().display(),
+            planned.name,
+            planned.country,
+            planned.bank_code,
+            import.bank.data.display(),
+            founding.name,
+            founding.numbering.country(),
+            founding.numbering.bank_code(),
+        ))),
+    }
+}
+
+fn orders(import: &Import) -> Orders<'_> {
+    Orders { map: import.map(), users: &import.users, accept_breaks: import.accept_breaks }
+}
+
+/// Says what would be booked, from a bank that is only read.
+fn rehearse(import: &Import, place: &Place, plan: &Plan) -> Result<Report, Failure> {
+    let books = match &place.folder {
+        Some(folder) => Books::Read(Box::new(ReadBooks::read(folder, import.bank.accept_loss)?)),
+        None => Books::Absent,
+    };
+    let booking = booking::book(plan, &books, &orders(import))?.map_err(|mistakes| refused(&mistakes))?;
+    Ok(Report::of(plan, &booking, &place.numbering).rehearsed(plan, &booking, &place.numbering))
+}
+
+/// Books what is new.
+fn carry_out(
+    import: &Import,
+    place: &Place,
+    plan: &Plan,
+    passwords: &[String],
+    output: &Output,
+) -> Result<Report, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let find = |books: &Books<'_>| booking::book(plan, books, &orders(import))?.map_err(|mistakes| refused(&mistakes));
+    let (engine, booking) = match &place.folder {
+        Some(folder) => {
+            let engine = folder.open(&import.bank, output)?;
+            let found = find(&Books::Open(&engine, &runtime));
+            (engine, found)
+        }
+        None => {
+            let booking = find(&Books::Absent)?;
+            let new = new_bank(place, plan).expect("a bank that is not there is to be founded");
+            (bank_folder::create(&import.bank, &new, output)?.0, Ok(booking))
+        }
+    };
+    let done = booking.and_then(|booking| {
+        if let Some(new) = new_bank(place, plan) {
+            // A making that was broken off is ended; one that is whole already is not changed by this.
+            bank_folder::found(&engine, &new)?;
+        }
+        let mut importer = Importer::new(&engine, plan, &booking, &runtime, output);
+        importer.carry_out(&import.users, passwords)?;
+        Ok(Report::of(plan, &booking, &place.numbering).compared(&importer.reconcile()?, plan, &place.numbering))
+    });
+    engine.stop();
+    done
+}
+
+/// The bank to be founded, if it is.
+fn new_bank<'p>(place: &'p Place, plan: &'p Plan) -> Option<NewBank<'p>> {
+    let planned = plan.bank.as_ref().filter(|_| place.is_to_be_founded)?;
+    Some(NewBank { name: &planned.name, numbering: place.numbering.clone(), currencies: &place.currencies })
 }
 
 fn read_passwords(users: &[ImportUser]) -> Result<Vec<String>, Failure> {
@@ -148,175 +279,175 @@ fn read_passwords(users: &[ImportUser]) -> Result<Vec<String>, Failure> {
 struct Importer<'a> {
     engine: &'a Engine,
     plan: &'a Plan,
+    booking: &'a Booking,
     runtime: &'a Runtime,
     output: &'a Output,
-    currency: Currency,
-    already_there: usize,
+    /// By the plan's accounts, when they are opened.
+    accounts: Vec<AccountId>,
 }
 
 impl<'a> Importer<'a> {
-    fn new(engine: &'a Engine, plan: &'a Plan, runtime: &'a Runtime, output: &'a Output) -> Result<Self, Failure> {
-        let currency = Currency::from_code(&plan.currency).expect("a plan's currency was looked up");
-        let largest = engine.peek(|state| state.founding().map(|founding| founding.numbering.largest()))?;
-        let largest = largest.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
-        if let Some(account) = plan.accounts.iter().find(|account| account.number > largest) {
-            return Err(Failure::new(format!(
-                "{}:{}: account number {} is too large for this bank's IBANs, which hold at most {largest}",
-                plan.files.accounts, account.line, account.number
-            )));
-        }
-        let today = engine.now().day();
-        if let Some(posting) = plan.postings.last()
-            && value_date(posting.date) > today
-        {
-            return Err(Failure::new(format!(
-                "{}:{}: the posting is dated {}, which has not come yet",
-                plan.files.postings, posting.line, posting.date
-            )));
-        }
-        Ok(Self { engine, plan, runtime, output, currency, already_there: 0 })
+    fn new(engine: &'a Engine, plan: &'a Plan, booking: &'a Booking, runtime: &'a Runtime, output: &'a Output) -> Self {
+        Self { engine, plan, booking, runtime, output, accounts: Vec::new() }
     }
 
-    fn carry_out(&mut self, users: &[ImportUser], passwords: &[String]) -> Result<Report, Failure> {
+    fn carry_out(&mut self, users: &[ImportUser], passwords: &[String]) -> Result<(), Failure> {
         let customers = self.customers()?;
-        let accounts = self.accounts()?;
-        self.rights(&customers, &accounts)?;
+        self.accounts = self.accounts()?;
+        self.rights(&customers)?;
         let contras = self.contras()?;
-        self.postings(&accounts, &contras)?;
-        self.users(users, passwords, &customers)?;
-        let reconciliation = reconcile(self.plan, |account| self.end_of_day_balances(accounts[account]))?;
-        self.report(&reconciliation, users.len(), &accounts)
+        self.make_room()?;
+        self.entries(&contras)?;
+        self.end_room()?;
+        self.users(users, passwords, &customers)
     }
 
     fn customers(&mut self) -> Result<Vec<CustomerId>, Failure> {
-        let rows = self.plan.customers.iter().map(|row| {
+        let rows = self.plan.customers.iter().zip(&self.booking.customers).map(|(row, target)| {
             let subject = NewSubject::generate();
             let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, &row.name) };
-            let command = self.command(&row.key, row.name.as_bytes(), body);
-            (row.line, Submission { command, subject: Some(subject), past: None })
+            let command = self.command(&target.key, row.name.as_bytes(), body);
+            (row.line, target.there, Submission { command, subject: Some(subject), past: None })
         });
-        let made = self.send("customers", &self.plan.files.customers, rows.collect())?;
-        let ids = made.into_iter().map(|what| match what {
-            What::CustomerAdded { id, .. } => Ok(id),
-            _ => Err(unexpected()),
-        });
-        ids.collect()
+        self.send_new("customers", &self.plan.files.customers, rows.collect(), |what| match what {
+            What::CustomerAdded { id, .. } => Some(id),
+            _ => None,
+        })
     }
 
     fn accounts(&mut self) -> Result<Vec<AccountId>, Failure> {
-        let rows = self.plan.accounts.iter().map(|row| {
-            let content = format!("{} {} {:?}", row.number, row.opened, row.name);
+        let rows = self.plan.accounts.iter().zip(&self.booking.accounts).map(|(row, target)| {
             let open = OpenAccount {
                 number: Some(row.number),
-                currency: self.currency,
+                currency: row.known_currency(),
                 kind: Kind::Liability,
-                overdraft: Overdraft::Limited(row.overdraft_minor),
+                overdraft: Overdraft::Limited(0),
                 name: row.name.as_ref().map(|name| self.engine.seal_as_bank(Field::AccountName, name)),
                 owner: None,
                 cash: false,
                 opened_at: Some(value_date(row.opened).start()),
             };
-            (row.line, self.command(&row.key, content.as_bytes(), Body::OpenAccount(open)).into())
+            let command = self.command(&target.key, booking::account_content(row).as_bytes(), Body::OpenAccount(open));
+            (row.line, target.there, command.into())
         });
-        let made = self.send("accounts", &self.plan.files.accounts, rows.collect())?;
-        let accounts: Vec<AccountId> = made.into_iter().map(opened).collect::<Result<_, _>>()?;
-        self.widen_overdrafts(&accounts)?;
-        Ok(accounts)
+        self.send_new("accounts", &self.plan.files.accounts, rows.collect(), opened)
     }
 
-    /// Gives accounts of an earlier run the overdraft that the history which came since needs.
-    fn widen_overdrafts(&mut self, accounts: &[AccountId]) -> Result<(), Failure> {
-        let too_small = |overdraft, needed| matches!(overdraft, Overdraft::Limited(limit) if limit < needed);
-        let rows = self.engine.peek(|state| {
-            let planned = self.plan.accounts.iter().zip(accounts);
-            let widened = planned.filter_map(|(row, account)| {
-                let overdraft = state.ledger().account(*account)?.overdraft;
-                let wider = Overdraft::Limited(row.overdraft_minor);
-                let body = Body::SetOverdraft { account: *account, overdraft: wider };
-                // Under a key of its own, so that an operator who narrows it later is not overruled.
-                let key = format!("overdraft {} {}", row.key, row.overdraft_minor);
-                let command = self.command(&key, b"", body);
-                too_small(overdraft, row.overdraft_minor).then(|| (row.line, command.into()))
-            });
-            widened.collect()
-        })?;
-        self.send("overdrafts", &self.plan.files.accounts, rows).map(drop)
-    }
-
-    fn rights(&mut self, customers: &[CustomerId], accounts: &[AccountId]) -> Result<(), Failure> {
-        let rows = self.plan.rights.iter().map(|row| {
-            let right = match row.right {
-                plan::Right::Owner => Right::Owner,
-                plan::Right::Signatory { limit_minor } => {
-                    Right::Signatory { limit_minor: limit_minor.and_then(|limit| i64::try_from(limit).ok()) }
-                }
-                plan::Right::ReadOnly => Right::ReadOnly,
-            };
-            let (customer, account) = (customers[row.customer], accounts[row.account]);
-            let content = format!("{} {} {right:?}", customer.0, account.0);
-            (row.line, self.command(&row.key, content.as_bytes(), Body::Grant { customer, account, right }).into())
+    fn rights(&mut self, customers: &[CustomerId]) -> Result<(), Failure> {
+        let rows = self.plan.rights.iter().zip(&self.booking.rights).map(|(row, target)| {
+            let (customer, account) = (customers[row.customer], self.accounts[row.account]);
+            let content = booking::right_content(row, customer, account);
+            let body = Body::Grant { customer, account, right: booking::right(row.right) };
+            (row.line, target.there, self.command(&target.key, content.as_bytes(), body).into())
         });
-        self.send("rights", &self.plan.files.rights, rows.collect()).map(drop)
+        self.send_new("rights", &self.plan.files.rights, rows.collect(), |_| Some(())).map(drop)
     }
 
     fn contras(&mut self) -> Result<Vec<AccountId>, Failure> {
-        let rows = self.plan.contras.iter().map(|contra| {
-            let kind = match contra.kind {
-                ContraKind::Asset => Kind::Asset,
-                ContraKind::Liability => Kind::Liability,
-                ContraKind::Equity => Kind::Equity,
-                ContraKind::Income => Kind::Income,
-                ContraKind::Expense => Kind::Expense,
-            };
+        // As old as the oldest entry, so that their history does not begin before them.
+        let opened_at = booking::first_moment(self.booking);
+        let rows = self.booking.contras.iter().map(|contra| {
             let open = OpenAccount {
                 number: None,
-                currency: self.currency,
-                kind,
+                currency: contra.currency,
+                kind: contra.kind,
                 overdraft: Overdraft::Unlimited,
                 name: Some(self.engine.seal_as_bank(Field::AccountName, &contra.name)),
                 owner: None,
                 cash: false,
-                // As old as the oldest posting, so that its history does not begin before it.
-                opened_at: self.plan.postings.first().map(|first| value_date(first.date).start()),
+                opened_at,
             };
-            let (key, content) = (format!("contra:{}", contra.name), format!("{kind:?}"));
-            (0, self.command(&key, content.as_bytes(), Body::OpenAccount(open)).into())
+            let content = format!("{:?}", contra.kind);
+            let command = self.command(&contra.target.key, content.as_bytes(), Body::OpenAccount(open));
+            (0, contra.target.there, command.into())
         });
-        let made = self.send("contra", "the map's contra accounts", rows.collect())?;
-        made.into_iter().map(opened).collect()
+        self.send_new("contra", "the map's contra accounts", rows.collect(), opened)
     }
 
-    fn postings(&mut self, accounts: &[AccountId], contras: &[AccountId]) -> Result<(), Failure> {
-        let owners = self.owners(accounts)?;
-        let bar = self.output.bar("postings", self.plan.postings.len() as u64);
-        for chunk in self.plan.postings.chunks(ROWS_AT_A_TIME) {
-            let mut rows = Vec::with_capacity(chunk.len());
-            for row in chunk {
-                let (account, contra) = (accounts[row.account], contras[row.contra]);
-                let minor = i64::try_from(row.amount_minor).expect("a planned amount fits an i64");
-                let deposit = Leg { debit: contra, credit: account, amount: Money { minor, currency: self.currency } };
-                let leg = if row.direction == Direction::Credit { deposit } else { deposit.reversed() };
-                let content = format!("{} {} {minor} {} {:?}", leg.debit.0, leg.credit.0, row.date, row.text);
-                let text = match &row.text {
-                    Some(text) => self.engine.seal(owners[row.account], Field::Text, text)?,
-                    None => None,
-                };
-                let day = value_date(row.date);
-                let pay = Pay {
-                    metadata: None,
-                    legs: [leg].into(),
-                    purpose: Purpose::Imported,
-                    text,
-                    value_date: Some(day),
-                    booked_at: Some(day.start()),
-                };
-                rows.push((row.line, self.command(&row.key, content.as_bytes(), Body::Pay(pay)).into()));
+    /// Gives accounts the overdraft that they are to have, or the wider one that their history needs meanwhile.
+    fn make_room(&mut self) -> Result<(), Failure> {
+        let mut steps = Vec::new();
+        for (place, needed) in self.booking.rooms.iter().enumerate() {
+            match needed.room.meanwhile {
+                Some(meanwhile) => {
+                    steps.push((place, booking::BEFORE, needed.room.before));
+                    steps.push((place, booking::MEANWHILE, Overdraft::Limited(meanwhile)));
+                }
+                None => steps.push((place, booking::AFTER, Overdraft::Limited(needed.room.after))),
             }
-            self.send_chunk(&self.plan.files.postings.clone(), rows)?;
+        }
+        self.set_overdrafts(&steps)
+    }
+
+    /// Leaves the accounts that had a wider overdraft meanwhile with the one they are to have.
+    fn end_room(&mut self) -> Result<(), Failure> {
+        let rooms = self.booking.rooms.iter().enumerate().filter(|(_, needed)| needed.room.meanwhile.is_some());
+        let steps: Vec<_> =
+            rooms.map(|(place, needed)| (place, booking::AFTER, Overdraft::Limited(needed.room.after))).collect();
+        self.set_overdrafts(&steps)
+    }
+
+    fn set_overdrafts(&mut self, steps: &[(usize, &str, Overdraft)]) -> Result<(), Failure> {
+        let rows = steps.iter().map(|(place, step, overdraft)| {
+            let needed = &self.booking.rooms[*place];
+            let row = &self.plan.accounts[needed.account];
+            let body = Body::SetOverdraft { account: self.accounts[needed.account], overdraft: *overdraft };
+            let key = booking::overdraft_key(self.plan, step, row, needed.number);
+            (row.line, self.command(&key, b"", body).into())
+        });
+        self.send("overdrafts", &self.plan.files.accounts, rows.collect()).map(drop)
+    }
+
+    fn entries(&mut self, contras: &[AccountId]) -> Result<(), Failure> {
+        let owners = self.owners(&self.accounts)?;
+        let bar = self.output.bar("postings", self.booking.entries.len() as u64);
+        for chunk in self.booking.entries.chunks(ROWS_AT_A_TIME) {
+            let mut rows = Vec::with_capacity(chunk.len());
+            for entry in chunk {
+                rows.push((entry.line, self.pay(entry, contras, &owners)?.into()));
+            }
+            self.send_chunk(&self.plan.files.postings, rows)?;
             bar.inc(chunk.len() as u64);
         }
         bar.finish_and_clear();
         Ok(())
+    }
+
+    fn pay(&self, entry: &Entry, contras: &[AccountId], owners: &[SubjectId]) -> Result<Command, Failure> {
+        let (account, contra) = (self.accounts[entry.account], contras[entry.contra]);
+        let minor = entry.change_minor.unsigned_abs();
+        let currency = self.plan.accounts[entry.account].known_currency();
+        let amount = Money { minor: i64::try_from(minor).map_err(|_| unexpected())?, currency };
+        let deposit = Leg { debit: contra, credit: account, amount };
+        let leg = if entry.change_minor > 0 { deposit } else { deposit.reversed() };
+        let (content, text) = match entry.posting.map(|place| &self.plan.postings[place]) {
+            Some(row) => (booking::posting_content(leg.debit, leg.credit, minor, row), row.text.as_deref()),
+            None => (format!("{} {} {minor} {}", leg.debit.0, leg.credit.0, entry.date), Some(OPENING_TEXT)),
+        };
+        let text = match text {
+            Some(text) => self.engine.seal(owners[entry.account], Field::Text, text)?,
+            None => None,
+        };
+        let day = value_date(entry.date);
+        let pay = Pay {
+            metadata: self.text_rest(entry, owners)?,
+            legs: [leg].into(),
+            purpose: Purpose::Imported,
+            text,
+            value_date: Some(day),
+            booked_at: (!entry.late).then(|| day.start()),
+        };
+        Ok(self.command(&entry.key, content.as_bytes(), Body::Pay(pay)))
+    }
+
+    /// What didn't fit in a posting's text, as its metadata: `text_2` and so on.
+    fn text_rest(&self, entry: &Entry, owners: &[SubjectId]) -> Result<Option<Sealed>, Failure> {
+        let row = entry.posting.map(|place| &self.plan.postings[place]);
+        let Some(row) = row.filter(|row| !row.text_rest.is_empty()) else { return Ok(None) };
+        let parts: BTreeMap<String, &str> =
+            (2..).zip(&row.text_rest).map(|(number, part)| (format!("text_{number}"), &**part)).collect();
+        let json = serde_json::to_string(&parts).map_err(|error| Failure::new(error.to_string()))?;
+        Ok(self.engine.seal(owners[entry.account], Field::Metadata, &json)?)
     }
 
     /// Under whose key the texts of each account are sealed: its first owner's.
@@ -332,12 +463,12 @@ impl<'a> Importer<'a> {
     }
 
     fn users(&mut self, users: &[ImportUser], passwords: &[String], customers: &[CustomerId]) -> Result<(), Failure> {
-        for (user, password) in users.iter().zip(passwords) {
+        for ((user, password), target) in users.iter().zip(passwords).zip(&self.booking.users) {
+            if target.there.is_some() {
+                continue;
+            }
             let place = self.plan.customers.iter().position(|row| *row.key == *user.customer_key);
-            let place = place
-                .ok_or_else(|| Failure::new(format!("no customer has the key {} in the source", user.customer_key)))?;
-            bank_folder::check_password(password)?;
-            let customer = customers[place];
+            let customer = customers[place.ok_or_else(unexpected)?];
             let subject = self.engine.peek(|state| state.customer(customer).map(|known| known.name.subject))?;
             let subject = subject.ok_or_else(unexpected)?;
             let erased = || Failure::new(format!("the customer {} was erased", user.customer_key));
@@ -351,11 +482,14 @@ impl<'a> Importer<'a> {
                 role: Role::Customer,
                 customer: Some(customer),
             };
-            let key = format!("user:{}", user.name);
-            let command = self.command(&key, user.customer_key.as_bytes(), body);
+            let command = self.command(&target.key, user.customer_key.as_bytes(), body);
             self.send_chunk("--user", vec![(0, command.into())])?;
         }
         Ok(())
+    }
+
+    fn reconcile(&self) -> Result<super::reconcile::Reconciliation, Failure> {
+        reconcile(self.plan, |account| self.end_of_day_balances(self.accounts[account]))
     }
 
     /// The posted balance at the end of each day on which an account has entries.
@@ -380,52 +514,34 @@ impl<'a> Importer<'a> {
         Ok(days)
     }
 
-    fn report(&self, reconciliation: &Reconciliation, users: usize, accounts: &[AccountId]) -> Result<Report, Failure> {
-        let ibans: Vec<String> = self
-            .engine
-            .peek(|state| accounts.iter().map(|account| state.iban(*account).unwrap_or_default()).collect())?;
-        let amount = |minor: i64| Money { minor, currency: self.currency }.to_string();
-        let unsigned = |minor: u64| amount(i64::try_from(minor).unwrap_or(i64::MAX));
-        let [agree_exact, within_0_10, within_0_20, within_0_50, within_1_00, within_100_00] = reconciliation.agreeing;
-        let breaks = reconciliation.breaks.iter().map(|found| ReportedBreak {
-            account: ibans[found.account].clone(),
-            date: found.date.to_string(),
-            posted: amount(found.posted_minor),
-            source: amount(found.source_minor),
-        });
-        let with_overdraft = self.plan.accounts.iter().zip(&ibans).filter(|(row, _)| row.overdraft_minor > 0);
-        let overdrafts = with_overdraft
-            .map(|(row, iban)| ReportedOverdraft { account: iban.clone(), limit: unsigned(row.overdraft_minor) });
-        Ok(Report {
-            customers: self.plan.customers.len(),
-            accounts: self.plan.accounts.len(),
-            rights: self.plan.rights.len(),
-            contra_accounts: self.plan.contras.len(),
-            postings: self.plan.postings.len(),
-            users,
-            already_there: self.already_there,
-            account_days: reconciliation.account_days,
-            agree_exact,
-            agree_within_0_10: within_0_10,
-            agree_within_0_20: within_0_20,
-            agree_within_0_50: within_0_50,
-            agree_within_1_00: within_1_00,
-            agree_within_100_00: within_100_00,
-            largest_difference: unsigned(reconciliation.largest_difference_minor),
-            currency: self.currency.code().to_owned(),
-            breaks: breaks.collect(),
-            overdrafts: overdrafts.collect(),
-        })
-    }
-
     fn command(&self, key: &str, content: &[u8], body: Body) -> Command {
-        let key = format!("import {} {key}", self.plan.source_name);
         let request: Request = self.engine.request(UserId::SYSTEM, key.as_bytes(), content);
         Command { caller: Caller::SYSTEM, request: Some(request), body }
     }
 
+    /// Sends the rows of which nothing is there, and gives what each row is, then or now.
+    fn send_new<T: Copy>(
+        &mut self,
+        what: &'static str,
+        file: &str,
+        rows: Vec<(u64, Option<T>, Submission)>,
+        made: impl Fn(What) -> Option<T>,
+    ) -> Result<Vec<T>, Failure> {
+        let mut all = Vec::with_capacity(rows.len());
+        let mut new = Vec::new();
+        for (line, there, submission) in rows {
+            all.push(there);
+            if there.is_none() {
+                new.push((line, submission));
+            }
+        }
+        let mut sent = self.send(what, file, new)?.into_iter();
+        let mut next = || sent.next().and_then(&made).ok_or_else(unexpected);
+        all.into_iter().map(|there| there.map_or_else(&mut next, Ok)).collect()
+    }
+
     /// Sends rows, each with its line, and gives what each made, now or in an earlier run.
-    fn send(&mut self, what: &'static str, file: &str, rows: Vec<(u64, Submission)>) -> Result<Vec<What>, Failure> {
+    fn send(&self, what: &'static str, file: &str, rows: Vec<(u64, Submission)>) -> Result<Vec<What>, Failure> {
         let bar = self.output.bar(what, rows.len() as u64);
         let mut made = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter().peekable();
@@ -438,22 +554,13 @@ impl<'a> Importer<'a> {
         Ok(made)
     }
 
-    fn send_chunk(&mut self, file: &str, rows: Vec<(u64, Submission)>) -> Result<Vec<What>, Failure> {
+    fn send_chunk(&self, file: &str, rows: Vec<(u64, Submission)>) -> Result<Vec<What>, Failure> {
         let (lines, submissions): (Vec<u64>, Vec<Submission>) = rows.into_iter().unzip();
         let outcomes = self.runtime.block_on(self.engine.submit_batch(submissions))?;
         let mut made = Vec::with_capacity(outcomes.len());
         for (line, outcome) in lines.into_iter().zip(outcomes) {
             match outcome? {
-                Outcome::Accepted(receipt) => {
-                    self.already_there += usize::from(receipt.repeated);
-                    made.push(receipt.what);
-                }
-                Outcome::Refused { refusal: bank::Refusal::KeyReused, .. } => {
-                    return Err(Failure::new(format!(
-                        "{file}:{line}: this row was imported before and said something else then; a row's content \
-                         can't change under its key"
-                    )));
-                }
+                Outcome::Accepted(receipt) => made.push(receipt.what),
                 Outcome::Refused { refusal, .. } => return Err(Failure::new(format!("{file}:{line}: {refusal}"))),
                 Outcome::Unchanged => return Err(unexpected()),
             }
@@ -462,57 +569,16 @@ impl<'a> Importer<'a> {
     }
 }
 
-impl Report {
-    fn sentence(&self) -> String {
-        let mut lines = vec![
-            format!(
-                "Imported {} customers, {} accounts, {} rights and {} postings against {} contra accounts; {} of these \
-                 were there before.",
-                self.customers, self.accounts, self.rights, self.postings, self.contra_accounts, self.already_there
-            ),
-            format!(
-                "Of {} account-days, {} agree exactly with the source's balances, {} within 0.10, {} within 0.20, {} \
-                 within 0.50, {} within 1.00, {} within 100.00; the largest difference is {} {}.",
-                self.account_days,
-                self.agree_exact,
-                self.agree_within_0_10,
-                self.agree_within_0_20,
-                self.agree_within_0_50,
-                self.agree_within_1_00,
-                self.agree_within_100_00,
-                self.largest_difference,
-                self.currency
-            ),
-        ];
-        lines.extend(self.breaks.iter().map(|found| {
-            format!("  {} on {}: posted {}, the source says {}", found.account, found.date, found.posted, found.source)
-        }));
-        if !self.overdrafts.is_empty() {
-            lines
-                .push(format!("{} accounts got the overdraft limit that their history needed:", self.overdrafts.len()));
-        }
-        lines.extend(self.overdrafts.iter().map(|given| format!("  {}: {}", given.account, given.limit)));
-        lines.join("\n")
-    }
-}
+/// What a customer reads of a balance that was brought in.
+const OPENING_TEXT: &str = "Opening balance";
 
-fn opened(what: What) -> Result<AccountId, Failure> {
+fn opened(what: What) -> Option<AccountId> {
     match what {
-        What::AccountOpened { id, .. } => Ok(id),
-        _ => Err(unexpected()),
+        What::AccountOpened { id, .. } => Some(id),
+        _ => None,
     }
 }
 
 fn unexpected() -> Failure {
     Failure::new("the bank gave another answer than the import expects".into())
-}
-
-fn value_date(date: Date) -> ValueDate {
-    let days = date.since(Date::constant(1970, 1, 1)).map_or(0, |span| span.get_days());
-    ValueDate(days)
-}
-
-fn date(day: ValueDate) -> Result<Date, Failure> {
-    let span = jiff::Span::new().try_days(i64::from(day.0)).map_err(|error| Failure::new(error.to_string()))?;
-    Date::constant(1970, 1, 1).checked_add(span).map_err(|error| Failure::new(error.to_string()))
 }

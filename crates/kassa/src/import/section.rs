@@ -47,9 +47,13 @@ impl<'t> Document<'t> {
         table
     }
 
-    fn note(&self, span: Range<usize>, reason: String) {
+    fn line_of(&self, span: &Range<usize>) -> u64 {
         let newlines = self.text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
-        let line = u64::try_from(newlines).unwrap_or(u64::MAX).saturating_add(1);
+        u64::try_from(newlines).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn note(&self, span: Range<usize>, reason: String) {
+        let line = self.line_of(&span);
         self.mistakes.borrow_mut().push(Mistake { file: self.file.to_owned(), line: Some(line), reason });
     }
 }
@@ -78,7 +82,18 @@ impl<'d> Section<'d> {
 
     /// A list of tables; if it is missing, that is a mistake.
     pub(super) fn sections(&mut self, name: &str) -> Vec<Section<'d>> {
-        let Some(value) = self.required(name) else { return Vec::new() };
+        let value = self.required(name);
+        self.as_sections(name, value)
+    }
+
+    /// A list of tables that may be missing.
+    pub(super) fn optional_sections(&mut self, name: &str) -> Vec<Section<'d>> {
+        let value = self.take(name);
+        self.as_sections(name, value)
+    }
+
+    fn as_sections(&self, name: &str, value: Option<&'d Spanned<DeValue<'d>>>) -> Vec<Section<'d>> {
+        let Some(value) = value else { return Vec::new() };
         let Some(items) = value.get_ref().as_array() else {
             self.document.note(value.span(), format!("`{name}` must be a list of tables"));
             return Vec::new();
@@ -108,6 +123,23 @@ impl<'d> Section<'d> {
         self.parse_text(name, value, parse)
     }
 
+    /// A whole number that may be missing, written as one or as a text of digits.
+    pub(super) fn optional_number(&mut self, name: &str) -> Option<u64> {
+        let value = self.take(name)?;
+        let digits = match value.get_ref().as_integer() {
+            Some(integer) if integer.radix() == 10 => Some(integer.as_str()),
+            Some(_) => None,
+            None => value.get_ref().as_str(),
+        };
+        let number = digits
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok());
+        if number.is_none() {
+            self.document.note(value.span(), format!("`{name}` must be a whole number"));
+        }
+        number
+    }
+
     /// A list of texts, empty if it is missing.
     pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
         let Some(value) = self.take(name) else { return Vec::new() };
@@ -133,6 +165,16 @@ impl<'d> Section<'d> {
     /// Whether the field is there. It still has to be asked for.
     pub(super) fn has(&self, name: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(name))
+    }
+
+    /// Whether the field is a list.
+    pub(super) fn is_list(&self, name: &str) -> bool {
+        self.table.and_then(|table| table.get(name)).is_some_and(|value| value.get_ref().as_array().is_some())
+    }
+
+    /// The line on which the table begins.
+    pub(super) fn line(&self) -> u64 {
+        self.document.line_of(&self.span)
     }
 
     /// Notes a mistake at the field `name`, or at the table if the field is missing.

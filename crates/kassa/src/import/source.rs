@@ -4,12 +4,18 @@
 //! which its row begins; whatever can't be read leaves a stand-in, which nobody sees, because a source with mistakes
 //! never becomes a plan.
 
+use std::collections::BTreeMap;
+
 use csv::{ReaderBuilder, StringRecord};
 use encoding_rs::{DecoderResult, Encoding};
 use jiff::civil::Date;
-use jiff::fmt::strtime;
+use jiff::fmt::strtime::{self, BrokenDownTime};
+use jiff::tz::{Offset, TimeZone};
 
 use super::Mistake;
+use super::amount::AmountFormat;
+use super::map::Condition;
+use super::pattern::Pattern;
 
 /// The longest row key: they become idempotency keys, which are stored for ever.
 pub(super) const KEY_CHARS_MAX: usize = 64;
@@ -23,81 +29,68 @@ pub(super) struct SourceFormat {
     pub(super) encoding: &'static Encoding,
     pub(super) separator: u8,
     pub(super) quote: Option<u8>,
+    /// Within quotes, what takes from the next character its meaning.
+    pub(super) escape: Option<u8>,
     /// As strptime.
     pub(super) date: String,
+    /// The zone whose days count, where dates are written with a time and its offset.
+    pub(super) zone: Option<TimeZone>,
     pub(super) amount: AmountFormat,
 }
 
 impl SourceFormat {
-    /// A date written exactly as the format writes it: what the format reads leniently could be another date.
+    /// A date written exactly as the format writes it: what the format reads leniently could be another date. It is the
+    /// day as written, whatever the time's offset, unless the map names a zone.
     pub(super) fn date(&self, text: &str) -> Result<Date, String> {
-        let refusal = || format!("{text:?} is not a date written as {}", self.date);
-        let time = strtime::parse(&self.date, text).map_err(|_| refusal())?;
-        let date = time.to_date().map_err(|_| refusal())?;
-        if time.to_string(&self.date).is_ok_and(|written| written == text) { Ok(date) } else { Err(refusal()) }
-    }
-}
-
-/// How the source writes amounts.
-#[derive(Debug)]
-pub(super) struct AmountFormat {
-    pub(super) decimal: char,
-    pub(super) thousands: Option<char>,
-    /// How many decimals the currency has.
-    pub(super) decimals: u32,
-}
-
-impl AmountFormat {
-    /// The amount in minor units, exactly; a minus sign may come before it.
-    pub(super) fn signed_minor(&self, text: &str) -> Result<i64, String> {
-        let refusal = || format!("{text:?} is not an amount");
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let (whole, fraction) = match digits.split_once(self.decimal) {
-            Some((_, "")) => return Err(refusal()),
-            Some(parts) => parts,
-            None => (digits, ""),
+        let refusal = || {
+            let sample = sample(&self.date).unwrap_or_default();
+            format!("{text:?} is not a date written as {}, such as {sample:?}", self.date)
         };
-        let whole = self.without_thousands(whole).ok_or_else(refusal)?;
-        if !whole.chars().chain(fraction.chars()).all(|c| c.is_ascii_digit()) {
+        let mut time = strtime::parse(&self.date, text).map_err(|_| refusal())?;
+        let date = time.to_date().map_err(|_| refusal())?;
+        let written = time.to_string(&self.date).map_err(|_| refusal())?;
+        // Some write a month as JAN.
+        if !written.eq_ignore_ascii_case(text) {
             return Err(refusal());
         }
-        let width = usize::try_from(self.decimals).map_err(|_| refusal())?;
-        if fraction.len() > width {
-            return Err(format!("{text:?} has more than {width} decimals"));
-        }
-        let sign = if digits.len() < text.len() { "-" } else { "" };
-        format!("{sign}{whole}{fraction:0<width$}").parse().map_err(|_| format!("{text:?} is too large an amount"))
-    }
-
-    /// The amount in minor units, exactly, without a sign and above zero.
-    pub(super) fn positive_minor(&self, text: &str) -> Result<u64, String> {
-        let minor = self.signed_minor(text)?;
-        match u64::try_from(minor) {
-            Ok(0) => Err("the amount is zero".to_owned()),
-            Ok(minor) if !text.starts_with('-') => Ok(minor),
-            _ => Err(format!("{text:?} has a sign, which is not allowed here")),
+        match &self.zone {
+            None => Ok(date),
+            Some(zone) => day_in(&mut time, &self.date, zone).ok_or_else(refusal),
         }
     }
+}
 
-    /// The digits before the decimal separator, or none if there are none or they are grouped wrongly.
-    fn without_thousands(&self, whole: &str) -> Option<String> {
-        let groups: Vec<&str> = match self.thousands {
-            Some(separator) => whole.split(separator).collect(),
-            None => vec![whole],
-        };
-        let (first, others) = groups.split_first()?;
-        let first_is_good = !first.is_empty() && (others.is_empty() || first.len() <= 3);
-        (first_is_good && others.iter().all(|group| group.len() == 3)).then(|| groups.concat())
+/// The last day of 1993, written as the format says.
+pub(super) fn sample(format: &str) -> Option<String> {
+    let sample = jiff::civil::date(1993, 12, 31).at(13, 45, 59, 0).to_zoned(TimeZone::UTC).ok()?;
+    strtime::format(format, &sample).ok()
+}
+
+/// Whether a format writes the time of day with its offset, so that a zone's day can be told.
+pub(super) fn has_offset(format: &str) -> bool {
+    let has_hours = ["%H", "%T", "%R", "%I"].iter().any(|hours| format.contains(hours));
+    has_hours && (ends_with_z(format) || ["%z", "%:z", "%Q", "%:Q"].iter().any(|offset| format.contains(offset)))
+}
+
+/// A Z at the end says UTC (ISO 8601).
+fn ends_with_z(format: &str) -> bool {
+    format.ends_with('Z') && !format.ends_with("%Z")
+}
+
+fn day_in(time: &mut BrokenDownTime, format: &str, zone: &TimeZone) -> Option<Date> {
+    if ends_with_z(format) {
+        time.set_offset(Some(Offset::UTC));
     }
+    Some(time.to_timestamp().ok()?.to_zoned(zone.clone()).date())
 }
 
 /// Text with columns in it. `C` is a column: its name in the map, its place when reading a file.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Template<C> {
     parts: Vec<Part<C>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Part<C> {
     Text(String),
     Column(C),
@@ -142,8 +135,8 @@ impl Template<String> {
 }
 
 impl Template<usize> {
-    /// The text with each column replaced by its `value`, and runs of spaces made one. It must fit on a line.
-    pub(super) fn fill<'v>(&self, value: impl Fn(usize) -> Result<&'v str, String>) -> Result<String, String> {
+    /// The text with each column replaced by its `value`, line breaks and tabs by spaces, and runs of spaces made one.
+    pub(super) fn fill_long<'v>(&self, value: impl Fn(usize) -> Result<&'v str, String>) -> Result<String, String> {
         let mut filled = String::new();
         for part in &self.parts {
             match part {
@@ -151,10 +144,17 @@ impl Template<usize> {
                 Part::Column(column) => filled.push_str(value(*column)?),
             }
         }
-        let filled = filled.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        let words = filled.split([' ', '\r', '\n', '\t']).filter(|word| !word.is_empty());
+        let filled = words.collect::<Vec<_>>().join(" ");
         if filled.chars().any(server::is_control) {
             return Err(format!("{filled:?} has a control character"));
         }
+        Ok(filled)
+    }
+
+    /// As [`Self::fill_long`]; it must not be longer than [`TEXT_CHARS_MAX`].
+    pub(super) fn fill<'v>(&self, value: impl Fn(usize) -> Result<&'v str, String>) -> Result<String, String> {
+        let filled = self.fill_long(value)?;
         if filled.chars().count() > TEXT_CHARS_MAX {
             return Err(format!("{filled:?} is longer than {TEXT_CHARS_MAX} characters"));
         }
@@ -206,60 +206,185 @@ impl LineCounter {
     }
 }
 
+/// Where a table stands in its file.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    /// The columns' names, if no header line gives them.
+    pub(super) columns: Vec<String>,
+    /// Lines to pass over before the table is looked for.
+    pub(super) lines_before: u64,
+    /// The header line is the first that is so; those before it are passed over.
+    pub(super) header: Option<Pattern>,
+    /// The table ends before the first line that is so.
+    pub(super) ends_before: Option<Pattern>,
+}
+
+/// Why a line or a row was passed over, and how often.
+pub(super) type Skipped = BTreeMap<String, u64>;
+
+/// A reason why lines were passed over: they stand before the table.
+pub(super) const BEFORE_THE_TABLE: &str = "lines before the header";
+
+/// A reason why lines were passed over: they stand after the table.
+pub(super) const AFTER_THE_TABLE: &str = "lines after the data";
+
+/// A reason why rows were joined to the one before.
+pub(super) const CONTINUED: &str = "continuation lines, joined to the row before";
+
+/// Rows to be passed over, and counted.
+#[derive(Debug)]
+pub(super) struct Skip {
+    /// What they are counted as.
+    pub(super) reason: String,
+    /// By their fields, if there is anything in it.
+    pub(super) when: Condition<usize>,
+    /// By how they are written: one must fit, if there are any.
+    pub(super) lines: Vec<Pattern>,
+}
+
+impl Skip {
+    fn is_about(&self, raw: &str, record: &StringRecord) -> bool {
+        let by_fields = self.when.is_empty() || self.when.holds(|column| field(record, column));
+        let by_line = self.lines.is_empty() || self.lines.iter().any(|pattern| pattern.matches(raw));
+        by_fields && by_line
+    }
+}
+
+/// A row as it was read.
+struct Row {
+    record: StringRecord,
+    line: u64,
+    /// Whether it has as many fields as there are columns. If not, that is its one mistake.
+    is_whole: bool,
+}
+
 /// The rows of one file, one at a time. Before the first come its columns.
 pub(super) struct Rows<'t> {
     file: &'t str,
     text: &'t str,
+    /// Where the table begins in the text.
+    start: usize,
     quote: Option<char>,
+    escape: Option<char>,
     reader: csv::Reader<&'t [u8]>,
     names: Vec<String>,
-    record: StringRecord,
+    row: Row,
+    /// A row that was read to see whether it goes on with the one before.
+    following: Option<Row>,
+    /// The column that is empty in rows which go on with the one before.
+    continuation: Option<usize>,
+    skips: Vec<Skip>,
     lines: LineCounter,
-    line: u64,
-    /// Whether the current row has as many fields as there are columns. If not, that is its one mistake.
-    is_whole: bool,
     lacks_columns: bool,
+    skipped: Skipped,
     mistakes: &'t mut Vec<Mistake>,
 }
 
+/// The part of the text that holds the table, as a range, and the mistake if there is none.
+fn table_range(layout: &Layout, text: &str, skipped: &mut Skipped) -> Result<(usize, usize), String> {
+    let mut start = 0;
+    let mut is_found = layout.header.is_none();
+    for (number, line) in (0_u64..).zip(text.split_inclusive('\n')) {
+        let is_passed = number < layout.lines_before;
+        is_found |= !is_passed && layout.header.as_ref().is_some_and(|header| header.matches(line.trim()));
+        if !is_passed && is_found {
+            break;
+        }
+        start += line.len();
+        count_line(skipped, BEFORE_THE_TABLE, line);
+    }
+    if let (false, Some(header)) = (is_found, &layout.header) {
+        return Err(format!("no line is like {:?}, as the map's `header` says", header.as_str()));
+    }
+    let Some(ends_before) = &layout.ends_before else { return Ok((start, text.len())) };
+    let mut end = start;
+    for line in text[start..].split_inclusive('\n').take_while(|line| !ends_before.matches(line.trim())) {
+        end += line.len();
+    }
+    for line in text[end..].split_inclusive('\n') {
+        count_line(skipped, AFTER_THE_TABLE, line);
+    }
+    Ok((start, end))
+}
+
+fn count_line(skipped: &mut Skipped, reason: &str, line: &str) {
+    if !line.trim().is_empty() {
+        *skipped.entry(reason.to_owned()).or_default() += 1;
+    }
+}
+
 impl<'t> Rows<'t> {
-    /// Opens a file whose columns' names are in its first row, or `columns` if they aren't empty.
+    /// Opens a file whose columns' names are in the first row of its table, or in the layout.
     pub(super) fn open(
         format: &SourceFormat,
+        layout: &Layout,
         file: &'t str,
         text: &'t str,
-        columns: &[String],
         mistakes: &'t mut Vec<Mistake>,
     ) -> Self {
+        let mut skipped = Skipped::new();
+        let (start, end) = table_range(layout, text, &mut skipped).unwrap_or_else(|reason| {
+            mistakes.push(Mistake { file: file.to_owned(), line: None, reason });
+            (text.len(), text.len())
+        });
+        let has_table = start < text.len() || layout.header.is_none();
         let reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(format.separator)
             .quoting(format.quote.is_some())
             .quote(format.quote.unwrap_or(b'"'))
-            .from_reader(text.as_bytes());
+            .escape(format.escape)
+            .from_reader(&text.as_bytes()[start..end]);
         let mut rows = Self {
             file,
-            text,
+            text: &text[..end],
+            start,
             quote: format.quote.map(char::from),
+            escape: format.escape.map(char::from),
             reader,
             names: Vec::new(),
-            record: StringRecord::new(),
+            row: Row { record: StringRecord::new(), line: 1, is_whole: true },
+            following: None,
+            continuation: None,
+            skips: Vec::new(),
             lines: LineCounter::default(),
-            line: 1,
-            is_whole: true,
-            lacks_columns: false,
+            lacks_columns: !has_table,
+            skipped,
             mistakes,
         };
-        rows.names = if columns.is_empty() { rows.read_header() } else { columns.to_vec() };
+        if has_table {
+            rows.names = if layout.columns.is_empty() { rows.read_header() } else { layout.columns.clone() };
+        }
         rows
     }
 
     fn read_header(&mut self) -> Vec<String> {
-        if !self.read() {
-            self.refuse("is empty; its first line must name the columns".to_owned());
+        match self.read() {
+            Some(row) => self.row = row,
+            None => self.refuse("is empty; its first line must name the columns".to_owned()),
         }
-        self.record.iter().map(|name| name.trim().to_owned()).collect()
+        self.row.record.iter().map(|name| name.trim().to_owned()).collect()
+    }
+
+    /// Passes over the rows that a rule is about, before they are joined to others.
+    pub(super) fn skip(&mut self, skip: Skip) {
+        self.skips.push(skip);
+    }
+
+    /// Joins rows whose field in this column is empty to the row before.
+    pub(super) fn join_where_empty(&mut self, column: usize) {
+        self.continuation = Some(column);
+    }
+
+    /// Counts something that was passed over.
+    pub(super) fn count_skipped(&mut self, reason: &str) {
+        *self.skipped.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// Hands out the counts of what was passed over.
+    pub(super) fn into_skipped(self) -> Skipped {
+        self.skipped
     }
 
     /// The place of the column called `name`. If there is none, or more than one, that is a mistake.
@@ -271,7 +396,7 @@ impl<'t> Rows<'t> {
             _ => "more than one",
         };
         self.lacks_columns = true;
-        let (file, line) = (self.file.to_owned(), Some(self.line));
+        let (file, line) = (self.file.to_owned(), Some(self.row.line));
         let mistake = Mistake { file, line, reason: format!("there is {quantity} column {name:?}") };
         // An empty file was told already, and several fields may ask for one column.
         if !self.names.is_empty() && !self.mistakes.contains(&mistake) {
@@ -287,23 +412,51 @@ impl<'t> Rows<'t> {
 
     /// Goes to the next row, and says whether there is one.
     pub(super) fn next(&mut self) -> bool {
-        self.is_whole = true;
-        if self.lacks_columns || !self.read() {
+        if self.lacks_columns {
             return false;
         }
-        let (fields, columns) = (self.record.len(), self.names.len());
-        if fields != columns {
-            self.refuse(format!("has {fields} fields where there are {columns} columns"));
-            self.is_whole = false;
+        let Some(row) = self.following.take().or_else(|| self.read_row()) else { return false };
+        self.row = row;
+        let Some(column) = self.continuation else { return true };
+        while let Some(row) = self.read_row() {
+            if !row.is_whole || !self.row.is_whole || !field(&row.record, column).is_empty() {
+                self.following = Some(row);
+                break;
+            }
+            self.row.record = joined(&self.row.record, &row.record);
+            self.count_skipped(CONTINUED);
         }
         true
     }
 
+    /// Reads the next row that isn't passed over, and checks the number of its fields.
+    fn read_row(&mut self) -> Option<Row> {
+        loop {
+            let before = self.place();
+            let mut row = self.read()?;
+            let raw = self.text[before..self.place()].trim();
+            if let Some(skip) = self.skips.iter().find(|skip| skip.is_about(raw, &row.record)) {
+                let reason = skip.reason.clone();
+                self.count_skipped(&reason);
+                continue;
+            }
+            self.check_quotes(raw, row.line);
+            let (fields, columns) = (row.record.len(), self.names.len());
+            // A separator at the end of each row, but not of the header, makes a field that says nothing.
+            if fields < columns || row.record.iter().skip(columns).any(|field| !field.trim().is_empty()) {
+                self.note(row.line, format!("has {fields} fields where there are {columns} columns"));
+                row.is_whole = false;
+            }
+            return Some(row);
+        }
+    }
+
     /// Reads a record and finds its line. The reader's own count is of where the record before ended, which with CRLF
     /// and with blank lines is not where this one begins.
-    fn read(&mut self) -> bool {
+    fn read(&mut self) -> Option<Row> {
         let before = self.place();
-        let found = match self.reader.read_record(&mut self.record) {
+        let mut record = StringRecord::new();
+        let found = match self.reader.read_record(&mut record) {
             Ok(found) => found,
             Err(error) => {
                 self.refuse(format!("cannot be read: {error}"));
@@ -311,28 +464,33 @@ impl<'t> Rows<'t> {
             }
         };
         let skipped = self.text[before..].bytes().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        if found {
-            self.line = self.lines.line_at(self.text, before + skipped);
-            self.check_quotes(before + skipped);
-        }
-        found
+        found.then(|| Row { record, line: self.lines.line_at(self.text, before + skipped), is_whole: true })
     }
 
     /// A quote that is never closed swallows the rows after it, so a row of many lines must have its quotes in pairs.
-    fn check_quotes(&mut self, start: usize) {
-        let raw = self.text[start..self.place()].trim_end();
-        if self.quote.is_some_and(|quote| raw.contains('\n') && raw.matches(quote).count() % 2 == 1) {
-            self.refuse("has a quote that is never closed".to_owned());
+    fn check_quotes(&mut self, raw: &str, line: u64) {
+        let Some(quote) = self.quote.filter(|_| raw.contains('\n')) else { return };
+        let mut quotes = 0;
+        let mut chars = raw.chars();
+        while let Some(char) = chars.next() {
+            if Some(char) == self.escape {
+                chars.next();
+            }
+            quotes += usize::from(char == quote);
+        }
+        if quotes % 2 == 1 {
+            self.note(line, "has a quote that is never closed".to_owned());
         }
     }
 
     fn place(&self) -> usize {
-        usize::try_from(self.reader.position().byte()).map_or(self.text.len(), |place| place.min(self.text.len()))
+        let read = usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX);
+        self.start.saturating_add(read).min(self.text.len())
     }
 
     /// The line on which the current row begins.
     pub(super) fn line(&self) -> u64 {
-        self.line
+        self.row.line
     }
 
     /// The column's name.
@@ -342,7 +500,7 @@ impl<'t> Rows<'t> {
 
     /// The current row's field in a column, without the spaces around it.
     pub(super) fn get(&self, column: usize) -> &str {
-        self.record.get(column).unwrap_or_default().trim()
+        field(&self.row.record, column)
     }
 
     /// The field, which must not be empty.
@@ -362,11 +520,20 @@ impl<'t> Rows<'t> {
         Ok(key.to_owned())
     }
 
+    /// The field as `parse` reads it; why it can't be read names the column.
+    pub(super) fn parse<T>(&self, column: usize, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+        parse(self.get(column)).map_err(|reason| format!("column {:?}: {reason}", self.name(column)))
+    }
+
     /// Notes a mistake in the current row.
     pub(super) fn refuse(&mut self, reason: String) {
-        if self.is_whole {
-            self.mistakes.push(Mistake { file: self.file.to_owned(), line: Some(self.line), reason });
+        if self.row.is_whole {
+            self.note(self.row.line, reason);
         }
+    }
+
+    fn note(&mut self, line: u64, reason: String) {
+        self.mistakes.push(Mistake { file: self.file.to_owned(), line: Some(line), reason });
     }
 
     /// The value, or none after noting why.
@@ -380,6 +547,20 @@ impl<'t> Rows<'t> {
     }
 }
 
+fn field(record: &StringRecord, column: usize) -> &str {
+    record.get(column).unwrap_or_default().trim()
+}
+
+/// A row with another that goes on with it: the fields of each column, with a space between where both say something.
+fn joined(row: &StringRecord, other: &StringRecord) -> StringRecord {
+    let fields = (0..row.len()).map(|column| match (field(row, column), field(other, column)) {
+        (first, "") => first.to_owned(),
+        ("", second) => second.to_owned(),
+        (first, second) => format!("{first} {second}"),
+    });
+    fields.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
@@ -391,46 +572,11 @@ mod tests {
             encoding: encoding_rs::UTF_8,
             separator: b';',
             quote: Some(b'"'),
+            escape: None,
             date: "%y%m%d".to_owned(),
-            amount: AmountFormat { decimal: '.', thousands: None, decimals: 2 },
+            zone: None,
+            amount: AmountFormat::plain('.', None),
         }
-    }
-
-    #[test]
-    fn amounts_are_exact() {
-        let plain = format().amount;
-        let german = AmountFormat { decimal: ',', thousands: Some('.'), decimals: 2 };
-        let yen = AmountFormat { decimal: '.', thousands: None, decimals: 0 };
-        let check = |format: &AmountFormat, text: &str, minor: Option<i64>| {
-            assert_eq!(format.signed_minor(text).ok(), minor, "{text}");
-        };
-        check(&plain, "700.00", Some(70_000));
-        check(&plain, "12.6", Some(1_260));
-        check(&plain, "96396", Some(9_639_600));
-        check(&plain, "-0.05", Some(-5));
-        check(&plain, "92233720368547758.07", Some(i64::MAX));
-        check(&plain, "-92233720368547758.08", Some(i64::MIN));
-        check(&plain, "92233720368547758.08", None);
-        for bad in ["", "-", "+1", "1.", ".5", "1.005", "1.2.3", "1,00", "1e3", "--1", " 1", "1 000", "١"] {
-            check(&plain, bad, None);
-        }
-        check(&german, "1.234.567,89", Some(123_456_789));
-        check(&german, "1234567,89", Some(123_456_789));
-        check(&german, "123,4", Some(12_340));
-        for bad in ["1.23,00", "1234.567,00", ".123,00", "1.,00", "1..000,00"] {
-            check(&german, bad, None);
-        }
-        check(&yen, "700", Some(700));
-        check(&yen, "700.0", None);
-    }
-
-    #[test]
-    fn signs_and_zero_are_refused_where_they_mean_nothing() {
-        let amount = format().amount;
-        assert_eq!(amount.positive_minor("0.01"), Ok(1));
-        assert_eq!(amount.positive_minor("0.00"), Err("the amount is zero".to_owned()));
-        assert_eq!(amount.positive_minor("-1.00"), Err("\"-1.00\" has a sign, which is not allowed here".to_owned()));
-        assert_eq!(amount.positive_minor("1.001"), Err("\"1.001\" has more than 2 decimals".to_owned()));
     }
 
     #[test]
@@ -462,7 +608,8 @@ mod tests {
         assert_eq!(fill("a { b"), Err("has a brace that is never closed".to_owned()));
         assert_eq!(fill(&"é".repeat(140)), Ok("é".repeat(140)));
         assert!(fill(&"é".repeat(141)).is_err());
-        assert!(fill("a\tb").is_err());
+        assert_eq!(fill("a\r\nb\tc"), Ok("a b c".to_owned()));
+        assert!(fill("a\u{7}b").is_err());
     }
 
     #[test]
@@ -482,7 +629,7 @@ mod tests {
         for line_end in ["\n", "\r\n"] {
             let text = ["\"id\";b", "", "1;\"two", "", "lines\"", "", "2; x ", "3"].join(line_end);
             let (format, mut mistakes) = (format(), Vec::new());
-            let mut rows = Rows::open(&format, "a.csv", &text, &[], &mut mistakes);
+            let mut rows = Rows::open(&format, &Layout::default(), "a.csv", &text, &mut mistakes);
             let (id, b) = (rows.column("id"), rows.column("b"));
             let mut seen = Vec::new();
             while rows.next() {
@@ -500,9 +647,105 @@ mod tests {
     fn a_quote_never_closed_is_told_where_it_opens() {
         for text in ["id;b\n1;\"x\n2;y\n3;z\n", "id;b\n1;\"x\n2;\"y\"\n"] {
             let (format, mut mistakes) = (format(), Vec::new());
-            let mut rows = Rows::open(&format, "a.csv", text, &[], &mut mistakes);
+            let mut rows = Rows::open(&format, &Layout::default(), "a.csv", text, &mut mistakes);
             while rows.next() {}
             assert_eq!(mistakes[0].to_string(), "a.csv:2: has a quote that is never closed", "{text}");
         }
+    }
+
+    #[test]
+    fn a_day_is_as_written_unless_the_map_names_a_zone() {
+        let check = |format_text: &str, zone: Option<&str>, text: &str, expected: Option<Date>| {
+            let zone = zone.map(|zone| TimeZone::get(zone).unwrap());
+            let format = SourceFormat { date: format_text.to_owned(), zone, ..format() };
+            assert_eq!(format.date(text).ok(), expected, "{text} as {format_text}");
+        };
+        let (sunday, monday) = (date(2024, 3, 31), date(2024, 4, 1));
+        for (format, text) in [
+            ("%Y-%m-%dT%H:%M:%S%:z", "2024-03-31T23:30:00-01:00"),
+            ("%Y-%m-%d %H:%M:%S %z", "2024-03-31 23:30:00 +0000"),
+            ("%Y-%m-%dT%H:%M:%S%.3fZ", "2024-03-31T22:30:00.000Z"),
+        ] {
+            check(format, None, text, Some(sunday));
+            check(format, Some("UTC"), text, if text.contains("-01:00") { Some(monday) } else { Some(sunday) });
+            check(format, Some("Europe/Berlin"), text, Some(monday));
+        }
+        check("%Y-%m-%dT%H:%M:%S%:z", None, "2024-03-31T23:30:00", None);
+        check("%d-%b-%Y", None, "31-MAR-2024", Some(sunday));
+        check("%d/%m/%Y", None, "31/3/2024", None);
+        check("%-d/%-m/%Y", None, "31/3/2024", Some(sunday));
+        assert!(has_offset("%FT%T%:z") && has_offset("%Y-%m-%dT%H:%MZ"));
+        assert!(!has_offset("%FT%T") && !has_offset("%F%z") && !has_offset("%F %H:%M %Z"));
+    }
+
+    fn all(layout: &Layout, text: &str, prepare: impl Fn(&mut Rows<'_>)) -> (Vec<(u64, String)>, Skipped, Vec<String>) {
+        let (format, mut mistakes) = (format(), Vec::new());
+        let mut rows = Rows::open(&format, layout, "a.csv", text, &mut mistakes);
+        prepare(&mut rows);
+        let mut seen = Vec::new();
+        while rows.next() {
+            seen.push((rows.line(), rows.row.record.iter().collect::<Vec<_>>().join("|")));
+        }
+        let skipped = rows.into_skipped();
+        (seen, skipped, mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_table_may_stand_between_other_lines() {
+        let text = "Account;\"1\"\n\nid;date\n1;930101\n2;930102\nTotal;2;\nDisclaimer: \"none\nid;date\n";
+        let layout =
+            Layout { header: Some(pattern("id;*")), ends_before: Some(pattern("Disclaimer*")), ..Layout::default() };
+        let (seen, skipped, mistakes) = all(&layout, text, |rows| {
+            let when = Condition { values: Vec::new(), patterns: Vec::new() };
+            rows.skip(Skip { reason: "totals".to_owned(), when, lines: vec![pattern("Total*")] });
+        });
+        assert_eq!(seen, [(4, "1|930101".to_owned()), (5, "2|930102".to_owned())]);
+        let counts: Vec<_> = skipped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        assert_eq!(counts, [(AFTER_THE_TABLE, 2), (BEFORE_THE_TABLE, 1), ("totals", 1)]);
+        assert_eq!(mistakes, [""; 0]);
+
+        let layout = Layout { lines_before: 3, columns: vec!["a".into(), "b".into()], ..Layout::default() };
+        assert_eq!(all(&layout, text, |_| {}).0[0], (4, "1|930101".to_owned()));
+        let layout = Layout { header: Some(pattern("nr;*")), ..Layout::default() };
+        assert_eq!(all(&layout, text, |_| {}).2, ["a.csv: no line is like \"nr;*\", as the map's `header` says"]);
+    }
+
+    #[test]
+    fn rows_that_go_on_are_joined() {
+        let text = "id;a;b\n1;one;\n;two;x\n;three;\n;sum;9\n2;four;\n";
+        let (seen, skipped, mistakes) = all(&Layout::default(), text, |rows| {
+            let when = Condition { values: vec![(1, vec!["sum".to_owned()])], patterns: Vec::new() };
+            rows.skip(Skip { reason: "totals".to_owned(), when, lines: Vec::new() });
+            rows.join_where_empty(0);
+        });
+        assert_eq!(skipped["totals"], 1);
+        assert_eq!(seen, [(2, "1|one two three|x".to_owned()), (6, "2|four|".to_owned())]);
+        assert_eq!((skipped[CONTINUED], mistakes.len()), (2, 0));
+    }
+
+    #[test]
+    fn fields_too_many_may_only_be_empty() {
+        let (seen, _, mistakes) = all(&Layout::default(), "a;b\n1;2;\n3;4; ;\n5;6;7\n", |_| {});
+        assert_eq!(seen.len(), 3);
+        assert_eq!(mistakes, ["a.csv:4: has 3 fields where there are 2 columns"]);
+    }
+
+    #[test]
+    fn quotes_within_quotes_are_doubled_or_escaped() {
+        let check = |escape: Option<u8>, text: &str, field: &str| {
+            let (format, mut mistakes) = (SourceFormat { escape, ..format() }, Vec::new());
+            let mut rows = Rows::open(&format, &Layout::default(), "a.csv", text, &mut mistakes);
+            assert!(rows.next());
+            assert_eq!((rows.get(0), rows.get(1)), (field, "2"), "{text}");
+            assert!(!rows.next());
+            assert_eq!(mistakes, []);
+        };
+        check(None, "a;b\n\"x \"\"y\"\"\";2\n", "x \"y\"");
+        check(Some(b'\\'), "a;b\n\"x \\\"y\\\"\";2\n", "x \"y\"");
+        check(Some(b'\\'), "a;b\n\"x \\\"\ny\";2\n", "x \"\ny");
     }
 }

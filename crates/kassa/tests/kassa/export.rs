@@ -530,7 +530,7 @@ fn a_real_banks_books_balance_in_hledger() {
     folder.init("CZ", "0800", "CZK");
     let map = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/berka/map.toml");
     let (map, source) = (map.to_str().expect("a plain path"), source.to_str().expect("a plain path").to_owned());
-    succeeds(&["import", "--data", folder.data(), "--map", map, &source, "--json"], "");
+    succeeds(&["import", "--data", folder.data(), "--map", map, "--accept-breaks", &source, "--json"], "");
     let journal = export(&folder, "hledger", &["--personal"]);
     let lines = export(&folder, "csv", &["--personal"]);
     let events = export(&folder, "jsonl", &["--personal"]);

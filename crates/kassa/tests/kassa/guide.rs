@@ -7,7 +7,7 @@ use super::{Server, kassa};
 /// A block of the guide: commands, and what they print if the guide says it.
 pub(super) struct Step {
     pub(super) commands: String,
-    printed: Option<String>,
+    pub(super) printed: Option<String>,
 }
 
 /// The guide's blocks of `sh`, each with the block of `json` or `text` that follows it.
@@ -24,8 +24,8 @@ pub(super) fn steps(guide: &str) -> Vec<Step> {
                 assert!(step.printed.is_none(), "two answers to one block of commands: {line}");
                 step.printed = Some(block.join("\n"));
             }
-            // Not for this shell: it starts the server, or is for another machine.
-            "console" | "ini" => {}
+            // Not for this shell: it builds the program, starts the server, is for another machine, or is no command.
+            "console" | "ini" | "toml" => {}
             other => panic!("a block of {other} is not known here"),
         }
     }
@@ -33,7 +33,7 @@ pub(super) fn steps(guide: &str) -> Vec<Step> {
 }
 
 /// Whether a text is what the guide says, in which `…` stands for anything and space for nothing.
-fn is_as_said(said: &str, text: &str) -> bool {
+pub(super) fn is_as_said(said: &str, text: &str) -> bool {
     let plain = |text: &str| text.split_whitespace().collect::<String>();
     let (said, text) = (plain(said), plain(text));
     let mut parts = said.split('…');

@@ -1,0 +1,703 @@
+//! What of a plan is to be booked, given what the bank holds: the rows that are new, the balances that accounts begin
+//! with, and the overdrafts that their history needs.
+//!
+//! All that can be wrong is found here, before anything is booked or founded: what the bank would refuse is a mistake
+//! with its line. What is left of a [`Booking`] is carried out in the order in which it stands.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use bank::{CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, Right};
+use jiff::civil::Date;
+use ledger::{Account, AccountId, Currency, Kind, Money, Overdraft, Status, Timestamp, ValueDate};
+
+use super::books::{Books, Earlier, Known, Moved, Was};
+use super::history::{self, Held, History, Room, Row, RowState};
+use super::plan::{self, ContraKind, Plan, PlannedAccount, PlannedPosting, PlannedRight};
+use super::run::ImportUser;
+use super::{Mistake, Mistakes};
+use crate::failure::Failure;
+
+/// What is to be done.
+pub(super) struct Booking {
+    /// One for each of the plan's customers.
+    pub(super) customers: Vec<Target<CustomerId>>,
+    /// One for each of the plan's accounts.
+    pub(super) accounts: Vec<Target<AccountId>>,
+    /// One for each of the plan's rights.
+    pub(super) rights: Vec<Target<()>>,
+    /// The plan's contra accounts, and that of opening balances where one is needed.
+    pub(super) contras: Vec<Contra>,
+    /// In the order in which they are to be booked.
+    pub(super) entries: Vec<Entry>,
+    pub(super) rooms: Vec<AccountRoom>,
+    pub(super) breaks: Vec<AccountBreak>,
+    /// How many of the users are there already.
+    pub(super) users: Vec<Target<()>>,
+}
+
+impl Booking {
+    /// How many of the plan's rows, contra accounts and users are there from earlier runs.
+    pub(super) fn already_there(&self, plan: &Plan) -> usize {
+        let new = self.entries.iter().filter(|entry| entry.posting.is_some()).count();
+        count(&self.customers)
+            + count(&self.accounts)
+            + count(&self.rights)
+            + count(&self.users)
+            + self.contras.iter().filter(|contra| contra.target.there.is_some()).count()
+            + (plan.postings.len() - new)
+    }
+}
+
+fn count<T>(targets: &[Target<T>]) -> usize {
+    targets.iter().filter(|target| target.there.is_some()).count()
+}
+
+/// Something of the plan, by its idempotency key.
+pub(super) struct Target<T> {
+    pub(super) key: String,
+    /// What it became in an earlier run.
+    pub(super) there: Option<T>,
+}
+
+/// An account of the bank's own.
+pub(super) struct Contra {
+    pub(super) target: Target<AccountId>,
+    pub(super) name: String,
+    pub(super) currency: Currency,
+    pub(super) kind: Kind,
+}
+
+/// A posting to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    /// Its place among the plan's postings; none for an opening balance.
+    pub(super) posting: Option<usize>,
+    /// The line of the row, or of the row that tells the opening balance.
+    pub(super) line: u64,
+    /// Index into the plan's accounts.
+    pub(super) account: usize,
+    /// Index into the booking's contra accounts.
+    pub(super) contra: usize,
+    /// What it does to the account's balance, in minor units; not zero.
+    pub(super) change_minor: i64,
+    /// The account's posted balance after it.
+    pub(super) balance_minor: i64,
+    /// The source's date.
+    pub(super) date: Date,
+    /// Whether it is booked now, and the date is only its value date.
+    pub(super) late: bool,
+}
+
+/// The room that one account's history needs.
+pub(super) struct AccountRoom {
+    /// Index into the plan's accounts.
+    pub(super) account: usize,
+    pub(super) room: Room,
+    /// Tells this import's changes of the account's overdraft from those of others.
+    pub(super) number: u64,
+    /// Why it is left with this limit; none if that is what it had.
+    pub(super) reason: Option<String>,
+}
+
+/// A break in one account's history.
+pub(super) struct AccountBreak {
+    /// Index into the plan's accounts.
+    pub(super) account: usize,
+    pub(super) found: history::Break,
+}
+
+/// What an import is told beside its files.
+pub(super) struct Orders<'a> {
+    /// The map's path.
+    pub(super) map: &'a Path,
+    pub(super) users: &'a [ImportUser],
+    pub(super) accept_breaks: bool,
+}
+
+/// The key under which something of a source is asked for.
+pub(super) fn key(plan: &Plan, of: &str) -> String {
+    format!("import {} {of}", plan.source_name)
+}
+
+/// What is said of an account under its key.
+pub(super) fn account_content(row: &PlannedAccount) -> String {
+    format!("{} {} {:?}", row.number, row.opened, row.name)
+}
+
+/// What is said of a right under its key.
+pub(super) fn right_content(row: &PlannedRight, customer: CustomerId, account: AccountId) -> String {
+    format!("{} {} {:?}", customer.0, account.0, right(row.right))
+}
+
+/// What is said of a posting under its key.
+pub(super) fn posting_content(debit: AccountId, credit: AccountId, minor: u64, row: &PlannedPosting) -> String {
+    format!("{} {} {minor} {} {:?}", debit.0, credit.0, row.date, row.text)
+}
+
+/// A right as the bank has it.
+pub(super) fn right(right: plan::Right) -> Right {
+    match right {
+        plan::Right::Owner => Right::Owner,
+        plan::Right::Signatory { limit_minor } => {
+            Right::Signatory { limit_minor: limit_minor.and_then(|limit| i64::try_from(limit).ok()) }
+        }
+        plan::Right::ReadOnly => Right::ReadOnly,
+    }
+}
+
+/// A kind as the ledger has it.
+pub(super) fn kind(kind: ContraKind) -> Kind {
+    match kind {
+        ContraKind::Asset => Kind::Asset,
+        ContraKind::Liability => Kind::Liability,
+        ContraKind::Equity => Kind::Equity,
+        ContraKind::Income => Kind::Income,
+        ContraKind::Expense => Kind::Expense,
+    }
+}
+
+/// A civil date as a value date.
+pub(super) fn value_date(date: Date) -> ValueDate {
+    let days = date.since(Date::constant(1970, 1, 1)).map_or(0, |span| span.get_days());
+    ValueDate(days)
+}
+
+/// A value date as a civil date.
+pub(super) fn date(day: ValueDate) -> Result<Date, Failure> {
+    let span = jiff::Span::new().try_days(i64::from(day.0)).map_err(|error| Failure::new(error.to_string()))?;
+    Date::constant(1970, 1, 1).checked_add(span).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Looks at what the bank holds, and says what is to be booked; or else everything that is in the way.
+pub(super) fn book(plan: &Plan, books: &Books<'_>, orders: &Orders<'_>) -> Result<Result<Booking, Mistakes>, Failure> {
+    let mut survey = Survey { plan, books, orders, mistakes: Vec::new() };
+    let customers = survey.customers()?;
+    let accounts = survey.accounts()?;
+    let rights = survey.rights(&customers, &accounts)?;
+    let users = survey.users()?;
+    let generations = survey.contras()?;
+    let postings = survey.postings(&accounts, &generations)?;
+    let mut booking = Booking {
+        customers,
+        accounts,
+        rights,
+        contras: Vec::new(),
+        entries: Vec::new(),
+        rooms: Vec::new(),
+        breaks: Vec::new(),
+        users,
+    };
+    survey.histories(&postings, &mut booking)?;
+    survey.choose_contras(generations, &mut booking)?;
+    let mistakes = survey.mistakes;
+    Ok(Mistakes::unless_none(booking, mistakes))
+}
+
+/// The look at the bank, and the mistakes found so far.
+struct Survey<'s> {
+    plan: &'s Plan,
+    books: &'s Books<'s>,
+    orders: &'s Orders<'s>,
+    mistakes: Vec<Mistake>,
+}
+
+/// The accounts that a contra account's name has become, the oldest first, and the key of the next.
+///
+/// The ledger books no entry before an account's last. So where one has entries younger than what is to be booked, as
+/// after an earlier import of other accounts' rows, another of the same sort stands beside it.
+struct Generations {
+    name: String,
+    currency: Currency,
+    kind: Kind,
+    there: Vec<(String, AccountId, Account)>,
+    next: String,
+}
+
+/// What is known of a row of the postings.
+struct FoundPosting {
+    key: String,
+    /// The account's balance after it, if it was booked before.
+    booked: Option<i64>,
+}
+
+impl Survey<'_> {
+    fn refuse(&mut self, file: &str, line: u64, reason: impl Into<String>) {
+        self.mistakes.push(Mistake { file: file.to_owned(), line: Some(line), reason: reason.into() });
+    }
+
+    fn said_something_else(&mut self, file: &str, line: u64) {
+        let reason = "this row was imported before and said something else then; a row's content can't change under its \
+                      key";
+        self.refuse(file, line, reason);
+    }
+
+    /// Whether what was done under a key is what is asked for now.
+    fn is_same(&self, earlier: &Earlier, content: &str) -> bool {
+        self.books.fingerprint(content.as_bytes()) == Some(earlier.fingerprint)
+    }
+
+    /// An amount of an account, by its place in the plan.
+    fn money(&self, account: usize, minor: i128) -> String {
+        let minor = i64::try_from(minor).unwrap_or(if minor < 0 { i64::MIN } else { i64::MAX });
+        Money { minor, currency: self.plan.accounts[account].known_currency() }.to_string()
+    }
+
+    fn customers(&mut self) -> Result<Vec<Target<CustomerId>>, Failure> {
+        let found = self.books.find(self.plan.customers.iter().map(|row| key(self.plan, &row.key)))?;
+        let mut targets = Vec::with_capacity(found.len());
+        for (row, Known { key, earlier }) in self.plan.customers.iter().zip(found) {
+            let there = match earlier {
+                Some(Earlier { was: Was::Customer(id), .. }) => Some(id),
+                _ => None,
+            };
+            if earlier.is_some_and(|earlier| !self.is_same(&earlier, &row.name)) {
+                self.said_something_else(&self.plan.files.customers, row.line);
+            }
+            targets.push(Target { key, there });
+        }
+        Ok(targets)
+    }
+
+    fn accounts(&mut self) -> Result<Vec<Target<AccountId>>, Failure> {
+        let found = self.books.find(self.plan.accounts.iter().map(|row| key(self.plan, &row.key)))?;
+        let mut targets = Vec::with_capacity(found.len());
+        for (row, Known { key, earlier }) in self.plan.accounts.iter().zip(found) {
+            let there = match earlier {
+                Some(Earlier { was: Was::Account(id), .. }) => Some(id),
+                _ => None,
+            };
+            let file = &self.plan.files.accounts;
+            if earlier.is_some_and(|earlier| !self.is_same(&earlier, &account_content(row))) {
+                self.said_something_else(file, row.line);
+            } else if there.is_none() && self.books.look(|state| state.account_numbered(row.number).is_some())? {
+                let reason = format!("the bank has an account of the number {} already, from elsewhere", row.number);
+                self.refuse(file, row.line, reason);
+            }
+            targets.push(Target { key, there });
+        }
+        Ok(targets)
+    }
+
+    fn rights(
+        &mut self,
+        customers: &[Target<CustomerId>],
+        accounts: &[Target<AccountId>],
+    ) -> Result<Vec<Target<()>>, Failure> {
+        let found = self.books.find(self.plan.rights.iter().map(|row| key(self.plan, &row.key)))?;
+        let mut targets = Vec::with_capacity(found.len());
+        let (mut of_customer, mut of_account) = (BTreeMap::new(), BTreeMap::new());
+        for (row, Known { key, earlier }) in self.plan.rights.iter().zip(found) {
+            let (customer, account) = (customers[row.customer].there, accounts[row.account].there);
+            if let Some(earlier) = earlier {
+                let content = customer.zip(account).map(|(customer, account)| right_content(row, customer, account));
+                if content.is_none_or(|content| !self.is_same(&earlier, &content)) {
+                    self.said_something_else(&self.plan.files.rights, row.line);
+                }
+            } else {
+                let (accounts_had, rights_had) = self.books.look(|state| {
+                    let customer = customer.and_then(|customer| state.customer(customer));
+                    let account = account.and_then(|account| state.account_info(account));
+                    (customer.map_or(0, |known| known.accounts.len()), account.map_or(0, |info| info.rights.len()))
+                })?;
+                let accounts_of_customer: &mut usize = of_customer.entry(row.customer).or_insert(accounts_had);
+                let rights_of_account: &mut usize = of_account.entry(row.account).or_insert(rights_had);
+                *accounts_of_customer += 1;
+                *rights_of_account += 1;
+                if *accounts_of_customer > MAX_ACCOUNTS_PER_CUSTOMER {
+                    let reason = format!("a customer can have rights on {MAX_ACCOUNTS_PER_CUSTOMER} accounts at most");
+                    self.refuse(&self.plan.files.rights, row.line, reason);
+                }
+                if *rights_of_account > MAX_RIGHTS_PER_ACCOUNT {
+                    let reason = format!("{MAX_RIGHTS_PER_ACCOUNT} customers at most can have a right on an account");
+                    self.refuse(&self.plan.files.rights, row.line, reason);
+                }
+            }
+            targets.push(Target { key, there: earlier.map(drop) });
+        }
+        Ok(targets)
+    }
+
+    fn users(&mut self) -> Result<Vec<Target<()>>, Failure> {
+        let found = self.books.find(self.orders.users.iter().map(|user| key(self.plan, &user_key(user))))?;
+        let mut targets = Vec::with_capacity(found.len());
+        for (user, Known { key, earlier }) in self.orders.users.iter().zip(found) {
+            let index = self.books.name_index(&user.name);
+            let is_taken = self.books.look(|state| index.is_some_and(|index| state.user_named(index).is_some()))?;
+            if earlier.map_or(is_taken, |earlier| !self.is_same(&earlier, &user.customer_key)) {
+                let reason = "somebody else signs in by this name already".to_owned();
+                self.mistakes.push(Mistake { file: format!("--user {}", user.given), line: None, reason });
+            }
+            targets.push(Target { key, there: earlier.map(drop) });
+        }
+        Ok(targets)
+    }
+
+    /// What the plan's contra accounts have become, and last the accounts of opening balances, one for
+    /// each currency.
+    fn contras(&mut self) -> Result<Vec<Generations>, Failure> {
+        let plan = self.plan;
+        let mut all = Vec::with_capacity(plan.contras.len() + 1);
+        for contra in &plan.contras {
+            all.push(self.generations(&contra.name, plan::known_currency(&contra.currency), kind(contra.kind))?);
+        }
+        for currency in plan.currencies() {
+            all.push(self.generations(&plan.opening_account, currency, Kind::Equity)?);
+        }
+        Ok(all)
+    }
+
+    fn generations(&mut self, name: &str, currency: Currency, kind: Kind) -> Result<Generations, Failure> {
+        let mut there = Vec::new();
+        // Those of the source's own currency are told apart by their names alone.
+        let is_own = currency == self.plan.known_currency();
+        let named = if is_own { name.to_owned() } else { format!("{name} in {}", currency.code()) };
+        for number in 1_u64.. {
+            let part = if number == 1 { format!("contra:{named}") } else { format!("contra:{named} ({number})") };
+            let Some(Known { key, earlier }) = self.books.find([key(self.plan, &part)])?.pop() else { break };
+            let Some(Earlier { was: Was::Account(id), .. }) = earlier else {
+                let name = if number == 1 { name.to_owned() } else { format!("{name} ({number})") };
+                return Ok(Generations { name, currency, kind, there, next: key });
+            };
+            let Some(account) = self.books.look(|state| state.ledger().account(id).copied())? else { break };
+            there.push((key, id, account));
+        }
+        Err(Failure::new(format!("the contra account {name:?} can't be found in the bank's books")))
+    }
+
+    /// What became of the postings before. One that said something else is a mistake.
+    fn postings(
+        &mut self,
+        accounts: &[Target<AccountId>],
+        contras: &[Generations],
+    ) -> Result<Vec<FoundPosting>, Failure> {
+        let found = self.books.find(self.plan.postings.iter().map(|row| key(self.plan, &row.key)))?;
+        let mut postings = Vec::with_capacity(found.len());
+        for (row, Known { key, earlier }) in self.plan.postings.iter().zip(found) {
+            let booked = earlier.and_then(|earlier| {
+                let Was::Posted(moved) = earlier.was else { return None };
+                let account = accounts[row.account].there?;
+                let is_contra = |id| contras[row.contra].there.iter().any(|(_, contra, _)| *contra == id);
+                let balance = balance_of(row, account, is_contra, moved)?;
+                let content = posting_content(moved.debit, moved.credit, row.amount_minor, row);
+                self.is_same(&earlier, &content).then_some(balance)
+            });
+            if earlier.is_some() && booked.is_none() {
+                self.said_something_else(&self.plan.files.postings, row.line);
+            }
+            postings.push(FoundPosting { key, booked });
+        }
+        Ok(postings)
+    }
+
+    /// Account by account: what is to be booked, with what room, and what is in the way.
+    fn histories(&mut self, postings: &[FoundPosting], booking: &mut Booking) -> Result<(), Failure> {
+        let mut of_accounts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (place, row) in self.plan.postings.iter().enumerate() {
+            of_accounts.entry(row.account).or_default().push(place);
+        }
+        let unfinished = self.unfinished(&booking.accounts)?;
+        let mut late = Vec::new();
+        for (account, places) in of_accounts {
+            let there = booking.accounts[account].there;
+            let known = self.books.look(|state| there.and_then(|id| state.ledger().account(id).copied()))?;
+            let rows: Vec<Row> = places.iter().map(|place| self.row(*place, &postings[*place], known)).collect();
+            self.check_status(account, &rows, known);
+            let held = known
+                .filter(|known| known.entries > 0)
+                .map(|known| Held { posted: known.posted_minor.into(), on_hold: known.held_minor.into() });
+            let began = unfinished.get(&account);
+            let history = History::of(&rows, held, began.is_some_and(|began| began.before.is_some()));
+            self.check_breaks(account, &history, booking);
+            self.room(account, &history, held, known, began, booking);
+            late.extend(self.entries(account, &rows, &history, postings, booking));
+        }
+        // Accounts' entries come together, and are booked by date; of a day in the order of the plan, an opening balance
+        // first.
+        booking.entries.sort_by_key(|entry| (entry.date, entry.posting.is_some(), entry.posting));
+        late.sort_by_key(|entry| entry.posting);
+        booking.entries.extend(late);
+        Ok(())
+    }
+
+    fn row(&self, place: usize, found: &FoundPosting, account: Option<Account>) -> Row {
+        let row = &self.plan.postings[place];
+        let booked_at = value_date(row.date).start();
+        let is_late = account.is_some_and(|account| booked_at < account.last_booked_at);
+        Row {
+            posting: place,
+            line: row.line,
+            change: row.change_minor().into(),
+            balance: row.source_balance_minor.map(i128::from),
+            state: match found.booked {
+                Some(balance) => RowState::Booked(balance.into()),
+                None if is_late => RowState::Late,
+                None => RowState::New,
+            },
+        }
+    }
+
+    /// Rows that the bank would refuse for what the account is, or has.
+    fn check_status(&mut self, place: usize, rows: &[Row], account: Option<Account>) {
+        let Some(account) = account else { return };
+        let currency = self.plan.accounts[place].known_currency();
+        let file = &self.plan.files.postings;
+        for row in rows.iter().filter(|row| !matches!(row.state, RowState::Booked(_))) {
+            let in_the_way = match account.status {
+                Status::Open => None,
+                Status::FrozenForDebits => (row.change < 0).then_some("is frozen for debits"),
+                Status::Frozen => Some("is frozen"),
+                Status::Closed => Some("is closed"),
+            };
+            if let Some(in_the_way) = in_the_way {
+                self.refuse(file, row.line, format!("the account {in_the_way} in the bank, so nothing can be booked"));
+            }
+            if account.currency != currency {
+                let reason = format!("the account is kept in {} in the bank, not in {currency}", account.currency);
+                self.refuse(file, row.line, reason);
+            }
+            if row.state == RowState::Late && !self.plan.late_is_booked_now {
+                self.refuse(file, row.line, self.why_late(row, account));
+            }
+        }
+    }
+
+    fn why_late(&self, row: &Row, account: Account) -> String {
+        let newest =
+            date(account.last_booked_at.day()).map_or_else(|_| "a later day".to_owned(), |day| day.to_string());
+        format!(
+            "is dated {}, but the account has entries up to {newest} in the bank, and none can be booked before those; to \
+             book such rows today, with their own date as value date, write late = \"book-now\" under [postings] in the \
+             map",
+            self.plan.postings[row.posting].date
+        )
+    }
+
+    fn check_breaks(&mut self, account: usize, history: &History, booking: &mut Booking) {
+        for found in &history.breaks {
+            if !self.orders.accept_breaks {
+                let (found_money, expected) = (self.money(account, found.found), self.money(account, found.expected));
+                let reason = format!(
+                    "the source's balance is {found_money}, but what is before it and this row's amount make {expected}; \
+                     --accept-breaks books the row as it is"
+                );
+                self.refuse(&self.plan.files.postings, found.line, reason);
+            }
+            booking.breaks.push(AccountBreak { account, found: *found });
+        }
+    }
+
+    /// Where an earlier import was broken off while an account had the room of its history, what its overdraft was
+    /// before that; and for all accounts the number of the next change.
+    fn unfinished(&self, accounts: &[Target<AccountId>]) -> Result<HashMap<usize, Began>, Failure> {
+        let mut all = HashMap::new();
+        let mut asked: Vec<usize> = (0..accounts.len()).filter(|place| accounts[*place].there.is_some()).collect();
+        for number in 1_u64.. {
+            let of = |step: &str| {
+                let rows = asked.iter().map(|place| &self.plan.accounts[*place]);
+                self.books.find(rows.map(|row| overdraft_key(self.plan, step, row, number)))
+            };
+            let (ended, kept, meanwhile) = (of(AFTER)?, of(BEFORE)?, of(MEANWHILE)?);
+            let mut next = Vec::new();
+            for (((place, ended), kept), meanwhile) in asked.iter().zip(ended).zip(kept).zip(meanwhile) {
+                if ended.earlier.is_some() {
+                    next.push(*place);
+                    continue;
+                }
+                let before = overdraft_of(&kept).zip(overdraft_of(&meanwhile));
+                all.insert(*place, Began { number, before });
+            }
+            if next.is_empty() {
+                break;
+            }
+            asked = next;
+        }
+        Ok(all)
+    }
+
+    fn room(
+        &mut self,
+        account: usize,
+        history: &History,
+        held: Option<Held>,
+        known: Option<Account>,
+        began: Option<&Began>,
+        booking: &mut Booking,
+    ) {
+        let now = known.map_or(Overdraft::Limited(0), |known| known.overdraft);
+        // What an operator set since then counts.
+        let left = began.and_then(|began| began.before).filter(|(_, meanwhile)| *meanwhile == now);
+        let before = left.map_or(now, |(before, _)| before);
+        if known.is_some_and(|known| known.status == Status::Closed) {
+            return;
+        }
+        let Some(room) = history::room(history, held, before, now) else { return };
+        if let (Some((_, meanwhile)), Some(needed)) = (left, room.meanwhile)
+            && meanwhile != Overdraft::Unlimited
+            && meanwhile < Overdraft::Limited(needed)
+        {
+            let reason =
+                "an earlier import of this account's rows was broken off; run it again with the same files first";
+            self.refuse(&self.plan.files.accounts, self.plan.accounts[account].line, reason);
+            return;
+        }
+        let reason = (Overdraft::Limited(room.after) != before).then(|| self.why_limit(account, history, held));
+        let number = began.map_or(1, |began| began.number);
+        booking.rooms.push(AccountRoom { account, room, number, reason });
+    }
+
+    fn why_limit(&self, account: usize, history: &History, held: Option<Held>) -> String {
+        let (least, granted) = history.limits(held);
+        match history.low {
+            Some(low) if granted >= least => {
+                let balance = self.money(account, low.balance);
+                format!("the source shows a balance of {balance} on line {}", low.line)
+            }
+            _ => format!("it ends {} below zero, and nothing more can be spent", self.money(account, least)),
+        }
+    }
+
+    /// Adds the account's entries to the booking, and gives the late ones.
+    fn entries(
+        &mut self,
+        account: usize,
+        rows: &[Row],
+        history: &History,
+        postings: &[FoundPosting],
+        booking: &mut Booking,
+    ) -> Vec<Entry> {
+        let plan = self.plan;
+        let currency = plan.accounts[account].known_currency();
+        let of_currency = match currency == plan.known_currency() {
+            true => 0,
+            false => plan.currencies().iter().position(|other| *other == currency).unwrap_or_default(),
+        };
+        let opening = history.opening.zip(rows.first()).map(|(change, first)| {
+            let key = key(plan, &format!("opening:{}", plan.accounts[account].key));
+            let date = plan.postings[first.posting].date;
+            (key, None, first.line, plan.contras.len() + of_currency, change, change, date, false)
+        });
+        let rows = history.entries.iter().map(|(place, balance)| {
+            let row = &rows[*place];
+            let planned = &plan.postings[row.posting];
+            let (key, late) = (postings[row.posting].key.clone(), row.state == RowState::Late);
+            (key, Some(row.posting), row.line, planned.contra, row.change, *balance, planned.date, late)
+        });
+        let mut late_entries = Vec::new();
+        for (key, posting, line, contra, change, balance, date, late) in opening.into_iter().chain(rows) {
+            let (Ok(change_minor), Ok(balance_minor)) = (i64::try_from(change), i64::try_from(balance)) else {
+                self.refuse(&plan.files.postings, line, "the balance would be larger than can be held");
+                break;
+            };
+            let entry = Entry { key, posting, line, account, contra, change_minor, balance_minor, date, late };
+            if late { late_entries.push(entry) } else { booking.entries.push(entry) }
+        }
+        late_entries
+    }
+
+    /// Takes for each contra account the first of its name that the entries can be booked against.
+    fn choose_contras(&mut self, all: Vec<Generations>, booking: &mut Booking) -> Result<(), Failure> {
+        let mut left_out = Vec::new();
+        for (place, generations) in all.into_iter().enumerate() {
+            let entries = || booking.entries.iter().filter(|entry| entry.contra == place);
+            if place >= self.plan.contras.len() && entries().next().is_none() {
+                left_out.push(place);
+                continue;
+            }
+            let first = entries().find(|entry| !entry.late).map(|entry| value_date(entry.date).start());
+            let turnover: i128 = entries().map(|entry| i128::from(entry.change_minor).abs()).sum();
+            let line = entries().next().map(|entry| entry.line);
+            let Generations { name, currency, kind, there, next } = generations;
+            // The name without its number is that of the first, whichever is taken.
+            let chosen = there.iter().position(|(_, _, account)| {
+                let fits = first.is_none_or(|first| first >= account.last_booked_at);
+                fits && account.status == Status::Open && account.currency == currency
+            });
+            let of_another_kind = there.iter().find(|(_, _, account)| account.kind != kind);
+            if let (Some((_, _, account)), Some(line)) = (of_another_kind, line) {
+                let reason = format!("the contra account {name:?} is {:?} in the bank, not {kind:?}", account.kind);
+                self.refuse(&self.plan.files.postings, line, reason.to_lowercase());
+            }
+            let posted = chosen.map_or(0, |chosen| there[chosen].2.posted_minor);
+            if let Some(line) = line.filter(|_| i64::try_from(turnover + i128::from(posted).abs()).is_err()) {
+                let reason = format!("the balance of the contra account {name:?} would be larger than can be held");
+                self.refuse(&self.plan.files.postings, line, reason);
+            }
+            let target = match chosen {
+                Some(chosen) => Target { key: there[chosen].0.clone(), there: Some(there[chosen].1) },
+                None => Target { key: next, there: None },
+            };
+            booking.contras.push(Contra { target, name, currency, kind });
+        }
+        for entry in &mut booking.entries {
+            entry.contra -= left_out.iter().filter(|place| **place < entry.contra).count();
+        }
+        self.check_contra_names(booking);
+        Ok(())
+    }
+
+    /// The account of opening balances must not be one that the map's rules mean as well.
+    fn check_contra_names(&mut self, booking: &Booking) {
+        let opening = booking.contras.get(self.plan.contras.len());
+        let shared =
+            self.plan.contras.iter().find(|contra| opening.is_some() && contra.name == self.plan.opening_account);
+        if let Some(shared) = shared {
+            let reason = format!(
+                "opening balances are booked against {:?}, which a contra rule names as well; give them an account of \
+                 their own by opening_account under [postings]",
+                shared.name
+            );
+            self.mistakes.push(Mistake { file: self.orders.map.display().to_string(), line: None, reason });
+        }
+    }
+}
+
+/// The beginning of an import's changes of an account's overdraft.
+struct Began {
+    /// Their number.
+    number: u64,
+    /// The overdraft before and while its rows are booked, if it was left there.
+    before: Option<(Overdraft, Overdraft)>,
+}
+
+/// The three steps of an account's overdraft.
+pub(super) const BEFORE: &str = "before";
+pub(super) const MEANWHILE: &str = "meanwhile";
+pub(super) const AFTER: &str = "after";
+
+/// The key of a step of an account's overdraft.
+pub(super) fn overdraft_key(plan: &Plan, step: &str, row: &PlannedAccount, number: u64) -> String {
+    key(plan, &format!("overdraft {step} {number} {}", row.key))
+}
+
+/// The key of a user.
+pub(super) fn user_key(user: &ImportUser) -> String {
+    format!("user:{}", user.name)
+}
+
+fn overdraft_of(known: &Known) -> Option<Overdraft> {
+    match known.earlier?.was {
+        Was::Overdraft(overdraft) => Some(overdraft),
+        Was::Customer(_) | Was::Account(_) | Was::Posted(_) | Was::Refused | Was::Done => None,
+    }
+}
+
+/// The account's balance after a posting, if that is between it and a contra account and goes the row's way.
+fn balance_of(
+    row: &PlannedPosting,
+    account: AccountId,
+    is_contra: impl Fn(AccountId) -> bool,
+    moved: Moved,
+) -> Option<i64> {
+    let (own, other, balance) = match row.direction {
+        plan::Direction::Credit => (moved.credit, moved.debit, moved.credit_balance_minor),
+        plan::Direction::Debit => (moved.debit, moved.credit, moved.debit_balance_minor),
+    };
+    (own == account && is_contra(other)).then_some(balance)
+}
+
+/// The first moment of the oldest entry, so that no account's history begins before it.
+pub(super) fn first_moment(booking: &Booking) -> Option<Timestamp> {
+    booking.entries.iter().filter(|entry| !entry.late).map(|entry| value_date(entry.date).start()).min()
+}

@@ -1,0 +1,385 @@
+//! One account's history: the balance it begins with, where the source's own balances break off, and how far below zero
+//! it goes.
+//!
+//! The source's balances are believed as far as they are given. They say what an account held before its first row, and
+//! how far it was ever overdrawn; and they show where rows are missing, or say something else than was booked. Only what
+//! they show is a limit that somebody granted. What rows alone add up to is none: a window of rows without the ones
+//! before it goes as far below zero as one likes.
+//!
+//! Amounts are in minor units, credits positive, in 128 bits, so that nothing here overflows; what doesn't fit the
+//! books is found before anything is booked.
+
+use ledger::Overdraft;
+
+/// A row of an account, in the source's order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    /// Its place among the plan's postings.
+    pub(super) posting: usize,
+    /// In its file.
+    pub(super) line: u64,
+    pub(super) change: i128,
+    /// The source's balance after it.
+    pub(super) balance: Option<i128>,
+    pub(super) state: RowState,
+}
+
+/// What there is to do about a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowState {
+    /// It was booked in an earlier run, and this was the account's balance after it.
+    Booked(i128),
+    /// It is to be booked as of its own date.
+    New,
+    /// It is to be booked now: the account has younger entries.
+    Late,
+}
+
+/// What the books hold of an account that has entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) posted: i128,
+    /// The sum of its open holds.
+    pub(super) on_hold: i128,
+}
+
+/// A row whose balance is not what the balance before it and its amount make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Break {
+    pub(super) line: u64,
+    pub(super) expected: i128,
+    pub(super) found: i128,
+}
+
+/// The lowest balance below zero that a source shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Low {
+    /// Below zero.
+    pub(super) balance: i128,
+    /// Of the row that shows it.
+    pub(super) line: u64,
+}
+
+/// An account's rows as they are to be booked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct History {
+    /// The balance with which it begins, if that is to be booked: not zero.
+    pub(super) opening: Option<i128>,
+    /// The rows to be booked, by their place in `rows`, each with the posted balance after it.
+    pub(super) entries: Vec<(usize, i128)>,
+    pub(super) breaks: Vec<Break>,
+    /// The posted balance when all is booked.
+    pub(super) closing: i128,
+    /// What the source says that is; none if it gives no balances.
+    pub(super) source_closing: Option<i128>,
+    /// How low the available balance goes on the way.
+    pub(super) lowest: i128,
+    /// How low the source shows the balance to have been.
+    pub(super) low: Option<Low>,
+}
+
+impl History {
+    /// `held` is none for an account without entries. `with_booked` counts what the source shows of booked rows, too.
+    pub(super) fn of(rows: &[Row], held: Option<Held>, with_booked: bool) -> Self {
+        let opening = if held.is_none() { opening(rows) } else { 0 };
+        let start = held.map_or(opening, |held| held.posted);
+        let known = known_difference(rows);
+        let late_last = booking_order(rows, &[RowState::New, RowState::Late]);
+        let in_place: Vec<usize> = (0..rows.len()).filter(|place| rows[*place].is_to_be_booked()).collect();
+        let breaks = breaks(rows, &late_last, start, known);
+        let breaks_in_place = breaks_with_late_in_place(rows, &in_place, start, known);
+        // A late row's balance may be the one on its own day, or the one after all others: whichever agrees.
+        let late_is_in_place = breaks_in_place.len() < breaks.len();
+        let source_order = if late_is_in_place { (0..rows.len()).collect() } else { source_order(rows) };
+        let mut balance = start;
+        let entries = late_last.iter().map(|place| {
+            balance += rows[*place].change;
+            (*place, balance)
+        });
+        let entries: Vec<(usize, i128)> = entries.collect();
+        let on_hold = held.map_or(0, |held| held.on_hold);
+        let debited = entries.iter().filter(|(place, _)| rows[*place].change < 0).map(|(_, balance)| *balance);
+        Self {
+            opening: Some(opening).filter(|opening| *opening != 0),
+            breaks: if late_is_in_place { breaks_in_place } else { breaks },
+            closing: balance_after(&entries, start),
+            source_closing: source_closing(rows, &source_order),
+            lowest: debited.chain([start]).map(|posted| posted - on_hold).fold(0, i128::min),
+            low: low(rows, opening, with_booked),
+            entries,
+        }
+    }
+
+    /// The least limit with which the account can be left, and the one that the source shows to have been granted.
+    ///
+    /// Where the books end with more than the source, the limit is smaller by as much: nobody can spend more than the
+    /// source's own figures allowed.
+    pub(super) fn limits(&self, held: Option<Held>) -> (i128, i128) {
+        let least = (held.map_or(0, |held| held.on_hold) - self.closing).max(0);
+        let shown = self.low.map_or(0, |low| -low.balance);
+        let surplus = self.source_closing.map_or(0, |source| (self.closing - source).max(0));
+        (least, (shown - surplus).max(0))
+    }
+}
+
+impl Row {
+    fn is_to_be_booked(&self) -> bool {
+        matches!(self.state, RowState::New | RowState::Late)
+    }
+}
+
+/// The balance before the first row, as the first balance tells it; zero where there is none.
+fn opening(rows: &[Row]) -> i128 {
+    let first = rows.iter().position(|row| row.balance.is_some());
+    first.map_or(0, |first| {
+        let moved: i128 = rows[..=first].iter().map(|row| row.change).sum();
+        rows[first].balance.unwrap_or(0) - moved
+    })
+}
+
+/// By how much the books were ahead of the source after the last row that was booked: known since it was.
+fn known_difference(rows: &[Row]) -> i128 {
+    let booked = rows.iter().rev().find_map(|row| match (row.state, row.balance) {
+        (RowState::Booked(posted), Some(balance)) => Some(posted - balance),
+        _ => None,
+    });
+    booked.unwrap_or(0)
+}
+
+/// The places of the rows in these states, those of the first state first.
+fn booking_order(rows: &[Row], states: &[RowState]) -> Vec<usize> {
+    let in_state = |state| (0..rows.len()).filter(move |place| rows[*place].state == state);
+    states.iter().flat_map(|state| in_state(*state)).collect()
+}
+
+/// All rows as they come to be booked.
+fn source_order(rows: &[Row]) -> Vec<usize> {
+    let (late, in_time): (Vec<usize>, Vec<usize>) =
+        (0..rows.len()).partition(|place| rows[*place].state == RowState::Late);
+    in_time.into_iter().chain(late).collect()
+}
+
+fn balance_after(entries: &[(usize, i128)], start: i128) -> i128 {
+    entries.last().map_or(start, |(_, balance)| *balance)
+}
+
+/// The rows in `order` whose balance differs from the books by something else than before. A difference that is told is
+/// not told again by the rows after it.
+fn breaks(rows: &[Row], order: &[usize], start: i128, known: i128) -> Vec<Break> {
+    let (mut balance, mut difference) = (start, known);
+    let mut breaks = Vec::new();
+    for row in order.iter().map(|place| &rows[*place]) {
+        balance += row.change;
+        let Some(found) = row.balance else { continue };
+        if balance != found && balance - difference != found {
+            breaks.push(Break { line: row.line, expected: balance - difference, found });
+        }
+        difference = balance - found;
+    }
+    breaks
+}
+
+/// The same where a late row's balance is the one on its own day: it is compared with the row before it in the source,
+/// booked or not.
+fn breaks_with_late_in_place(rows: &[Row], order: &[usize], start: i128, known: i128) -> Vec<Break> {
+    let without_late: Vec<Row> =
+        rows.iter().map(|row| Row { balance: row.balance.filter(|_| row.state != RowState::Late), ..*row }).collect();
+    let mut all = breaks(&without_late, order, start, known);
+    let mut before: Option<i128> = None;
+    for row in rows {
+        let expected = before.map(|before| before + row.change);
+        if let (RowState::Late, Some(expected), Some(found)) = (row.state, expected, row.balance)
+            && expected != found
+        {
+            all.push(Break { line: row.line, expected, found });
+        }
+        before = row.balance.or(expected);
+    }
+    all.sort_by_key(|found| found.line);
+    all
+}
+
+fn source_closing(rows: &[Row], order: &[usize]) -> Option<i128> {
+    let rows = order.iter().map(|place| &rows[*place]);
+    rows.fold(None, |closing: Option<i128>, row| row.balance.or(closing.map(|before| before + row.change)))
+}
+
+fn low(rows: &[Row], opening: i128, with_booked: bool) -> Option<Low> {
+    let first = rows.iter().map(|row| Low { balance: opening, line: row.line }).take(1);
+    let rows = rows.iter().filter(|row| with_booked || row.is_to_be_booked());
+    let shown = rows.filter_map(|row| Some(Low { balance: row.balance?, line: row.line }));
+    first.chain(shown).filter(|low| low.balance < 0).min_by_key(|low| low.balance)
+}
+
+/// What is done about an account's overdraft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// What it was before.
+    pub(super) before: Overdraft,
+    /// What it is while the rows are booked, if its history goes lower than the limit it is left with.
+    pub(super) meanwhile: Option<u64>,
+    /// What it is in the end.
+    pub(super) after: u64,
+}
+
+/// The room an account needs, if it has not enough already. `before` is what it had before this import, `now` what it
+/// has.
+pub(super) fn room(history: &History, held: Option<Held>, before: Overdraft, now: Overdraft) -> Option<Room> {
+    let Overdraft::Limited(limit) = before else { return None };
+    let (least, granted) = history.limits(held);
+    let wide = |amount: i128| u64::try_from(amount).unwrap_or(u64::MAX);
+    let after = limit.max(wide(least)).max(wide(granted));
+    let deepest = wide(-history.lowest);
+    let meanwhile = Some(deepest).filter(|deepest| *deepest > after);
+    let changes = meanwhile.is_some() || Overdraft::Limited(after) != now;
+    changes.then_some(Room { before, meanwhile, after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows as (state, change, balance); their lines count from 1.
+    fn rows(rows: &[(RowState, i128, Option<i128>)]) -> Vec<Row> {
+        let row = |(place, (state, change, balance)): (usize, &(RowState, i128, Option<i128>))| Row {
+            posting: place,
+            line: place as u64 + 1,
+            change: *change,
+            balance: *balance,
+            state: *state,
+        };
+        rows.iter().enumerate().map(row).collect()
+    }
+
+    fn new(given: &[(i128, Option<i128>)]) -> History {
+        let given: Vec<_> = given.iter().map(|(change, balance)| (RowState::New, *change, *balance)).collect();
+        History::of(&rows(&given), None, false)
+    }
+
+    fn limit(history: &History, held: Option<Held>) -> Option<Room> {
+        room(history, held, Overdraft::Limited(0), Overdraft::Limited(0))
+    }
+
+    const fn room_of(meanwhile: Option<u64>, after: u64) -> Option<Room> {
+        Some(Room { before: Overdraft::Limited(0), meanwhile, after })
+    }
+
+    fn found(line: u64, expected: i128, found: i128) -> Break {
+        Break { line, expected, found }
+    }
+
+    #[test]
+    fn a_statement_begins_with_the_balance_that_its_first_row_tells() {
+        let history = new(&[(-900, Some(500)), (-200, Some(300))]);
+        assert_eq!((history.opening, history.closing), (Some(1_400), 300));
+        assert_eq!(history.entries, [(0, 500), (1, 300)]);
+        assert_eq!((&history.breaks[..], history.lowest), (&[][..], 0));
+        assert_eq!(limit(&history, None), None);
+        // The first balance may come later, and there may be none at all.
+        assert_eq!(new(&[(-1, None), (5, Some(14))]).opening, Some(10));
+        assert_eq!(new(&[(10, Some(10))]).opening, None);
+        assert_eq!(new(&[(-10, None)]).opening, None);
+        // It may be below zero, which is then what the source shows.
+        let history = new(&[(500, Some(200))]);
+        assert_eq!((history.opening, history.lowest), (Some(-300), -300));
+        assert_eq!(history.low, Some(Low { balance: -300, line: 1 }));
+        assert_eq!(limit(&history, None), room_of(None, 300));
+    }
+
+    #[test]
+    fn only_an_overdraft_that_the_source_shows_is_granted() {
+        let history = new(&[(100, Some(100)), (-130, Some(-30)), (40, Some(10))]);
+        assert_eq!(history.low, Some(Low { balance: -30, line: 2 }));
+        assert_eq!(limit(&history, None), room_of(None, 30));
+        // Without balances the history has its way, and then nothing more can be spent.
+        assert_eq!(limit(&new(&[(-70, None), (50, None)]), None), room_of(Some(70), 20));
+        assert_eq!(limit(&new(&[(-70, None), (90, None)]), None), room_of(Some(70), 0));
+        // Lower between two balances than either: nobody shows it.
+        assert_eq!(limit(&new(&[(10, Some(10)), (-70, None), (80, Some(20))]), None), room_of(Some(60), 0));
+    }
+
+    #[test]
+    fn a_break_is_told_once_and_grants_nothing() {
+        let history = new(&[(100, Some(100)), (-80, Some(70)), (-30, Some(40)), (-1, Some(38))]);
+        assert_eq!(history.breaks, [found(2, 20, 70), found(4, 39, 38)]);
+        assert_eq!((history.closing, history.source_closing), (-11, Some(38)));
+        // The books end below zero, which is where the account stays.
+        assert_eq!(limit(&history, None), room_of(None, 11));
+        // They go below zero on the way only.
+        let history = new(&[(100, Some(100)), (-180, Some(20)), (90, Some(110))]);
+        assert_eq!(limit(&history, None), room_of(Some(80), 0));
+        // They end with more than the source, which shows an overdraft: that is smaller by as much.
+        let history = new(&[(-50, Some(-50)), (100, Some(30))]);
+        assert_eq!((history.closing, history.source_closing), (50, Some(30)));
+        assert_eq!(limit(&history, None), room_of(Some(50), 30));
+        assert_eq!(limit(&new(&[(-50, Some(-50)), (200, Some(30))]), None), room_of(Some(50), 0));
+    }
+
+    #[test]
+    fn a_window_that_moved_on_counts_from_what_is_booked() {
+        let held = Some(Held { posted: 75, on_hold: 0 });
+        let given = [
+            (RowState::Booked(80), -20, Some(80)),
+            (RowState::Booked(75), -5, Some(75)),
+            (RowState::New, -1, Some(74)),
+        ];
+        let history = History::of(&rows(&given), held, false);
+        assert_eq!((history.opening, &history.entries[..]), (None, &[(2, 74)][..]));
+        assert_eq!((&history.breaks[..], limit(&history, held)), (&[][..], None));
+        // A row between was left out, or there was a payment in the books.
+        assert_eq!(History::of(&rows(&given[2..]), held, false).breaks, []);
+        let held = Some(Held { posted: 60, on_hold: 0 });
+        assert_eq!(History::of(&rows(&given[2..]), held, false).breaks, [found(1, 59, 74)]);
+        assert_eq!(History::of(&rows(&given), held, false).breaks, [found(3, 59, 74)]);
+        // A difference that is known since the earlier run is not told again.
+        let given = [(RowState::Booked(75), -5, Some(70)), (RowState::New, -1, Some(69))];
+        let held = Some(Held { posted: 75, on_hold: 0 });
+        assert_eq!(History::of(&rows(&given), held, false).breaks, []);
+    }
+
+    #[test]
+    fn what_is_on_hold_is_not_there_to_be_spent() {
+        let held = Some(Held { posted: 75, on_hold: 75 });
+        let history = History::of(&rows(&[(RowState::New, -1, Some(74))]), held, false);
+        assert_eq!(limit(&history, held), room_of(None, 1));
+    }
+
+    #[test]
+    fn a_late_rows_balance_is_that_of_its_day_or_the_last() {
+        let held = Some(Held { posted: 75, on_hold: 0 });
+        let of = |given: &[(RowState, i128, Option<i128>)]| History::of(&rows(given), held, false);
+        let last = [(RowState::Late, -9, Some(65)), (RowState::New, -1, Some(74))];
+        assert_eq!((&of(&last).breaks[..], &of(&last).entries[..]), (&[][..], &[(1, 74), (0, 65)][..]));
+        assert_eq!(of(&last).source_closing, Some(65));
+        let in_place = [
+            (RowState::Booked(100), 100, Some(100)),
+            (RowState::Late, -9, Some(91)),
+            (RowState::Booked(80), -20, Some(71)),
+            (RowState::Booked(75), -5, Some(66)),
+            (RowState::New, -1, Some(65)),
+        ];
+        assert_eq!((&of(&in_place).breaks[..], of(&in_place).source_closing), (&[][..], Some(65)));
+        assert_eq!(of(&in_place).entries, [(4, 74), (1, 65)]);
+        let wrong = [(RowState::Late, -9, Some(60)), (RowState::New, -1, Some(74))];
+        assert_eq!(of(&wrong).breaks, [found(1, 65, 60)]);
+        let without = [(RowState::Late, -9, None)];
+        assert_eq!((&of(&without).breaks[..], of(&without).closing), (&[][..], 66));
+    }
+
+    #[test]
+    fn an_import_that_was_broken_off_ends_with_the_limit_it_would_have_had() {
+        let given = [(RowState::Booked(-30), -30, Some(-30)), (RowState::New, 40, Some(10))];
+        let held = Some(Held { posted: -30, on_hold: 0 });
+        let history = History::of(&rows(&given), held, true);
+        let (before, meanwhile) = (Overdraft::Limited(0), Overdraft::Limited(70));
+        assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));
+        assert_eq!(room(&history, held, Overdraft::Unlimited, Overdraft::Unlimited), None);
+        // Nothing is left to be booked, and the room of the meantime is still there.
+        let held = Some(Held { posted: 10, on_hold: 0 });
+        let booked = [(RowState::Booked(-30), -30, Some(-30)), (RowState::Booked(10), 40, Some(10))];
+        let history = History::of(&rows(&booked), held, true);
+        assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));
+        // What an operator granted is left.
+        assert_eq!(room(&history, held, Overdraft::Limited(50), Overdraft::Limited(50)), None);
+    }
+}

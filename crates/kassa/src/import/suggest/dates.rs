@@ -1,0 +1,143 @@
+//! How a column's dates are written, as far as they tell.
+
+use jiff::civil::Date;
+use jiff::fmt::strtime;
+
+/// Days, as strptime. Of two that fit, the first isn't better: see [`Dates::formats`].
+const DAYS: [&str; 23] = [
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y/%m/%d",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%-d.%-m.%Y",
+    "%-d/%-m/%Y",
+    "%-m/%-d/%Y",
+    "%Y/%-m/%-d",
+    "%-d/%-m/%y",
+    "%-m/%-d/%y",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d %b %y",
+    "%b %d, %Y",
+    "%Y年%-m月%-d日",
+];
+
+/// Times of day after a day, as strptime; none is the first.
+const TIMES: [&str; 13] = [
+    "",
+    " %H:%M:%S",
+    " %H:%M",
+    "T%H:%M:%S",
+    "T%H:%M:%SZ",
+    "T%H:%M:%S%:z",
+    "T%H:%M:%S.%3fZ",
+    "T%H:%M:%S.%6fZ",
+    " %H:%M:%S %z",
+    " %H:%M:%S%:z",
+    " %H:%M:%S.%6f",
+    ", %H:%M",
+    " %I:%M %p",
+];
+
+/// Whether a field may be a date.
+pub(super) fn is_like_a_date(field: &str) -> bool {
+    all_formats().any(|format| read(&format, field).is_some())
+}
+
+fn all_formats() -> impl Iterator<Item = String> {
+    DAYS.iter().flat_map(|day| TIMES.iter().map(move |time| format!("{day}{time}")))
+}
+
+/// The date in a field written exactly as the format says.
+pub(super) fn read(format: &str, field: &str) -> Option<Date> {
+    // Nearly all fields are no dates at all, and parsing is slow.
+    let begins_well =
+        field.starts_with(|c: char| c.is_ascii_digit()) || field.starts_with(|c: char| c.is_ascii_uppercase());
+    if !begins_well || field.len() > 40 || !field.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let time = strtime::parse(format, field).ok()?;
+    let written = time.to_string(format).ok()?;
+    let date = time.to_date().ok()?;
+    (written.eq_ignore_ascii_case(field) && (1970..2070).contains(&date.year())).then_some(date)
+}
+
+/// What is known of a column's dates.
+#[derive(Debug)]
+pub(super) struct Dates {
+    /// All formats that fit the fields which are dates.
+    pub(super) formats: Vec<String>,
+    /// How many fields are dates.
+    pub(super) count: usize,
+}
+
+impl Dates {
+    /// Looks at the fields that aren't empty. None if most aren't dates.
+    pub(super) fn of<'f>(fields: impl Iterator<Item = &'f str>) -> Option<Self> {
+        let mut formats: Vec<String> = all_formats().collect();
+        let (mut count, mut others) = (0, 0);
+        for field in fields.filter(|field| !field.is_empty()) {
+            let fitting: Vec<String> = formats.iter().filter(|format| read(format, field).is_some()).cloned().collect();
+            if fitting.is_empty() {
+                others += 1;
+                if others > 20 + count {
+                    return None;
+                }
+                continue;
+            }
+            count += 1;
+            formats = fitting;
+        }
+        (count > 0 && others <= count).then_some(Self { formats: without_variants(formats), count })
+    }
+}
+
+/// Leaves out formats that differ from another only in writing 7 for 07, as long as both fit.
+fn without_variants(formats: Vec<String>) -> Vec<String> {
+    let padded = |format: &str| format.replace("%-", "%");
+    let is_variant = |format: &String| format.contains("%-") && formats.contains(&padded(format));
+    formats.iter().filter(|format| !is_variant(format)).cloned().collect()
+}
+
+/// Whether dates run one way: never back, or never forth, and not all one day.
+pub(super) fn runs_one_way(dates: &[Date]) -> bool {
+    let rises = dates.windows(2).all(|pair| pair[0] <= pair[1]);
+    let falls = dates.windows(2).all(|pair| pair[0] >= pair[1]);
+    (rises || falls) && dates.first() != dates.last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_those_that_fit_all() {
+        for (fields, expected) in [
+            (&["2024-02-03"][..], &["%Y-%m-%d"][..]),
+            (&["03/02/2024", "13/02/2024"], &["%d/%m/%Y"]),
+            (&["02/03/2024", "02/13/2024"], &["%m/%d/%Y"]),
+            (&["02/03/2024", "", "04/03/2024"], &["%d/%m/%Y", "%m/%d/%Y"]),
+            (&["2/3/2024", "2/13/2024"], &["%-m/%-d/%Y"]),
+            (&["03.02.24"], &["%d.%m.%y"]),
+            (&["03-FEB-2024"], &["%d-%b-%Y"]),
+            (&["20240203"], &["%Y%m%d"]),
+            (&["2024-02-03T10:11:12.123Z"], &["%Y-%m-%dT%H:%M:%S.%3fZ"]),
+            (&["2024-02-03 10:11:12"], &["%Y-%m-%d %H:%M:%S"]),
+            (&["2024年2月3日"], &["%Y年%-m月%-d日"]),
+        ] {
+            let dates = Dates::of(fields.iter().copied()).unwrap_or_else(|| panic!("{fields:?}"));
+            assert_eq!(dates.formats, expected, "{fields:?}");
+        }
+        for bad in ["", "x", "1234567", "12.50", "99999999", "2024-02-30"] {
+            assert!(Dates::of([bad].into_iter()).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,597 @@
+//! `kassa import` against what the bank holds: the order of rows, opening balances, overdrafts, late rows, and whatever
+//! must be known before anything is founded or booked.
+
+use std::sync::Arc;
+
+use engine::{Engine, Options, SystemClock};
+use journal::MasterKey;
+use ledger::{Kind, Overdraft};
+
+use super::*;
+
+const MAP: &str = r#"
+[source]
+name = "window"
+currency = "EUR"
+encoding = "utf-8"
+separator = ","
+date_format = "%Y-%m-%d"
+decimal_separator = "."
+
+[bank]
+name = "Window Bank"
+country = "AT"
+bank_code = "19043"
+
+[customers]
+file = "customers.csv"
+key = "id"
+name = "{name}"
+
+[accounts]
+file = "accounts.csv"
+key = "id"
+number = "id"
+opened = "opened"
+
+[rights]
+file = "accounts.csv"
+key = "id"
+customer = "customer"
+account = "id"
+
+[postings]
+file = "postings.csv"
+key = "key"
+account = "account"
+date = "date"
+amount = "amount"
+balance = "balance"
+text = "{text}"
+
+[[postings.contra]]
+account = "Before"
+kind = "asset"
+"#;
+
+const HEADER: &str = "key,account,date,amount,text,balance\n";
+
+/// A bank's folder and a source beside it: two customers with an account each, 1 and 2.
+struct Source {
+    folder: Folder,
+    files: PathBuf,
+}
+
+impl Source {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let files = folder.data.with_file_name("source");
+        fs::create_dir_all(&files).expect("a folder");
+        let source = Self { folder, files };
+        source.write("map.toml", MAP);
+        source.write("customers.csv", "id,name\n1,Anna\n2,Ben\n");
+        source.write("accounts.csv", "id,opened,customer\n1,2024-01-01,1\n2,2024-01-01,2\n");
+        source
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.files.join(file), text).expect("a file");
+    }
+
+    fn rows(&self, rows: &str) -> &Self {
+        self.write("postings.csv", &format!("{HEADER}{rows}"));
+        self
+    }
+
+    /// The map with something in place of something else.
+    fn map(&self, replace: &str, with: &str) -> &Self {
+        assert!(MAP.contains(replace), "{replace}");
+        self.write("map.toml", &MAP.replacen(replace, with, 1));
+        self
+    }
+
+    fn flags(&self, more: &[&str]) -> Vec<String> {
+        let map = self.files.join("map.toml");
+        let plain = [map.as_path(), &self.files].map(|path| path.to_str().expect("a plain path").to_owned());
+        let flags = ["import", "--data", self.folder.data(), "--map"].map(str::to_owned);
+        let more = more.iter().map(|flag| (*flag).to_owned());
+        flags.into_iter().chain(plain).chain(more).collect()
+    }
+
+    fn import_with(&self, more: &[&str], input: &str) -> Value {
+        let flags = self.flags(&[&["--json"], more].concat());
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        serde_json::from_str(&succeeds(&flags, input)).expect("JSON")
+    }
+
+    fn import(&self) -> Value {
+        self.import_with(&[], "")
+    }
+
+    fn words(&self, more: &[&str]) -> String {
+        let flags = self.flags(more);
+        succeeds(&flags.iter().map(String::as_str).collect::<Vec<_>>(), "")
+    }
+
+    fn fails_with(&self, more: &[&str], input: &str) -> String {
+        let flags = self.flags(more);
+        fails(&flags.iter().map(String::as_str).collect::<Vec<_>>(), input)
+    }
+
+    fn refuses(&self) -> String {
+        self.fails_with(&[], "")
+    }
+
+    fn is_founded(&self) -> bool {
+        self.folder.data.exists() || self.folder.key().exists()
+    }
+
+    fn engine(&self) -> Engine {
+        let master = MasterKey::read_file(&self.folder.key()).expect("the master key");
+        let opened = Engine::open(&self.folder.data, &master, Options::default(), Arc::new(SystemClock), &mut |_| {});
+        opened.expect("the bank opens")
+    }
+
+    fn accounts(&self) -> BTreeMap<u64, Seen> {
+        let engine = self.engine();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let accounts: Vec<_> = engine
+            .peek(|state| {
+                let numbered =
+                    |(id, account): (_, &ledger::Account)| Some((id, *account, state.account_info(id)?.number));
+                state.ledger().accounts().filter_map(numbered).collect()
+            })
+            .expect("open");
+        let seen = accounts.into_iter().map(|(id, account, number)| {
+            let mut entries = runtime.block_on(engine.entries(id, None, 1_000)).expect("its entries");
+            entries.reverse();
+            let entries = entries.iter().map(|entry| {
+                let days = (entry.booked_at.day().0, entry.value_date.0);
+                (days.0, days.1, entry.balance_minor)
+            });
+            let Overdraft::Limited(limit) = account.overdraft else {
+                return (number, Seen { kind: account.kind, limit: u64::MAX, entries: entries.collect() });
+            };
+            (number, Seen { kind: account.kind, limit, entries: entries.collect() })
+        });
+        let seen = seen.collect();
+        engine.stop();
+        seen
+    }
+
+    /// What account 1 came to: the balances after its entries, and its limit.
+    fn first(&self) -> (Vec<i64>, u64) {
+        let seen = self.accounts().remove(&1).expect("account 1");
+        (seen.entries.iter().map(|entry| entry.2).collect(), seen.limit)
+    }
+
+    fn of_kind(&self, kind: Kind) -> Vec<i64> {
+        let all = self.accounts();
+        let last = all.values().filter(|seen| seen.kind == kind && !seen.entries.is_empty());
+        last.filter_map(|seen| seen.entries.last().map(|entry| entry.2)).collect()
+    }
+
+    fn sets_limit(&self, limit: u64) {
+        let engine = self.engine();
+        let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
+        let body = bank::Body::SetOverdraft { account, overdraft: Overdraft::Limited(limit) };
+        let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
+        engine.submit_blocking(command).expect("open");
+        engine.stop();
+    }
+}
+
+/// An account as it came to be: days since 1970 and balances.
+struct Seen {
+    kind: Kind,
+    limit: u64,
+    entries: Vec<(i32, i32, i64)>,
+}
+
+/// The day of March 2024 as days since 1970.
+const fn march(day: i32) -> i32 {
+    19_782 + day
+}
+
+const NEWEST_FIRST: &str = "4,1,2024-03-05,-200.00,card,300.00\n3,1,2024-03-04,-900.00,rent,500.00\n\
+                            2,1,2024-03-04,1400.00,salary,1400.00\n";
+
+#[test]
+fn the_newest_row_first_grants_nothing() {
+    let source = Source::new();
+    let report = source.rows(NEWEST_FIRST).import();
+    assert_eq!(source.first(), (vec![140_000, 50_000, 30_000], 0));
+    assert_eq!((&report["overdrafts"], &report["opening_balances"]), (&json!([]), &json!([])));
+    assert_eq!((&report["postings_booked"], &report["agree_exact"]), (&json!(3), &json!(2)));
+    verified(source.folder.data());
+}
+
+#[test]
+fn without_balances_the_map_tells_the_order() {
+    let without = NEWEST_FIRST.lines().filter_map(|line| Some(format!("{},\n", line.rsplit_once(',')?.0)));
+    let rows: String = without.collect();
+    let source = Source::new();
+    source.map("balance = \"balance\"", "order = \"newest-first\"").rows(&rows).import();
+    assert_eq!(source.first(), (vec![140_000, 50_000, 30_000], 0));
+
+    // Told wrongly, the history goes below zero on the way; that is no reason to lend anything afterwards.
+    let source = Source::new();
+    let report = source.map("balance = \"balance\"", "order = \"oldest-first\"").rows(&rows).import();
+    assert_eq!(source.first(), (vec![-90_000, 50_000, 30_000], 0));
+    assert_eq!((&report["overdrafts"], &report["overdrafts_meanwhile"]), (&json!([]), &json!(1)));
+}
+
+const FIRST_WINDOW: &str =
+    "1,1,2024-03-04,100.00,a,100.00\n2,1,2024-03-06,-20.00,b,80.00\n3,1,2024-03-07,-5.00,c,75.00\n";
+const SECOND_WINDOW: &str =
+    "2,1,2024-03-06,-20.00,b,80.00\n3,1,2024-03-07,-5.00,c,75.00\n4,1,2024-03-08,-1.00,d,74.00\n";
+
+#[test]
+fn a_window_that_moved_on_counts_from_what_is_booked() {
+    let source = Source::new();
+    source.rows(FIRST_WINDOW).import();
+    let report = source.rows(SECOND_WINDOW).import();
+    assert_eq!(source.first(), (vec![10_000, 8_000, 7_500, 7_400], 0));
+    assert_eq!((&report["postings_booked"], &report["overdrafts"]), (&json!(1), &json!([])));
+    assert_eq!(report["opening_balances"], json!([]));
+
+    // The window after it has none of the rows before. Where one is missing, the books and the source part.
+    let gap = "6,1,2024-03-11,-4.00,f,65.00\n";
+    let told = source.rows(gap).refuses();
+    assert!(told.contains("postings.csv:2: the source's balance is 65.00"), "{told}");
+    assert!(told.contains("make 70.00") && told.contains("--accept-breaks"), "{told}");
+    source.rows(&format!("5,1,2024-03-10,-5.00,e,69.00\n{gap}")).import();
+    assert_eq!(source.first(), (vec![10_000, 8_000, 7_500, 7_400, 6_900, 6_500], 0));
+    verified(source.folder.data());
+}
+
+#[test]
+fn a_late_row_is_booked_now_where_the_map_allows_it() {
+    let source = Source::new();
+    source.rows(FIRST_WINDOW).import();
+    let late = "5,1,2024-03-05,-9.00,late,\n";
+    source.rows(&format!("{late}{SECOND_WINDOW}"));
+    let told = source.refuses();
+    for part in ["postings.csv:2: is dated 2024-03-05", "up to 2024-03-07", "late = \"book-now\" under [postings]"] {
+        assert!(told.contains(part), "{part} is missing in: {told}");
+    }
+    assert_eq!(source.first().0.len(), 3, "nothing was booked");
+
+    source.map("balance = \"balance\"", "balance = \"balance\"\nlate = \"book-now\"");
+    let report = source.import();
+    assert_eq!(report["late"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!((&report["late"][0]["line"], &report["late"][0]["value_date"]), (&json!(2), &json!("2024-03-05")));
+    let seen = source.accounts().remove(&1).expect("account 1");
+    assert_eq!(seen.entries[3], (march(8), march(8), 7_400), "in its time, though the late row is dated before it");
+    let (booked_on, value_date, balance) = seen.entries[4];
+    assert_eq!((value_date, balance, seen.limit), (march(5), 6_500, 0));
+    let today =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() / 86_400;
+    assert!((i64::from(booked_on) - i64::try_from(today).expect("a day")).abs() <= 1, "{booked_on} is not {today}");
+
+    // Again: nothing is new. And the account's newest entry is now of today, so the next row is late.
+    assert_eq!(source.import()["postings_booked"], 0);
+    let report = source.rows("7,1,2024-03-12,2.00,g,67.00\n").import();
+    assert_eq!((report["late"].as_array().map(Vec::len), source.first().0.len()), (Some(1), 6));
+    verified(source.folder.data());
+}
+
+#[test]
+fn another_accounts_older_rows_are_not_late() {
+    let source = Source::new();
+    source.rows("1,1,2024-03-07,100.00,a,100.00\n").import();
+    // The contra account has an entry of the 7th, and the account of opening balances will have one of the 5th.
+    source.rows("2,2,2024-03-05,-20.00,b,80.00\n").import();
+    source.write("accounts.csv", "id,opened,customer\n1,2024-01-01,1\n2,2024-01-01,2\n3,2024-01-01,2\n");
+    let report = source.rows("3,3,2024-03-04,-20.00,b,30.00\n").import();
+    assert_eq!(report["opening_balances"][0]["amount"], "50.00");
+    let balances = |number| source.accounts()[&number].entries.iter().map(|entry| entry.2).collect::<Vec<_>>();
+    assert_eq!((balances(2), balances(3)), (vec![10_000, 8_000], vec![5_000, 3_000]));
+    // Four in all: an account that has younger entries is left, and another of its sort stands beside it.
+    assert_eq!(source.of_kind(Kind::Equity), [-5_000, -10_000]);
+    let mut before = source.of_kind(Kind::Asset);
+    before.sort_unstable();
+    assert_eq!(before, [-10_000, 2_000, 2_000]);
+    assert_eq!(source.rows("2,2,2024-03-05,-20.00,b,80.00\n").import()["postings_booked"], 0);
+    verified(source.folder.data());
+}
+
+const FROM_A_BALANCE: &str = "1,1,2024-03-04,-900.00,rent,500.00\n2,1,2024-03-05,-200.00,card,300.00\n";
+
+#[test]
+fn a_statement_that_begins_with_a_balance_opens_with_it() {
+    let source = Source::new();
+    let report = source.rows(FROM_A_BALANCE).import();
+    assert_eq!(source.first(), (vec![140_000, 50_000, 30_000], 0));
+    let opening = &report["opening_balances"][0];
+    assert_eq!((&opening["amount"], &opening["date"]), (&json!("1400.00"), &json!("2024-03-04")));
+    assert_eq!(source.of_kind(Kind::Equity), [-140_000]);
+    assert_eq!((&report["postings_booked"], &report["agree_exact"]), (&json!(2), &json!(2)));
+    assert_eq!(source.import()["opening_balances"], json!([]), "again, nothing");
+    assert_eq!(source.first().0.len(), 3);
+
+    // Of its own name; and a rule must not mean the same account.
+    let source = Source::new();
+    let named = "balance = \"balance\"\nopening_account = \"Before\"";
+    let told = source.map("balance = \"balance\"", named).rows(FROM_A_BALANCE).refuses();
+    assert!(told.contains("opening_account") && !source.is_founded(), "{told}");
+    source.map("balance = \"balance\"", &named.replace("Before", "Brought in"));
+    assert!(source.words(&[]).contains("booked against \"Brought in\":\n  AT"));
+    verified(source.folder.data());
+}
+
+/// Between the rows 2 and 3, 70.00 are missing.
+const BROKEN: &str = "1,1,2024-03-04,100.00,a,100.00\n2,1,2024-03-05,-80.00,b,20.00\n3,1,2024-03-06,-30.00,c,60.00\n4,1,2024-03-07,-40.00,d,20.00\n";
+
+#[test]
+fn a_break_stops_the_import_before_anything_is_booked() {
+    let source = Source::new();
+    let told = source.rows(BROKEN).refuses();
+    assert!(told.contains("because of a mistake:\npostings.csv:4: the source's balance is 60.00"), "{told}");
+    assert!(told.contains("make -10.00") && told.contains("--accept-breaks"), "{told}");
+    assert!(!source.is_founded());
+
+    // Accepted: the history is booked as it is, and the customer ends with nothing to spend, as below zero as that.
+    let report = source.import_with(&["--accept-breaks"], "");
+    assert_eq!(source.first(), (vec![10_000, 2_000, -1_000, -5_000], 5_000));
+    let accepted = &report["accepted_breaks"];
+    assert_eq!(accepted.as_array().map(Vec::len), Some(1), "{report}");
+    let told = [&accepted[0]["line"], &accepted[0]["expected"], &accepted[0]["source"]];
+    assert_eq!(told, [&json!(4), &json!("-10.00"), &json!("60.00")]);
+    assert!(report["overdrafts"][0]["reason"].as_str().is_some_and(|reason| reason.contains("50.00 below zero")));
+    // Known breaks are not told again.
+    assert_eq!(source.import()["accepted_breaks"], json!([]));
+    // What comes after them is compared as before.
+    let told = source.rows(&format!("{BROKEN}5,1,2024-03-08,1.00,e,22.00\n")).refuses();
+    assert!(told.contains("postings.csv:6: the source's balance is 22.00") && told.contains("make 21.00"), "{told}");
+    source.rows(&format!("{BROKEN}5,1,2024-03-08,1.00,e,21.00\n")).import();
+    verified(source.folder.data());
+}
+
+#[test]
+fn what_history_needs_on_the_way_is_not_there_afterwards() {
+    // 150.00 are missing after the first row, and come back.
+    let rows = "1,1,2024-03-04,100.00,a,100.00\n2,1,2024-03-05,-250.00,b,0.00\n3,1,2024-03-06,170.00,c,170.00\n";
+    let source = Source::new();
+    let report = source.rows(rows).import_with(&["--accept-breaks"], "");
+    assert_eq!(source.first(), (vec![10_000, -15_000, 2_000], 0));
+    assert_eq!((&report["overdrafts_meanwhile"], &report["overdrafts"]), (&json!(1), &json!([])));
+
+    // The source shows 30.00 below zero, and the books end 20.00 above the source: 10.00 are left.
+    let rows = "1,1,2024-03-04,-30.00,a,-30.00\n2,1,2024-03-05,100.00,b,50.00\n";
+    let source = Source::new();
+    let report = source.rows(rows).import_with(&["--accept-breaks"], "");
+    assert_eq!(source.first(), (vec![-3_000, 7_000], 1_000));
+    assert_eq!(report["overdrafts"][0]["limit"], "10.00");
+    assert!(report["overdrafts"][0]["reason"].as_str().is_some_and(|reason| reason.contains("-30.00 on line 2")));
+    verified(source.folder.data());
+}
+
+#[test]
+fn an_operators_limit_is_left_alone() {
+    let source = Source::new();
+    source.rows("1,1,2024-03-04,-30.00,a,-30.00\n2,1,2024-03-05,100.00,b,70.00\n").import();
+    assert_eq!(source.first(), (vec![-3_000, 7_000], 3_000));
+    for limit in [0, 20_000] {
+        source.sets_limit(limit);
+        source.import();
+        assert_eq!(source.first().1, limit, "the same rows change nothing");
+    }
+    source.sets_limit(1_000);
+    source.rows("3,1,2024-03-06,-75.00,c,-5.00\n").import();
+    assert_eq!(source.first(), (vec![-3_000, 7_000, -500], 1_000));
+    source.rows("4,1,2024-03-07,-10.00,d,-15.00\n").import();
+    assert_eq!(source.first(), (vec![-3_000, 7_000, -500, -1_500], 1_500), "wider where the source shows it");
+}
+
+#[test]
+fn an_import_broken_off_with_a_wider_limit_ends_with_the_right_one() {
+    let source = Source::new();
+    // As after the first rows of a run that was killed: they are booked, and the limit is the one of the meantime.
+    let rows = "1,1,2024-03-04,-30.00,a,-30.00\n2,1,2024-03-05,-50.00,b,-20.00\n3,1,2024-03-06,100.00,c,80.00\n";
+    source.rows(rows).import_with(&["--accept-breaks"], "");
+    assert_eq!(source.first(), (vec![-3_000, -8_000, 2_000], 3_000));
+    let engine = source.engine();
+    let request = |key: &str| engine.request(bank::UserId::SYSTEM, format!("import window {key}").as_bytes(), b"");
+    let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
+    for (step, limit) in [("before", 3_000), ("meanwhile", 99_900)] {
+        let body = bank::Body::SetOverdraft { account, overdraft: Overdraft::Limited(limit) };
+        let request = Some(request(&format!("overdraft {step} 2 accounts:1")));
+        let command = bank::Command { caller: bank::Caller::SYSTEM, request, body };
+        assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
+    }
+    engine.stop();
+    assert_eq!(source.first().1, 99_900);
+    source.import();
+    assert_eq!(source.first(), (vec![-3_000, -8_000, 2_000], 3_000));
+}
+
+#[test]
+fn everything_wrong_is_told_before_the_bank_is_founded() {
+    let source = Source::new();
+    source.rows(&format!("{FROM_A_BALANCE}3,1,2999-01-01,1.00,x,301.00\n4,1,2024-03-06,1.001,x,\n"));
+    source.write("accounts.csv", "id,opened,customer\n1,2024-01-01,1\n2,2999-01-01,2\n99999999999,2024-01-01,1\n");
+    let users = ["--user", "client:1:anna", "--user", "client:9:carl", "--user", "client:2:Anna"];
+    let told = source.fails_with(&users, "annas-password\ncarls-password\nshort\n");
+    for part in [
+        "because of 7 mistakes",
+        "--user client:9:carl: there is no customer \"9\" in customers.csv",
+        "--user client:2:Anna: its password is refused",
+        "--user client:2:Anna: the name is given to another user as well",
+        "accounts.csv:3: the account is opened on 2999-01-01, which has not come yet",
+        "accounts.csv:4: \"99999999999\" is not an account number from 1 to 9999999999",
+        "postings.csv:4: the posting is dated 2999-01-01, which has not come yet",
+        "postings.csv:5: column \"amount\": \"1.001\" has more than 2 decimals",
+    ] {
+        assert!(told.contains(part), "{part} is missing in: {told}");
+    }
+    // What is wrong with the map comes first, since all else would look wrong by it.
+    let told = source.map("bank_code = \"19043\"", "bank_code = \"1\"").fails_with(&users[..2], "short\n");
+    for part in ["map.toml:13: `bank_code`: country AT with bank code 1 makes no IBAN", "password is refused"] {
+        assert!(told.contains(part), "{part} is missing in: {told}");
+    }
+    assert!(!source.is_founded());
+    // Other countries' IBANs have less room.
+    source.write("accounts.csv", "id,opened,customer\n1,2024-01-01,1\n100000000,2024-01-01,2\n");
+    source.map("country = \"AT\"\nbank_code = \"19043\"", "country = \"GB\"\nbank_code = \"NWBK601613\"");
+    let told = source.rows(FROM_A_BALANCE).refuses();
+    assert!(told.contains("accounts.csv:3: \"100000000\" is not an account number from 1 to 99999999,"), "{told}");
+    assert!(!source.is_founded());
+}
+
+#[test]
+fn what_the_bank_would_refuse_is_told_before_anything_is_booked() {
+    let source = Source::new();
+    source.rows(FROM_A_BALANCE).import_with(&["--user", "client:1:anna"], "annas-password\n");
+    let before = source.first();
+    let events = verified(source.folder.data())["postings"].clone();
+    // The number is taken, a name is taken, and a row says something else than it did.
+    source.write("accounts.csv", "id,opened,customer\n1,2024-01-01,1\n2,2024-01-01,2\n3,2024-01-01,2\n");
+    source.map("name = \"window\"", "name = \"other\"");
+    let told = source.fails_with(&["--user", "client:2:ANNA"], "annas-password\n");
+    for part in [
+        "accounts.csv:2: the bank has an account of the number 1 already",
+        "accounts.csv:3: the bank has an account of the number 2 already",
+        "--user client:2:ANNA: somebody else signs in by this name already",
+    ] {
+        assert!(told.contains(part), "{part} is missing in: {told}");
+    }
+    source.map("name = \"window\"", "name = \"window\"");
+    source.rows(&FROM_A_BALANCE.replace("-900.00,rent", "-900.00,rants"));
+    assert!(source.refuses().contains("postings.csv:2: this row was imported before and said something else"));
+    // A closed or frozen account, and one of another currency.
+    let engine = source.engine();
+    let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
+    let body = bank::Body::SetStatus { account, status: ledger::Status::FrozenForDebits };
+    engine.submit_blocking(bank::Command { caller: bank::Caller::SYSTEM, request: None, body }).expect("open");
+    engine.stop();
+    source.rows("3,1,2024-03-06,5.00,c,305.00\n4,1,2024-03-07,-5.00,c,300.00\n");
+    let told = source.refuses();
+    assert!(told.contains("because of a mistake:\npostings.csv:3: the account is frozen for debits"), "{told}");
+    source.map("currency = \"EUR\"", "currency = \"USD\"").rows("3,1,2024-03-06,5.00,c,305.00\n");
+    assert!(source.refuses().contains("postings.csv:2: the account is kept in EUR in the bank, not in USD"));
+    assert_eq!(source.first(), before);
+    assert_eq!(verified(source.folder.data())["postings"], events);
+}
+
+#[test]
+fn a_map_of_another_bank_is_refused() {
+    let source = Source::new();
+    source.rows(FROM_A_BALANCE);
+    source.folder.init("CZ", "0800", "EUR");
+    let told = source.refuses();
+    for part in ["\"Window Bank\" (AT 19043)", "\"Test Bank\" (CZ 0800)", "map.toml", source.folder.data()] {
+        assert!(told.contains(part), "{part} is missing in: {told}");
+    }
+    assert_eq!(source.accounts().len(), 1, "its cash desk");
+    // Without the section the rows are meant for whatever bank is there; and so they are by another name of the same.
+    source.map("[bank]\nname = \"Window Bank\"\ncountry = \"AT\"\nbank_code = \"19043\"\n", "").import();
+    let source = Source::new();
+    source.folder.init("AT", "19043", "EUR");
+    source.rows(FROM_A_BALANCE).import();
+    assert_eq!(source.first().0.len(), 3);
+}
+
+/// All files of a folder with their contents, but for SQLite's list of readers, which is no part of the bank.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all.extend(contents(&path));
+        } else if !path.to_string_lossy().ends_with("-shm") {
+            all.insert(path.clone(), fs::read(&path).expect("a file"));
+        }
+    }
+    all
+}
+
+#[test]
+fn a_dry_run_shows_all_and_writes_nothing() {
+    let source = Source::new();
+    let shown = source.rows(FROM_A_BALANCE).import_with(&["--dry-run"], "");
+    assert!(!source.is_founded());
+    assert_eq!(
+        (&shown["dry_run"], &shown["postings_booked"], &shown["already_there"]),
+        (&json!(true), &json!(2), &json!(0))
+    );
+    let rows = shown["bookings"].as_array().expect("bookings");
+    let told: Vec<_> = rows.iter().map(|row| [&row["line"], &row["amount"], &row["balance"], &row["contra"]]).collect();
+    assert_eq!(
+        told,
+        [
+            [&json!(2), &json!("1400.00"), &json!("1400.00"), &json!("Opening balances")],
+            [&json!(2), &json!("-900.00"), &json!("500.00"), &json!("Before")],
+            [&json!(3), &json!("-200.00"), &json!("300.00"), &json!("Before")],
+        ]
+    );
+    let words = source.words(&["--dry-run"]);
+    for part in [
+        "Nothing was written",
+        "2 postings would be booked",
+        "on 2024-03-05: -200.00, then 300.00, against Before card",
+    ] {
+        assert!(words.contains(part), "{part} is missing in: {words}");
+    }
+
+    // What comes to be is what was shown; and in a bank that is there, only what is new.
+    let done = source.import();
+    for same in ["postings_booked", "opening_balances", "overdrafts", "accepted_breaks", "late", "contra_accounts"] {
+        assert_eq!(done[same], shown[same], "{same}");
+    }
+    let before = contents(&source.folder.data);
+    let shown =
+        source.rows(&format!("{FROM_A_BALANCE}3,1,2024-03-06,-310.00,x,-10.00\n")).import_with(&["--dry-run"], "");
+    assert_eq!(contents(&source.folder.data), before);
+    assert_eq!((&shown["postings_booked"], &shown["overdrafts"][0]["limit"]), (&json!(1), &json!("10.00")));
+    assert_eq!(shown["bookings"][0]["balance"], "-10.00");
+    let users = ["--dry-run", "--user", "client:1:anna"];
+    assert_eq!(source.import_with(&users, "annas-password\n")["users"], 1);
+    // And what is in the way is told as it would be.
+    let told = source.rows("3,1,2024-03-06,-310.00,x,-11.00\n").fails_with(&["--dry-run"], "");
+    assert!(told.contains("postings.csv:2: the source's balance is -11.00"), "{told}");
+    assert_eq!(contents(&source.folder.data), before);
+    let done = source.rows(&format!("{FROM_A_BALANCE}3,1,2024-03-06,-310.00,x,-10.00\n")).import();
+    assert_eq!((&done["overdrafts"], source.first().1), (&shown["overdrafts"], 1_000));
+}
+
+#[test]
+fn a_founding_that_was_broken_off_is_ended() {
+    let source = Source::new();
+    let master = MasterKey::generate();
+    master.write_new_file(&source.folder.key()).expect("a master key");
+    Engine::create(&source.folder.data, &master, Arc::new(SystemClock)).expect("a new bank").stop();
+    source.rows(FROM_A_BALANCE).import();
+    assert_eq!(source.first(), (vec![140_000, 50_000, 30_000], 0));
+}
+
+#[test]
+fn a_row_that_was_refused_before_can_be_booked_later() {
+    let source = Source::new();
+    source.rows(FROM_A_BALANCE).import();
+    let engine = source.engine();
+    let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
+    let key = b"import window postings:3";
+    let request = Some(engine.request(bank::UserId::SYSTEM, key, b"whatever"));
+    let leg = ledger::Leg {
+        debit: account,
+        credit: account,
+        amount: ledger::Money { minor: 1, currency: ledger::Currency::from_code("EUR").expect("euro") },
+    };
+    let pay = bank::Pay {
+        legs: [leg].into(),
+        purpose: bank::Purpose::Imported,
+        text: None,
+        metadata: None,
+        value_date: None,
+        booked_at: None,
+    };
+    let command = bank::Command { caller: bank::Caller::SYSTEM, request, body: bank::Body::Pay(pay) };
+    assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Refused { .. })));
+    engine.stop();
+    for booked in [1, 0] {
+        let report = source.rows(&format!("{FROM_A_BALANCE}3,1,2024-03-06,-1.00,c,299.00\n")).import();
+        assert_eq!(report["postings_booked"], booked, "once");
+    }
+    assert_eq!(source.first().0.last(), Some(&29_900));
+}
