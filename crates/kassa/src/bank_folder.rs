@@ -314,7 +314,7 @@ fn master_key_of_environment() -> Result<Option<MasterKey>, Failure> {
 
 /// Founds the bank, if it isn't, and opens its cash accounts. Each step has its key, so that doing it again changes
 /// nothing.
-fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<(), Failure> {
+pub(crate) fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<(), Failure> {
     if !engine.peek(|state| state.founding().is_some())? {
         carry_out(engine, step, Body::Found { name: new.name.to_owned(), numbering: new.numbering.clone() })?;
     }

@@ -799,7 +799,10 @@ fn a_real_banks_data_comes_in_exactly() {
     let (map, source) = (map.to_str().expect("a plain path"), source.to_str().expect("a plain path").to_owned());
     // The source rounded interest to tenths, so that its balances don't follow from its rows.
     let told = fails(&["import", "--data", folder.data(), "--map", map, &source], "");
-    assert!(told.contains("because of 2") && told.contains("--accept-breaks") && !folder.data.exists(), "{told}");
+    assert!(
+        told.contains("because of 1725 mistakes") && told.contains("--accept-breaks") && !folder.data.exists(),
+        "{told}"
+    );
     let flags = ["import", "--data", folder.data(), "--map", map, "--accept-breaks", &source, "--json"];
     // The map says what bank to found. A first try is killed somewhere on its way; the next goes on where it stopped.
     let mut first = kassa(&flags).spawn().expect("the import starts");

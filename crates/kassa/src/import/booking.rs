@@ -443,7 +443,13 @@ impl Survey<'_> {
         let Some(account) = account else { return };
         let currency = self.plan.accounts[place].known_currency();
         let file = &self.plan.files.postings;
-        for row in rows.iter().filter(|row| !matches!(row.state, RowState::Booked(_))) {
+        let mut new = rows.iter().filter(|row| !matches!(row.state, RowState::Booked(_))).peekable();
+        if let Some(first) = new.peek().filter(|_| account.currency != currency) {
+            let reason = format!("the account is kept in {} in the bank, not in {currency}", account.currency);
+            self.refuse(file, first.line, reason);
+            return;
+        }
+        for row in new {
             let in_the_way = match account.status {
                 Status::Open => None,
                 Status::FrozenForDebits => (row.change < 0).then_some("is frozen for debits"),
@@ -452,10 +458,6 @@ impl Survey<'_> {
             };
             if let Some(in_the_way) = in_the_way {
                 self.refuse(file, row.line, format!("the account {in_the_way} in the bank, so nothing can be booked"));
-            }
-            if account.currency != currency {
-                let reason = format!("the account is kept in {} in the bank, not in {currency}", account.currency);
-                self.refuse(file, row.line, reason);
             }
             if row.state == RowState::Late && !self.plan.late_is_booked_now {
                 self.refuse(file, row.line, self.why_late(row, account));
@@ -616,8 +618,9 @@ impl Survey<'_> {
             });
             let of_another_kind = there.iter().find(|(_, _, account)| account.kind != kind);
             if let (Some((_, _, account)), Some(line)) = (of_another_kind, line) {
-                let reason = format!("the contra account {name:?} is {:?} in the bank, not {kind:?}", account.kind);
-                self.refuse(&self.plan.files.postings, line, reason.to_lowercase());
+                let [was, is] = [account.kind, kind].map(|kind| format!("{kind:?}").to_lowercase());
+                let reason = format!("the contra account {name:?} is of the kind {was} in the bank, not {is}");
+                self.refuse(&self.plan.files.postings, line, reason);
             }
             let posted = chosen.map_or(0, |chosen| there[chosen].2.posted_minor);
             if let Some(line) = line.filter(|_| i64::try_from(turnover + i128::from(posted).abs()).is_err()) {

@@ -84,7 +84,7 @@ fn step(place: usize, posting: &PlannedPosting) -> Step {
 fn listing_by_dates(postings: &[PlannedPosting], rows: &[usize]) -> Listing {
     let dates = || rows.iter().map(|place| postings[*place].date);
     let falls = dates().zip(dates().skip(1)).all(|(one, next)| next <= one);
-    if falls && dates().next() != dates().last() { Listing::NewestFirst } else { Listing::OldestFirst }
+    if falls && dates().next() != dates().next_back() { Listing::NewestFirst } else { Listing::OldestFirst }
 }
 
 /// A day's rows in the order that its balances tell, beginning with the `balance` before it where that is known.

@@ -250,7 +250,7 @@ fn carry_out(
     let done = booking.and_then(|booking| {
         if let Some(new) = new_bank(place, plan) {
             // A making that was broken off is ended; one that is whole already is not changed by this.
-            bank_folder::found(&engine, &new)?;
+            bank_folder::found(&engine, "found", &new)?;
         }
         let mut importer = Importer::new(&engine, plan, &booking, &runtime, output);
         importer.carry_out(&import.users, passwords)?;

@@ -99,7 +99,7 @@ impl Source {
     }
 
     fn import_with(&self, more: &[&str], input: &str) -> Value {
-        let flags = self.flags(&[&["--json"], more].concat());
+        let flags = self.flags(&[&["--json"][..], more].concat());
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         serde_json::from_str(&succeeds(&flags, input)).expect("JSON")
     }
