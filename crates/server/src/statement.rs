@@ -149,13 +149,18 @@ fn totals(entries: &[HistoryEntry]) -> (i128, i128) {
 /// Whether a client would rather have CSV (RFC 9110, section 12.5.1). One that likes both as much, as browsers do, gets
 /// JSON; so does one that wants neither, because that is more use to it than a refusal.
 fn prefers_csv(headers: &HeaderMap) -> bool {
-    let accepted: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accepted = accepted.join(",");
+    let accepted = accepted(headers);
     weight(&accepted, "text", "csv") > weight(&accepted, "application", "json")
 }
 
+/// All that a client says it accepts.
+pub(crate) fn accepted(headers: &HeaderMap) -> String {
+    let accepted: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    accepted.join(",")
+}
+
 /// How much a type is wanted, in thousandths: what the most exact of the ranges that match it says.
-fn weight(accepted: &str, kind: &str, subtype: &str) -> u16 {
+pub(crate) fn weight(accepted: &str, kind: &str, subtype: &str) -> u16 {
     let ranges = accepted.split(',').filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
