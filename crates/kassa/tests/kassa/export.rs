@@ -258,6 +258,7 @@ fn hledger_agrees(journal: &str, accounts: &[Booked]) {
         let side = match kind {
             Kind::Asset => "assets",
             Kind::Liability => "liabilities",
+            Kind::Equity => "equity",
             Kind::Income => "income",
             Kind::Expense => "expenses",
         };
@@ -437,6 +438,23 @@ fn every_event_is_told_and_no_secret() {
             assert!(!text.contains(secret), "{secret}");
         }
     }
+}
+
+/// An account is shown under the name that it has, and not under one that it had.
+#[test]
+fn a_renamed_account_has_its_newest_name() {
+    let bank = Made::new();
+    let (anna, subject) = bank.customer("Anna");
+    let named = |name: &str| bank.seal(subject, Field::AccountName, name);
+    let renamed = bank.account(Kind::Liability, "EUR", named("First of all"), Some(anna));
+    let unnamed = bank.account(Kind::Liability, "EUR", named("Never again"), Some(anna));
+    for (account, name) in [(renamed, named("Second")), (unnamed, None), (renamed, named("Third and last"))] {
+        bank.does(Body::Rename { account, name });
+    }
+    let folder = bank.stopped();
+    let books = succeeds(&["export", "--data", folder.data(), "--format", "hledger", "--personal"], "");
+    let names: Vec<&str> = books.lines().filter_map(|line| line.strip_prefix("    ; ")).collect();
+    assert_eq!(names, ["Third and last"], "{books}");
 }
 
 #[test]
