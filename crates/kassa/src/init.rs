@@ -39,7 +39,7 @@ pub(crate) struct Init {
 
 fn parse_currency(code: &str) -> Result<Currency, String> {
     let currency = Currency::from_code(code).ok_or("it is not a currency of ISO 4217 such as EUR")?;
-    if currency.is_in_use() { Ok(currency) } else { Err(format!("{code}: {}", Refusal::CurrencyNotInUse)) }
+    if currency.is_in_use() { Ok(currency) } else { Err(Refusal::CurrencyNotInUse.to_string()) }
 }
 
 pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {

@@ -774,6 +774,29 @@ fn an_import_can_be_broken_off_and_repeated() {
     assert_eq!(server.get("/v1/accounts", &token)["accounts"].as_array().map(Vec::len), Some(1));
 }
 
+/// A new bank has no cash in a currency that is withdrawn or that nobody holds; history in one comes in.
+#[test]
+fn currencies_that_are_no_longer_in_use() {
+    let folder = Folder::new();
+    for code in ["HRK", "ZWL", "CHE", "XAD"] {
+        let flags = ["init", "--data", folder.data(), "--country", "HR", "--bank-code", "1001005", "--currency", code];
+        let refused = run(&mut kassa(&flags), "operator-password\n");
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{told}");
+        assert!(told.contains(code) && told.contains("withdrawn"), "{told}");
+    }
+    assert!(!folder.data.exists(), "nothing was made by what was refused");
+    let source = folder.data.with_file_name("source");
+    small_source(&source, POSTINGS);
+    let map = source.join("map.toml");
+    let bank = "[bank]\nname = \"Old\"\ncountry = \"HR\"\nbank_code = \"1001005\"\n";
+    let text = fs::read_to_string(&map).expect("the map").replace("\"EUR\"", "\"HRK\"");
+    fs::write(&map, format!("{bank}{text}")).expect("the map");
+    let (map, files) = (map.to_str().expect("a plain path"), source.to_str().expect("a plain path"));
+    succeeds(&["import", "--data", folder.data(), "--map", map, files], "");
+    assert_eq!(verified(folder.data())["postings"], 4);
+}
+
 /// The real bank's data: from KASSA_BERKA, or beside the project.
 fn berka() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/berka");
@@ -846,7 +869,7 @@ fn a_real_banks_data_comes_in_exactly() {
     let token = server.sign_in("anezka", "anezka-password");
     let accounts = server.get("/v1/accounts", &token);
     let own = accounts["accounts"][0]["iban"].as_str().expect("an IBAN").to_owned();
-    let other = "CZ3408000000000000000001".to_owned();
+    let other = "CZ3308000000000000000019".to_owned();
     let month = format!("/v1/accounts/{own}/statement?from=1993-03-01&to=1993-03-31");
     let statement = server.get(&month, &token);
     let entries = statement["entries"].as_array().expect("entries");

@@ -6,6 +6,7 @@
 //!
 //! A file per subject holds its routes, what they take and what they answer. No business rule is decided here.
 
+mod accept;
 mod accounts;
 mod admission;
 mod amounts;

@@ -1,13 +1,14 @@
-//! What a monitor reads: the requests, connections and sign-ins counted here, and what the engine counts. In the
-//! OpenMetrics text format, at `/metrics`.
+//! What a monitor reads at `/metrics`: the requests, connections and sign-ins counted here, and what the engine counts.
+//! In the text format of Prometheus, version 0.0.4, which all monitors read, or as OpenMetrics 1.0 for those that would
+//! rather have that. Times are in seconds, sizes in bytes.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{Method, StatusCode};
+use axum::http::header::{CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use engine::Engine;
 use prometheus_client::collector::Collector;
@@ -22,6 +23,7 @@ use crate::app::App;
 use crate::events::Desk;
 use crate::listen::Counts;
 use crate::problem::Problem;
+use crate::accept::{accepted, weight};
 use crate::strings;
 
 /// The bounds of the time of a request, in seconds: from a read in memory to a sign-in in a queue.
@@ -126,8 +128,9 @@ impl Collector for Elsewhere {
         metric("refusals", "Commands refused", &ConstCounter::new(measures.refusals))?;
         metric("runs", "Runs made durable", &ConstCounter::new(measures.runs))?;
         metric("busy", "Commands turned away because the queue was full", &ConstCounter::new(measures.busy))?;
-        metric("append_microseconds", "Time spent making runs durable", &ConstCounter::new(measures.append_us))?;
-        metric("journal_log_bytes", "Size of the journal's write-ahead log", &gauge(measures.log_bytes))?;
+        let append = ConstCounter::new(Duration::from_micros(measures.append_us).as_secs_f64());
+        metric("append_seconds", "Time spent making runs durable, in seconds", &append)?;
+        metric("journal_log_bytes", "Size of the journal's write-ahead log, in bytes", &gauge(measures.log_bytes))?;
         metric("accounts", "Accounts, open or closed", &gauge(measures.accounts))?;
         metric("holds", "Holds open", &gauge(measures.holds))?;
         metric("sessions", "Sessions not closed", &gauge(measures.sessions))
@@ -145,16 +148,104 @@ impl<M: EncodeMetric> Encode for M {
     }
 }
 
+/// What an answer to each of the two says it is.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// Tells what the server and the bank count.
 ///
-/// In the OpenMetrics text format, for Prometheus and others.
+/// In the text format of Prometheus; as OpenMetrics for whoever prefers that by the header field `Accept`. Times are in
+/// seconds, sizes in bytes.
 #[utoipa::path(
     get, path = "/metrics", tag = "Operation", security(()),
-    responses((status = 200, description = "The counts", body = strings::PlainText, content_type = "application/openmetrics-text")),
+    responses((
+        status = 200, description = "The counts",
+        headers(("Vary" = String, description = "`Accept`: the format depends on it.")),
+        content((strings::PlainText = "text/plain"), (strings::PlainText = "application/openmetrics-text")),
+    )),
 )]
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let mut counts = String::new();
     text::encode(&mut counts, &app.metrics.registry).map_err(|error| Problem::failed(&error))?;
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, content_type)], counts).into_response())
+    let (content_type, counts) =
+        if prefers_open_metrics(&headers) { (OPEN_METRICS, counts) } else { (TEXT, as_text(&counts)) };
+    Ok(([(CONTENT_TYPE, content_type), (VARY, "Accept")], counts).into_response())
+}
+
+/// Whether a client would rather have OpenMetrics. One that likes both as much, or says nothing, gets the older format.
+fn prefers_open_metrics(headers: &HeaderMap) -> bool {
+    let accepted = accepted(headers);
+    weight(&accepted, "application", "openmetrics-text") > weight(&accepted, "text", "plain")
+}
+
+/// OpenMetrics as the text format 0.0.4. There a counter's help and type stand under the name of its samples, which ends
+/// with `_total`; a unit and an end are not told.
+fn as_text(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    let mut help = None;
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(_), told) => help = Some(told.unwrap_or_default()),
+            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+                if let Some(help) = help.take() {
+                    text.push_str(&format!("# HELP {name} {help}\n"));
+                }
+                text.push_str(&format!("# TYPE {name} {kind}\n"));
+            }
+            (Some("#"), Some("UNIT" | "EOF"), ..) => {}
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use axum::http::header::ACCEPT;
+
+    use super::*;
+
+    #[test]
+    fn which_format_is_sent() {
+        // The second is what Prometheus 2.42 asks for, the third what it asks for when OpenMetrics is turned off.
+        for (accept, expected) in [
+            ("", false),
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                 text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                true,
+            ),
+            ("text/plain;version=0.0.4;q=1,*/*;q=0.1", false),
+            ("application/openmetrics-text", true),
+            ("application/openmetrics-text; q=0.4, text/plain; q=0.5", false),
+            ("application/openmetrics-text;q=0, */*", false),
+            ("application/openmetrics-text, text/plain", false),
+            ("application/*", true),
+            ("application/json", false),
+            ("text/html, */*;q=0.8", false),
+            ("*/*", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(prefers_open_metrics(&headers), expected, "{accept}");
+        }
+        assert!(!prefers_open_metrics(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn the_older_format() {
+        let open_metrics = "# HELP kassa_busy Commands turned away.\n# TYPE kassa_busy counter\nkassa_busy_total 7\n\
+            # HELP kassa_http_request_seconds Requests.\n# TYPE kassa_http_request_seconds histogram\n\
+            # UNIT kassa_http_request_seconds seconds\n\
+            kassa_http_request_seconds_bucket{le=\"0.5\",route=\"/a b\"} 1\n# EOF\n";
+        let text = "# HELP kassa_busy_total Commands turned away.\n# TYPE kassa_busy_total counter\nkassa_busy_total 7\n\
+            # HELP kassa_http_request_seconds Requests.\n# TYPE kassa_http_request_seconds histogram\n\
+            kassa_http_request_seconds_bucket{le=\"0.5\",route=\"/a b\"} 1\n";
+        assert_eq!(as_text(open_metrics), text);
+    }
 }

@@ -1,11 +1,12 @@
-//! A journal for hledger (plain-text accounting): a directive for each currency and account, a transaction for each
-//! posting with all its legs, and after each entry the balance, which hledger checks.
+//! A journal for hledger (plain-text accounting): a directive for each currency, a transaction for each posting with all
+//! its legs, and after each entry the balance, which hledger checks. The directives of the accounts come last, with the
+//! names that they have by then; to hledger it makes no difference where they stand.
 //!
 //! hledger counts debits as positive, so liabilities and income are negative while they have credit balances. A
 //! transaction's date is the day of booking in UTC, its secondary date the value date where that is another, its code
 //! the number of the posting's event. Holds move no money and are left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use bank::{Purpose, Sealed, State, What};
@@ -19,13 +20,21 @@ pub(super) struct Hledger<'a> {
     personal: &'a Personal,
     /// The currencies declared so far.
     currencies: BTreeSet<Currency>,
+    accounts: BTreeMap<AccountId, Declared>,
+}
+
+/// An account that the journal is to declare.
+struct Declared {
+    account: String,
+    letter: char,
+    name: Option<Sealed>,
 }
 
 impl<'a> Hledger<'a> {
     pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal, last_event: u64) -> Result<Self, Ended> {
         writeln!(out, "; Exported by Kassa {}, up to event {last_event}.", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "decimal-mark .")?;
-        Ok(Self { out, personal, currencies: BTreeSet::new() })
+        Ok(Self { out, personal, currencies: BTreeSet::new(), accounts: BTreeMap::new() })
     }
 
     fn account(&mut self, state: &State, id: AccountId, cash: bool, name: Option<&Sealed>) -> Result<(), Ended> {
@@ -43,9 +52,18 @@ impl<'a> Hledger<'a> {
             Kind::Income => 'R',
             Kind::Expense => 'X',
         };
-        writeln!(self.out, "\naccount {}  ; type:{letter}", account_name(kind, &iban(state, id)?))?;
-        if let Some(Some(name)) = self.personal.open(Field::AccountName, name)? {
-            writeln!(self.out, "    ; {}", without_tags(&name))?;
+        let declared = Declared { account: account_name(kind, &iban(state, id)?), letter, name: name.cloned() };
+        self.accounts.insert(id, declared);
+        Ok(())
+    }
+
+    /// Declares the accounts, in the order in which they were opened.
+    fn declare(&mut self) -> Result<(), Ended> {
+        for Declared { account, letter, name } in self.accounts.values() {
+            writeln!(self.out, "\naccount {account}  ; type:{letter}")?;
+            if let Some(Some(name)) = self.personal.open(Field::AccountName, name.as_ref())? {
+                writeln!(self.out, "    ; {}", without_tags(&name))?;
+            }
         }
         Ok(())
     }
@@ -98,6 +116,12 @@ impl Form for Hledger<'_> {
             What::Posted { posting, purpose, text, .. } => {
                 self.transaction(state, recorded.number, posting, *purpose, text.as_ref())
             }
+            What::AccountRenamed { account, name } => {
+                if let Some(declared) = self.accounts.get_mut(account) {
+                    declared.name.clone_from(name);
+                }
+                Ok(())
+            }
             // These neither move money nor bring an account.
             What::LeaderStarted { .. }
             | What::CustomerAdded { .. }
@@ -113,13 +137,13 @@ impl Form for Hledger<'_> {
             | What::HoldPlaced { .. }
             | What::HoldReleased { .. }
             | What::HoldExtended { .. }
-            | What::AccountRenamed { .. }
             | What::PaidAll { .. }
             | What::Refused { .. } => Ok(()),
         }
     }
 
     fn end(&mut self) -> Result<(), Ended> {
+        self.declare()?;
         Ok(self.out.flush()?)
     }
 }

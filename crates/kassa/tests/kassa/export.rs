@@ -445,6 +445,23 @@ fn every_event_is_told_and_no_secret() {
     }
 }
 
+/// An account is shown under the name that it has, and not under one that it had.
+#[test]
+fn a_renamed_account_has_its_newest_name() {
+    let bank = Made::new();
+    let (anna, subject) = bank.customer("Anna");
+    let named = |name: &str| bank.seal(subject, Field::AccountName, name);
+    let renamed = bank.account(Kind::Liability, "EUR", named("First of all"), Some(anna));
+    let unnamed = bank.account(Kind::Liability, "EUR", named("Never again"), Some(anna));
+    for (account, name) in [(renamed, named("Second")), (unnamed, None), (renamed, named("Third and last"))] {
+        bank.does(Body::Rename { account, name });
+    }
+    let folder = bank.stopped();
+    let books = succeeds(&["export", "--data", folder.data(), "--format", "hledger", "--personal"], "");
+    let names: Vec<&str> = books.lines().filter_map(|line| line.strip_prefix("    ; ")).collect();
+    assert_eq!(names, ["Third and last"], "{books}");
+}
+
 #[test]
 fn a_file_is_whole_or_not_there() {
     let folder = Folder::new();

@@ -133,6 +133,8 @@ async fn bad_requests_are_told_what_is_wrong() {
                 "",
             ),
             ("operator", "POST", "/v1/accounts", json!({"currency": "XAU"}), 422, "unknown-currency"),
+            ("operator", "POST", "/v1/accounts", json!({"currency": "HRK"}), 422, "currency-not-in-use"),
+            ("operator", "POST", "/v1/accounts", json!({"currency": "UYW"}), 422, "currency-not-in-use"),
             ("operator", "POST", "/v1/accounts", json!({"currency": "EUR", "owner": 99}), 404, "unknown-customer"),
             ("operator", "POST", "/v1/accounts", json!({"currency": "EUR", "number": 1}), 409, "number-taken"),
             (
@@ -612,5 +614,19 @@ async fn the_first_page_and_metrics() {
         "kassa_connections 0",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    for (accept, content_type, type_line) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", "# TYPE kassa_append_seconds_total counter\n"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "# TYPE kassa_append_seconds counter\n",
+        ),
+    ] {
+        let answer = bank.send(Call::new("GET", "/metrics").header("accept", accept)).await;
+        assert_eq!((answer.header("content-type"), answer.header("vary")), (content_type, "Accept"));
+        let text = answer.text();
+        assert!(text.contains(type_line) && text.contains("\nkassa_append_seconds_total 0."), "{text}");
+        assert_eq!(text.ends_with("# EOF\n"), accept != "*/*");
     }
 }
