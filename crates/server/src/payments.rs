@@ -333,7 +333,8 @@ impl NewPayment {
         (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
     ),
     extensions(("x-refusals" = json!([
-        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee",
+        "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
         "balance-out-of-range", "person-erased",
     ]))),
@@ -344,11 +345,12 @@ pub(crate) async fn pay(
     key: IdempotencyKey,
     Sent(sent): Sent<NewPayment>,
 ) -> Result<Response, Problem> {
-    let amounts = sent.amounts()?;
-    let looked =
-        app.prepare_movement(token, &key, "POST /v1/payments", &sent, |state, _| sent.ordered(state, &amounts));
+    let looked = app.prepare_movement(token, &key, "POST /v1/payments", &sent, |state, _| {
+        let amounts = sent.amounts()?;
+        sent.ordered(state, &amounts)
+    });
     let (write, ordered) = looked.await?;
-    let receipt = app.submit(&write, Body::Pay(sent.pay(&app, &ordered)?), None).await?;
+    let receipt = app.submit_made(&write, sent.pay(&app, &ordered).map(Body::Pay), None).await?;
     answer(&app, &receipt, &ordered.parties)
 }
 
@@ -399,6 +401,15 @@ const REFUSED_FOR: &[&str] = &[
     "hold-not-open",
     "hold-expired",
     "capture-exceeds-hold",
+    "not-a-customers-account",
+    "invalid-request",
+    "invalid-iban",
+    "other-bank",
+    "invalid-amount",
+    "amount-too-precise",
+    "unknown-currency",
+    "amount-incomplete",
+    "person-erased",
 ];
 
 /// Shows what became of a payment, by its idempotency key.

@@ -62,7 +62,8 @@ pub(crate) struct NewReversal {
         (status = 200, description = "The payment as it would be booked, in a dry run", body = PaymentDryRun),
     ),
     extensions(("x-refusals" = json!([
-        "unknown-payment", "no-such-leg", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee",
+        "unknown-payment", "no-such-leg", "not-a-customers-account", "no-right", "read-only-right",
+        "above-signatory-limit", "not-a-payee",
         "not-undoable", "already-reversed", "amount-incomplete", "amount-not-positive", "currency-mismatch",
         "account-closed", "account-frozen", "refund-exceeds-payment", "insufficient-funds", "balance-out-of-range",
         "person-erased",
@@ -75,10 +76,10 @@ pub(crate) async fn refund(
     Path(id): Path<String>,
     Sent(sent): Sent<NewRefund>,
 ) -> Result<Response, Problem> {
-    let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
     let past = past(&app, token, &id).await?;
     let route = format!("POST /v1/payments/{id}/refunds");
     let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
+        let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
         let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
         let legs = past.posting.legs();
         let paid = legs.get(sent.movement as usize).ok_or(Refusal::from(ledger::Refusal::NoSuchLeg))?.leg;
@@ -93,10 +94,10 @@ pub(crate) async fn refund(
         Ok((amount, subject_of(state, paid.credit)))
     });
     let (write, (amount, subject)) = looked.await?;
-    let text = sealed_text(&app, subject, sent.text.as_deref())?;
+    let text = sealed_text(&app, subject, sent.text.as_deref());
     let past = past.ok_or(Refusal::UnknownPayment)?;
-    let body = Body::Refund { of: past.id, leg: sent.movement, amount, text };
-    booked(&app, &app.submit_about(&write, body, past).await?)
+    let body = text.map(|text| Body::Refund { of: past.id, leg: sent.movement, amount, text });
+    booked(&app, &app.submit_made(&write, body, Some(past)).await?)
 }
 
 /// Undoes a payment exactly.
@@ -130,9 +131,10 @@ pub(crate) async fn reverse(
         Ok(debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited)))
     });
     let (write, subject) = looked.await?;
-    let text = sealed_text(&app, subject, sent.text.as_deref())?;
+    let text = sealed_text(&app, subject, sent.text.as_deref());
     let past = past.ok_or(Refusal::UnknownPayment)?;
-    booked(&app, &app.submit_about(&write, Body::Reverse { of: past.id, text }, past).await?)
+    let body = text.map(|text| Body::Reverse { of: past.id, text });
+    booked(&app, &app.submit_made(&write, body, Some(past)).await?)
 }
 
 /// The posting of a payment's id, for a caller who is signed in.
