@@ -171,13 +171,13 @@ pub(crate) struct AccountView {
     #[schema(value_type = strings::Overdraft)]
     overdraft: String,
     /// What is booked.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     posted: String,
     /// What is reserved.
     #[schema(value_type = strings::Decimal)]
     held: String,
     /// What may be spent: posted less held, overdraft not counted.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     available: String,
     /// When it was opened.
     #[schema(value_type = strings::Moment)]
@@ -361,7 +361,7 @@ pub(crate) struct Balance {
     #[schema(value_type = strings::Moment)]
     at: String,
     /// What is booked.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     posted: String,
     /// What is reserved. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -369,7 +369,7 @@ pub(crate) struct Balance {
     held: Option<String>,
     /// What may be spent: posted less held, overdraft not counted. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<strings::Balance>)]
+    #[schema(value_type = Option<strings::SignedDecimal>)]
     available: Option<String>,
     /// The account's currency (ISO 4217).
     #[schema(value_type = strings::Currency)]

@@ -65,7 +65,7 @@ pub(crate) struct DayBalance {
     #[schema(value_type = strings::Day)]
     day: String,
     /// What was booked at its end; of today, what is booked now.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     balance: String,
 }
 

@@ -28,10 +28,10 @@ pub(crate) struct Entry {
     #[schema(minimum = 1, example = 7)]
     pub(crate) number: u64,
     /// What it added to the balance; negative where it took away.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     pub(crate) amount: String,
     /// The balance after it.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     pub(crate) balance: String,
     /// When it was booked.
     #[schema(value_type = strings::Moment)]

@@ -60,7 +60,7 @@ pub(crate) struct Statement {
     #[schema(value_type = strings::Day)]
     to: String,
     /// The balance before the first day.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     opening_balance: String,
     /// The sum of all debits in these days.
     #[schema(value_type = strings::Decimal)]
@@ -69,7 +69,7 @@ pub(crate) struct Statement {
     #[schema(value_type = strings::Decimal)]
     total_credits: String,
     /// The balance after the last day.
-    #[schema(value_type = strings::Balance)]
+    #[schema(value_type = strings::SignedDecimal)]
     closing_balance: String,
     /// The oldest first, by booking time.
     entries: Vec<Entry>,

@@ -85,7 +85,7 @@ kinds! {
         "maxLength": 32,
         "examples": ["25.00"],
     };
-    Balance {
+    SignedDecimal {
         "title": "decimal number",
         "type": "string",
         "description": "A balance, or what changed one, as a decimal number with all decimals of its currency. It is \
