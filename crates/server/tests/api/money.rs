@@ -88,7 +88,7 @@ async fn the_example_is_a_customers_account() {
     let iban = opened.json()["iban"].as_str().unwrap().to_owned();
     let paid = ask(&bank, "ada", "POST /v1/payments", payment(&iban, &bank.bo, "1000000.00")).await;
     assert_eq!((paid.slug().as_str(), &paid.json()["available"]["amount"]), ("insufficient-funds", &json!("0.00")));
-    let docs = bank.send(Call::new("GET", "/docs")).await.text();
+    let docs = bank.send(Call::new("GET", "/docs/accounts")).await.text();
     assert!(docs.contains("s savings"), "the page shows the same example");
 }
 
