@@ -5,7 +5,7 @@ use smallvec::smallvec;
 
 use crate::decide::{Decided, accepted};
 use crate::{Body, Caller, Facts, Refusal, Sealed, State, What};
-use ledger::{AccountId, Money, Timestamp};
+use ledger::{AccountId, Kind, Money, Overdraft, Timestamp};
 
 /// The most sessions one user can have open. A person has a few devices; when one more is opened, the oldest is closed.
 pub const MAX_SESSIONS_PER_USER: usize = 10;
@@ -72,6 +72,17 @@ pub enum Right {
     /// May see it.
     #[n(2)]
     ReadOnly,
+}
+
+impl Right {
+    /// Whether it is one to move the account's money.
+    #[must_use]
+    pub fn moves_money(self) -> bool {
+        match self {
+            Self::Owner | Self::Signatory { .. } => true,
+            Self::ReadOnly => false,
+        }
+    }
 }
 
 /// Who stands behind a command, once its session has been looked at.
@@ -141,7 +152,12 @@ impl Standing {
             Self::Operator | Self::Auditor => return Err(Refusal::NotAllowed),
             Self::Customer(customer) => customer,
         };
-        match state.right(customer, account) {
+        let right = state.right(customer, account);
+        // Of a time in which such a right could be had.
+        if right.is_some_and(Right::moves_money) && !can_be_a_customers(state, account) {
+            return Err(Refusal::NotACustomersAccount);
+        }
+        match right {
             Some(Right::Owner | Right::Signatory { limit_minor: None }) => Ok(()),
             Some(Right::Signatory { limit_minor: Some(limit) })
                 if amount.minor <= limit
@@ -156,6 +172,28 @@ impl Standing {
             None => Err(Refusal::NoRight),
         }
     }
+}
+
+/// Whether customers may have a right to move an account's money: a deposit's, or a loan's, to an end that the bank set.
+/// Otherwise documented calls would give them money that nobody lent.
+pub(crate) fn must_suit_a_customer(kind: Kind, is_cash: bool, overdraft: Overdraft) -> Result<(), Refusal> {
+    match (kind, is_cash) {
+        (Kind::Liability | Kind::Asset, false) => {}
+        (Kind::Liability | Kind::Asset, true) | (Kind::Equity | Kind::Income | Kind::Expense, _) => {
+            return Err(Refusal::NotACustomersAccount);
+        }
+    }
+    match overdraft {
+        Overdraft::Limited(_) => Ok(()),
+        Overdraft::Unlimited => Err(Refusal::OverdraftWithoutLimit),
+    }
+}
+
+/// Whether an account that exists can be a customer's, its overdraft aside.
+pub(crate) fn can_be_a_customers(state: &State, account: AccountId) -> bool {
+    let suits =
+        |it: &ledger::Account| must_suit_a_customer(it.kind, state.is_cash(account), Overdraft::Limited(0)).is_ok();
+    state.ledger().account(account).is_none_or(suits)
 }
 
 pub(crate) fn add_customer(standing: Standing, state: &State, name: &Sealed) -> Decided {
@@ -206,6 +244,10 @@ pub(crate) fn grant(
     standing.must_run_the_bank()?;
     let known = state.customer(customer).ok_or(Refusal::UnknownCustomer)?;
     let info = state.account_info(account).ok_or(ledger::Refusal::UnknownAccount)?;
+    if right.moves_money() {
+        let known = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
+        must_suit_a_customer(known.kind, state.is_cash(account), known.overdraft)?;
+    }
     let new = state.right(customer, account).is_none();
     if new && (info.rights.len() >= MAX_RIGHTS_PER_ACCOUNT || known.accounts.len() >= MAX_ACCOUNTS_PER_CUSTOMER) {
         return Err(Refusal::TooManyRights);

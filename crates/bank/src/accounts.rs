@@ -2,7 +2,7 @@
 
 use ledger::{AccountId, Kind, Overdraft, Status};
 
-use crate::access::Standing;
+use crate::access::{self, Standing};
 use crate::decide::{Decided, accepted};
 use crate::{Facts, OpenAccount, Refusal, Sealed, State, What};
 
@@ -20,10 +20,13 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
     if open.cash && (open.kind != Kind::Asset || state.cash_account(open.currency).is_some()) {
         return Err(Refusal::CashAccountTaken);
     }
+    if owner.is_some() {
+        access::must_suit_a_customer(open.kind, open.cash, open.overdraft)?;
+    }
     if state.ledger().next_account().0 == u32::MAX {
         return Err(Refusal::NumbersExhausted);
     }
-    if owner.is_some_and(|owner| owner.accounts.len() >= crate::access::MAX_ACCOUNTS_PER_CUSTOMER) {
+    if owner.is_some_and(|owner| owner.accounts.len() >= access::MAX_ACCOUNTS_PER_CUSTOMER) {
         return Err(Refusal::TooManyRights);
     }
     // The history of another bank is imported as it was.
@@ -58,6 +61,9 @@ pub(crate) fn set_status(standing: Standing, state: &State, account: AccountId, 
 
 pub(crate) fn set_overdraft(standing: Standing, state: &State, account: AccountId, overdraft: Overdraft) -> Decided {
     standing.must_run_the_bank()?;
+    if overdraft == Overdraft::Unlimited && state.is_a_customers(account) {
+        return Err(Refusal::OverdraftWithoutLimit);
+    }
     state.ledger().set_overdraft(account, overdraft)?;
     accepted(What::OverdraftSet { account, overdraft })
 }

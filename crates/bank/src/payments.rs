@@ -1,10 +1,10 @@
 //! Moving money: payments, cash at the desk, holds, refunds and reversals. Each function is a flat run of guards, of
 //! the caller first, then of the ledger.
 
-use ledger::{AccountId, Hold, HoldId, Kind, Leg, Money, Posting, PostingId, ReleaseReason, Timestamp};
+use ledger::{AccountId, Hold, HoldId, Kind, Leg, Money, Overdraft, Posting, PostingId, ReleaseReason, Timestamp};
 use smallvec::smallvec;
 
-use crate::access::Standing;
+use crate::access::{self, Standing};
 use crate::decide::{Decided, Refused, Whats, accepted};
 use crate::{Facts, MAX_PAYMENTS_AT_ONCE, PastPosting, Pay, Purpose, Refusal, Sealed, State, What};
 
@@ -16,6 +16,7 @@ pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_
     }
     let value_date = pay.value_date.unwrap_or(booked_at.day());
     let posting = state.ledger().post(&pay.legs, booked_at, value_date)?;
+    must_be_covered(state, &posting)?;
     accepted(posted(posting, pay))
 }
 
@@ -47,6 +48,9 @@ pub(crate) fn pay_all(
     let legs = payments.iter().map(|pay| pay.legs.as_slice());
     let postings = state.ledger().post_all(legs, first, facts.now, facts.now.day());
     let postings = postings.map_err(|(place, refusal)| at(place, refusal.into()))?;
+    for (place, posting) in postings.iter().enumerate() {
+        must_be_covered(state, posting).map_err(|refusal| at(place, refusal))?;
+    }
     let mut whats: Whats = smallvec![What::PaidAll { payments: count }];
     whats.extend(postings.into_iter().zip(payments).map(|(posting, pay)| posted(posting, pay)));
     Ok(whats)
@@ -92,6 +96,7 @@ pub(crate) fn cash(
     let (leg, purpose) =
         if into_account { (deposit, Purpose::Deposit) } else { (deposit.reversed(), Purpose::Withdrawal) };
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
+    must_be_covered(state, &posting)?;
     accepted(What::Posted { posting, purpose, text: text.cloned(), metadata: None })
 }
 
@@ -107,7 +112,9 @@ pub(crate) fn may_hold(
     must_exist(state, leg.debit)?;
     standing.may_debit(state, leg.debit, leg.amount)?;
     may_be_paid(standing, state, leg.credit)?;
-    Ok(state.ledger().place_hold(leg, facts.now, expires_at)?)
+    let hold = state.ledger().place_hold(leg, facts.now, expires_at)?;
+    must_leave(state, leg.debit, |available| available.saturating_sub(leg.amount.minor))?;
+    Ok(hold)
 }
 
 /// More time for a hold, by whoever could place it, or the bank: it is the payer's money that stays reserved.
@@ -137,6 +144,10 @@ pub(crate) fn capture(
 ) -> Decided {
     must_be_payee(standing, state, hold)?;
     let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
+    for booked in posting.legs() {
+        // What is captured was held, and so not available.
+        must_leave(state, booked.leg.debit, |available| available)?;
+    }
     accepted(What::Posted { posting, purpose: Purpose::Capture, text: None, metadata: None })
 }
 
@@ -173,6 +184,7 @@ pub(crate) fn refund(
         may_be_paid(standing, state, paid.debit)?;
     }
     let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
+    must_be_covered(state, &posting)?;
     accepted(What::Posted { posting, purpose: Purpose::Refund, text: text.cloned(), metadata: None })
 }
 
@@ -187,6 +199,7 @@ pub(crate) fn reverse(
     standing.must_run_the_bank()?;
     let past = past(of, facts)?;
     let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
+    must_be_covered(state, &posting)?;
     accepted(What::Posted { posting, purpose: Purpose::Reversal, text: text.cloned(), metadata: None })
 }
 
@@ -204,13 +217,50 @@ fn must_exist(state: &State, account: AccountId) -> Result<(), Refusal> {
     state.ledger().account(account).map(|_| ()).ok_or(ledger::Refusal::UnknownAccount.into())
 }
 
-/// Customers pay to customers' accounts and for the bank's services, not to its cash desk.
+/// Customers pay to customers' accounts, their loans among them, and for the bank's services; not to its cash desk.
 fn may_be_paid(standing: Standing, state: &State, account: AccountId) -> Result<(), Refusal> {
     let kind = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?.kind;
-    match (standing, kind) {
-        (Standing::Customer(_), Kind::Asset | Kind::Equity | Kind::Expense) => Err(Refusal::NotAPayee),
-        _ => Ok(()),
+    let is_payee = match kind {
+        Kind::Liability | Kind::Income => true,
+        Kind::Asset => state.is_a_customers(account) && !state.is_cash(account),
+        Kind::Equity | Kind::Expense => false,
+    };
+    match standing {
+        Standing::Customer(_) if !is_payee => Err(Refusal::NotAPayee),
+        Standing::Customer(_) | Standing::System | Standing::Operator | Standing::Auditor => Ok(()),
     }
+}
+
+/// A customer's account without a limit, of a time in which that could be had, counts as one that may go to zero:
+/// nobody said how much was lent. An operator can set a limit at any time.
+fn must_be_covered(state: &State, posting: &Posting) -> Result<(), Refusal> {
+    for booked in posting.legs() {
+        let (account, after) = (booked.leg.debit, booked.debit.balance_minor);
+        let held = state.ledger().account(account).map_or(0, |account| account.held_minor);
+        let left = after.saturating_sub(held);
+        if left < 0 && lacks_its_limit(state, account) {
+            let available = Money { minor: left.saturating_add(booked.leg.amount.minor), ..booked.leg.amount };
+            return Err(ledger::Refusal::InsufficientFunds { available }.into());
+        }
+    }
+    Ok(())
+}
+
+/// The same of an account of which nothing is booked.
+fn must_leave(state: &State, account: AccountId, left: impl Fn(i64) -> i64) -> Result<(), Refusal> {
+    let known = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
+    if left(known.available_minor()) < 0 && lacks_its_limit(state, account) {
+        return Err(ledger::Refusal::InsufficientFunds { available: known.money(known.available_minor()) }.into());
+    }
+    Ok(())
+}
+
+/// Whether an account has no limit and should. The bank's own need none, whatever right was had on them.
+fn lacks_its_limit(state: &State, account: AccountId) -> bool {
+    let is_unlimited = |account: &ledger::Account| account.overdraft == Overdraft::Unlimited;
+    state.ledger().account(account).is_some_and(is_unlimited)
+        && state.is_a_customers(account)
+        && access::can_be_a_customers(state, account)
 }
 
 fn must_be_payee(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {

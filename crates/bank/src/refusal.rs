@@ -42,6 +42,12 @@ pub enum Refusal {
     /// The currency has a cash account already, or the account can't be one.
     #[error("a currency has one cash account, of the kind asset")]
     CashAccountTaken,
+    /// The account is the bank's own, by its kind or as the desk's cash: no customer moves its money.
+    #[error("this account can only be the bank's own: customers have liabilities, or loans, which are assets")]
+    NotACustomersAccount,
+    /// A customer could move money out of the account without end.
+    #[error("an account whose money a customer may move has a limit to its overdraft")]
+    OverdraftWithoutLimit,
     /// The currency has no cash account to book against.
     #[error("the bank has no cash account in this currency")]
     NoCashAccount,
@@ -72,6 +78,34 @@ pub enum Refusal {
     /// The booking time lies in the future.
     #[error("the booking time lies in the future")]
     BookedAhead,
+    /// A field is not as it must be. This and the next eight are found out before there is a command, and so outside of
+    /// the order.
+    #[error("the request is not as it must be")]
+    InvalidRequest,
+    /// What was sent as an account's number is none.
+    #[error("this is not a valid IBAN")]
+    InvalidIban,
+    /// The account's number belongs to another bank.
+    #[error("this IBAN belongs to another bank")]
+    OtherBank,
+    /// What was sent as an amount is none.
+    #[error("an amount is written as digits with a point before the decimals, like 12.50")]
+    InvalidAmount,
+    /// The amount has more decimals than its currency.
+    #[error("the amount has more decimals than its currency")]
+    AmountTooPrecise,
+    /// There is no such currency.
+    #[error("there is no such currency")]
+    UnknownCurrency,
+    /// An amount without its currency, or a currency without an amount.
+    #[error("an amount is given with its currency, and a currency with an amount")]
+    AmountIncomplete,
+    /// A limit for a right that has none.
+    #[error("only a signatory has a limit")]
+    LimitNeedsSignatory,
+    /// The person under whose key a text would be sealed has been erased.
+    #[error("the person to whom this would belong has been erased")]
+    PersonErased,
     /// A line of a batch is not a payment.
     #[error("this line of the batch can't be read as a payment")]
     InvalidLine,
@@ -132,6 +166,8 @@ slugs! {
     "role-and-customer-disagree" = R::RoleAndCustomerDisagree => R::RoleAndCustomerDisagree, "Give a customer for the role customer, and none for other roles.";
     "number-taken" = R::NumberTaken => R::NumberTaken, "Choose another number, or none to get the next free one.";
     "cash-account-taken" = R::CashAccountTaken => R::CashAccountTaken, "Use the cash account that there is.";
+    "not-a-customers-account" = R::NotACustomersAccount => R::NotACustomersAccount, "Open an account of the kind liability, or for a loan one of the kind asset, for the customer.";
+    "overdraft-without-limit" = R::OverdraftWithoutLimit => R::OverdraftWithoutLimit, "Give the account an overdraft that is an amount; 0 where nothing is lent.";
     "no-cash-account" = R::NoCashAccount => R::NoCashAccount, "Open an account of kind asset as cash account of the currency.";
     "numbers-exhausted" = R::NumbersExhausted => R::NumbersExhausted, "The bank is full.";
     "too-many-rights" = R::TooManyRights => R::TooManyRights, "Revoke a right that is no longer needed.";
@@ -140,6 +176,15 @@ slugs! {
     "owners-only" = R::OwnersOnly => R::OwnersOnly, "Ask the owner, or the bank.";
     "not-a-payee" = R::NotAPayee => R::NotAPayee, "Check the payee's account number.";
     "booked-ahead" = R::BookedAhead => R::BookedAhead, "Wait until the time has come, or give a value date.";
+    "invalid-request" = R::InvalidRequest => R::InvalidRequest, "Mend the fields that `errors` names; /openapi.json describes them.";
+    "invalid-iban" = R::InvalidIban => R::InvalidIban, "Check the account number for a typing error.";
+    "other-bank" = R::OtherBank => R::OtherBank, "Give an account of this bank.";
+    "invalid-amount" = R::InvalidAmount => R::InvalidAmount, "Write the amount as a string of digits with a point before the decimals.";
+    "amount-too-precise" = R::AmountTooPrecise => R::AmountTooPrecise, "Give at most as many decimals as the currency has. Nothing is ever rounded.";
+    "unknown-currency" = R::UnknownCurrency => R::UnknownCurrency, "Give the three capital letters of a currency (ISO 4217), such as EUR.";
+    "amount-incomplete" = R::AmountIncomplete => R::AmountIncomplete, "Give both, or none for the whole.";
+    "limit-needs-signatory" = R::LimitNeedsSignatory => R::LimitNeedsSignatory, "Leave the limit out, or give the right of a signatory.";
+    "person-erased" = R::PersonErased => R::PersonErased, "Leave the text out, or use another customer.";
     "invalid-line" = R::InvalidLine => R::InvalidLine, "Mend the line, and send it as a payment of its own or in another batch.";
     "too-many-payments" = R::TooManyPayments => R::TooManyPayments, "Make several batches of it, or one that is not all or none.";
     "currency-not-in-use" = R::CurrencyNotInUse => R::CurrencyNotInUse, "Give the currency that took its place, such as EUR for HRK; history in it can be imported.";

@@ -261,6 +261,18 @@ impl State {
         self.cash.get(&currency).copied()
     }
 
+    /// Whether an account is the cash account of its currency.
+    #[must_use]
+    pub fn is_cash(&self, id: AccountId) -> bool {
+        self.ledger.account(id).is_some_and(|account| self.cash_account(account.currency) == Some(id))
+    }
+
+    /// Whether a customer has a right to move the account's money.
+    #[must_use]
+    pub fn is_a_customers(&self, id: AccountId) -> bool {
+        self.account_info(id).is_some_and(|info| info.rights.iter().any(|(_, right)| right.moves_money()))
+    }
+
     /// A customer's right on an account.
     #[must_use]
     pub fn right(&self, customer: CustomerId, account: AccountId) -> Option<Right> {

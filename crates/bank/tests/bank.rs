@@ -423,19 +423,30 @@ fn refusal_place(refusal: Refusal) -> usize {
         Refusal::RoleAndCustomerDisagree => 9,
         Refusal::NumberTaken => 10,
         Refusal::CashAccountTaken => 11,
-        Refusal::NoCashAccount => 12,
-        Refusal::NumbersExhausted => 13,
-        Refusal::TooManyRights => 14,
-        Refusal::NoRight => 15,
-        Refusal::ReadOnlyRight => 16,
-        Refusal::OwnersOnly => 17,
-        Refusal::AboveSignatoryLimit { .. } => 18,
-        Refusal::NotAPayee => 19,
-        Refusal::BookedAhead => 20,
-        Refusal::InvalidLine => 21,
-        Refusal::TooManyPayments => 22,
-        Refusal::CurrencyNotInUse => 23,
-        Refusal::Ledger(_) => 24,
+        Refusal::NotACustomersAccount => 12,
+        Refusal::OverdraftWithoutLimit => 13,
+        Refusal::NoCashAccount => 14,
+        Refusal::NumbersExhausted => 15,
+        Refusal::TooManyRights => 16,
+        Refusal::NoRight => 17,
+        Refusal::ReadOnlyRight => 18,
+        Refusal::OwnersOnly => 19,
+        Refusal::AboveSignatoryLimit { .. } => 20,
+        Refusal::NotAPayee => 21,
+        Refusal::BookedAhead => 22,
+        Refusal::InvalidRequest => 23,
+        Refusal::InvalidIban => 24,
+        Refusal::OtherBank => 25,
+        Refusal::InvalidAmount => 26,
+        Refusal::AmountTooPrecise => 27,
+        Refusal::UnknownCurrency => 28,
+        Refusal::AmountIncomplete => 29,
+        Refusal::LimitNeedsSignatory => 30,
+        Refusal::PersonErased => 31,
+        Refusal::InvalidLine => 32,
+        Refusal::TooManyPayments => 33,
+        Refusal::CurrencyNotInUse => 34,
+        Refusal::Ledger(_) => 35,
     }
 }
 
@@ -443,14 +454,49 @@ fn refusal_place(refusal: Refusal) -> usize {
 /// numbers are exhausted only after four billion of them.
 const NOT_SHOWN: [Refusal; 2] = [Refusal::KeyReused, Refusal::NumbersExhausted];
 
+/// What is found out before there is a command.
+const FOUND_BEFORE: [Refusal; 10] = [
+    Refusal::InvalidRequest,
+    Refusal::InvalidIban,
+    Refusal::OtherBank,
+    Refusal::InvalidAmount,
+    Refusal::AmountTooPrecise,
+    Refusal::UnknownCurrency,
+    Refusal::AmountIncomplete,
+    Refusal::LimitNeedsSignatory,
+    Refusal::PersonErased,
+    Refusal::InvalidLine,
+];
+
+#[test]
+fn what_is_found_before_the_decision_is_remembered() {
+    let mut street = Street::new();
+    for (key, refusal) in (0..).zip(FOUND_BEFORE) {
+        let body = Body::Unresolved(refusal);
+        let command = Command { caller: street.anna, request: Some(request(key)), body: body.clone() };
+        let decision = street.bank.decide(&command);
+        assert!(matches!(&decision, Decision::Refused(told, Some(_)) if *told == refusal), "{decision:?}");
+        let first = street.bank.take(&decision).unwrap();
+        assert_eq!(street.bank.decide(&command), Decision::Repeated(first));
+        assert_eq!(street.bank.ask(street.expired, body), Err(Refusal::NotSignedIn));
+    }
+}
+
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn every_refusal_in_its_order() {
     use Refusal as R;
     use ledger::Refusal as L;
-    let street = Street::new();
+    let mut street = Street::new();
+    let suspense = street.bank.account(OpenAccount { overdraft: Overdraft::Unlimited, ..open() });
     let Street { operator, auditor, anna, ben, carl, dora, eve, .. } = street;
     let Street { cash, annas, bens, fees, paid, open_hold, .. } = street;
+    let (limited, endless) = (Overdraft::Limited(0), Overdraft::Unlimited);
+    let hers = |kind, overdraft, cash| {
+        let (currency, owner) = (currency("JPY"), Some(CustomerId(1)));
+        Body::OpenAccount(OpenAccount { kind, overdraft, cash, owner, currency, ..open() })
+    };
+    let without_end = |account| Body::SetOverdraft { account, overdraft: Overdraft::Unlimited };
     let system = Caller::SYSTEM;
     let now = street.bank.now();
     let later = now.plus_ms(HOUR);
@@ -529,6 +575,18 @@ fn every_refusal_in_its_order() {
         (operator, Body::OpenAccount(second_cash), R::NumberTaken, &[R::CashAccountTaken]),
         (operator, Body::OpenAccount(open_cash("EUR")), R::CashAccountTaken, &[]),
         (operator, Body::OpenAccount(cash_liability), R::CashAccountTaken, &[]),
+        (operator, hers(Kind::Income, limited, false), R::NotACustomersAccount, &[]),
+        (operator, hers(Kind::Expense, endless, false), R::NotACustomersAccount, &[R::OverdraftWithoutLimit]),
+        (operator, hers(Kind::Equity, limited, false), R::NotACustomersAccount, &[]),
+        (operator, hers(Kind::Asset, limited, true), R::NotACustomersAccount, &[]),
+        (operator, hers(Kind::Liability, endless, false), R::OverdraftWithoutLimit, &[]),
+        (operator, hers(Kind::Asset, endless, false), R::OverdraftWithoutLimit, &[]),
+        (operator, grant(customer, cash, 1), R::NotACustomersAccount, &[R::OverdraftWithoutLimit]),
+        (operator, grant(customer, fees, 0), R::NotACustomersAccount, &[R::Ledger(L::AmountNotPositive)]),
+        (operator, Body::Grant { customer, account: cash, right: Right::Owner }, R::NotACustomersAccount, &[]),
+        (operator, grant(customer, suspense, 1), R::OverdraftWithoutLimit, &[]),
+        (operator, without_end(annas), R::OverdraftWithoutLimit, &[]),
+        (operator, without_end(UNKNOWN), R::Ledger(L::UnknownAccount), &[]),
         (operator, yen_desk(annas), R::NoCashAccount, &[R::Ledger(L::CurrencyMismatch)]),
         (eve, paying(annas, bens, 1), R::NoRight, &[]),
         (eve, paying(annas, cash, 0), R::NoRight, &[R::NotAPayee, R::Ledger(L::AmountNotPositive)]),
@@ -589,9 +647,9 @@ fn every_refusal_in_its_order() {
     let as_many_as_may_be = vec![leg(annas, bens, eur(1)); ledger::MAX_LEGS];
     assert_eq!(street.bank.ask(anna, pay(&as_many_as_may_be)), Ok(()));
 
-    let elsewhere = [R::NotFounded, R::TooManyRights, R::InvalidLine, R::TooManyPayments];
-    let shown = rows.iter().map(|(_, _, given, _)| *given).chain(elsewhere).chain(NOT_SHOWN);
-    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=24).collect(), "a refusal has no row");
+    let elsewhere = [R::NotFounded, R::TooManyRights, R::TooManyPayments];
+    let shown = rows.iter().map(|(_, _, given, _)| *given).chain(elsewhere).chain(FOUND_BEFORE).chain(NOT_SHOWN);
+    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=35).collect(), "a refusal has no row");
 }
 
 #[test]
@@ -671,6 +729,114 @@ fn a_signatory_limit_holds_for_the_whole_payment() {
     // It is a limit of one payment, not of a day.
     bank.act(dora, parts(&[(annas, 10_000)]));
     bank.act(dora, parts(&[(annas, 10_000)]));
+}
+
+// ---- Loans, and accounts of a time that knew no limit ----
+
+#[test]
+fn a_loan_is_drawn_to_its_limit_and_paid_back() {
+    let Street { mut bank, operator, anna, ben, cash, annas, bens, .. } = Street::new();
+    let lent = OpenAccount { kind: Kind::Asset, overdraft: Overdraft::Limited(10_000), ..open() };
+    let loan = bank.account(OpenAccount { owner: Some(CustomerId(1)), ..lent.clone() });
+    let own = bank.account(lent);
+    let poor = |minor| Err(ledger::Refusal::InsufficientFunds { available: eur(minor) }.into());
+    let paying = |debit, credit, minor| pay(&[leg(debit, credit, eur(minor))]);
+    assert_eq!(bank.ask(anna, paying(loan, annas, 10_001)), poor(0));
+    bank.act(anna, paying(loan, bens, 10_000));
+    assert_eq!(bank.ask(anna, paying(loan, annas, 1)), poor(-10_000));
+    assert_eq!(bank.state.ledger().account(loan).unwrap().posted_minor, -10_000);
+    // Whoever wants to pays it back; the bank's own assets and its cash are no payees.
+    bank.act(anna, paying(annas, loan, 4_000));
+    bank.act(ben, paying(bens, loan, 1_000));
+    assert_eq!(bank.ask(anna, paying(annas, own, 1)), Err(Refusal::NotAPayee));
+    assert_eq!(bank.ask(anna, paying(annas, cash, 1)), Err(Refusal::NotAPayee));
+    // What is drawn can't be taken from under it; more can be lent, to an end.
+    let set = |overdraft| Body::SetOverdraft { account: loan, overdraft };
+    assert_eq!(bank.ask(operator, set(Overdraft::Limited(4_999))), Err(ledger::Refusal::OverdraftInUse.into()));
+    assert_eq!(bank.ask(operator, set(Overdraft::Unlimited)), Err(Refusal::OverdraftWithoutLimit));
+    bank.act(operator, set(Overdraft::Limited(5_000)));
+    // A loan without its customer is the bank's own again.
+    bank.act(operator, Body::Revoke { customer: CustomerId(1), account: loan });
+    assert_eq!(bank.ask(anna, paying(annas, loan, 1)), Err(Refusal::NotAPayee));
+    assert_eq!(bank.ask(operator, set(Overdraft::Unlimited)), Ok(()));
+}
+
+/// The events are those of a journal of before there were these rules.
+#[test]
+fn a_customers_account_without_its_limit_goes_to_zero() {
+    let Street { mut bank, operator, anna, ben, cash, annas, bens, fees, .. } = Street::new();
+    let system = Caller::SYSTEM;
+    let old = bank.state.ledger().next_account();
+    let what = What::AccountOpened {
+        id: old,
+        number: 4_711,
+        currency: currency("EUR"),
+        kind: Kind::Asset,
+        overdraft: Overdraft::Unlimited,
+        opened_at: bank.now(),
+        name: None,
+        owner: Some(CustomerId(1)),
+        cash: false,
+    };
+    bank.keep(&Event { by: UserId::SYSTEM, what, request: None });
+    for account in [fees, cash] {
+        let what = What::RightGranted { customer: CustomerId(1), account, right: Right::Owner };
+        bank.keep(&Event { by: UserId::SYSTEM, what, request: None });
+    }
+    let poor = |minor| Err(ledger::Refusal::InsufficientFunds { available: eur(minor) }.into());
+    let paying = |debit, credit, minor| pay(&[leg(debit, credit, eur(minor))]);
+    let expires_at = bank.now().plus_ms(HOUR);
+    let hold_of = |minor| Body::PlaceHold { leg: leg(old, bens, eur(minor)), expires_at, text: None, metadata: None };
+    let withdraw = |minor| Body::Withdraw { account: old, amount: eur(minor), text: None };
+
+    // From zero, a million.
+    assert_eq!(bank.ask(anna, paying(old, annas, 100_000_000)), poor(0));
+    assert_eq!(bank.ask(anna, hold_of(1)), poor(0));
+    assert_eq!(bank.ask(system, paying(old, annas, 1)), poor(0));
+    bank.act(operator, deposit(old, 100));
+    let received = posting(bank.act(ben, paying(bens, old, 50)));
+    let (there, back) = (leg(old, annas, eur(100)), leg(annas, old, eur(40)));
+    for (caller, body, available) in [
+        (anna, paying(old, annas, 151), 150),
+        (anna, pay(&[there, back, leg(old, bens, eur(91))]), 90),
+        (anna, Body::PayAll(vec![payment(&[there]), payment(&[leg(old, bens, eur(51))])]), 50),
+        (anna, hold_of(151), 150),
+        (operator, withdraw(151), 150),
+    ] {
+        assert_eq!(bank.ask(caller, body.clone()), poor(available), "{body:?}");
+    }
+    assert_eq!(bank.ask(anna, pay(&[there, back, leg(old, bens, eur(90))])), Ok(()));
+    let reserved = hold(bank.act(anna, hold_of(100)));
+    assert_eq!(bank.ask(anna, paying(old, annas, 51)), poor(50), "what is held is not there");
+    let refund = Body::Refund { of: received, leg: 0, amount: eur(50), text: None };
+    assert_eq!(bank.ask(anna, refund.clone()), Ok(()));
+    bank.act(anna, paying(old, annas, 50));
+    assert_eq!(bank.ask(anna, refund), poor(0));
+    assert_eq!(bank.ask(operator, Body::Reverse { of: received, text: None }), poor(0));
+    assert_eq!(bank.ask(ben, Body::Capture { hold: reserved, amount: eur(100), last: true }), Ok(()));
+
+    // A hold of that time is captured once the bank has said how much it lends.
+    let placed = ledger::Hold { debit: old, credit: bens, amount: eur(500), remaining_minor: 500, expires_at };
+    let what = What::HoldPlaced { hold: placed, text: None, metadata: None };
+    let before = hold(bank.keep(&Event { by: anna.user, what, request: None }));
+    let capture = Body::Capture { hold: before, amount: eur(500), last: true };
+    for caller in [ben, operator] {
+        assert_eq!(bank.ask(caller, capture.clone()), poor(-500));
+    }
+    assert_eq!(bank.ask(ben, Body::Void { hold: before }), Ok(()));
+    bank.act(operator, Body::SetOverdraft { account: old, overdraft: Overdraft::Limited(500) });
+    bank.act(ben, capture);
+
+    // The bank's own accounts are nobody's, whatever was granted.
+    for account in [fees, cash] {
+        assert_eq!(bank.ask(anna, paying(account, annas, 1)), Err(Refusal::NotACustomersAccount));
+        let leg = leg(account, annas, eur(1));
+        let hold = Body::PlaceHold { leg, expires_at, text: None, metadata: None };
+        assert_eq!(bank.ask(anna, hold), Err(Refusal::NotACustomersAccount));
+    }
+    assert_eq!(bank.ask(anna, paying(annas, cash, 1)), Err(Refusal::NotAPayee));
+    let revoke = Body::Revoke { customer: CustomerId(1), account: cash };
+    assert_eq!(bank.ask(operator, revoke), Ok(()), "and can be taken back");
 }
 
 /// A capture brings money in, and a void lets it go: neither is a payment that a limit of the payee's side could bound.
@@ -1017,7 +1183,8 @@ fn story() -> Bank {
     let (noted, expires_at) = (leg(annas, bens, eur(1)), bank.now().plus_ms(HOUR));
     bank.act(anna, Body::PlaceHold { leg: noted, expires_at, text: None, metadata });
 
-    for overdraft in [Overdraft::Unlimited, Overdraft::Limited(u64::MAX), Overdraft::Limited(7)] {
+    bank.system(Body::SetOverdraft { account: closed, overdraft: Overdraft::Unlimited });
+    for overdraft in [Overdraft::Limited(u64::MAX), Overdraft::Limited(7)] {
         bank.system(Body::SetOverdraft { account: annas, overdraft });
     }
     for (account, status) in [
@@ -1360,7 +1527,7 @@ prop_compose! {
     fn any_step()(
         caller in 0..12_u8,
         key in prop::option::of(0..40_u8),
-        kind in 0..30_u8,
+        kind in 0..35_u8,
         places in any::<[Index; 3]>(),
         amount in prop_oneof![10 => 1..3_000_i64, 1 => -1..=0_i64, 1 => 1_000_000..2_000_000_i64],
         flag in any::<bool>(),
@@ -1399,7 +1566,7 @@ fn body(bank: &Bank, step: &Step) -> Body {
         2 | 3 => Body::SignIn { user, token, expires_at: later },
         4 => Body::SignOut { token },
         5 => Body::SignInFailed { user },
-        29 => set_password(user),
+        34 => set_password(user),
         6 => Body::OpenAccount(OpenAccount { owner: step.flag.then_some(customer), name: text, ..open() }),
         7 => Body::Grant { customer, account: account(a), right: Right::Signatory { limit_minor: Some(step.amount) } },
         8 => Body::Revoke { customer, account: account(a) },
@@ -1420,8 +1587,28 @@ fn body(bank: &Bank, step: &Step) -> Body {
         27 => Body::PayAll(vec![payment(&[one]), payment(&[leg(account(b), account(c), amount)]), payment(&[one])]),
         25 => Body::Extend { hold: held, expires_at: later },
         26 => Body::Rename { account: account(a), name: text },
+        28 | 29 => {
+            let kind = Kind::ALL[a.index(Kind::ALL.len())];
+            let overdraft =
+                if step.flag { Overdraft::Limited(step.amount.unsigned_abs()) } else { Overdraft::Unlimited };
+            let owner = (b.index(3) > 0).then_some(CustomerId(1 + u32::try_from(b.index(4)).unwrap()));
+            Body::OpenAccount(OpenAccount { kind, overdraft, owner, ..open() })
+        }
+        30 => Body::SetOverdraft { account: account(a), overdraft: Overdraft::Unlimited },
+        31 => Body::Grant { customer, account: account(a), right: Right::Owner },
+        32 => Body::Grant { customer, account: account(a), right: Right::ReadOnly },
         _ => Body::Reverse { of, text },
     }
+}
+
+/// An account whose money a customer may move, and which is none, or has no limit.
+fn credit_without_end(state: &State) -> Option<AccountId> {
+    let mut customers = state.ledger().accounts().filter(|(id, _)| state.is_a_customers(*id));
+    let suits = |id: AccountId, account: &ledger::Account| {
+        let of_a_kind = matches!(account.kind, Kind::Liability | Kind::Asset) && !state.is_cash(id);
+        of_a_kind && matches!(account.overdraft, Overdraft::Limited(_))
+    };
+    customers.find(|(id, account)| !suits(*id, account)).map(|(id, _)| id)
 }
 
 proptest! {
@@ -1465,6 +1652,7 @@ proptest! {
                 first_outcomes.entry(key).or_insert(first);
             }
             prop_assert_eq!(bank.state.ledger().check_laws(), Ok(()));
+            prop_assert_eq!(credit_without_end(&bank.state), None);
         }
 
         let mut again = State::default();

@@ -20,15 +20,6 @@ pub enum Kind {
 impl Kind {
     /// All kinds, in the order in which a trial balance lists them.
     pub const ALL: [Self; 5] = [Self::Asset, Self::Liability, Self::Equity, Self::Income, Self::Expense];
-
-    /// The balance as people of the field expect to read it: positive on the side on which this kind grows.
-    #[must_use]
-    pub fn natural(self, credit_positive: i64) -> i64 {
-        match self {
-            Self::Asset | Self::Expense => credit_positive.saturating_neg(),
-            Self::Liability | Self::Equity | Self::Income => credit_positive,
-        }
-    }
 }
 
 /// Whether an account may be moved.
@@ -53,7 +44,7 @@ pub enum Overdraft {
     Unlimited,
 }
 
-/// An account's state. Balances count credits as positive whatever the kind; see [`Kind::natural`].
+/// An account's state. Balances count credits as positive whatever the kind, here and in every answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
     /// The one currency it is kept in.

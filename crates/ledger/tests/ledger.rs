@@ -1100,15 +1100,6 @@ fn days_and_moments() {
     assert_eq!(Timestamp(i64::MAX).plus_ms(1), Timestamp(i64::MAX));
 }
 
-#[test]
-fn balances_as_people_read_them() {
-    for (kind, natural) in
-        [(Kind::Asset, -7), (Kind::Expense, -7), (Kind::Liability, 7), (Kind::Equity, 7), (Kind::Income, 7)]
-    {
-        assert_eq!(kind.natural(7), natural, "{kind:?}");
-    }
-}
-
 fn small_currency() -> Currency {
     Currency::from_code("EUR").unwrap()
 }

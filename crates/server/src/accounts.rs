@@ -1,5 +1,4 @@
-//! Accounts: opening, showing and changing them. Balances are shown as people expect to read them, positive on the side
-//! on which the account's kind grows.
+//! Accounts: opening, showing and changing them. Balances are credits less debits in every answer.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -10,7 +9,7 @@ use ledger::{Account, AccountId, Kind, Overdraft, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::amounts::{currency, natural, overdraft, overdraft_text};
+use crate::amounts::{self, currency, overdraft, overdraft_text};
 use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
 use crate::caching::Version;
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, integer, text};
@@ -100,6 +99,9 @@ impl From<StatusName> for Status {
 /// An account to be.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "currency": "EUR", "kind": "liability", "name": "Alice's savings", "owner": 1, "overdraft": "0.00",
+}))]
 pub(crate) struct NewAccount {
     /// The currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
@@ -109,12 +111,13 @@ pub(crate) struct NewAccount {
     /// What it is called, of at most 140 characters.
     #[schema(value_type = Option<strings::Text>)]
     name: Option<String>,
-    /// The number of the customer who gets the right of an owner.
+    /// The number of the customer who gets the right of an owner. Customers own liabilities; or loans, which are assets
+    /// whose overdraft is what is lent.
     #[schema(value_type = Option<strings::Number>)]
     #[serde(default, deserialize_with = "integer")]
     owner: Option<u32>,
-    /// How far below zero it may go: an amount, or `unlimited`. Where none is given, assets and expenses, which grow
-    /// by debits, are unlimited, and others are 0.
+    /// How far below zero it may go: an amount, or `unlimited`, which a customer's account never is. Where none is given,
+    /// the bank's own assets and expenses, which grow by debits, are unlimited, and all others are 0.
     #[schema(value_type = Option<strings::Overdraft>)]
     overdraft: Option<String>,
     /// Its number within the bank; the next free one where none is given.
@@ -124,6 +127,28 @@ pub(crate) struct NewAccount {
     /// Whether deposits and withdrawals in its currency are booked against it. One account of kind asset per currency.
     #[schema(example = false)]
     cash: Option<bool>,
+}
+
+impl NewAccount {
+    /// What the account is to be, and what it is to be called.
+    fn terms(&self) -> Result<(OpenAccount, Option<&str>), Problem> {
+        if self.number.is_some_and(|number| number == 0 || i64::try_from(number).is_err()) {
+            return Err(Problem::field("number", "accounts are numbered from 1, and no number has more than 63 bits"));
+        }
+        let currency = currency(&self.currency)?;
+        let kind = self.kind.map_or(Kind::Liability, Kind::from);
+        // The bank's own accounts that grow by debits are below zero; what a customer may draw the bank says.
+        let is_without_end = matches!(kind, Kind::Asset | Kind::Expense) && self.owner.is_none();
+        let overdraft = match &self.overdraft {
+            Some(sent) => overdraft(sent, currency)?,
+            None if is_without_end => Overdraft::Unlimited,
+            None => Overdraft::Limited(0),
+        };
+        let name = self.name.as_deref().map(|name| text("name", name)).transpose()?;
+        let (number, owner, cash) = (self.number, self.owner.map(CustomerId), self.cash.unwrap_or(false));
+        let terms = OpenAccount { number, currency, kind, overdraft, name: None, owner, cash, opened_at: None };
+        Ok((terms, name))
+    }
 }
 
 /// An account.
@@ -147,13 +172,13 @@ pub(crate) struct AccountView {
     #[schema(value_type = strings::Overdraft)]
     overdraft: String,
     /// What is booked.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     posted: String,
     /// What is reserved.
     #[schema(value_type = strings::Decimal)]
     held: String,
     /// What may be spent: posted less held, overdraft not counted.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     available: String,
     /// When it was opened.
     #[schema(value_type = strings::Moment)]
@@ -201,9 +226,9 @@ impl Found {
             status: account.status.into(),
             name: app.open_some(Field::AccountName, name.as_ref())?,
             overdraft: overdraft_text(account.overdraft, account.currency),
-            posted: natural(account.kind, account.posted_minor, account.currency),
+            posted: amounts::balance(account.posted_minor, account.currency),
             held: account.money(account.held_minor).to_string(),
-            available: natural(account.kind, account.available_minor(), account.currency),
+            available: amounts::balance(account.available_minor(), account.currency),
             opened_at: moment(account.opened_at),
             right: right.map(RightName::from),
         })
@@ -226,8 +251,9 @@ impl AccountView {
     post, path = "/v1/accounts", tag = "Accounts", params(IdempotencyKey), request_body = NewAccount,
     responses((status = 201, description = "The new account", body = AccountView)),
     extensions(("x-refusals" = json!([
-        "unknown-customer", "number-taken", "cash-account-taken", "numbers-exhausted", "too-many-rights",
-        "currency-not-in-use", "person-erased",
+        "unknown-customer", "number-taken", "cash-account-taken", "not-a-customers-account",
+        "overdraft-without-limit", "currency-not-in-use", "numbers-exhausted", "too-many-rights",
+        "person-erased",
     ]))),
 )]
 pub(crate) async fn open_account(
@@ -236,28 +262,14 @@ pub(crate) async fn open_account(
     key: IdempotencyKey,
     Sent(sent): Sent<NewAccount>,
 ) -> Result<Response, Problem> {
-    if sent.number.is_some_and(|number| number == 0 || i64::try_from(number).is_err()) {
-        return Err(Problem::field("number", "accounts are numbered from 1, and no number has more than 63 bits"));
-    }
-    let currency = currency(&sent.currency)?;
-    let kind = sent.kind.map_or(Kind::Liability, Kind::from);
-    let grows_by_debits = matches!(kind, Kind::Asset | Kind::Expense);
-    let overdraft = match &sent.overdraft {
-        Some(sent) => overdraft(sent, currency)?,
-        None if grows_by_debits => Overdraft::Unlimited,
-        None => Overdraft::Limited(0),
-    };
-    let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
-    let owner = sent.owner.map(CustomerId);
     let looked = app.prepare_write(token, &key, "POST /v1/accounts", &sent, |state, _| {
-        let owner = owner.and_then(|owner| state.customer(owner));
-        Ok(owner.map_or(SubjectId::BANK, |owner| owner.name.subject))
+        let owner = sent.owner.and_then(|owner| state.customer(CustomerId(owner)));
+        Ok((sent.terms()?, owner.map_or(SubjectId::BANK, |owner| owner.name.subject)))
     });
-    let (write, subject) = looked.await?;
-    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
-    let cash = sent.cash.unwrap_or(false);
-    let open = OpenAccount { number: sent.number, currency, kind, overdraft, name, owner, cash, opened_at: None };
-    let receipt = app.submit(&write, Body::OpenAccount(open), None).await?;
+    let (write, ((terms, name), subject)) = looked.await?;
+    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose();
+    let body = name.map(|name| Body::OpenAccount(OpenAccount { name, ..terms }));
+    let receipt = app.submit_made(&write, body, None).await?;
     let What::AccountOpened { id, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
     let view = AccountView::opened(&app, &receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
@@ -350,7 +362,7 @@ pub(crate) struct Balance {
     #[schema(value_type = strings::Moment)]
     at: String,
     /// What is booked.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     posted: String,
     /// What is reserved. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -358,7 +370,7 @@ pub(crate) struct Balance {
     held: Option<String>,
     /// What may be spent: posted less held, overdraft not counted. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<strings::Decimal>)]
+    #[schema(value_type = Option<strings::SignedDecimal>)]
     available: Option<String>,
     /// The account's currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
@@ -400,9 +412,9 @@ pub(crate) async fn balance(
     let balance = Balance {
         iban,
         at: moment(at.unwrap_or(now)),
-        posted: natural(account.kind, posted_minor, account.currency),
+        posted: amounts::balance(posted_minor, account.currency),
         held: only_now(account.money(account.held_minor).to_string()),
-        available: only_now(natural(account.kind, account.available_minor(), account.currency)),
+        available: only_now(amounts::balance(account.available_minor(), account.currency)),
         currency: account.currency.code().to_owned(),
     };
     Ok((Extension(version), Json(balance)))
@@ -437,15 +449,15 @@ pub(crate) async fn rename(
     key: IdempotencyKey,
     Sent(sent): Sent<NameChange>,
 ) -> Result<Response, Problem> {
-    let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
     let (route, body) = ("PUT /v1/accounts/{iban}/name", (&iban, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, _| {
+        let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
         let account = account_of(state, &iban)?;
-        Ok((account, subject_of(state, account)))
+        Ok((name, account, subject_of(state, account)))
     });
-    let (write, (account, subject)) = looked.await?;
-    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
-    let receipt = app.submit(&write, Body::Rename { account, name }, None).await?;
+    let (write, (name, account, subject)) = looked.await?;
+    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose();
+    let receipt = app.submit_made(&write, name.map(|name| Body::Rename { account, name }), None).await?;
     let What::AccountRenamed { name, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let name = app.open_some(Field::AccountName, name.as_ref())?;
     Ok(changed(&receipt, NameChange { name }))
@@ -488,19 +500,19 @@ pub(crate) async fn set_status(
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OverdraftChange {
-    /// An amount in the account's currency of zero or more, or `unlimited`.
+    /// An amount in the account's currency of zero or more, or `unlimited` for one of the bank's own.
     #[schema(value_type = strings::Overdraft)]
     overdraft: String,
 }
 
 /// Sets how far below zero an account may go.
 ///
-/// For operators. Refused where more is used already.
+/// For operators. Refused where more is used already, and without a limit where a customer may move the account's money.
 #[utoipa::path(
     put, path = "/v1/accounts/{iban}/overdraft", tag = "Accounts",
     params(("iban" = strings::IbanTyped, Path, description = "The account's number"), IdempotencyKey), request_body = OverdraftChange,
     responses((status = 200, description = "The overdraft is set", body = OverdraftChange)),
-    extensions(("x-refusals" = json!(["account-closed", "overdraft-in-use"]))),
+    extensions(("x-refusals" = json!(["overdraft-without-limit", "account-closed", "overdraft-in-use"]))),
 )]
 pub(crate) async fn set_overdraft(
     State(app): State<App>,
@@ -514,10 +526,10 @@ pub(crate) async fn set_overdraft(
         who.must_run_the_bank()?;
         let id = account_of(state, &iban)?;
         let account = state.ledger().account(id).ok_or(Refusal::from(ledger::Refusal::UnknownAccount))?;
-        Ok((id, account.currency))
+        Ok((id, account.currency, overdraft(&sent.overdraft, account.currency)?))
     });
-    let (write, (account, currency)) = looked.await?;
-    let body = Body::SetOverdraft { account, overdraft: overdraft(&sent.overdraft, currency)? };
+    let (write, (account, currency, overdraft)) = looked.await?;
+    let body = Body::SetOverdraft { account, overdraft };
     let receipt = app.submit(&write, body, None).await?;
     let What::OverdraftSet { overdraft, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))

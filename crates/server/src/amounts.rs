@@ -1,11 +1,11 @@
 //! Amounts on the wire: a decimal string with its currency.
 
 use bank::Refusal;
-use ledger::{Currency, Kind, Money, Overdraft};
+use ledger::{Currency, Money, Overdraft};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 use crate::strings;
 
 /// An amount of money.
@@ -30,7 +30,7 @@ const UNLIMITED: &str = "unlimited";
 
 /// The currency of a code.
 pub(crate) fn currency(code: &str) -> Result<Currency, Problem> {
-    Currency::from_code(code).ok_or_else(|| Problem::of(problem::Kind::UnknownCurrency).in_field("currency"))
+    Currency::from_code(code).ok_or_else(|| Problem::from(Refusal::UnknownCurrency).in_field("currency"))
 }
 
 /// An amount and a currency that were sent, as money.
@@ -43,8 +43,8 @@ pub(crate) fn some_money(amount: Option<&str>, code: Option<&str>) -> Result<Opt
     match (amount, code) {
         (Some(amount), Some(code)) => Ok(Some(money(amount, code)?)),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(Problem::of(problem::Kind::AmountIncomplete).in_field("currency")),
-        (None, Some(_)) => Err(Problem::of(problem::Kind::AmountIncomplete).in_field("amount")),
+        (Some(_), None) => Err(Problem::from(Refusal::AmountIncomplete).in_field("currency")),
+        (None, Some(_)) => Err(Problem::from(Refusal::AmountIncomplete).in_field("amount")),
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn positive(field: &str, text: &str, currency: Currency) -> Result<u6
     let amount = Money::parse(text, currency).map_err(|error| Problem::amount(field, error))?;
     u64::try_from(amount.minor).map_err(|_| {
         let detail = "it is an amount of zero or more, and counts for money in and money out";
-        Problem::saying(problem::Kind::InvalidAmount, detail).in_field(field)
+        Problem::refusing(Refusal::InvalidAmount, detail).in_field(field)
     })
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn overdraft(text: &str, currency: Currency) -> Result<Overdraft, Pro
     let limit = u64::try_from(limit.minor);
     limit.map(Overdraft::Limited).map_err(|_| {
         let detail = "an overdraft is an amount of zero or more, or `unlimited`";
-        Problem::saying(problem::Kind::InvalidAmount, detail).in_field("overdraft")
+        Problem::refusing(Refusal::InvalidAmount, detail).in_field("overdraft")
     })
 }
 
@@ -78,9 +78,10 @@ pub(crate) fn overdraft_text(overdraft: Overdraft, currency: Currency) -> String
     }
 }
 
-/// An amount of an account as people expect to read it: positive on the side on which its kind grows.
-pub(crate) fn natural(kind: Kind, credit_positive: i64, currency: Currency) -> String {
-    Money { minor: kind.natural(credit_positive), currency }.to_string()
+/// A balance, or what changes one. Credits less debits, whatever the account's kind, so that the same sum means the same in
+/// every answer: above zero the bank owes it, below zero it is owed to the bank.
+pub(crate) fn balance(minor: i64, currency: Currency) -> String {
+    Money { minor, currency }.to_string()
 }
 
 /// A sum that may be larger than one amount can be.

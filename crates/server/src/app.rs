@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::admission::Parameters;
-use crate::batches::Batches;
+use crate::batches::{self, Batches};
 use crate::docs::Docs;
 use crate::events::Desk;
 use crate::extract::{IdempotencyKey, Token};
@@ -209,7 +209,7 @@ impl App {
 
     /// Seals a field of somebody known to the bank.
     pub(crate) fn seal(&self, subject: SubjectId, field: Field, text: &str) -> Result<Sealed, Problem> {
-        self.engine.seal(subject, field, text)?.ok_or_else(|| Problem::of(Kind::PersonErased))
+        self.engine.seal(subject, field, text)?.ok_or_else(|| Refusal::PersonErased.into())
     }
 
     /// The same for a write under a key. What the bank refuses already here, because something that is named does not
@@ -239,20 +239,32 @@ impl App {
     ) -> Result<(Write, T), Problem> {
         let (who, looked) = self.prepare(token, |state, who| Ok(look(state, who)))?;
         let write = Write { who, request: self.request(&who, key, route, body)?, dry_run: key.dry_run };
-        let problem = match looked {
-            Ok(found) => return Ok((write, found)),
-            Err(problem) => problem,
-        };
-        if let Some(refusal) = problem.refusal() {
-            let told = self.submit(&write, Body::Unresolved(refusal), None).await;
-            // This problem says more than the refusal alone, unless the key was used before or the session is over.
-            if let Err(told) = told
-                && (told.is_repeated() || told.refusal() != Some(refusal))
-            {
-                return Err(told);
-            }
+        self.must_be_no_batchs(&write, key).await?;
+        match looked {
+            Ok(found) => Ok((write, found)),
+            // An error, but where the same request was carried out under older rules; it is refused under today's.
+            Err(problem) => Err(self.refuse(&write, problem.clone()).await.err().unwrap_or(problem)),
         }
-        Err(problem)
+    }
+
+    /// Refuses a key that was used for a batch, unless it was used for a request of its own before that was refused.
+    async fn must_be_no_batchs(&self, write: &Write, key: &IdempotencyKey) -> Result<(), Problem> {
+        let places = batches::places_of_any(self, write.who.caller.user, &key.key);
+        if self.engine.knows_any(&places).await? && !self.engine.knows_any(&[write.request]).await? {
+            return Err(Refusal::KeyReused.into());
+        }
+        Ok(())
+    }
+
+    /// Has a write remembered that is refused before it is a command, and tells why. Where the same request was carried
+    /// out before, its outcome is given again.
+    async fn refuse(&self, write: &Write, problem: Problem) -> Result<Receipt, Problem> {
+        let Some(refusal) = problem.remembered_as() else { return Err(problem) };
+        match self.decide(write, Body::Unresolved(refusal), None, None).await {
+            // This problem says more than the refusal alone.
+            Err(told) if told.remembered_as() == Some(refusal) => Err(problem.told_before(told.is_repeated())),
+            told => told,
+        }
     }
 
     /// What a write and its key are remembered as: `route` with what its address names, and the body as it was
@@ -281,9 +293,18 @@ impl App {
         self.decide(write, body, subject, None).await
     }
 
-    /// The same for a write about a past payment.
-    pub(crate) async fn submit_about(&self, write: &Write, body: Body, past: PastPosting) -> Result<Receipt, Problem> {
-        self.decide(write, body, None, Some(Box::new(past))).await
+    /// The same for a write whose command may not have come to be, because a field of it is not as it must be or can't be
+    /// sealed. That is remembered like any other refusal.
+    pub(crate) async fn submit_made(
+        &self,
+        write: &Write,
+        made: Result<Body, Problem>,
+        past: Option<PastPosting>,
+    ) -> Result<Receipt, Problem> {
+        match made {
+            Ok(body) => self.decide(write, body, None, past.map(Box::new)).await,
+            Err(problem) => self.refuse(write, problem).await,
+        }
     }
 
     async fn decide(

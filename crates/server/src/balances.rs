@@ -8,7 +8,7 @@ use ledger::{Timestamp, ValueDate};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::amounts::natural;
+use crate::amounts;
 use crate::app::App;
 use crate::entries::{Subject, subject};
 use crate::extract::{Path, Query, Token};
@@ -66,7 +66,7 @@ pub(crate) struct DayBalance {
     #[schema(value_type = strings::Day)]
     day: String,
     /// What was booked at its end; of today, what is booked now.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     balance: String,
 }
 
@@ -98,7 +98,7 @@ pub(crate) async fn balances(
     let mut balances = Vec::with_capacity(days.len());
     for at in days {
         let minor = app.engine.balance_at(id, end(at)).await?;
-        balances.push(DayBalance { day: day(at), balance: natural(account.kind, minor, account.currency) });
+        balances.push(DayBalance { day: day(at), balance: amounts::balance(minor, account.currency) });
     }
     Ok(Json(Balances { iban, currency: account.currency.code().to_owned(), balances }))
 }

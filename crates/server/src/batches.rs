@@ -2,15 +2,20 @@
 //!
 //! A batch of single payments is read as it comes: some lines at a time are decided, and told as soon as they are
 //! durable, while the next are read. What is not taken by the client holds the reading back. Each line is a request of its
-//! own under the batch's key and the line's number, so that the same batch sent again is carried out once, and what
-//! became of a batch can be asked for by its key alone.
+//! own under the batch's key and the line's number, its place, so that the same batch sent again is carried out once, and
+//! what became of a batch can be asked for by its key alone.
+//!
+//! The key stands for all lines in their order. After a line that is another than its place stands for, nothing that is
+//! new is carried out: what looks new may be a line that was moved down, and was paid before. So places are looked up
+//! before their lines are decided, and one sending of a key is worked on at a time.
 //!
 //! With `atomic=true` all payments of a batch are made, or none.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,15 +25,16 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use bank::{Body, Command, MAX_PAYMENTS_AT_ONCE, Pay, Purpose, Refusal, Request, UserId, What};
-use engine::{Batch, Outcome, Submission};
+use bank::{Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Pay, Purpose, Refusal, Request, UserId, What};
+use engine::{Batch, Outcome, Recorded, Submission};
 use hyper::body::{Body as _, Frame};
-use ledger::{Leg, Money};
+use ledger::Leg;
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Limits;
@@ -58,6 +64,10 @@ const CHUNKS_AT_ONCE: usize = 16;
 
 /// How many chunks of one batch wait to be told. With one in the reader's and one in the engine's hands no one is idle.
 const CHUNKS_AHEAD: usize = 2;
+
+/// How long a sending waits for an earlier one of the same key: longer than it takes to notice that a client is gone whose
+/// connection was closed.
+const TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// What a batch's media type is.
 const LINES: &str = "application/x-ndjson";
@@ -143,6 +153,9 @@ pub(crate) struct Batches {
     most: usize,
     most_per_user: usize,
     chunks: Arc<Semaphore>,
+    /// The keys that are being worked on. Two sendings of one at once could each take the other's lines for new.
+    keys: Mutex<HashSet<(UserId, String)>>,
+    freed: Notify,
     /// How long a client may take to send something, or to take something.
     patience: Duration,
 }
@@ -160,8 +173,14 @@ impl Batches {
             most: limits.batches,
             most_per_user: limits.batches_per_user,
             chunks: Arc::new(Semaphore::new(CHUNKS_AT_ONCE)),
+            keys: Mutex::default(),
+            freed: Notify::new(),
             patience: limits.request,
         }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashSet<(UserId, String)>> {
+        self.keys.lock().expect("no thread panics while it holds the keys")
     }
 
     fn by_user(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
@@ -194,14 +213,73 @@ impl Drop for Place {
     }
 }
 
+/// That a batch's key is worked on by nobody else.
+struct Turn {
+    app: App,
+    key: (UserId, String),
+    /// Whether all is decided that this sending has put into the queue.
+    settled: AtomicBool,
+}
+
+impl Turn {
+    /// Waits until an earlier sending is done with the key, but not for long: it may have a client that is there still.
+    async fn wait(app: &App, user: UserId, key: &str) -> Result<Self, Problem> {
+        let key = (user, key.to_owned());
+        let until = Instant::now() + TURN_WAIT;
+        loop {
+            let freed = app.batches.freed.notified();
+            if app.batches.keys().insert(key.clone()) {
+                return Ok(Self { app: app.clone(), key, settled: AtomicBool::new(false) });
+            }
+            timeout_at(until, freed).await.map_err(|_| Problem::of(Kind::TooManyBatches))?;
+        }
+    }
+
+    fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Batches {
+    fn give_up(&self, key: &(UserId, String)) {
+        self.keys().remove(key);
+        self.freed.notify_waiters();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.settled.load(Ordering::Relaxed) {
+            return self.app.batches.give_up(&self.key);
+        }
+        let (app, key) = (self.app.clone(), self.key.clone());
+        let give_up = async move {
+            // What this sending has in the queue is decided first: the queue is in order, and this changes nothing.
+            let body = Body::Unresolved(Refusal::InvalidRequest);
+            let _ = app.engine.submit(Command { caller: Caller::SYSTEM, request: None, body }).await;
+            app.batches.give_up(&key);
+        };
+        // Without a runtime the server is at its end.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(give_up);
+        }
+    }
+}
+
 /// Makes many payments.
 ///
 /// For users of a customer with a right to move the paying accounts' money. The body is a payment a line, at most
 /// 100,000; the answer is what became of it a line, in order, and begins while the body is still being sent. A line that
 /// can't be read is refused, and the others are carried out. The last line of the answer counts them all; where it is
-/// missing, send the batch again under its key: what was carried out is told again, and the rest is carried out. So are
-/// lines that were added at the end. What comes after the 100,000th line is not carried out: a line with the problem
-/// `batch-too-long` ends the answer.
+/// missing, send the batch again under its key.
+///
+/// The key stands for all lines in their order: what was carried out at a place is told again, and is never done twice; what
+/// comes after the last place that was used is carried out, so that a batch that broke off goes on, and lines can be added
+/// at the end. A line that is another than the one sent at its place before is refused (`key-reused`), and after it
+/// nothing new is carried out (`batch-changed`): a batch sent again with a line put in, left out or moved pays nobody twice.
+/// A sending waits for an earlier one of its key that is not done, and after 5 seconds is refused (`too-many-batches`). The
+/// key is the batch's alone: a single request under it is refused, as is a batch under the key of one. What comes after
+/// the 100,000th line is not carried out: a line with the problem `batch-too-long` ends the answer.
 #[utoipa::path(
     post, path = "/v1/batches", tag = "Batches", params(IdempotencyKey, Mode),
     request_body(content = strings::SentLines, content_type = "application/x-ndjson"),
@@ -210,9 +288,9 @@ impl Drop for Place {
         body = strings::Lines, content_type = "application/x-ndjson",
     )),
     extensions(("x-refusals" = json!([
-        "too-many-batches", "invalid-line", "batch-too-long", "invalid-iban", "other-bank", "unknown-account", "invalid-amount",
-        "amount-too-precise", "unknown-currency", "too-many-payments", "no-legs",
-        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "too-many-batches", "invalid-line", "batch-changed", "batch-too-long", "invalid-iban", "other-bank",
+        "unknown-account", "invalid-amount", "amount-too-precise", "unknown-currency", "too-many-payments", "no-legs",
+        "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
         "balance-out-of-range", "person-erased",
     ]))),
@@ -232,8 +310,9 @@ pub(crate) async fn pay_batch(
         return Err(Problem::saying(Kind::UnsupportedMediaType, format!("a batch must be {LINES}")));
     }
     let place = Place::take(&app, who.caller.user)?;
+    let turn = Turn::wait(&app, who.caller.user, &key.key).await?;
     let lines = Lines::new(request.into_body(), app.batches.patience);
-    let batch = Work { app: app.clone(), who, key: key.key, _place: place };
+    let batch = Work { app: app.clone(), who, key: key.key, turn: Some(turn), _place: place };
     let all_or_none = mode.atomic == Some(true);
     batch.must_be_its_own_key(all_or_none).await?;
     if all_or_none {
@@ -257,7 +336,8 @@ pub(crate) async fn pay_batch(
     )),
     extensions(("x-refusals" = json!([
         "unknown-batch", "too-many-batches", "not-allowed", "unknown-account", "too-many-payments", "no-legs",
-        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "invalid-iban", "other-bank", "invalid-amount", "amount-too-precise", "unknown-currency",
+        "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
         "balance-out-of-range", "person-erased",
     ]))),
@@ -269,7 +349,7 @@ pub(crate) async fn show_batch(
 ) -> Result<Response, Problem> {
     let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
     let place = Place::take(&app, who.caller.user)?;
-    let batch = Work { app: app.clone(), who, key, _place: place };
+    let batch = Work { app: app.clone(), who, key, turn: None, _place: place };
     if let Some(all) = app.engine.outcome_of(batch.request(None, b"")).await? {
         return batch.told_all(all.number, all.event.what, true);
     }
@@ -299,15 +379,24 @@ struct Work {
     app: App,
     who: SignedIn,
     key: String,
+    /// Where lines are carried out.
+    turn: Option<Turn>,
     _place: Place,
 }
 
-/// Lines that have their place in the engine's queue.
+/// What becomes of a line.
+enum Step {
+    /// It was decided, under this key before or just now.
+    Known(LineOutcome),
+    /// It is the next of the commands in the engine's hands, with what was found wrong with it before.
+    New(Option<Problem>),
+}
+
+/// Lines, of which those that are new have their place in the engine's queue.
 struct Begun {
     first: usize,
-    /// What is wrong with a line, where that was found before it was decided.
-    problems: Vec<Option<Problem>>,
-    batch: Batch,
+    steps: Vec<Step>,
+    batch: Option<Batch>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -317,7 +406,15 @@ impl Work {
     /// Carries the lines out as they come, and tells of each.
     async fn pay_each(self, lines: Lines, told: Sender<Bytes>) {
         let (begun, pending) = mpsc::channel(CHUNKS_AHEAD);
-        let (read, ()) = tokio::join!(self.begin(lines, begun), self.tell(pending, &told));
+        let (mut begin, mut tell) = (pin!(self.begin(lines, begun)), pin!(self.tell(pending, &told)));
+        let read = tokio::select! {
+            read = &mut begin => {
+                tell.await;
+                read
+            }
+            // Nobody takes the answer any more, or it has come to its end.
+            () = &mut tell => Ok(()),
+        };
         if let Err((line, problem)) = read {
             self.send(&told, written(&LineOutcome::refused(line, problem))).await;
         }
@@ -325,16 +422,22 @@ impl Work {
 
     /// Has the lines decided as they come. An error ends the batch at a line.
     async fn begin(&self, mut lines: Lines, begun: Sender<Result<Begun, usize>>) -> Result<(), (usize, Problem)> {
-        let mut first = 1;
+        let (mut first, mut changed) = (1, false);
         while let Some(chunk) = lines.next().await.map_err(|problem| (first, problem))? {
             let read: Vec<&[u8]> = chunk.lines().collect();
             let within = read.len().min((MAX_LINES + 1).saturating_sub(first));
-            let (problems, submissions): (Vec<_>, Vec<_>) =
-                self.submissions(first, &read[..within]).map_err(|problem| (first, problem))?.into_iter().unzip();
+            let steps = self.steps(first, &read[..within], &mut changed).await;
+            let (steps, submissions) = steps.map_err(|problem| (first, problem))?;
             let permit = Arc::clone(&self.app.batches.chunks).acquire_owned().await;
             let _permit = permit.map_err(|_| (first, Problem::of(Kind::Stopping)))?;
-            let batch = self.app.engine.begin_batch(submissions).await.map_err(|error| (first, error.into()))?;
-            if begun.send(Ok(Begun { first, problems, batch, _permit })).await.is_err() {
+            let batch = match submissions.is_empty() {
+                true => None,
+                false => {
+                    let begun = self.app.engine.begin_batch(submissions).await;
+                    Some(begun.map_err(|error| (first, error.into()))?)
+                }
+            };
+            if begun.send(Ok(Begun { first, steps, batch, _permit })).await.is_err() {
                 // Nobody takes the answer any more.
                 return Ok(());
             }
@@ -352,26 +455,35 @@ impl Work {
     async fn tell(&self, mut pending: Receiver<Result<Begun, usize>>, told: &Sender<Bytes>) {
         let mut end = BatchEnd::default();
         while let Some(begun) = pending.recv().await {
-            let Begun { first, problems, batch, .. } = match begun {
+            let Begun { first, steps, batch, .. } = match begun {
                 Ok(begun) => begun,
                 Err(lines) => {
                     end.lines = lines;
+                    self.settle();
                     self.send(told, written(&end)).await;
                     return;
                 }
             };
-            let mut out = Vec::with_capacity(problems.len() * 80);
-            let outcomes = match batch.outcomes().await {
-                Ok(outcomes) => outcomes,
+            let mut out = Vec::with_capacity(steps.len() * 80);
+            let decided = match batch {
+                Some(batch) => batch.outcomes().await,
+                None => Ok(Vec::new()),
+            };
+            let mut decided = match decided {
+                Ok(outcomes) => outcomes.into_iter(),
                 Err(error) => {
                     self.send(told, written(&LineOutcome::refused(first, error.into()))).await;
                     return;
                 }
             };
-            for ((line, problem), outcome) in (first..).zip(problems).zip(outcomes) {
-                let outcome = match outcome {
-                    Ok(outcome) => self.outcome(line, problem, outcome),
-                    Err(error) => Err(error.into()),
+            for (line, step) in (first..).zip(steps) {
+                let outcome = match step {
+                    Step::Known(outcome) => Ok(outcome),
+                    Step::New(problem) => match decided.next() {
+                        Some(Ok(outcome)) => self.outcome(line, problem, outcome),
+                        Some(Err(error)) => Err(error.into()),
+                        None => Err(Problem::failed(&"a line has no outcome")),
+                    },
                 };
                 match outcome {
                     Ok(outcome) => end.count(&outcome, &mut out),
@@ -409,86 +521,140 @@ impl Work {
         LineOutcome { line, status: 201, payment, problem: None, replayed }
     }
 
-    /// The commands of some lines, each with what is wrong with it. What can't be read is a command, too, so that it is
-    /// remembered that it was refused.
-    fn submissions(&self, first: usize, lines: &[&[u8]]) -> Result<Vec<(Option<Problem>, Submission)>, Problem> {
-        let parsed: Vec<Result<Parsed<'_>, Problem>> = lines.iter().map(|line| Parsed::new(line)).collect();
-        let ordered =
-            self.app.engine.peek(|state| parsed.into_iter().map(|parsed| parsed?.order(state)).collect::<Vec<_>>())?;
-        let each = (first..).zip(lines).zip(ordered);
-        Ok(each.map(|((number, line), ordered)| self.submission(number, line, ordered)).collect())
+    /// What is to become of some lines, and the commands of those that are new. `changed` tells whether a line was
+    /// another than its place stands for, here or before.
+    async fn steps(
+        &self,
+        first: usize,
+        lines: &[&[u8]],
+        changed: &mut bool,
+    ) -> Result<(Vec<Step>, Vec<Submission>), Problem> {
+        let read: Vec<_> =
+            (first..).zip(lines).map(|(number, line)| self.read(number, line)).collect::<Result<_, _>>()?;
+        let before = self.done_before(&read).await?;
+        let ordered = self.app.engine.peek(|state| {
+            let each = read.into_iter();
+            each.map(|Read { number, request, sent, line }| (number, request, sent, order(line, state)))
+                .collect::<Vec<_>>()
+        })?;
+        let (mut steps, mut submissions) = (Vec::with_capacity(ordered.len()), Vec::with_capacity(ordered.len()));
+        for ((number, request, sent, ordered), before) in ordered.into_iter().zip(before) {
+            let same = |recorded: &Recorded| {
+                let fingerprint = recorded.event.request.map(|request| request.fingerprint);
+                // Versions before 0.2 remembered a line that was refused before its decision as it was sent.
+                fingerprint == Some(request.fingerprint)
+                    || fingerprint == Some(self.request(Some(number), sent).fingerprint)
+            };
+            steps.push(match before {
+                Some(before) if same(&before) => Step::Known(self.again(number, before, ordered.err())),
+                Some(_) => {
+                    *changed = true;
+                    Step::Known(LineOutcome::refused(number, Refusal::KeyReused.into()))
+                }
+                None if *changed => Step::Known(LineOutcome::refused(number, Problem::of(Kind::BatchChanged))),
+                None => {
+                    let (problem, submission) = self.submission(request, ordered);
+                    submissions.push(submission);
+                    Step::New(problem)
+                }
+            });
+        }
+        Ok((steps, submissions))
     }
 
-    fn submission(
-        &self,
-        number: usize,
-        line: &[u8],
-        ordered: Result<Ordered<'_>, Problem>,
-    ) -> (Option<Problem>, Submission) {
-        let request = |content: &[u8]| Some(self.request(Some(number), content));
-        let pay = ordered.and_then(|ordered| Ok((request(&ordered.canonical()?), ordered.pay(&self.app)?)));
-        let (problem, request, body) = match pay {
-            Ok((request, pay)) => (None, request, Body::Pay(pay)),
+    /// A line as it was understood, with what it is remembered as.
+    fn read<'a>(&self, number: usize, line: &'a [u8]) -> Result<Read<'a>, Problem> {
+        let read = read_line(line);
+        let request = match &read {
+            Ok(line) => self.request(Some(number), &canonical(line)?),
+            Err(_) => self.request(Some(number), line),
+        };
+        Ok(Read { number, request, sent: line, line: read })
+    }
+
+    /// What became of lines at their places before. Hardly anything is asked for where all are new.
+    async fn done_before(&self, read: &[Read<'_>]) -> Result<Vec<Option<Recorded>>, Problem> {
+        let requests: Vec<Request> = read.iter().map(|line| line.request).collect();
+        let known = self.app.engine.known(&requests).await?;
+        if !known.contains(&true) {
+            return Ok(known.into_iter().map(|_| None).collect());
+        }
+        Ok(self.app.engine.outcomes_of(requests).await?)
+    }
+
+    /// The outcome that a line had before; `problem` is what is found wrong with it today.
+    fn again(&self, line: usize, before: Recorded, problem: Option<Problem>) -> LineOutcome {
+        match before.event.what {
+            What::Refused { refusal, .. } => {
+                let told = problem.map(into_line_problem).filter(|problem| problem.refusal() == Some(refusal));
+                LineOutcome { replayed: true, ..LineOutcome::refused(line, told.unwrap_or_else(|| refusal.into())) }
+            }
+            _ => self.paid(line, before.number, true),
+        }
+    }
+
+    /// The command of a line, with what is wrong with it. What can't be read is a command, too, so that it is remembered
+    /// that it was refused.
+    fn submission(&self, request: Request, ordered: Result<Ordered<'_>, Problem>) -> (Option<Problem>, Submission) {
+        let (problem, body) = match ordered.and_then(|ordered| ordered.pay(&self.app)) {
+            Ok(pay) => (None, Body::Pay(pay)),
             Err(problem) => {
-                let problem = if problem.refusal().is_some() { problem } else { problem.into_invalid_line() };
+                let problem = into_line_problem(problem);
                 let refusal = problem.refusal().unwrap_or(Refusal::InvalidLine);
-                (Some(problem), request(line), Body::Unresolved(refusal))
+                (Some(problem), Body::Unresolved(refusal))
             }
         };
-        (problem, Command { caller: self.who.caller, request, body }.into())
+        (problem, Command { caller: self.who.caller, request: Some(request), body }.into())
     }
 
-    /// Refuses a key that was used for a batch of the other sort, or for something else that was written.
+    /// Refuses a key that was used for a batch of the other sort, or for something else that was written, and not for this
+    /// sort of batch before.
     async fn must_be_its_own_key(&self, all_or_none: bool) -> Result<(), Problem> {
-        let other_sort = self.request(all_or_none.then_some(1), b"");
+        let of_sort = |all_or_none: bool| self.request((!all_or_none).then_some(1), b"");
+        let (own, other_sort) = (of_sort(all_or_none), of_sort(!all_or_none));
         let else_written = self.app.engine.request(self.who.caller.user, self.key.as_bytes(), b"");
-        for other in [other_sort, else_written] {
-            if self.app.engine.outcome_of(other).await?.is_some() {
-                return Err(Refusal::KeyReused.into());
-            }
+        if self.app.engine.knows_any(&[other_sort, else_written]).await? && !self.app.engine.knows_any(&[own]).await? {
+            return Err(Refusal::KeyReused.into());
         }
         Ok(())
     }
 
-    /// What a line, or all of them, and the batch's key are remembered as. No key that is sent holds the character between
-    /// the two.
+    fn settle(&self) {
+        self.turn.iter().for_each(Turn::settle);
+    }
+
     fn request(&self, line: Option<usize>, content: &[u8]) -> Request {
-        let place = line.map_or_else(|| "all".to_owned(), |line| line.to_string());
-        let key = [self.key.as_bytes(), b"\0", place.as_bytes()].concat();
-        self.app.engine.request(self.who.caller.user, &key, content)
+        place(&self.app, self.who.caller.user, &self.key, line, content)
     }
 
     // ---- All or none ----
 
     /// Reads all lines, and makes all payments or none.
     async fn pay_all(self, mut lines: Lines) -> Result<Response, Problem> {
-        let (mut payments, mut canonical) = (Vec::new(), Vec::new());
+        let mut all = All::default();
         while let Some(chunk) = lines.next().await? {
             let read: Vec<&[u8]> = chunk.lines().collect();
-            if payments.len() + read.len() > MAX_PAYMENTS_AT_ONCE {
-                return Err(Refusal::TooManyPayments.into());
-            }
-            let first = payments.len() + 1;
-            let in_line = |place: usize, problem: Problem| problem.within(&format!("line {}", first + place));
-            let mut orders = Vec::with_capacity(read.len());
-            for (place, line) in read.iter().enumerate() {
-                orders.push(Parsed::new(line).map_err(|problem| in_line(place, problem))?);
-            }
-            let ordered = self.app.engine.peek(|state| {
-                let each = orders.into_iter().enumerate();
-                each.map(|(place, order)| order.order(state).map_err(|it| in_line(place, it)))
-                    .collect::<Result<Vec<_>, _>>()
-            })??;
-            for (place, order) in ordered.iter().enumerate() {
-                canonical.extend(order.canonical()?);
-                payments.push(order.pay(&self.app).map_err(|problem| in_line(place, problem))?);
+            // What all lines are remembered as must not hang on how they arrived.
+            let room = (MAX_PAYMENTS_AT_ONCE + 1).saturating_sub(all.lines);
+            all.read(&self.app, &read[..read.len().min(room)])?;
+            if all.lines > MAX_PAYMENTS_AT_ONCE {
+                all.wrong = Some(Refusal::TooManyPayments.into());
+                break;
             }
         }
+        let All { canonical, payments, wrong, .. } = all;
+        let refusal = wrong.as_ref().map(|wrong| wrong.remembered_as().ok_or_else(|| wrong.clone())).transpose()?;
+        let body = refusal.map_or(Body::PayAll(payments), Body::Unresolved);
         let request = self.request(None, &canonical);
-        let command = Command { caller: self.who.caller, request: Some(request), body: Body::PayAll(payments) };
-        match self.app.engine.submit(command).await? {
+        let command = Command { caller: self.who.caller, request: Some(request), body };
+        let outcome = self.app.engine.submit(command).await?;
+        self.settle();
+        match outcome {
             Outcome::Accepted(receipt) => self.told_all(receipt.event, receipt.what, receipt.repeated),
-            Outcome::Refused { refusal, place, repeated } => Err(all_refused(refusal, place, repeated)),
+            Outcome::Refused { refusal, place, repeated } => Err(match wrong {
+                Some(wrong) if wrong.remembered_as() == Some(refusal) => wrong.told_before(repeated),
+                _ => all_refused(refusal, place, repeated),
+            }),
             Outcome::Unchanged => Err(Problem::failed(&"payments were accepted and changed nothing")),
         }
     }
@@ -594,46 +760,99 @@ fn written(line: &impl Serialize) -> Bytes {
 }
 
 /// A line that was read.
-struct Parsed<'a> {
-    line: BatchLine<'a>,
-    amount: Money,
+struct Read<'a> {
+    number: usize,
+    /// What it is remembered as.
+    request: Request,
+    /// As it was sent.
+    sent: &'a [u8],
+    line: Result<BatchLine<'a>, Problem>,
 }
 
-/// The same with its accounts found.
+/// A line with its accounts found.
 struct Ordered<'a> {
     line: BatchLine<'a>,
     leg: Leg,
     subject: bank::SubjectId,
 }
 
-impl<'a> Parsed<'a> {
-    fn new(line: &'a [u8]) -> Result<Self, Problem> {
-        if line.len() > MAX_LINE_BYTES {
-            let detail = format!("the line has more than {MAX_LINE_BYTES} bytes");
-            return Err(Problem::saying(Kind::InvalidRequest, detail));
-        }
-        let line: BatchLine<'a> = crate::extract::line(line)?;
-        let amount = money(&line.amount, &line.currency)?;
-        Ok(Self { line, amount })
-    }
+/// The lines of a batch that is all or none.
+#[derive(Default)]
+struct All {
+    lines: usize,
+    /// What they are remembered as.
+    canonical: Vec<u8>,
+    payments: Vec<Pay>,
+    /// What is wrong with the first that is not as it must be.
+    wrong: Option<Problem>,
+}
 
-    fn order(self, state: &bank::State) -> Result<Ordered<'a>, Problem> {
-        let Self { line, amount } = self;
-        let debit = account_of(state, &line.from).map_err(|problem| problem.in_field("from"))?;
-        let credit = account_of(state, &line.to).map_err(|problem| problem.in_field("to"))?;
-        // Only who writes something needs a key to seal it under.
-        let sealed = line.text.is_some() || line.metadata.is_some();
-        let subject = if sealed { subject_of(state, debit) } else { bank::SubjectId::BANK };
-        Ok(Ordered { line, leg: Leg { debit, credit, amount }, subject })
+impl All {
+    fn read(&mut self, app: &App, lines: &[&[u8]]) -> Result<(), Problem> {
+        let read: Vec<_> = lines.iter().map(|line| read_line(line)).collect();
+        for (line, sent) in read.iter().zip(lines) {
+            match line {
+                Ok(line) => self.canonical.extend(canonical(line)?),
+                Err(_) => self.canonical.extend_from_slice(sent),
+            }
+        }
+        let ordered = app.engine.peek(|state| read.into_iter().map(|line| order(line, state)).collect::<Vec<_>>())?;
+        for ordered in ordered {
+            self.lines += 1;
+            if self.wrong.is_none() {
+                match ordered.and_then(|ordered| ordered.pay(app)) {
+                    Ok(pay) => self.payments.push(pay),
+                    Err(problem) => self.wrong = Some(problem.within(&format!("line {}", self.lines))),
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-impl Ordered<'_> {
-    /// What it is remembered as: the line as it was understood.
-    fn canonical(&self) -> Result<Vec<u8>, Problem> {
-        serde_json::to_vec(&self.line).map_err(|error| Problem::failed(&error))
-    }
+/// What a line, or all of them, and the batch's key are remembered as. No key that is sent holds the character between
+/// the two.
+fn place(app: &App, user: UserId, key: &str, line: Option<usize>, content: &[u8]) -> Request {
+    let place = line.map_or_else(|| "all".to_owned(), |line| line.to_string());
+    let key = [key.as_bytes(), b"\0", place.as_bytes()].concat();
+    app.engine.request(user, &key, content)
+}
 
+/// The places of which one is used by any batch of a key.
+pub(crate) fn places_of_any(app: &App, user: UserId, key: &str) -> [Request; 2] {
+    [place(app, user, key, Some(1), b""), place(app, user, key, None, b"")]
+}
+
+fn read_line(line: &[u8]) -> Result<BatchLine<'_>, Problem> {
+    if line.len() > MAX_LINE_BYTES {
+        let detail = format!("the line has more than {MAX_LINE_BYTES} bytes");
+        return Err(Problem::saying(Kind::InvalidRequest, detail));
+    }
+    crate::extract::line(line)
+}
+
+/// A line as it was understood, so that a retry may be spaced differently.
+fn canonical(line: &BatchLine<'_>) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(line).map_err(|error| Problem::failed(&error))
+}
+
+fn order<'a>(line: Result<BatchLine<'a>, Problem>, state: &bank::State) -> Result<Ordered<'a>, Problem> {
+    let line = line?;
+    let amount = money(&line.amount, &line.currency)?;
+    let debit = account_of(state, &line.from).map_err(|problem| problem.in_field("from"))?;
+    let credit = account_of(state, &line.to).map_err(|problem| problem.in_field("to"))?;
+    // Only who writes something needs a key to seal it under.
+    let sealed = line.text.is_some() || line.metadata.is_some();
+    let subject = if sealed { subject_of(state, debit) } else { bank::SubjectId::BANK };
+    Ok(Ordered { line, leg: Leg { debit, credit, amount }, subject })
+}
+
+/// A problem as a line's: one that is of no payment alone is told of the line.
+fn into_line_problem(problem: Problem) -> Problem {
+    if problem.refusal().is_some() { problem } else { problem.into_invalid_line() }
+}
+
+impl Ordered<'_> {
     fn pay(&self, app: &App) -> Result<Pay, Problem> {
         Ok(Pay {
             legs: smallvec![self.leg],

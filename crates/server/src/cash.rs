@@ -94,14 +94,17 @@ pub(crate) async fn withdraw_dry_run(app: State<App>, token: Token, sent: Sent<C
 }
 
 async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {
-    let amount = money(&sent.amount, &sent.currency)?;
     let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
     let looked = app.prepare_movement(token, key, route, sent, |state, _| {
+        let amount = money(&sent.amount, &sent.currency)?;
         let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
-        Ok((account, subject_of(state, account)))
+        Ok((account, amount, subject_of(state, account)))
     });
-    let (write, (account, subject)) = looked.await?;
-    let text = sealed_text(app, subject, sent.text.as_deref())?;
-    let body = if brought { Body::Deposit { account, amount, text } } else { Body::Withdraw { account, amount, text } };
-    booked(app, &app.submit(&write, body, None).await?)
+    let (write, (account, amount, subject)) = looked.await?;
+    let text = sealed_text(app, subject, sent.text.as_deref());
+    let body = text.map(|text| match brought {
+        true => Body::Deposit { account, amount, text },
+        false => Body::Withdraw { account, amount, text },
+    });
+    booked(app, &app.submit_made(&write, body, None).await?)
 }

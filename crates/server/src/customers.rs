@@ -57,8 +57,8 @@ pub(crate) async fn add_customer(
     key: IdempotencyKey,
     Sent(sent): Sent<NewCustomer>,
 ) -> Result<Response, Problem> {
-    let name = text("name", &sent.name)?;
-    let (write, ()) = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| Ok(())).await?;
+    let looked = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| text("name", &sent.name));
+    let (write, name) = looked.await?;
     let subject = NewSubject::generate();
     let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, name) };
     let receipt = app.submit(&write, body, Some(subject)).await?;

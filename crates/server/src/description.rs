@@ -366,7 +366,7 @@ fn add_headers(operation: &mut Value) {
     let for_the_caller = operation.get("security").is_none();
     let may_be_kept = operation["responses"].get("304").is_some();
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-        let remembered = ["200", "201", "204", "403", "404", "409", "422"].contains(&status.as_str());
+        let remembered = ["200", "201", "204", "400", "403", "404", "409", "422"].contains(&status.as_str());
         let kept = may_be_kept && ["200", "304"].contains(&status.as_str());
         let rules = [
             ("Location", status == "201"),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::amounts::{natural, positive};
+use crate::amounts::{self, positive};
 use crate::app::{App, account_of, seen_account};
 use crate::extract::{Page, Path, Query, Token, cursor, digits, text};
 use crate::payments::PurposeName;
@@ -28,10 +28,10 @@ pub(crate) struct Entry {
     #[schema(minimum = 1, example = 7)]
     pub(crate) number: u64,
     /// What it added to the balance; negative where it took away.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     pub(crate) amount: String,
     /// The balance after it.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     pub(crate) balance: String,
     /// When it was booked.
     #[schema(value_type = strings::Moment)]
@@ -201,8 +201,8 @@ fn show(
     Ok(Entry {
         payment: app.payment_ids.id(entry.posting.event()),
         number: entry.ordinal,
-        amount: natural(account.kind, entry.amount_minor, account.currency),
-        balance: natural(account.kind, entry.balance_minor, account.currency),
+        amount: amounts::balance(entry.amount_minor, account.currency),
+        balance: amounts::balance(entry.balance_minor, account.currency),
         booked_at: moment(entry.booked_at),
         value_date: day(entry.value_date),
         counterparty: ibans.get(&entry.counterparty).cloned().unwrap_or_default(),

@@ -179,7 +179,11 @@ pub(crate) const MAX_KEY_CHARACTERS: usize = 128;
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
     /// Your own key for this request: 1 to 128 visible ASCII characters, such as a UUID. Repeated with the same
-    /// request it gives the first answer again; with another request it is refused. Keys never expire.
+    /// request it gives the first answer again, a refusal too; with another request it is refused (`key-reused`). Keys
+    /// never expire. What was not understood as a request is not remembered under its key: one of somebody who is not
+    /// signed in (401), a body that is not JSON with the fields and types described, too large, or of another media type
+    /// (400, 413, 415), a parameter or a key that is not as it must be (400); nor one that came too fast (429), or that
+    /// the server could not look at (500, 503), nor a dry run.
     #[param(rename = "Idempotency-Key", value_type = strings::Key)]
     pub(crate) key: String,
     /// Whether it is only to be told what would become of the request.

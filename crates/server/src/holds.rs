@@ -211,7 +211,7 @@ impl Hold {
     post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey), request_body = NewHold,
     responses((status = 201, description = "The hold", body = Hold)),
     extensions(("x-refusals" = json!([
-        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-expired",
+        "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-expired",
         "amount-not-positive", "same-account", "currency-mismatch", "account-closed", "account-frozen",
         "insufficient-funds", "balance-out-of-range", "person-erased",
     ]))),
@@ -222,17 +222,19 @@ pub(crate) async fn place_hold(
     key: IdempotencyKey,
     Sent(sent): Sent<NewHold>,
 ) -> Result<Response, Problem> {
-    let amount = money(&sent.amount, &sent.currency)?;
-    let expires_at = parse_moment("expires_at", &sent.expires_at)?;
     let looked = app.prepare_movement(token, &key, "POST /v1/holds", &sent, |state, _| {
+        let amount = money(&sent.amount, &sent.currency)?;
+        let expires_at = parse_moment("expires_at", &sent.expires_at)?;
         let debit = account_of(state, &sent.from).map_err(|problem| problem.in_field("from"))?;
         let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
-        Ok((Leg { debit, credit, amount }, Parties::payers(state, &[debit, credit]), subject_of(state, debit)))
+        let leg = Leg { debit, credit, amount };
+        Ok((leg, expires_at, Parties::payers(state, &[debit, credit]), subject_of(state, debit)))
     });
-    let (write, (leg, parties, subject)) = looked.await?;
-    let text = sealed_text(&app, subject, sent.text.as_deref())?;
-    let metadata = metadata::sealed(&app, subject, sent.metadata.as_ref())?;
-    let receipt = app.submit(&write, Body::PlaceHold { leg, expires_at, text, metadata }, None).await?;
+    let (write, (leg, expires_at, parties, subject)) = looked.await?;
+    let sealed = sealed_text(&app, subject, sent.text.as_deref())
+        .and_then(|text| Ok((text, metadata::sealed(&app, subject, sent.metadata.as_ref())?)));
+    let body = sealed.map(|(text, metadata)| Body::PlaceHold { leg, expires_at, text, metadata });
+    let receipt = app.submit_made(&write, body, None).await?;
     // As it was placed, for a retry as well.
     let known = Known::placed(&receipt.what).ok_or_else(|| unexpected(&receipt))?;
     if is_dry(&receipt) {
@@ -329,8 +331,8 @@ pub(crate) async fn list_holds(
     params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 201, description = "The payment, booked", body = Payment)),
     extensions(("x-refusals" = json!([
-        "hold-not-open", "hold-expired", "no-right", "read-only-right", "above-signatory-limit",
-        "amount-incomplete", "amount-not-positive", "currency-mismatch", "account-closed", "account-frozen",
+        "hold-not-open", "hold-expired", "not-a-customers-account", "no-right", "read-only-right",
+        "above-signatory-limit", "amount-incomplete", "amount-not-positive", "currency-mismatch", "account-closed", "account-frozen",
         "capture-exceeds-hold", "insufficient-funds", "balance-out-of-range",
     ]))),
 )]
@@ -341,9 +343,9 @@ pub(crate) async fn capture(
     Path(id): Path<String>,
     Sent(sent): Sent<Capture>,
 ) -> Result<Response, Problem> {
-    let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
     let route = format!("POST /v1/holds/{id}/captures");
     let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
+        let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
         let hold = hold_id(&app, &id)?;
         let open = state.ledger().hold(hold);
         // All that is left; of a hold that is not open any more the decision tells what became of the key.
@@ -351,8 +353,12 @@ pub(crate) async fn capture(
         Ok((hold, amount.or(rest)))
     });
     let (write, (hold, amount)) = looked.await?;
-    let amount = amount.unwrap_or(placed(&app, hold).await?.placed.amount);
-    booked(&app, &app.submit(&write, Body::Capture { hold, amount, last: sent.last }, None).await?)
+    let amount = match amount {
+        Some(amount) => Ok(amount),
+        None => placed(&app, hold).await.map(|known| known.placed.amount),
+    };
+    let body = amount.map(|amount| Body::Capture { hold, amount, last: sent.last });
+    booked(&app, &app.submit_made(&write, body, None).await?)
 }
 
 /// Tells what would become of a capture, and takes nothing.
@@ -379,7 +385,7 @@ pub(crate) async fn capture_hold_dry_run(
     post, path = "/v1/holds/{id}/void", tag = "Holds",
     params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, closed", body = Hold)),
-    extensions(("x-refusals" = json!(["hold-not-open", "no-right", "read-only-right"]))),
+    extensions(("x-refusals" = json!(["hold-not-open", "not-a-customers-account", "no-right", "read-only-right"]))),
 )]
 pub(crate) async fn void(
     State(app): State<App>,
@@ -389,8 +395,10 @@ pub(crate) async fn void(
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/holds/{id}/void");
     let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id)).await?;
-    let known = placed(&app, hold).await?;
-    let receipt = app.submit(&write, Body::Void { hold }, None).await?;
+    let known = placed(&app, hold).await;
+    let receipt =
+        app.submit_made(&write, known.as_ref().map(|_| Body::Void { hold }).map_err(Clone::clone), None).await?;
+    let known = known?;
     let (known, parties) = app.engine.peek(|state| {
         let parties = Parties::of(state, &write.who, &known.ids());
         (known.now(None), parties)
@@ -407,7 +415,8 @@ pub(crate) async fn void(
     params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, with its new time", body = Hold)),
     extensions(("x-refusals" = json!([
-        "hold-not-open", "hold-expired", "hold-not-longer", "no-right", "read-only-right", "above-signatory-limit",
+        "hold-not-open", "hold-expired", "hold-not-longer", "not-a-customers-account", "no-right", "read-only-right",
+        "above-signatory-limit",
     ]))),
 )]
 pub(crate) async fn extend(
@@ -417,11 +426,16 @@ pub(crate) async fn extend(
     Path(id): Path<String>,
     Sent(sent): Sent<Extension>,
 ) -> Result<Response, Problem> {
-    let expires_at = parse_moment("expires_at", &sent.expires_at)?;
     let route = format!("POST /v1/holds/{id}/extension");
-    let (write, hold) = app.prepare_write(token, &key, &route, &sent, |_, _| hold_id(&app, &id)).await?;
-    let known = placed(&app, hold).await?;
-    let receipt = app.submit(&write, Body::Extend { hold, expires_at }, None).await?;
+    let looked = app.prepare_write(token, &key, &route, &sent, |_, _| {
+        let expires_at = parse_moment("expires_at", &sent.expires_at)?;
+        Ok((hold_id(&app, &id)?, expires_at))
+    });
+    let (write, (hold, expires_at)) = looked.await?;
+    let known = placed(&app, hold).await;
+    let body = known.as_ref().map(|_| Body::Extend { hold, expires_at }).map_err(Clone::clone);
+    let receipt = app.submit_made(&write, body, None).await?;
+    let known = known?;
     let What::HoldExtended { expires_at, .. } = receipt.what else { return Err(unexpected(&receipt)) };
     let (known, parties) = app.engine.peek(|state| {
         let parties = Parties::of(state, &write.who, &known.ids());

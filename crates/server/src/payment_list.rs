@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use bank::{Purpose, State as Bank, What};
+use bank::{Purpose, Refusal, State as Bank, What};
 use engine::{Field, HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp, ValueDate};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ impl WantedPayments {
         let currency = self.currency.as_deref().map(currency).transpose()?;
         let amount = |field: &str, sent: &Option<String>| match (sent, currency) {
             (None, _) => Ok(None),
-            (Some(_), None) => Err(Problem::of(Kind::AmountIncomplete).in_field("currency")),
+            (Some(_), None) => Err(Problem::from(Refusal::AmountIncomplete).in_field("currency")),
             (Some(sent), Some(currency)) => {
                 positive(field, sent, currency).map(|minor| Some(i64::try_from(minor).unwrap_or(i64::MAX)))
             }

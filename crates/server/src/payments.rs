@@ -330,7 +330,8 @@ impl NewPayment {
     post, path = "/v1/payments", tag = "Payments", params(IdempotencyKey), request_body = NewPayment,
     responses((status = 201, description = "The payment, booked", body = Payment)),
     extensions(("x-refusals" = json!([
-        "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
+        "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee",
+        "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
         "balance-out-of-range", "person-erased",
     ]))),
@@ -341,11 +342,12 @@ pub(crate) async fn pay(
     key: IdempotencyKey,
     Sent(sent): Sent<NewPayment>,
 ) -> Result<Response, Problem> {
-    let amounts = sent.amounts()?;
-    let looked =
-        app.prepare_movement(token, &key, "POST /v1/payments", &sent, |state, _| sent.ordered(state, &amounts));
+    let looked = app.prepare_movement(token, &key, "POST /v1/payments", &sent, |state, _| {
+        let amounts = sent.amounts()?;
+        sent.ordered(state, &amounts)
+    });
     let (write, ordered) = looked.await?;
-    let receipt = app.submit(&write, Body::Pay(sent.pay(&app, &ordered)?), None).await?;
+    let receipt = app.submit_made(&write, sent.pay(&app, &ordered).map(Body::Pay), None).await?;
     answer(&app, &receipt, &ordered.parties)
 }
 
@@ -407,6 +409,15 @@ const REFUSED_FOR: &[&str] = &[
     "hold-not-open",
     "hold-expired",
     "capture-exceeds-hold",
+    "not-a-customers-account",
+    "invalid-request",
+    "invalid-iban",
+    "other-bank",
+    "invalid-amount",
+    "amount-too-precise",
+    "unknown-currency",
+    "amount-incomplete",
+    "person-erased",
 ];
 
 /// Shows what became of a payment, by its idempotency key.

@@ -54,10 +54,6 @@ kinds! {
     InvalidRequest "invalid-request" 400 "the request is not as it must be", "Mend the fields that `errors` names; /openapi.json describes them.";
     KeyMissing "idempotency-key-missing" 400 "this request needs the header Idempotency-Key", "Send a key of your own with each write, such as a UUID, and the same key when you repeat it.";
     KeyInvalid "idempotency-key-invalid" 400 "an Idempotency-Key is one header of 1 to 128 visible ASCII characters", "Send a shorter or simpler key, such as a UUID.";
-    InvalidIban "invalid-iban" 422 "this is not a valid IBAN", "Check the account number for a typing error.";
-    InvalidAmount "invalid-amount" 422 "an amount is written as digits with a point before the decimals, like 12.50", "Write the amount as a string of digits with a point before the decimals.";
-    AmountTooPrecise "amount-too-precise" 422 "the amount has more decimals than its currency", "Give at most as many decimals as the currency has. Nothing is ever rounded.";
-    UnknownCurrency "unknown-currency" 422 "there is no such currency", "Give the three capital letters of a currency (ISO 4217), such as EUR.";
     WrongCredentials "wrong-credentials" 401 "the name or the password is wrong", "Check both. Neither this answer nor its time tells which one is wrong.";
     NotFound "not-found" 404 "there is nothing here", "Check the address; /openapi.json lists all.";
     InvalidHost "invalid-host" 400 "the request must name one host", "Send one Host header, or :authority in HTTP/2, with the name that the address has.";
@@ -72,20 +68,17 @@ kinds! {
     UnknownPosition "unknown-position" 422 "this is not a position in the stream of events", "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
     TooManyStreams "too-many-streams" 429 "as many of your streams of events are ending as one user may have", "Wait as many seconds as Retry-After says. A new stream takes the place of your oldest, which ends once its client has taken what it was sent. One stream tells all that concerns you.";
     StreamsFull "streams-full" 503 "there are as many streams of events as the server may have open", "Try again later. Operators: raise event_streams, or add a server.";
-    OtherBank "other-bank" 422 "this IBAN belongs to another bank", "Give an account of this bank.";
     UnknownBatch "unknown-batch" 404 "there is no such batch of yours", "Check the batch's key. A batch that was never begun is not known.";
     BatchTooLong "batch-too-long" 413 "a batch has at most 100000 lines", "Send the rest as another batch, under another key. The lines before this one were carried out.";
+    BatchChanged "batch-changed" 409 "an earlier line is another than was sent at its place before, so this line was not carried out", "Send the batch as it was under this key, with new lines at its end only; or send what is new as another batch, under another key.";
     TooManyBatches "too-many-batches" 429 "too many batches are being worked on", "Wait until another batch is done, and send this one again under its key.";
     UnknownCursor "unknown-cursor" 422 "this cursor is of no page of the list", "Begin with the first page, without a cursor.";
     PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
     PeriodBackwards "period-backwards" 422 "the last day is before the first", "Exchange the two days.";
-    AmountIncomplete "amount-incomplete" 422 "an amount is given with its currency, and a currency with an amount", "Give both, or none for the whole.";
-    LimitNeedsSignatory "limit-needs-signatory" 422 "only a signatory has a limit", "Leave the limit out, or give the right of a signatory.";
     AccountNotNamed "account-not-named" 422 "you have rights on more than 100 accounts", "Name the account that you mean.";
     PeriodAhead "period-ahead" 422 "the last day is in the future", "Ask for days until today.";
     TooManyPoints "too-many-points" 422 "a series has at most 366 points", "Ask for fewer days, or for months.";
     NoDryRun "no-dry-run" 422 "there is no parameter dry_run: a dry run has an address of its own", "Leave dry_run out. What moves or reserves money by one request has its dry run at the same address with /dry-run at its end, such as POST /v1/payments/dry-run.";
-    PersonErased "person-erased" 422 "the person to whom this would belong has been erased", "Leave the text out, or use another customer.";
     Busy "busy" 503 "the server is busy", "Repeat the request in a moment, under the same key.";
     TimedOut "timed-out" 503 "the answer took too long", "Repeat the request under the same key: it is carried out once, and the answer tells.";
     ClockJumped "clock-jumped" 503 "the server's clock jumped forward, and writing has stopped", "Wait for an operator to look at the clock and to confirm it.";
@@ -97,9 +90,11 @@ kinds! {
     Internal "internal" 500 "something went wrong inside", "Repeat the request under the same key. Operators: see the log.";
 }
 
-/// Every kind of problem by its name, with what to do about it: the server's own, then the bank's.
+/// Every kind of problem by its name, with what to do about it: the server's own, then the bank's. A request that is not
+/// as it must be is of both: the bank remembers it under its key where its form at least was right.
 pub fn slugs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    OWN.iter().chain(Refusal::SLUGS).copied()
+    let only_the_banks = |(slug, _): &&(&str, &str)| OWN.iter().all(|(own, _)| own != slug);
+    OWN.iter().chain(Refusal::SLUGS.iter().filter(only_the_banks)).copied()
 }
 
 /// The short name of a kind of problem, for people: its slug in words.
@@ -110,7 +105,7 @@ pub(crate) fn title(slug: &str) -> String {
 }
 
 /// A refusal or failure on its way out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     slug: &'static str,
     status: u16,
@@ -252,6 +247,11 @@ impl Problem {
         }
     }
 
+    /// A refusal with words of its own.
+    pub(crate) fn refusing(refusal: Refusal, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..refusal.into() }
+    }
+
     /// A refusal, as it was told before under the same key if `repeated`.
     pub(crate) fn refused(refusal: Refusal, repeated: bool) -> Self {
         Self { repeated, ..refusal.into() }
@@ -265,6 +265,17 @@ impl Problem {
     /// The bank's refusal that it tells of.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.refusal
+    }
+
+    /// The same, which was told before under the same key if `repeated`.
+    pub(crate) fn told_before(self, repeated: bool) -> Self {
+        Self { repeated, ..self }
+    }
+
+    /// The bank's refusal as which it is remembered under a key; none of a failure, and of what was not understood.
+    pub(crate) fn remembered_as(&self) -> Option<Refusal> {
+        let is_of_a_field = self.slug == Kind::InvalidRequest.slug();
+        self.refusal.or(is_of_a_field.then_some(Refusal::InvalidRequest))
     }
 
     /// No token was sent where one is needed.
@@ -307,11 +318,11 @@ impl Problem {
 
     /// Why a text is not an amount.
     pub(crate) fn amount(field: &str, error: AmountError) -> Self {
-        let kind = match error {
-            AmountError::TooPrecise { .. } => Kind::AmountTooPrecise,
-            AmountError::Malformed | AmountError::TooLarge => Kind::InvalidAmount,
+        let refusal = match error {
+            AmountError::TooPrecise { .. } => Refusal::AmountTooPrecise,
+            AmountError::Malformed | AmountError::TooLarge => Refusal::InvalidAmount,
         };
-        Self::saying(kind, error.to_string()).in_field(field)
+        Self::refusing(refusal, error.to_string()).in_field(field)
     }
 
     /// Whether it is of a kind.
@@ -342,6 +353,7 @@ impl Problem {
 fn status(refusal: &Refusal) -> u16 {
     use ledger::Refusal as L;
     match refusal {
+        Refusal::InvalidRequest => 400,
         Refusal::NotSignedIn => 401,
         Refusal::OwnersOnly
         | Refusal::NotAllowed
@@ -416,8 +428,8 @@ impl From<HistoryError> for Problem {
 impl From<IbanError> for Problem {
     fn from(error: IbanError) -> Self {
         match error {
-            IbanError::Invalid => Self::saying(Kind::InvalidIban, error.to_string()),
-            IbanError::OtherBank => Self::saying(Kind::OtherBank, error.to_string()),
+            IbanError::Invalid => Self::refusing(Refusal::InvalidIban, error.to_string()),
+            IbanError::OtherBank => Self::refusing(Refusal::OtherBank, error.to_string()),
         }
     }
 }

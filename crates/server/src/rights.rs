@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::amounts;
 use crate::app::{App, SignedIn, account_of, changed, removed, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, numbered};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::strings;
 
 /// What a right allows.
@@ -47,6 +47,22 @@ pub(crate) struct NewRight {
     /// For a signatory: the most in one payment, in the account's currency; without end where none is given.
     #[schema(value_type = Option<strings::Decimal>)]
     limit: Option<String>,
+}
+
+impl NewRight {
+    fn right(&self, currency: Currency) -> Result<Right, Problem> {
+        Ok(match (self.right, &self.limit) {
+            (RightName::Owner, None) => Right::Owner,
+            (RightName::ReadOnly, None) => Right::ReadOnly,
+            (RightName::Signatory, None) => Right::Signatory { limit_minor: None },
+            (RightName::Signatory, Some(limit)) => {
+                Right::Signatory { limit_minor: Some(amounts::limit(limit, currency)?) }
+            }
+            (RightName::Owner | RightName::ReadOnly, Some(_)) => {
+                return Err(Problem::from(Refusal::LimitNeedsSignatory).in_field("limit"));
+            }
+        })
+    }
 }
 
 /// A right.
@@ -97,7 +113,8 @@ fn named(
 
 /// Gives a customer a right on an account.
 ///
-/// For operators. It takes the place of the right that there was.
+/// For operators. It takes the place of the right that there was. A right to move money is had on a customer's account: a
+/// liability, or for a loan an asset, whose overdraft has a limit; on any other, a right to read.
 #[utoipa::path(
     operation_id = "grant_right",
     put, path = "/v1/accounts/{iban}/rights/{customer}", tag = "Accounts",
@@ -109,7 +126,7 @@ fn named(
     request_body = NewRight,
     responses((status = 200, description = "The right", body = RightView)),
     extensions(("x-refusals" = json!([
-        "unknown-customer", "too-many-rights", "amount-not-positive", "limit-needs-signatory",
+        "unknown-customer", "not-a-customers-account", "overdraft-without-limit", "too-many-rights", "amount-not-positive", "limit-needs-signatory",
     ]))),
 )]
 pub(crate) async fn grant(
@@ -120,15 +137,11 @@ pub(crate) async fn grant(
     Sent(sent): Sent<NewRight>,
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/rights/{customer}", (&iban, &customer, &sent));
-    let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (write, (account, currency, customer)) = looked.await?;
-    let right = match (sent.right, &sent.limit) {
-        (RightName::Owner, None) => Right::Owner,
-        (RightName::ReadOnly, None) => Right::ReadOnly,
-        (RightName::Signatory, None) => Right::Signatory { limit_minor: None },
-        (RightName::Signatory, Some(limit)) => Right::Signatory { limit_minor: Some(amounts::limit(limit, currency)?) },
-        (_, Some(_)) => return Err(Problem::of(Kind::LimitNeedsSignatory).in_field("limit")),
-    };
+    let looked = app.prepare_write(token, &key, route, &body, |state, who| {
+        let (account, currency, customer) = named(state, who, &iban, &customer)?;
+        Ok((account, currency, customer, sent.right(currency)?))
+    });
+    let (write, (account, currency, customer, right)) = looked.await?;
     let receipt = app.submit(&write, Body::Grant { customer, account, right }, None).await?;
     let What::RightGranted { customer, right, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, RightView::new(*customer, *right, currency)))

@@ -5,12 +5,12 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use engine::{HistoryEntry, Period};
-use ledger::{Account, ValueDate};
+use ledger::ValueDate;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::amounts::{decimal, natural};
+use crate::amounts::{balance, decimal};
 use crate::app::App;
 use crate::caching::Unchanging;
 use crate::entries::{Entry, Subject, shown, subject};
@@ -48,7 +48,7 @@ pub(crate) struct Statement {
     #[schema(value_type = strings::Day)]
     to: String,
     /// The balance before the first day.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     opening_balance: String,
     /// The sum of all debits in these days.
     #[schema(value_type = strings::Decimal)]
@@ -57,7 +57,7 @@ pub(crate) struct Statement {
     #[schema(value_type = strings::Decimal)]
     total_credits: String,
     /// The balance after the last day.
-    #[schema(value_type = strings::Decimal)]
+    #[schema(value_type = strings::SignedDecimal)]
     closing_balance: String,
     /// The oldest first, by booking time.
     entries: Vec<Entry>,
@@ -141,17 +141,13 @@ impl Statement {
             currency: account.currency.code().to_owned(),
             from: day(days.0),
             to: day(days.1),
-            opening_balance: balance(&account, opening_minor),
+            opening_balance: balance(opening_minor, account.currency),
             total_debits: decimal(debits, account.currency),
             total_credits: decimal(credits, account.currency),
-            closing_balance: balance(&account, closing_minor),
+            closing_balance: balance(closing_minor, account.currency),
             entries: shown(app, account, entries).await?,
         })
     }
-}
-
-fn balance(account: &Account, minor: i64) -> String {
-    natural(account.kind, minor, account.currency)
 }
 
 /// The sums of debits and of credits.

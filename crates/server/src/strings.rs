@@ -85,6 +85,17 @@ kinds! {
         "maxLength": 32,
         "examples": ["25.00"],
     };
+    SignedDecimal {
+        "title": "decimal number",
+        "type": "string",
+        "description": "A balance, or what changed one, as a decimal number with all decimals of its currency. It is \
+                        credits less debits whatever the account's kind, in every answer: above zero the bank owes it \
+                        to the account's holder, below zero the holder owes it to the bank, as of a loan. So the bank's \
+                        own assets and expenses, such as its cash, are below zero.",
+        "pattern": "^-?[0-9]+(\\.[0-9]+)?$",
+        "maxLength": 32,
+        "examples": ["25.00"],
+    };
     Overdraft {
         "title": "decimal number or unlimited",
         "type": "string",

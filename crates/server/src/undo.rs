@@ -59,7 +59,8 @@ pub(crate) struct NewReversal {
     params(("id" = strings::PaymentId, Path, description = "The payment's id"), IdempotencyKey),
     responses((status = 201, description = "The refund, booked: a payment the other way", body = Payment)),
     extensions(("x-refusals" = json!([
-        "unknown-payment", "no-such-leg", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee",
+        "unknown-payment", "no-such-leg", "not-a-customers-account", "no-right", "read-only-right",
+        "above-signatory-limit", "not-a-payee",
         "not-undoable", "already-reversed", "amount-incomplete", "amount-not-positive", "currency-mismatch",
         "account-closed", "account-frozen", "refund-exceeds-payment", "insufficient-funds", "balance-out-of-range",
         "person-erased",
@@ -72,10 +73,10 @@ pub(crate) async fn refund(
     Path(id): Path<String>,
     Sent(sent): Sent<NewRefund>,
 ) -> Result<Response, Problem> {
-    let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
     let past = past(&app, token, &id).await?;
     let route = format!("POST /v1/payments/{id}/refunds");
     let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
+        let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
         let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
         let legs = past.posting.legs();
         let paid = legs.get(sent.movement as usize).ok_or(Refusal::from(ledger::Refusal::NoSuchLeg))?.leg;
@@ -90,10 +91,10 @@ pub(crate) async fn refund(
         Ok((amount, subject_of(state, paid.credit)))
     });
     let (write, (amount, subject)) = looked.await?;
-    let text = sealed_text(&app, subject, sent.text.as_deref())?;
+    let text = sealed_text(&app, subject, sent.text.as_deref());
     let past = past.ok_or(Refusal::UnknownPayment)?;
-    let body = Body::Refund { of: past.id, leg: sent.movement, amount, text };
-    booked(&app, &app.submit_about(&write, body, past).await?)
+    let body = text.map(|text| Body::Refund { of: past.id, leg: sent.movement, amount, text });
+    booked(&app, &app.submit_made(&write, body, Some(past)).await?)
 }
 
 /// Tells what would become of a refund, and gives nothing back.
@@ -140,9 +141,10 @@ pub(crate) async fn reverse(
         Ok(debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited)))
     });
     let (write, subject) = looked.await?;
-    let text = sealed_text(&app, subject, sent.text.as_deref())?;
+    let text = sealed_text(&app, subject, sent.text.as_deref());
     let past = past.ok_or(Refusal::UnknownPayment)?;
-    booked(&app, &app.submit_about(&write, Body::Reverse { of: past.id, text }, past).await?)
+    let body = text.map(|text| Body::Reverse { of: past.id, text });
+    booked(&app, &app.submit_made(&write, body, Some(past)).await?)
 }
 
 /// Tells what would become of a reversal, and undoes nothing.

@@ -23,8 +23,8 @@ pub(crate) struct NewUser {
     /// The name to sign in with, of at most 140 characters. Capital and small letters are the same.
     #[schema(value_type = strings::Text)]
     name: String,
-    /// The password, of 12 to 200 characters. It takes no part in telling a retry from another request, so that the
-    /// journal holds nothing from which it could be guessed quickly.
+    /// The password, of 12 to 200 characters. But for its length it takes no part in telling a retry from another
+    /// request, so that the journal holds nothing from which it could be guessed quickly.
     #[serde(serialize_with = "nothing")]
     #[schema(value_type = strings::NewPassword)]
     password: Password,
@@ -36,9 +36,14 @@ pub(crate) struct NewUser {
     customer: Option<u32>,
 }
 
-/// What a password is remembered as with a request.
-fn nothing<S: Serializer>(_: &Password, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_unit()
+/// What a password is remembered as with a request: nothing; of one that is refused for its length, that it is, so that
+/// the same request with a better one is another.
+fn nothing<S: Serializer>(password: &Password, to: S) -> Result<S::Ok, S::Error> {
+    if has_its_length(password) { to.serialize_unit() } else { to.serialize_bool(false) }
+}
+
+fn has_its_length(password: &Password) -> bool {
+    (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&password.reveal().chars().count())
 }
 
 /// A user.
@@ -84,31 +89,38 @@ pub(crate) async fn add_user(
     key: IdempotencyKey,
     Sent(sent): Sent<NewUser>,
 ) -> Result<Response, Problem> {
-    let name = text("name", &sent.name)?;
-    let length = sent.password.reveal().chars().count();
-    if !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&length) {
-        let detail = format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters");
-        return Err(Problem::field("password", detail));
-    }
     let customer = sent.customer.map(CustomerId);
     // The caller's role and the customer are looked at before the work of hashing, and decided on after it.
     let looked = app.prepare_write(token, &key, "POST /v1/users", &sent, |state, who| {
+        let name = text("name", &sent.name)?;
+        if !has_its_length(&sent.password) {
+            let detail = format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters");
+            return Err(Problem::field("password", detail));
+        }
         who.must_run_the_bank()?;
         let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
-        Ok(customer.map(subject).transpose()?)
+        Ok((name, customer.map(subject).transpose()?))
     });
-    let (write, known) = looked.await?;
+    let (write, (name, known)) = looked.await?;
     let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
-    let (name, password, new) = match known {
-        Some(subject) => (app.seal(subject, Field::UserName, name)?, app.seal(subject, Field::Password, &hash)?, None),
+    let (sealed, new) = match known {
+        Some(subject) => {
+            let name = app.seal(subject, Field::UserName, name);
+            (name.and_then(|name| Ok((name, app.seal(subject, Field::Password, &hash)?))), None)
+        }
         None => {
             let new = NewSubject::generate();
-            (new.seal(Field::UserName, name), new.seal(Field::Password, &hash), Some(new))
+            (Ok((new.seal(Field::UserName, name), new.seal(Field::Password, &hash))), Some(new))
         }
     };
     let name_index = app.engine.name_index(&sent.name);
-    let body = Body::AddUser { name_index, name, password, role: sent.role.into(), customer };
-    let receipt = app.submit(&write, body, new).await?;
+    let role = sent.role.into();
+    let receipt = match sealed {
+        Ok((name, password)) => {
+            app.submit(&write, Body::AddUser { name_index, name, password, role, customer }, new).await?
+        }
+        Err(problem) => app.submit_made(&write, Err(problem), None).await?,
+    };
     let What::UserAdded { id, name, role, customer, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let user = UserView {
         id: id.0,

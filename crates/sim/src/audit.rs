@@ -79,6 +79,8 @@ pub struct Auditor {
     users: Vec<Who>,
     sessions: Map<[u8; 16], Session>,
     rights: Map<(u32, u32), Right>,
+    /// How many customers have a right to move an account's money.
+    movers: Map<u32, u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -455,8 +457,11 @@ impl Auditor {
             let minor = of_this_account.map(|other| other.minor).sum();
             objections.extend(self.objection_to(customer, moved.debit, minor, moved.currency));
         }
-        let banks_own =
-            |id: u32| self.known(id).is_some_and(|it| matches!(it.kind, Kind::Asset | Kind::Equity | Kind::Expense));
+        let banks_own = |id: u32| match self.known(id).map(|account| account.kind) {
+            Some(Kind::Equity | Kind::Expense) => true,
+            Some(Kind::Asset) => !self.is_a_customers(id),
+            Some(Kind::Liability | Kind::Income) | None => false,
+        };
         if moves.iter().any(|moved| banks_own(moved.credit)) {
             objections.push(Objection::NotAPayee);
         }
@@ -491,13 +496,14 @@ impl Auditor {
                 let next = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
                 agree!(id.0 == next, "account {} was opened, and {next} is the next", id.0);
                 self.accounts.push(new_account(*currency, *kind, *overdraft));
-                self.rights.extend(owner.map(|owner| ((owner.0, id.0), Right::Owner)));
                 let taken = *cash && self.cash.insert(currency.numeric(), id.0).is_some();
                 agree!(!taken, "{currency} has two cash accounts");
-                Ok(())
+                owner.map_or(Ok(()), |owner| self.give_right(owner.0, id.0, Right::Owner))
             }
             What::StatusSet { account, status } => self.book_status(account.0, *status),
             What::OverdraftSet { account, overdraft } => {
+                let has_a_limit = *overdraft != Overdraft::Unlimited || !self.is_a_customers(account.0);
+                agree!(has_a_limit, "account {} is a customer's, and lost its limit", account.0);
                 let account = self.account_mut(account.0)?;
                 account.overdraft = limit(*overdraft);
                 agree!(account.may_have(account.available()), "the overdraft was in use");
@@ -546,15 +552,42 @@ impl Auditor {
             }
             What::RightGranted { customer, account, right } => {
                 self.account(account.0)?;
-                self.rights.insert((customer.0, account.0), *right);
+                self.give_right(customer.0, account.0, *right)?;
             }
             What::RightRevoked { customer, account } => {
                 let right = self.rights.remove(&(customer.0, account.0));
                 agree!(right.is_some(), "a right was revoked that there was not");
+                self.count_mover(account.0, right, None);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// What a customer may draw has an end: of the bank's own accounts, nothing.
+    fn give_right(&mut self, customer: u32, id: u32, right: Right) -> Agreed {
+        let account = self.account(id)?;
+        let suits = right == Right::ReadOnly || (self.can_be_a_customers(id) && account.overdraft.is_some());
+        agree!(suits, "account {id} is not one whose money a customer may move");
+        let before = self.rights.insert((customer, id), right);
+        self.count_mover(id, before, Some(right));
+        Ok(())
+    }
+
+    fn count_mover(&mut self, account: u32, before: Option<Right>, after: Option<Right>) {
+        let moves = |right: Option<Right>| u32::from(right.is_some_and(|right| right != Right::ReadOnly));
+        let movers = self.movers.entry(account).or_insert(0);
+        *movers = *movers + moves(after) - moves(before);
+    }
+
+    fn is_a_customers(&self, account: u32) -> bool {
+        self.movers.get(&account).is_some_and(|movers| *movers > 0)
+    }
+
+    /// Deposits and loans are customers'; the desk's cash is nobody's.
+    fn can_be_a_customers(&self, id: u32) -> bool {
+        let of_a_kind = self.known(id).is_some_and(|account| matches!(account.kind, Kind::Liability | Kind::Asset));
+        of_a_kind && self.cash.values().all(|cash| *cash != id)
     }
 
     fn book_status(&mut self, id: u32, status: Status) -> Agreed {
@@ -754,9 +787,36 @@ impl Auditor {
                 _ => objected(Objection::NoRight),
             },
             Refusal::ReadOnlyRight => objected(Objection::ReadOnly),
+            Refusal::NotACustomersAccount => match body {
+                Body::OpenAccount(open) => {
+                    let of_a_kind = matches!(open.kind, Kind::Liability | Kind::Asset);
+                    open.owner.is_some() && (open.cash || !of_a_kind)
+                }
+                Body::Grant { account, right, .. } => *right != Right::ReadOnly && !self.can_be_a_customers(account.0),
+                _ => false,
+            },
+            Refusal::OverdraftWithoutLimit => match body {
+                Body::OpenAccount(open) => open.owner.is_some() && open.overdraft == Overdraft::Unlimited,
+                Body::Grant { account, right, .. } => {
+                    *right != Right::ReadOnly && self.known(account.0).is_some_and(|it| it.overdraft.is_none())
+                }
+                Body::SetOverdraft { account, overdraft } => {
+                    *overdraft == Overdraft::Unlimited && self.is_a_customers(account.0)
+                }
+                _ => false,
+            },
             Refusal::TooManyPayments => matches!(body, Body::PayAll(payments) if payments.len() > 1_000),
             // Found out before there is a command.
-            Refusal::InvalidLine => false,
+            Refusal::InvalidLine
+            | Refusal::InvalidRequest
+            | Refusal::InvalidIban
+            | Refusal::OtherBank
+            | Refusal::InvalidAmount
+            | Refusal::AmountTooPrecise
+            | Refusal::UnknownCurrency
+            | Refusal::AmountIncomplete
+            | Refusal::LimitNeedsSignatory
+            | Refusal::PersonErased => false,
             Refusal::OwnersOnly => objected(Objection::NotOwner),
             Refusal::AboveSignatoryLimit { limit } => objected(Objection::AboveLimit(limit.minor)),
             Refusal::NotAPayee => objected(Objection::NotAPayee),

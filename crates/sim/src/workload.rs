@@ -373,8 +373,11 @@ impl Workload {
         }
         let caller = self.operator();
         if self.random.once_in(3) {
-            let limit = if self.random.once_in(4) { 0 } else { self.random.below(5_000) };
-            let overdraft = Overdraft::Limited(limit);
+            let overdraft = match self.random.below(8) {
+                0 => Overdraft::Unlimited,
+                1 | 2 => Overdraft::Limited(0),
+                _ => Overdraft::Limited(self.random.below(5_000)),
+            };
             return (caller, Body::SetOverdraft { account, overdraft });
         }
         let status = match self.random.below(40) {
@@ -393,12 +396,24 @@ impl Workload {
         let owner = Some(self.customer(2));
         let currency = if self.random.once_in(3) { yen() } else { euro() };
         let number = self.random.once_in(4).then(|| 1 + self.random.below(200));
-        let overdraft = if self.random.once_in(2) { Overdraft::Limited(0) } else { Overdraft::Limited(1_000) };
-        (self.operator(), Body::OpenAccount(OpenAccount { number, overdraft, owner, ..account(currency) }))
+        // Deposits and loans; and what would be money without end, or the bank's own.
+        let kind = match self.random.below(12) {
+            0..=2 => Kind::Asset,
+            3 => [Kind::Equity, Kind::Income, Kind::Expense][self.random.place(3)],
+            _ => Kind::Liability,
+        };
+        let overdraft = match self.random.below(12) {
+            0 => Overdraft::Unlimited,
+            1..=6 => Overdraft::Limited(0),
+            _ => Overdraft::Limited(1_000),
+        };
+        let open = OpenAccount { number, kind, overdraft, owner, ..account(currency) };
+        (self.operator(), Body::OpenAccount(open))
     }
 
     fn change_right(&mut self) -> (Caller, Body) {
-        let account = self.account().id;
+        let cash = if self.random.once_in(8) { self.random.pick(&self.cash) } else { None };
+        let account = cash.unwrap_or_else(|| self.account().id);
         let customer = self.customer(0);
         let right = match self.random.below(8) {
             0 => return (self.operator(), Body::Revoke { customer, account }),

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use bank::{Body, Decision, Event, Purpose, Refusal, State, What};
-use ledger::{Account, AccountId, BookedLeg, Cause, Entry, Hold, Leg, Money, Posting, ReleaseReason, Timestamp};
+use ledger::{
+    Account, AccountId, BookedLeg, Cause, Entry, Hold, Leg, Money, Overdraft, Posting, ReleaseReason, Timestamp,
+};
 use sim::{Auditor, Disagreement, Failure, Observed, Plan, Random, Restart, Simulation, Summary, run};
 
 const SEEDS: u64 = 20;
@@ -68,6 +70,8 @@ fn bank_and_auditor_agree() {
         ("refused currency-mismatch", 1_000),
         ("refused no-such-leg", 100),
         ("refused overdraft-in-use", 10),
+        ("refused not-a-customers-account", 100),
+        ("refused overdraft-without-limit", 100),
     ] {
         let count = outcomes.get(outcome).copied().unwrap_or(0);
         assert!(count >= at_least, "{outcome}: {count} times only, of {outcomes:#?}");
@@ -310,6 +314,38 @@ fn the_auditor_believes_no_refusal_of_what_was_right() {
         }
         auditor.observe(&observed).unwrap();
     }
+}
+
+/// A customer's account that loses its limit, and a right on what can't be a customer's: neither is agreed to.
+#[test]
+fn the_auditor_agrees_to_no_credit_without_end() {
+    let mut simulation = Simulation::new(unrestarted(5, 4_000));
+    let mut auditor = Auditor::default();
+    let (mut overdrafts, mut opened) = (0, 0);
+    for _ in 0..4_000 {
+        let observed = simulation.step().unwrap();
+        let (mut told, unlimited) = (observed.clone(), Overdraft::Unlimited);
+        let changed = match (&mut told.command.body, &mut told.decision) {
+            (Body::SetOverdraft { overdraft, account }, Decision::Accepted(events)) if account.0 > 3 => {
+                *overdraft = unlimited;
+                events[0].what = What::OverdraftSet { account: *account, overdraft: unlimited };
+                overdrafts += 1;
+                simulation.state().is_a_customers(*account)
+            }
+            (Body::OpenAccount(open), Decision::Accepted(events)) if open.owner.is_some() => {
+                open.overdraft = unlimited;
+                if let What::AccountOpened { overdraft, .. } = &mut events[0].what {
+                    *overdraft = unlimited;
+                }
+                opened += 1;
+                true
+            }
+            _ => false,
+        };
+        assert!(!changed || auditor.clone().observe(&told).is_err(), "{told:?} was agreed to");
+        auditor.observe(&observed).unwrap();
+    }
+    assert!(overdrafts > 5 && opened > 5, "{overdrafts} {opened}");
 }
 
 /// The legs that a command asks for, and what for.

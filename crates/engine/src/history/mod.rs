@@ -253,6 +253,24 @@ impl Engine {
         read.await?
     }
 
+    /// Whether anything was asked for under one of these keys, durable or not. The disk is asked only where the filters
+    /// in memory say that it may be so.
+    pub async fn knows_any(&self, requests: &[Request]) -> Result<bool, Unavailable> {
+        Ok(self.known(requests).await?.iter().any(|known| *known))
+    }
+
+    /// Under which of these keys anything was asked for, in order; durable or not.
+    pub async fn known(&self, requests: &[Request]) -> Result<Vec<bool>, Unavailable> {
+        let known = |state: &State| requests.iter().map(|request| state.outcome_of(&request.key).is_some()).collect();
+        let mut known: Vec<bool> = self.peek(known)?;
+        // Looked for on disk afterwards: what has left memory meanwhile is there.
+        let missing = requests.iter().enumerate().filter(|(place, _)| !known[*place]);
+        let keys: Vec<_> = missing.map(|(place, request)| (place, request.key)).collect();
+        let earlier = self.look_back_for(keys).await?;
+        known.iter_mut().enumerate().for_each(|(place, known)| *known |= earlier.outcome(place).is_some());
+        Ok(known)
+    }
+
     /// One durable event. For a thread that may wait for the disk.
     pub fn event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
         let frame = self.shared.frames.frame_with(&self.shared, number)?;

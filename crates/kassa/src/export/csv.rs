@@ -1,6 +1,6 @@
 //! A CSV line (RFC 4180) for each entry, two for each leg of a posting, in the order of booking. Amounts and balances are
-//! those of a statement: positive on the side on which the account's kind grows, which the column `kind` tells. So the
-//! last line of an account has its balance, and what a line adds to the balance is its amount.
+//! those of a statement: credits less debits, whatever the account's kind. So the last line of an account has its balance,
+//! and what a line adds to the balance is its amount.
 
 use std::io::{self, Write};
 
@@ -95,7 +95,6 @@ impl Csv<'_> {
         entry: Entry,
     ) -> Result<(), Ended> {
         let (kind, currency) = kind_and_currency(state, account)?;
-        let sign = i128::from(kind.natural(1));
         let cells = [
             &whole.number,
             &whole.booked_at,
@@ -104,8 +103,8 @@ impl Csv<'_> {
             kind_name(kind),
             &entry.ordinal.to_string(),
             &iban(state, other)?,
-            &decimal(sign * minor, currency),
-            &decimal(sign * i128::from(entry.balance_minor), currency),
+            &decimal(minor, currency),
+            &decimal(i128::from(entry.balance_minor), currency),
             currency.code(),
             whole.purpose,
             &whole.cause,

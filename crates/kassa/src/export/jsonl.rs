@@ -314,11 +314,10 @@ fn amount(money: Money) -> Amount {
     Amount { amount: money.to_string(), currency: money.currency.code() }
 }
 
-/// The balance is shown as on a statement: positive on the side on which the account's kind grows.
+/// The balance is shown as on a statement: credits less debits.
 fn entry(state: &State, account: AccountId, entry: Entry) -> Result<EntryOfLeg, Ended> {
-    let (kind, currency) = kind_and_currency(state, account)?;
-    let natural = i128::from(kind.natural(1)) * i128::from(entry.balance_minor);
-    Ok(EntryOfLeg { number: entry.ordinal, balance: decimal(natural, currency) })
+    let (_, currency) = kind_and_currency(state, account)?;
+    Ok(EntryOfLeg { number: entry.ordinal, balance: decimal(i128::from(entry.balance_minor), currency) })
 }
 
 fn cause(cause: Cause) -> Option<Causes> {

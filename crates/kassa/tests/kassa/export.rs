@@ -208,8 +208,8 @@ fn master_of(folder: &Folder) -> MasterKey {
 struct Booked {
     iban: String,
     kind: Kind,
-    /// Positive on the side on which the kind grows.
-    natural: Money,
+    /// Credits positive, as on a statement.
+    credit: Money,
     /// Debits positive, as hledger counts.
     debit: Money,
     entries: u64,
@@ -223,7 +223,7 @@ fn accounts_of(folder: &Folder) -> Vec<Booked> {
             let accounts = state.ledger().accounts().map(|(id, account)| Booked {
                 iban: state.iban(id).expect("an IBAN"),
                 kind: account.kind,
-                natural: account.money(account.kind.natural(account.posted_minor)),
+                credit: account.money(account.posted_minor),
                 debit: account.money(-account.posted_minor),
                 entries: account.entries,
             });
@@ -284,8 +284,8 @@ fn csv_agrees(text: &str, accounts: &[Booked]) -> Vec<BTreeMap<String, String>> 
         *balance += minor("amount");
         assert_eq!((line["number"].clone(), minor("balance")), (number.to_string(), *balance), "{line:?}");
     }
-    for Booked { iban, natural, entries, .. } in accounts {
-        let expected = (*entries, natural.minor);
+    for Booked { iban, credit, entries, .. } in accounts {
+        let expected = (*entries, credit.minor);
         assert_eq!(reached.remove(iban).unwrap_or_default(), expected, "{iban}");
     }
     assert!(reached.is_empty(), "accounts of nobody: {reached:?}");
@@ -332,7 +332,7 @@ fn the_demo_bank_beside_its_running_server() {
 fn three_currencies_and_every_kind_of_posting() {
     let folder = varied();
     let accounts = accounts_of(&folder);
-    assert_eq!(accounts.iter().filter(|account| account.natural.minor != 0).count(), 15, "each has a balance");
+    assert_eq!(accounts.iter().filter(|account| account.credit.minor != 0).count(), 15, "each has a balance");
 
     for personal in [&[][..], &["--personal"]] {
         let journal = export(&folder, "hledger", personal);

@@ -78,9 +78,9 @@ async fn each_line_is_a_payment_of_its_own() {
         "201",
         "insufficient-funds",
         "invalid-line",
-        "invalid-line",
+        "amount-too-precise",
         "unknown-account",
-        "invalid-line",
+        "invalid-iban",
         "no-right",
         "invalid-line",
         "invalid-line",
@@ -107,6 +107,8 @@ async fn each_line_is_a_payment_of_its_own() {
     let longer = format!("{body}\n{}", line(&bank, "2.00"));
     assert_eq!(outcomes(&send(&bank, "ada", "payday", "", &longer).await).last().map(String::as_str), Some("201"));
     assert_eq!(posted(&bank, &bank.ada).await, "95.00");
+    // What is wrong is told in full again.
+    assert_eq!(told(&again)[3]["problem"], all[3]["problem"]);
     // A line that is another one is told so.
     let other = body.replace("1000.00", "2.00");
     assert_eq!(outcomes(&send(&bank, "ada", "payday", "", &other).await)[1], "key-reused");
@@ -118,6 +120,130 @@ async fn each_line_is_a_payment_of_its_own() {
     for who in ["bo", "operator"] {
         assert_eq!(bank.get(who, "/v1/batches/payday").await.slug(), "unknown-batch", "{who}");
     }
+}
+
+/// Whatever is sent under a batch's key, nobody is paid twice: what contradicts a place lets nothing new be done after it.
+#[tokio::test]
+async fn a_batchs_key_stands_for_its_lines_in_their_order() {
+    const SAME: &str = "201 again";
+    let bank = Bank::new().await;
+    let batch = |cents: &[u32]| lines(cents.iter().map(|cents| line(&bank, &format!("0.{cents:02}"))));
+    let brief = |answer: &Answer| {
+        let replayed = told(answer).into_iter().map(|line| line["replayed"] == true);
+        let each = outcomes(answer).into_iter().zip(replayed);
+        each.map(|(outcome, again)| if again { format!("{outcome} again") } else { outcome }).collect::<Vec<_>>()
+    };
+    let (reused, changed) = ("key-reused", "batch-changed");
+    let first: &[u32] = &[1, 2, 3];
+    assert_eq!(brief(&send(&bank, "ada", "payday", "", &batch(first)).await), ["201"; 3]);
+    let mut left = "99.94".to_owned();
+    for (sent, expected) in [
+        (&[1, 2, 3][..], &[SAME, SAME, SAME][..]),
+        // A line on top: the last was paid at its place before.
+        (&[9, 1, 2, 3], &[reused, reused, reused, changed]),
+        // Left out at the top, put in, changed, in another order, shorter.
+        (&[2, 3], &[reused, reused]),
+        (&[1, 9, 2, 3], &[SAME, reused, reused, changed]),
+        (&[1, 9, 3, 4], &[SAME, reused, SAME, changed]),
+        (&[2, 1, 3, 4, 5], &[reused, reused, SAME, changed, changed]),
+        (&[1, 2], &[SAME, SAME]),
+        (&[9], &[reused]),
+        // Going on at the end.
+        (&[1, 2, 3, 4], &[SAME, SAME, SAME, "201"]),
+        (&[1, 2, 3, 4, 4], &[SAME, SAME, SAME, SAME, "201"]),
+    ] {
+        let answer = send(&bank, "ada", "payday", "", &batch(sent)).await;
+        assert_eq!(brief(&answer), expected, "{sent:?}");
+        if expected.contains(&"201") {
+            left = if left == "99.94" { "99.90".into() } else { "99.86".into() };
+        }
+        assert_eq!(posted(&bank, &bank.ada).await, left, "{sent:?}");
+        let refused = told(&answer).into_iter().find(|line| line["problem"]["type"] == "/problems/batch-changed");
+        assert!(refused.is_none_or(|line| line["status"] == 409));
+    }
+    // A line that was refused has its place, too; and one that could not be read.
+    let odd = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let (one, two) = (line(&bank, "0.01").to_string(), line(&bank, "0.02").to_string());
+    let sent = send(&bank, "ada", "odd", "", &odd(&["oops", &one])).await;
+    assert_eq!(brief(&sent), ["invalid-line", "201"]);
+    let mended = send(&bank, "ada", "odd", "", &odd(&[&two, &one, &two])).await;
+    assert_eq!(brief(&mended), [reused, SAME, changed]);
+    // Spaced differently it is the same, a refused line, too.
+    let foreign = line(&bank, "0.01").to_string().replace(&bank.bo, "DE89370400440532013000");
+    assert_eq!(brief(&send(&bank, "ada", "spaced", "", &odd(&[&foreign, &one])).await), ["other-bank", "201"]);
+    let spaced = odd(&[&foreign.replace(',', " , "), &one.replace(':', " : ")]);
+    assert_eq!(brief(&send(&bank, "ada", "spaced", "", &spaced).await), ["other-bank again", SAME]);
+    assert_eq!(posted(&bank, &bank.ada).await, "99.84");
+}
+
+/// A contradiction in one of many lines is known before those behind it are begun, however they arrive.
+#[tokio::test]
+async fn a_long_batch_with_a_line_on_top_pays_nobody_twice() {
+    let bank = Bank::new().await;
+    bank.deposit(&bank.ada, "100.00").await;
+    let of = |number: usize| {
+        let mut line = line(&bank, "0.01");
+        line["text"] = json!(format!("Salary {number}"));
+        line
+    };
+    let first = lines((0..3_000).map(of));
+    let answer = send(&bank, "ada", "long", "", &first).await;
+    assert_eq!(told(&answer).last(), Some(&json!({"lines": 3_000, "accepted": 3_000, "refused": 0})));
+    assert_eq!(posted(&bank, &bank.ada).await, "170.00");
+    let on_top = format!("{}{first}", lines([of(9_999)]));
+    let answer = send(&bank, "ada", "long", "", &on_top).await;
+    assert_eq!(told(&answer).last(), Some(&json!({"lines": 3_001, "accepted": 0, "refused": 3_001})));
+    assert_eq!(outcomes(&answer)[3_000], "batch-changed");
+    assert_eq!(posted(&bank, &bank.ada).await, "170.00");
+}
+
+/// Two sendings of a key take turns, and one that is cut off leaves nothing undecided behind.
+#[tokio::test]
+async fn sendings_of_one_key_take_turns() {
+    let bank = Bank::new().await;
+    let (mut sender, answer) = begun(&bank, "ada", "turns").await;
+    sender.send_data(lines([line(&bank, "1.00"), line(&bank, "2.00")]).into()).await.unwrap();
+    let on_top = lines(["9.00", "1.00", "2.00"].map(|amount| line(&bank, amount)));
+    let waiting = send(&bank, "ada", "turns", "", &on_top);
+    let cut_off = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop((sender, answer));
+    };
+    let (told, ()) = tokio::join!(waiting, cut_off);
+    assert_eq!(outcomes(&told), ["key-reused", "key-reused", "batch-changed"], "{}", told.text());
+    assert_eq!(posted(&bank, &bank.ada).await, "97.00");
+    // One that goes on and on is not waited for.
+    let (sender, answer) = begun(&bank, "ada", "endless").await;
+    let refused = send(&bank, "ada", "endless", "", &lines([line(&bank, "1.00")])).await;
+    assert_eq!((refused.slug().as_str(), refused.header("retry-after")), ("too-many-batches", "1"));
+    drop((sender, answer));
+    assert_eq!(outcomes(&send(&bank, "ada", "endless", "", &lines([line(&bank, "1.00")])).await), ["201"]);
+}
+
+/// What is wrong with a line of a batch that is all or none is remembered of all of them.
+#[tokio::test]
+async fn all_or_none_remembers_why_it_was_none() {
+    let bank = Bank::new().await;
+    let batch = |amounts: &[&str]| lines(amounts.iter().map(|amount| line(&bank, amount)));
+    let foreign = batch(&["1.00", "1.00"]).replacen(&bank.bo, "DE89370400440532013000", 1);
+    for (key, body, slug) in [
+        ("precise", batch(&["1.00", "1.005"]), "amount-too-precise"),
+        ("foreign", foreign, "other-bank"),
+        ("many", batch(&vec!["0.01"; 1_001]), "too-many-payments"),
+        ("none", String::new(), "no-legs"),
+    ] {
+        let first = send(&bank, "ada", key, "?atomic=true", &body).await;
+        assert_eq!((first.slug().as_str(), first.header("idempotency-replayed")), (slug, ""), "{}", first.text());
+        let again = send(&bank, "ada", key, "?atomic=true", &body).await;
+        assert_eq!((again.json(), again.header("idempotency-replayed")), (first.json(), "true"), "{key}");
+        assert_eq!(send(&bank, "ada", key, "?atomic=true", &batch(&["1.00"])).await.slug(), "key-reused", "{key}");
+        assert_eq!(send(&bank, "ada", key, "", &batch(&["1.00"])).await.slug(), "key-reused", "{key}");
+        assert_eq!(bank.get("ada", &format!("/v1/batches/{key}")).await.slug(), slug);
+    }
+    // What is not a line of JSON is not remembered.
+    assert_eq!(send(&bank, "ada", "oops", "?atomic=true", "oops").await.slug(), "malformed-json");
+    assert_eq!(send(&bank, "ada", "oops", "?atomic=true", &batch(&["1.00"])).await.status, 200);
+    assert_eq!(posted(&bank, &bank.ada).await, "99.00");
 }
 
 #[tokio::test]
@@ -133,6 +259,20 @@ async fn a_key_is_for_one_sort_of_request() {
     for mode in ["", "?atomic=true"] {
         assert_eq!(send(&bank, "ada", "single", mode, &one).await.slug(), "key-reused");
     }
+    // And the other way round: no single request has a batch's key.
+    let single = |key: &str, path: &str| Call::new("POST", path).by(&bank, "ada").key(key);
+    for key in ["each", "all"] {
+        let mut held = line(&bank, "1.00");
+        held["expires_at"] = json!("2027-01-01T00:00:00Z");
+        for call in [
+            single(key, "/v1/payments").json(&line(&bank, "1.00")),
+            single(key, "/v1/payments?dry_run=true").json(&line(&bank, "1.00")),
+            single(key, "/v1/holds").json(&held),
+        ] {
+            assert_eq!(bank.send(call).await.slug(), "key-reused");
+        }
+    }
+    assert_eq!(outcomes(&send(&bank, "ada", "each", "", &one).await), ["201"], "the batch is told again");
     assert_eq!(posted(&bank, &bank.ada).await, "97.00");
     // Others have keys of their own.
     assert_eq!(send(&bank, "bo", "single", "", &one).await.status, 200);

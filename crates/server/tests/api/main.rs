@@ -10,7 +10,9 @@ mod connections;
 mod description;
 mod events;
 mod holds;
+mod keys;
 mod limits;
+mod money;
 mod pages;
 mod payments;
 mod rates;
@@ -351,7 +353,7 @@ async fn a_retry_gets_the_first_answer() {
         ("operator", "PUT", &right, json!({"right": "signatory", "limit": "2.5"}), 200),
         ("operator", "DELETE", &right, Value::Null, 204),
         ("operator", "PUT", &format!("/v1/accounts/{}/status", bank.bo), json!({"status": "open"}), 200),
-        ("operator", "PUT", &format!("/v1/accounts/{}/overdraft", bank.bo), json!({"overdraft": "unlimited"}), 200),
+        ("operator", "PUT", &format!("/v1/accounts/{}/overdraft", bank.bo), json!({"overdraft": "5.00"}), 200),
         ("ada", "POST", "/v1/payments", short, 422),
         ("ada", "POST", "/v1/payments", pay.clone(), 201),
     ] {
@@ -452,8 +454,8 @@ async fn customers_users_and_rights_are_listed() {
     assert_eq!((&own["accounts"][0]["iban"], &own["accounts"][0]["right"]), (&json!(bank.ada), &json!("read-only")));
     let first = bank.get("auditor", "/v1/accounts?limit=1").await.json();
     assert_eq!((&first["accounts"][0]["kind"], &first["next_cursor"]), (&json!("asset"), &json!("1")));
-    // The cash account is an asset: what was paid in is a debit, shown as what the bank has.
-    assert_eq!(first["accounts"][0]["posted"], "100.00");
+    // Credits less debits, whatever the kind: what was paid in is a debit of the desk's.
+    assert_eq!(first["accounts"][0]["posted"], "-100.00");
 }
 
 #[tokio::test]
