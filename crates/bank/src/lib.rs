@@ -22,7 +22,7 @@ mod record;
 mod refusal;
 mod state;
 
-pub use access::{CustomerId, NameIndex, Right, Role, TokenHash, UserId};
+pub use access::{AddressHash, CustomerId, NameIndex, Right, Role, TokenHash, UserId};
 pub use command::{Body, Caller, Command, Facts, MAX_PAYMENTS_AT_ONCE, OpenAccount, PastPosting, Pay};
 pub use decide::{Decision, decide};
 pub use event::{Event, Events, Purpose, Request, What};

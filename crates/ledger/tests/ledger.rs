@@ -1102,7 +1102,9 @@ fn days_and_moments() {
 
 #[test]
 fn balances_as_people_read_them() {
-    for (kind, natural) in [(Kind::Asset, -7), (Kind::Expense, -7), (Kind::Liability, 7), (Kind::Equity, 7), (Kind::Income, 7)] {
+    for (kind, natural) in
+        [(Kind::Asset, -7), (Kind::Expense, -7), (Kind::Liability, 7), (Kind::Equity, 7), (Kind::Income, 7)]
+    {
         assert_eq!(kind.natural(7), natural, "{kind:?}");
     }
 }

@@ -198,7 +198,7 @@ impl<'a> Jsonl<'a> {
                 role: role_name(*role),
                 customer: customer.map(|customer| customer.0),
             },
-            What::SessionOpened { user, token: _, expires_at } => {
+            What::SessionOpened { user, token: _, expires_at, from: _ } => {
                 Told::SessionOpened { user: user.0, expires_at: moment(*expires_at) }
             }
             What::SessionClosed { token: _ } => Told::SessionClosed {},

@@ -380,7 +380,11 @@ mod tests {
         check("{client_id}", "{client_id", &["`name` has a brace that is never closed"]);
         check("owner = [\"OWNER\"]", "owner = \"OWNER\"", &["`owner` must be a list of texts"]);
         check("[\"DISPONENT\"]", "[\"OWNER\"]", &["the code \"OWNER\" has a meaning already"]);
-        check("kind = \"income\"", "kind = \"profit\"", &["`kind` must be asset, liability, equity, income or expense"]);
+        check(
+            "kind = \"income\"",
+            "kind = \"profit\"",
+            &["`kind` must be asset, liability, equity, income or expense"],
+        );
         check("when = { type", "when = 3 # {", &["`when` must be a table", "this rule comes after one for every row"]);
         check(
             "direction = \"type\"",
