@@ -16,6 +16,10 @@ pub const MAX_RIGHTS_PER_ACCOUNT: usize = 100;
 /// The most accounts on which one customer can have a right.
 pub const MAX_ACCOUNTS_PER_CUSTOMER: usize = 1_000;
 
+/// The most addresses of a user that are known: home, work, a telephone's networks, and some that changed. Where one more
+/// is used, the one that was not used for the longest is forgotten.
+pub const MAX_KNOWN_ADDRESSES: usize = 8;
+
 /// A customer: a person or firm that has rights on accounts. Numbered from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]
@@ -40,6 +44,12 @@ pub struct TokenHash(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]
 pub struct NameIndex(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+/// A keyed hash of a user and the address from which they signed in: an IPv4 address, or an IPv6 network of 64 bits. It
+/// tells neither the address nor, of two users, whether they share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct AddressHash(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
 /// What a user is to the bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -269,14 +279,8 @@ pub(crate) fn revoke(standing: Standing, state: &State, customer: CustomerId, ac
 }
 
 /// Opens a session. Those of the user that are over are cleared away, and the oldest makes room where needed.
-pub(crate) fn sign_in(
-    standing: Standing,
-    state: &State,
-    user: UserId,
-    token: TokenHash,
-    expires_at: Timestamp,
-    facts: &Facts<'_>,
-) -> Decided {
+pub(crate) fn sign_in(standing: Standing, state: &State, body: &Body, facts: &Facts<'_>) -> Decided {
+    let Body::SignIn { user, token, expires_at, from } = *body else { return Err(Refusal::NotAllowed) };
     standing.must_be_system()?;
     let known = state.user(user).ok_or(Refusal::UnknownUser)?;
     if expires_at <= facts.now || state.session(token, Timestamp::MIN).is_some() {
@@ -286,7 +290,7 @@ pub(crate) fn sign_in(
         known.sessions.iter().partition(|token| state.session(**token, facts.now).is_none());
     let surplus = open.len().saturating_add(1).saturating_sub(MAX_SESSIONS_PER_USER);
     let closed = over.into_iter().chain(open.into_iter().take(surplus));
-    let mut whats: Vec<What> = vec![What::SessionOpened { user, token, expires_at }];
+    let mut whats: Vec<What> = vec![What::SessionOpened { user, token, expires_at, from }];
     whats.extend(closed.map(|token| What::SessionClosed { token }));
     Ok(whats.into())
 }

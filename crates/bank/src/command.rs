@@ -5,7 +5,7 @@ use ledger::{
 };
 use smallvec::SmallVec;
 
-use crate::access::NameIndex;
+use crate::access::{AddressHash, NameIndex};
 use crate::{CustomerId, Numbering, Purpose, Refusal, Request, Right, Role, Sealed, TokenHash, UserId};
 
 /// A request to the bank. Personal fields are sealed and names resolved to ids before it is made.
@@ -104,6 +104,8 @@ pub enum Body {
         token: TokenHash,
         /// When it is over.
         expires_at: Timestamp,
+        /// From where, where that is known.
+        from: Option<AddressHash>,
     },
     /// The end of a session.
     SignOut {
@@ -175,6 +177,14 @@ pub enum Body {
         amount: Money,
         /// The text on the statement.
         text: Option<Sealed>,
+    },
+    /// A booking of the bank's own, for a reason: between its own accounts, or between a customer's account and the
+    /// bank's income or expenses.
+    Book {
+        /// From which account, to which, how much.
+        leg: Leg,
+        /// The reason, which is the text on the statement.
+        reason: Sealed,
     },
     /// Money reserved.
     PlaceHold {

@@ -87,7 +87,7 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Result<Whats, R
         Body::AddCustomer { name } => access::add_customer(standing, state, name),
         Body::AddUser { .. } => access::add_user(standing, state, body),
         Body::SetPassword { user, password } => access::set_password(standing, state, *user, password),
-        Body::SignIn { user, token, expires_at } => access::sign_in(standing, state, *user, *token, *expires_at, facts),
+        Body::SignIn { .. } => access::sign_in(standing, state, body, facts),
         Body::SignOut { token } => access::sign_out(standing, state, caller, *token),
         Body::SignInFailed { user } => access::sign_in_failed(standing, state, *user, facts),
         Body::OpenAccount(open) => accounts::open(standing, state, open, facts),
@@ -103,6 +103,7 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Result<Whats, R
         Body::Withdraw { account, amount, text } => {
             payments::cash(standing, state, *account, *amount, false, text.as_ref(), facts)
         }
+        Body::Book { leg, reason } => payments::book(standing, state, *leg, reason, facts),
         Body::PlaceHold { leg, expires_at, text, metadata } => {
             let hold = payments::may_hold(standing, state, *leg, *expires_at, facts)?;
             accepted(What::HoldPlaced { hold, text: text.clone(), metadata: metadata.clone() })

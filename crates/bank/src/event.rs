@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use ledger::{AccountId, Currency, Hold, HoldId, Kind, Overdraft, Posting, ReleaseReason, Status, Timestamp};
 
-use crate::access::NameIndex;
+use crate::access::{AddressHash, NameIndex};
 use crate::codec;
 use crate::{CustomerId, Refusal, Right, Role, Sealed, TokenHash, UserId};
 
@@ -65,6 +65,9 @@ pub enum Purpose {
     /// A posting undone.
     #[n(6)]
     Reversal,
+    /// Booked by the bank itself, for the reason that the text tells: a fee, a correction, or between its own accounts.
+    #[n(7)]
+    Booking,
 }
 
 /// What happened.
@@ -137,6 +140,9 @@ pub enum What {
         /// When it is over.
         #[cbor(n(2), with = "codec::timestamp")]
         expires_at: Timestamp,
+        /// From where, where that was known: the user's sign-ins from there are counted apart from now on.
+        #[n(3)]
+        from: Option<AddressHash>,
     },
     /// A session ended.
     #[n(5)]

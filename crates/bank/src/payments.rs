@@ -100,6 +100,36 @@ pub(crate) fn cash(
     accepted(What::Posted { posting, purpose, text: text.cloned(), metadata: None })
 }
 
+/// A booking of the bank's own.
+pub(crate) fn book(standing: Standing, state: &State, leg: Leg, reason: &Sealed, facts: &Facts<'_>) -> Decided {
+    standing.must_run_the_bank()?;
+    must_exist(state, leg.debit)?;
+    must_exist(state, leg.credit)?;
+    may_be_booked(state, leg)?;
+    let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
+    accepted(What::Posted { posting, purpose: Purpose::Booking, text: Some(reason.clone()), metadata: None })
+}
+
+/// Nobody but customers orders payments from their accounts to others. What the bank takes from a customer's account or
+/// gives to it without an order shows in its own income or expenses, and never in its cash or in what it owes others.
+fn may_be_booked(state: &State, leg: Leg) -> Result<(), Refusal> {
+    let banks_side = match (is_customers(state, leg.debit), is_customers(state, leg.credit)) {
+        (false, false) => return Ok(()),
+        (true, true) => return Err(Refusal::BetweenCustomers),
+        (true, false) => leg.credit,
+        (false, true) => leg.debit,
+    };
+    match state.ledger().account(banks_side).map(|account| account.kind) {
+        Some(Kind::Income | Kind::Expense) => Ok(()),
+        Some(Kind::Asset | Kind::Liability | Kind::Equity) | None => Err(Refusal::NotIncomeOrExpense),
+    }
+}
+
+/// Whether any customer has a right on an account; the others are the bank's own.
+fn is_customers(state: &State, account: AccountId) -> bool {
+    state.account_info(account).is_some_and(|info| !info.rights.is_empty())
+}
+
 /// The hold that a caller may place.
 pub(crate) fn may_hold(
     standing: Standing,

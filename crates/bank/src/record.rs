@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 
 use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, Undone};
 
-use crate::access::NameIndex;
+use crate::access::{AddressHash, NameIndex};
 use crate::state::{AccountInfo, Customer, Founding, Session, User};
 use crate::{CustomerId, Cut, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
 
@@ -55,6 +55,9 @@ pub enum Record {
         sessions: Vec<TokenHash>,
         #[n(6)]
         failed_at_ms: Option<i64>,
+        // None where there are none, so that what has none is written as before there could be any.
+        #[n(7)]
+        known_addresses: Option<Vec<AddressHash>>,
     },
     /// An account.
     #[n(3)]
@@ -212,9 +215,11 @@ impl State {
                 let accounts = accounts.into_iter().map(AccountId).collect();
                 self.customers.push(Customer { name, accounts });
             }
-            Record::User { name_index, name, password, role, customer, sessions, failed_at_ms } => {
+            Record::User { name_index, name, password, role, customer, sessions, failed_at_ms, known_addresses } => {
                 let failed_at = failed_at_ms.map(Timestamp);
-                self.users.push(User { name_index, name, password, role, customer, sessions, failed_at });
+                let known_addresses = known_addresses.unwrap_or_default();
+                let user = User { name_index, name, password, role, customer, sessions, failed_at, known_addresses };
+                self.users.push(user);
                 let number = u32::try_from(self.users.len()).map_err(|_| RestoreError("too many users".into()))?;
                 self.user_names.insert(name_index, UserId(number));
             }
@@ -271,6 +276,7 @@ fn user_record(user: &User) -> Record {
         customer: user.customer,
         sessions: user.sessions.clone(),
         failed_at_ms: user.failed_at.map(|at| at.0),
+        known_addresses: (!user.known_addresses.is_empty()).then(|| user.known_addresses.clone()),
     }
 }
 

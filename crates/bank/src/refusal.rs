@@ -75,6 +75,12 @@ pub enum Refusal {
     /// Customers pay to customers' accounts.
     #[error("this account can't be paid to")]
     NotAPayee,
+    /// The bank books nothing from one customer to another.
+    #[error("the bank books nothing from one customer's account to another's")]
+    BetweenCustomers,
+    /// Between a customer and the bank only its income and expenses are booked.
+    #[error("to and from a customer's account the bank books its own income and expenses only")]
+    NotIncomeOrExpense,
     /// The booking time lies in the future.
     #[error("the booking time lies in the future")]
     BookedAhead,
@@ -175,6 +181,8 @@ slugs! {
     "read-only-right" = R::ReadOnlyRight => R::ReadOnlyRight, "Ask the owner, or somebody with a right to sign.";
     "owners-only" = R::OwnersOnly => R::OwnersOnly, "Ask the owner, or the bank.";
     "not-a-payee" = R::NotAPayee => R::NotAPayee, "Check the payee's account number.";
+    "between-customers" = R::BetweenCustomers => R::BetweenCustomers, "Reverse the payment that was wrong, or have the customer order a new one.";
+    "not-income-or-expense" = R::NotIncomeOrExpense => R::NotIncomeOrExpense, "Give an account of the bank's of kind income or expense. Cash goes over the desk, and a payment that was wrong is reversed.";
     "booked-ahead" = R::BookedAhead => R::BookedAhead, "Wait until the time has come, or give a value date.";
     "invalid-request" = R::InvalidRequest => R::InvalidRequest, "Mend the fields that `errors` names; /openapi.json describes them.";
     "invalid-iban" = R::InvalidIban => R::InvalidIban, "Check the account number for a typing error.";

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ledger::{Account, AccountId, Currency, HoldId, Kind, Ledger, PageKey, PagedMap, Pages, PostingId, Timestamp};
 use smallvec::{SmallVec, smallvec};
 
-use crate::access::NameIndex;
+use crate::access::{AddressHash, MAX_KNOWN_ADDRESSES, NameIndex};
 use crate::{CustomerId, Event, Numbering, Right, Role, Sealed, TokenHash, UserId, What};
 
 /// The bank's state after some event.
@@ -119,6 +119,18 @@ pub struct User {
     pub sessions: Vec<TokenHash>,
     /// When a wrong password was last noted.
     pub failed_at: Option<Timestamp>,
+    /// From where the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
+    pub known_addresses: Vec<AddressHash>,
+}
+
+impl User {
+    fn note_address(&mut self, from: AddressHash) {
+        self.known_addresses.retain(|known| *known != from);
+        if self.known_addresses.len() >= MAX_KNOWN_ADDRESSES {
+            self.known_addresses.remove(0);
+        }
+        self.known_addresses.push(from);
+    }
 }
 
 /// A session.
@@ -361,6 +373,7 @@ impl State {
                     customer: *customer,
                     sessions: Vec::new(),
                     failed_at: None,
+                    known_addresses: Vec::new(),
                 });
             }
             What::PasswordSet { user, password } => {
@@ -368,10 +381,11 @@ impl State {
                     user.password = password.clone();
                 }
             }
-            What::SessionOpened { user, token, expires_at } => {
+            What::SessionOpened { user, token, expires_at, from } => {
                 self.sessions.insert(*token, Session { user: *user, expires_at: *expires_at });
                 if let Some(user) = self.user_mut(*user) {
                     user.sessions.push(*token);
+                    from.iter().for_each(|from| user.note_address(*from));
                 }
             }
             What::SessionClosed { token } => {

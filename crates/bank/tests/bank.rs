@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use bank::access::{MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, MAX_SESSIONS_PER_USER};
+use bank::access::{MAX_ACCOUNTS_PER_CUSTOMER, MAX_KNOWN_ADDRESSES, MAX_RIGHTS_PER_ACCOUNT, MAX_SESSIONS_PER_USER};
 use bank::{
-    Body, Caller, Command, CustomerId, Decision, Event, Facts, IbanError, MAX_PAYMENTS_AT_ONCE, NameIndex, Numbering,
-    OpenAccount, PastPosting, Pay, Purpose, Refusal, Request, Right, Role, Sealed, State, SubjectId, TokenHash, UserId,
-    What, decide,
+    AddressHash, Body, Caller, Command, CustomerId, Decision, Event, Facts, IbanError, MAX_PAYMENTS_AT_ONCE, NameIndex,
+    Numbering, OpenAccount, PastPosting, Pay, Purpose, Refusal, Request, Right, Role, Sealed, State, SubjectId,
+    TokenHash, UserId, What, decide,
 };
 use ledger::{
     AccountId, Cause, Currency, HoldId, Kind, Leg, Money, Overdraft, Posting, PostingId, ReleaseReason, Status,
@@ -120,7 +120,7 @@ impl Bank {
         self.system(add_user(u8::try_from(user.0).unwrap(), role, customer));
         let token = TokenHash([u8::try_from(user.0).unwrap(); 16]);
         let expires_at = self.now().plus_ms(24 * HOUR);
-        self.system(Body::SignIn { user, token, expires_at });
+        self.system(Body::SignIn { user, token, expires_at, from: None });
         Caller { user, session: Some(token) }
     }
 
@@ -215,6 +215,10 @@ fn deposit(account: AccountId, minor: i64) -> Body {
     Body::Deposit { account, amount: eur(minor), text: None }
 }
 
+fn book(debit: AccountId, credit: AccountId, minor: i64) -> Body {
+    Body::Book { leg: leg(debit, credit, eur(minor)), reason: sealed("a reason") }
+}
+
 fn hold(event: u64) -> HoldId {
     HoldId::new(event).unwrap()
 }
@@ -277,7 +281,7 @@ impl Street {
 
         let token = TokenHash([0xEE; 16]);
         let expires_at = bank.now().plus_ms(HOUR);
-        bank.system(Body::SignIn { user: anna.user, token, expires_at });
+        bank.system(Body::SignIn { user: anna.user, token, expires_at, from: None });
         let expired = Caller { session: Some(token), ..anna };
         let place =
             |expires_at| Body::PlaceHold { leg: leg(annas, bens, eur(3_000)), expires_at, text: None, metadata: None };
@@ -319,7 +323,7 @@ fn who_may_do_what() {
     let later = street.bank.now().plus_ms(HOUR);
     let opened_before = OpenAccount { opened_at: Some(Timestamp(0)), ..open() };
     let booked_before = Pay { booked_at: Some(street.bank.now()), ..payment(&[anna_to_ben]) };
-    let sign_in = Body::SignIn { user: anna.user, token: TokenHash([9; 16]), expires_at: later };
+    let sign_in = Body::SignIn { user: anna.user, token: TokenHash([9; 16]), expires_at: later, from: None };
     let overdraft = Overdraft::Limited(100);
     let founded = Some(Refusal::AlreadyFounded);
 
@@ -353,6 +357,7 @@ fn who_may_do_what() {
         (Body::Refund { of: paid, leg: 0, amount: eur(1), text: None }, [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
         (Body::Reverse { of: paid, text: None }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (Body::Unresolved(Refusal::NoRight), [NO_RIGHT; 5]),
+        (book(annas, street.fees, 1), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
     ];
     let seen: BTreeSet<usize> = rows.iter().map(|(body, _)| body_place(body)).collect();
     assert_eq!(seen, (0..BODIES).collect(), "a command has no row");
@@ -403,6 +408,7 @@ fn body_place(body: &Body) -> usize {
         Body::Rename { .. } => 22,
         Body::PayAll(_) => 23,
         Body::SetPassword { .. } => 24,
+        Body::Book { .. } => 25,
     }
 }
 
@@ -446,7 +452,9 @@ fn refusal_place(refusal: Refusal) -> usize {
         Refusal::InvalidLine => 32,
         Refusal::TooManyPayments => 33,
         Refusal::CurrencyNotInUse => 34,
-        Refusal::Ledger(_) => 35,
+        Refusal::BetweenCustomers => 35,
+        Refusal::NotIncomeOrExpense => 36,
+        Refusal::Ledger(_) => 37,
     }
 }
 
@@ -535,8 +543,13 @@ fn every_refusal_in_its_order() {
 
     let rows: &[(Caller, Body, Refusal, &[Refusal])] = &[
         (Caller { session: None, ..eve }, found(), R::NotSignedIn, &[R::NotAllowed, R::AlreadyFounded]),
-        (system, Body::SignIn { user: anna.user, token, expires_at: now }, R::NotSignedIn, &[]),
-        (system, Body::SignIn { user: anna.user, token: ben.session.unwrap(), expires_at: later }, R::NotSignedIn, &[]),
+        (system, Body::SignIn { user: anna.user, token, expires_at: now, from: None }, R::NotSignedIn, &[]),
+        (
+            system,
+            Body::SignIn { user: anna.user, token: ben.session.unwrap(), expires_at: later, from: None },
+            R::NotSignedIn,
+            &[],
+        ),
         (eve, Body::SignOut { token }, R::NotSignedIn, &[]),
         (auditor, found(), R::NotAllowed, &[R::AlreadyFounded]),
         (anna, owned(nobody), R::NotAllowed, &[R::UnknownCustomer]),
@@ -554,8 +567,8 @@ fn every_refusal_in_its_order() {
         (operator, add_user(1, Role::Customer, Some(nobody)), R::UnknownCustomer, &[R::NameTaken]),
         (operator, grant(nobody, UNKNOWN, 0), R::UnknownCustomer, &[R::Ledger(L::UnknownAccount)]),
         (operator, Body::Revoke { customer: nobody, account }, R::UnknownCustomer, &[R::NoRight]),
-        (system, Body::SignIn { user: UserId(99), token, expires_at: later }, R::UnknownUser, &[]),
-        (system, Body::SignIn { user: UserId(0), token, expires_at: later }, R::UnknownUser, &[]),
+        (system, Body::SignIn { user: UserId(99), token, expires_at: later, from: None }, R::UnknownUser, &[]),
+        (system, Body::SignIn { user: UserId(0), token, expires_at: later, from: None }, R::UnknownUser, &[]),
         (system, Body::SignInFailed { user: UserId(99) }, R::UnknownUser, &[]),
         (system, set_password(UserId(99)), R::UnknownUser, &[]),
         (system, set_password(UserId::SYSTEM), R::UnknownUser, &[]),
@@ -627,6 +640,19 @@ fn every_refusal_in_its_order() {
         (operator, grant(customer, account, 0), R::Ledger(L::AmountNotPositive), &[]),
         (operator, grant(customer, account, -1), R::Ledger(L::AmountNotPositive), &[]),
         (operator, Body::SetStatus { account, status: Status::Closed }, R::Ledger(L::AccountNotEmpty), &[]),
+        (operator, book(annas, bens, 1), R::BetweenCustomers, &[]),
+        (
+            system,
+            book(annas, annas, 0),
+            R::BetweenCustomers,
+            &[R::Ledger(L::SameAccount), R::Ledger(L::AmountNotPositive)],
+        ),
+        (operator, book(annas, cash, 1), R::NotIncomeOrExpense, &[]),
+        (operator, book(cash, annas, 0), R::NotIncomeOrExpense, &[R::Ledger(L::AmountNotPositive)]),
+        (operator, book(annas, fees, annas_funds + 1), poor, &[]),
+        (operator, book(fees, fees, 1), R::Ledger(L::SameAccount), &[]),
+        (operator, book(UNKNOWN, annas, 1), R::Ledger(L::UnknownAccount), &[]),
+        (anna, book(UNKNOWN, annas, 1), R::NotAllowed, &[R::Ledger(L::UnknownAccount)]),
         // What is named is looked up before anybody's right on it.
         (eve, paying(UNKNOWN, bens, 1), R::Ledger(L::UnknownAccount), &[]),
         (eve, Body::Capture { hold: hold(9_999), amount: eur(1), last: true }, R::Ledger(L::HoldNotOpen), &[]),
@@ -649,7 +675,7 @@ fn every_refusal_in_its_order() {
 
     let elsewhere = [R::NotFounded, R::TooManyRights, R::TooManyPayments];
     let shown = rows.iter().map(|(_, _, given, _)| *given).chain(elsewhere).chain(FOUND_BEFORE).chain(NOT_SHOWN);
-    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=35).collect(), "a refusal has no row");
+    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=37).collect(), "a refusal has no row");
 }
 
 #[test]
@@ -659,7 +685,7 @@ fn nothing_before_the_founding() {
         Body::OpenAccount(open()),
         Body::AddCustomer { name: sealed("x") },
         add_user(1, Role::Operator, None),
-        Body::SignIn { user: UserId(1), token: TokenHash([1; 16]), expires_at: at(100) },
+        Body::SignIn { user: UserId(1), token: TokenHash([1; 16]), expires_at: at(100), from: None },
         deposit(UNKNOWN, 1),
     ] {
         assert_eq!(bank.ask(Caller::SYSTEM, body), Err(Refusal::NotFounded));
@@ -951,7 +977,7 @@ fn the_eleventh_session_closes_the_oldest() {
     let token = |number: usize| TokenHash([0x80 + u8::try_from(number).unwrap(); 16]);
     let sign_in = |bank: &mut Bank, number| {
         let expires_at = bank.now().plus_ms(HOUR);
-        bank.system(Body::SignIn { user: ben.user, token: token(number), expires_at })
+        bank.system(Body::SignIn { user: ben.user, token: token(number), expires_at, from: None })
     };
     // Ben has one from the start.
     for number in 1..MAX_SESSIONS_PER_USER {
@@ -977,7 +1003,7 @@ fn the_eleventh_session_closes_the_oldest() {
 fn a_new_password_ends_every_session_of_its_user() {
     let Street { mut bank, anna, ben, .. } = Street::new();
     let (second, expires_at) = (TokenHash([0x80; 16]), bank.now().plus_ms(HOUR));
-    bank.system(Body::SignIn { user: ben.user, token: second, expires_at });
+    bank.system(Body::SignIn { user: ben.user, token: second, expires_at, from: None });
     let made = |bank: &Bank| -> Vec<What> {
         let command = Command { caller: Caller::SYSTEM, request: None, body: set_password(ben.user) };
         let Decision::Accepted(events) = bank.decide(&command) else { panic!("refused") };
@@ -999,6 +1025,82 @@ fn a_new_password_ends_every_session_of_its_user() {
     let event = Event { by: UserId::SYSTEM, what: set, request: None };
     let told = bank.state.check(bank.state.last_event() + 1, &event).unwrap_err();
     assert!(told.contains("user 99"), "{told}");
+}
+
+#[test]
+fn the_ninth_address_takes_the_place_of_the_one_not_used_for_the_longest() {
+    let Street { mut bank, ben, .. } = Street::new();
+    let before = digest(&bank.state);
+    let from = |number: u8| AddressHash([number; 16]);
+    let sign_in = |bank: &mut Bank, number: u8, from| {
+        let expires_at = bank.now().plus_ms(HOUR);
+        bank.system(Body::SignIn { user: ben.user, token: TokenHash([0x80 + number; 16]), expires_at, from });
+        bank.state.user(ben.user).unwrap().known_addresses.clone()
+    };
+    assert_eq!(sign_in(&mut bank, 0, None), []);
+    for number in 1..=8 {
+        sign_in(&mut bank, number, Some(from(number)));
+    }
+    // The first is used once more, so that the second is now the one not used for the longest.
+    let known = sign_in(&mut bank, 9, Some(from(1)));
+    assert_eq!(known, [2, 3, 4, 5, 6, 7, 8, 1].map(from));
+    assert_eq!(known.len(), MAX_KNOWN_ADDRESSES);
+    let known = sign_in(&mut bank, 10, Some(from(9)));
+    assert_eq!(known, [3, 4, 5, 6, 7, 8, 1, 9].map(from));
+    // A session that ends, and a sign-in from nowhere in particular, take none away.
+    let token = TokenHash([0x80 + 10; 16]);
+    bank.act(Caller { session: Some(token), ..ben }, Body::SignOut { token });
+    assert_eq!(sign_in(&mut bank, 11, None), known);
+    assert_ne!(digest(&bank.state), before);
+    let again = restored(&bank.state);
+    assert_eq!(again.user(ben.user).unwrap().known_addresses, known, "a restart knows them");
+    let mut replayed = State::default();
+    for (number, event) in (1..).zip(&bank.journal) {
+        replayed.apply(number, at(number), event);
+    }
+    assert_eq!(replayed.user(ben.user).unwrap().known_addresses, known, "the journal tells them");
+}
+
+#[test]
+fn the_bank_books_its_own_and_no_payments() {
+    let Street { mut bank, operator, annas, bens, fees, cash, .. } = Street::new();
+    let costs = bank.account(OpenAccount { kind: Kind::Expense, overdraft: Overdraft::Unlimited, ..open() });
+    let equity = bank.account(OpenAccount { kind: Kind::Equity, overdraft: Overdraft::Unlimited, ..open() });
+    let suspense = bank.account(open());
+    let available = |bank: &Bank, id| bank.state.ledger().account(id).unwrap().available_minor();
+    let before = available(&bank, annas);
+    let number = bank.act(operator, book(annas, fees, 250));
+    let What::Posted { purpose, text, .. } = &bank.journal.last().unwrap().what else { panic!() };
+    assert_eq!((*purpose, text), (Purpose::Booking, &Some(sealed("a reason"))));
+    assert_eq!((available(&bank, annas), available(&bank, fees)), (before - 250, 250));
+    // A fee that was wrong is undone like any posting.
+    bank.act(operator, Body::Reverse { of: posting(number), text: None });
+    assert_eq!((available(&bank, annas), available(&bank, fees)), (before, 0));
+    for (debit, credit, expected) in [
+        (costs, annas, Ok(())),
+        (costs, fees, Ok(())),
+        (equity, cash, Ok(())),
+        (cash, suspense, Ok(())),
+        (annas, costs, Ok(())),
+        (annas, suspense, Err(Refusal::NotIncomeOrExpense)),
+        (suspense, annas, Err(Refusal::NotIncomeOrExpense)),
+        (equity, annas, Err(Refusal::NotIncomeOrExpense)),
+        (bens, annas, Err(Refusal::BetweenCustomers)),
+    ] {
+        assert_eq!(bank.ask(operator, book(debit, credit, 1)), expected, "{debit:?} {credit:?}");
+    }
+    // All that is there may be taken for a fee, and not a cent of what is not.
+    let all = available(&bank, annas);
+    assert_eq!(bank.ask(operator, book(annas, fees, all)), Ok(()));
+    let poor = ledger::Refusal::InsufficientFunds { available: eur(all) };
+    assert_eq!(bank.ask(operator, book(annas, fees, all + 1)), Err(poor.into()));
+    // Whoever may only read an account is a customer, and it is not the bank's own.
+    bank.system(Body::Grant { customer: CustomerId(5), account: suspense, right: Right::ReadOnly });
+    assert_eq!(bank.ask(operator, book(suspense, annas, 1)), Err(Refusal::BetweenCustomers));
+    for status in [Status::FrozenForDebits, Status::Frozen] {
+        bank.system(Body::SetStatus { account: annas, status });
+        assert_eq!(bank.ask(operator, book(annas, fees, 1)), Err(ledger::Refusal::AccountFrozen.into()));
+    }
 }
 
 #[test]
@@ -1100,7 +1202,8 @@ fn a_retry_gets_the_first_outcome_whatever_happened_between() {
 fn only_the_first_event_of_a_command_has_its_key() {
     let Street { mut bank, ben, .. } = Street::new();
     bank.idle_ms += 48 * HOUR;
-    let body = Body::SignIn { user: ben.user, token: TokenHash([0x77; 16]), expires_at: bank.now().plus_ms(HOUR) };
+    let expires_at = bank.now().plus_ms(HOUR);
+    let body = Body::SignIn { user: ben.user, token: TokenHash([0x77; 16]), expires_at, from: None };
     let decision = bank.decide(&Command { caller: Caller::SYSTEM, request: Some(request(1)), body });
     let Decision::Accepted(events) = &decision else { panic!("{decision:?}") };
     let requests: Vec<Option<Request>> = events.iter().map(|event| event.request).collect();
@@ -1177,6 +1280,9 @@ fn story() -> Bank {
     for name in [Some(sealed("another name")), None] {
         bank.system(Body::Rename { account: bens, name });
     }
+    bank.act(operator, book(bens, fees, 3));
+    let (token, expires_at, from) = (TokenHash([0x77; 16]), bank.now().plus_ms(HOUR), Some(AddressHash([0x55; 16])));
+    bank.system(Body::SignIn { user: anna.user, token, expires_at, from });
     let metadata = Some(sealed("{}"));
     bank.act(anna, Body::Pay(Pay { metadata: metadata.clone(), ..payment(&legs[..1]) }));
     bank.system(Body::PayAll(vec![payment(&legs[..1]); 2]));
@@ -1215,7 +1321,7 @@ fn branches(event: &Event) -> Vec<String> {
         What::CustomerAdded { .. } => vec!["customer added".to_owned()],
         What::UserAdded { role, customer, .. } => vec![format!("user added {role:?} {}", customer.is_some())],
         What::PasswordSet { .. } => vec!["password set".to_owned()],
-        What::SessionOpened { .. } => vec!["session opened".to_owned()],
+        What::SessionOpened { from, .. } => vec![format!("session opened {}", from.is_some())],
         What::SessionClosed { .. } => vec!["session closed".to_owned()],
         What::SignInFailed { .. } => vec!["sign-in failed".to_owned()],
         What::AccountOpened { kind, overdraft, name, owner, cash, .. } => vec![
@@ -1273,7 +1379,8 @@ fn the_story_leaves_nothing_out() {
         ("signatory", 2),
         ("status", 4),
         ("unlimited", 2),
-        ("purpose", 7),
+        ("purpose", 8),
+        ("session opened", 2),
         ("text", 2),
         ("capture", 2),
         ("metadata", 2),
@@ -1290,7 +1397,6 @@ fn the_story_leaves_nothing_out() {
         "leader started",
         "customer added",
         "password set",
-        "session opened",
         "session closed",
         "sign-in failed",
         "owner",
@@ -1392,7 +1498,7 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         ([1], _) | ([1, 1, 2], What::RightGranted { .. }) | ([1, 1, 0, 3], What::Posted { .. }) => None,
         ([1, 1], What::Founded { .. }) => Some(4),
         ([1, 1], What::UserAdded { .. }) => Some(6),
-        ([1, 1], What::Posted { .. }) => Some(4),
+        ([1, 1], What::Posted { .. } | What::SessionOpened { .. }) => Some(4),
         ([1, 1], What::HoldPlaced { .. }) => Some(3),
         (
             [1, 1],
@@ -1527,7 +1633,7 @@ prop_compose! {
     fn any_step()(
         caller in 0..12_u8,
         key in prop::option::of(0..40_u8),
-        kind in 0..35_u8,
+        kind in 0..36_u8,
         places in any::<[Index; 3]>(),
         amount in prop_oneof![10 => 1..3_000_i64, 1 => -1..=0_i64, 1 => 1_000_000..2_000_000_i64],
         flag in any::<bool>(),
@@ -1563,7 +1669,7 @@ fn body(bank: &Bank, step: &Step) -> Body {
     match step.kind {
         0 => Body::AddCustomer { name: sealed("new") },
         1 => add_user(u8::try_from(a.index(30)).unwrap(), Role::Customer, Some(customer)),
-        2 | 3 => Body::SignIn { user, token, expires_at: later },
+        2 | 3 => Body::SignIn { user, token, expires_at: later, from: step.flag.then_some(AddressHash([7; 16])) },
         4 => Body::SignOut { token },
         5 => Body::SignInFailed { user },
         34 => set_password(user),
@@ -1586,6 +1692,7 @@ fn body(bank: &Bank, step: &Step) -> Body {
         23 | 24 => Body::Refund { of, leg: u32::try_from(c.index(2)).unwrap(), amount, text },
         27 => Body::PayAll(vec![payment(&[one]), payment(&[leg(account(b), account(c), amount)]), payment(&[one])]),
         25 => Body::Extend { hold: held, expires_at: later },
+        35 => Body::Book { leg: one, reason: sealed("a reason") },
         26 => Body::Rename { account: account(a), name: text },
         28 | 29 => {
             let kind = Kind::ALL[a.index(Kind::ALL.len())];

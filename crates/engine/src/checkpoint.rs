@@ -323,7 +323,7 @@ mod tests {
 
         fn open_session(&mut self, number: u8) {
             let token = Self::token(number);
-            self.apply(What::SessionOpened { user: UserId(1), token, expires_at: Timestamp(1) });
+            self.apply(What::SessionOpened { user: UserId(1), token, expires_at: Timestamp(1), from: None });
         }
 
         fn checkpoints(&self) -> Checkpoints {

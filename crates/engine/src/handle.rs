@@ -1,6 +1,7 @@
 //! The handle that everybody holds: submitting commands, reading, and the keyed hashes of the bank.
 
 use std::hash::Hasher;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -9,7 +10,8 @@ use std::thread::JoinHandle;
 
 use aws_lc_rs::{digest, hmac};
 use bank::{
-    Command, Decision, Facts, NameIndex, PastPosting, Refusal, Request, State, TokenHash, UserId, What, decide,
+    AddressHash, Command, Decision, Facts, NameIndex, PastPosting, Refusal, Request, State, TokenHash, UserId, What,
+    decide,
 };
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
@@ -133,12 +135,14 @@ pub(crate) struct Secrets {
     pub(crate) all: journal::Secrets,
     hashes: KeyedHashes,
     tokens: hmac::Key,
+    addresses: hmac::Key,
 }
 
 impl Secrets {
     pub(crate) fn new(all: journal::Secrets) -> Self {
-        let tokens = hmac::Key::new(hmac::HMAC_SHA256, &all.derive("session tokens"));
-        Self { hashes: KeyedHashes::new(&all), tokens, all }
+        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &all.derive(label));
+        let (tokens, addresses) = (key("session tokens"), key("addresses of sign-ins"));
+        Self { hashes: KeyedHashes::new(&all), tokens, addresses, all }
     }
 }
 
@@ -556,6 +560,24 @@ impl Engine {
     #[must_use]
     pub fn name_index(&self, name: &str) -> NameIndex {
         self.hashes().name_index(name)
+    }
+
+    /// What an address from which somebody signs in under a name is kept as. Of an IPv6 address its network of 64 bits
+    /// counts. Two names at the same address have nothing in common.
+    #[must_use]
+    pub fn address_hash(&self, NameIndex(name): NameIndex, address: IpAddr) -> AddressHash {
+        let (v4, v6);
+        let address: &[u8] = match address.to_canonical() {
+            IpAddr::V4(address) => {
+                v4 = address.octets();
+                &v4
+            }
+            IpAddr::V6(address) => {
+                v6 = address.octets();
+                &v6[..8]
+            }
+        };
+        AddressHash(first_16(&hmac::sign(&self.shared.secrets.addresses, &[&name, address].concat())))
     }
 
     /// A new session token for its bearer, 256 random bits in hexadecimal.

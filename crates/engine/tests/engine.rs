@@ -683,7 +683,7 @@ fn a_right_is_looked_at_when_the_command_is_decided() {
     };
     let What::UserAdded { id: user, .. } = bench.accepted(user).what else { panic!("a user") };
     let token = bench.engine.token_hash("token");
-    bench.accepted(Body::SignIn { user, token, expires_at: Timestamp(START_MS + 10_000) });
+    bench.accepted(Body::SignIn { user, token, expires_at: Timestamp(START_MS + 10_000), from: None });
     bench.pay(CASH, ANNA, 100);
     let caller = Caller { user, session: Some(token) };
     let pay = || Command { caller, request: None, body: payment(ANNA, BEN, 1) };

@@ -93,8 +93,26 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "connections_per_address",
         default: "512",
-        about: "How many of them from one IPv4 address, or one IPv6 network of 64 bits.",
+        about: "How many of them from one IPv4 address, or one IPv6 network of 64 bits. Trusted proxies may have all.",
         take: |config, _, text| whole(&mut config.server.limits.connections_per_address, text, 1..=1_000_000),
+    },
+    Setting {
+        name: "trusted_proxies",
+        default: "",
+        about: "The proxies in front of the server, as addresses and networks with commas between them: 10.0.0.7, 10.1.0.0/16.\n\
+                Of a request that one of them hands on, they are believed whose it is; without this, all clients behind a\n\
+                proxy share one address's limits. Name no address from which anybody else can connect: who is believed\n\
+                can say that they are anybody.",
+        take: |config, _, text| networks(&mut config.server.limits.proxies.trusted, text),
+    },
+    Setting {
+        name: "forwarded_field",
+        default: "x-forwarded-for",
+        about: "The header field in which these proxies write it: x-forwarded-for, or forwarded (RFC 7239). The other is not\n\
+                looked at, since a proxy hands it on as its client sent it.",
+        take: |config, _, text| {
+            take(&mut config.server.limits.proxies.field, text.parse(), "x-forwarded-for or forwarded")
+        },
     },
     Setting {
         name: "event_streams",
@@ -192,8 +210,9 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "name_sign_ins_per_minute",
         default: "5",
-        about: "How many sign-ins a minute may be tried under one name. 0 stands for no limit: then nothing but their length\n\
-                protects passwords from being guessed.",
+        about: "How many sign-ins a minute may be tried under one name: so many from each address from which its user signed\n\
+                in before, at most eight, and so many from all others together. 0 stands for no limit: then nothing but\n\
+                their length protects passwords from being guessed.",
         take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.requests, text, 0..=1_000_000),
     },
     Setting {
@@ -248,6 +267,14 @@ fn machine_memory() -> Option<u64> {
 
 fn take<T, E>(place: &mut T, parsed: Result<T, E>, form: &str) -> Result<(), String> {
     *place = parsed.map_err(|_| format!("must be {form}"))?;
+    Ok(())
+}
+
+fn networks(place: &mut Vec<server::Network>, text: &str) -> Result<(), String> {
+    let each = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    *place = each
+        .map(|part| part.parse().map_err(|mistake: server::NetworkError| mistake.to_string()))
+        .collect::<Result<_, _>>()?;
     Ok(())
 }
 
@@ -592,6 +619,25 @@ mod tests {
         assert_eq!(read(file, &[], &environment).unwrap().server.listen.port(), 2);
         let flagged = read(file, &["listen=127.0.0.1:3"], &environment).unwrap();
         assert_eq!((flagged.server.listen.port(), flagged.server.session_minutes), (3, 7));
+    }
+
+    #[test]
+    fn proxies_are_named_in_a_list() {
+        let trusted = |text: &str| {
+            let file = format!("trusted_proxies = {text:?}\n");
+            read(&file, &[], &[]).map(|config| config.server.limits.proxies.trusted)
+        };
+        let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        assert_eq!(trusted(""), Ok(Vec::new()));
+        assert_eq!(trusted("10.0.0.7"), Ok(networks(&["10.0.0.7"])));
+        assert_eq!(trusted("10.0.0.7, 2001:db8::/32,"), Ok(networks(&["10.0.0.7", "2001:db8::/32"])));
+        for (text, said) in [("10.0.0.1/8", "first 8 are zero"), ("0.0.0.0/0", "every address"), ("proxy", "such as")] {
+            let told = trusted(text).unwrap_err();
+            assert!(told.contains(said) && told.contains("kassa.toml: trusted_proxies must"), "{told}");
+        }
+        let field = |text: &str| read("", &[&format!("forwarded_field={text}")], &[]);
+        assert_eq!(field("forwarded").unwrap().server.limits.proxies.field, server::ForwardedField::Forwarded);
+        assert!(field("x-real-ip").is_err());
     }
 
     #[test]

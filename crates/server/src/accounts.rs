@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::amounts::{self, currency, overdraft, overdraft_text};
 use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
 use crate::caching::Version;
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, integer, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, integer, text};
 use crate::problem::Problem;
 use crate::rights::RightName;
 use crate::strings;
@@ -183,7 +183,7 @@ pub(crate) struct AccountView {
     /// When it was opened.
     #[schema(value_type = strings::Moment)]
     opened_at: String,
-    /// The right that one's customer has on it.
+    /// The right that one's customer has on it; in the list of a customer's accounts, that customer's.
     #[serde(skip_serializing_if = "Option::is_none")]
     right: Option<RightName>,
 }
@@ -198,8 +198,16 @@ pub(crate) struct Accounts {
     next_cursor: Option<String>,
 }
 
+impl Accounts {
+    /// A page, and the account with which the next begins.
+    pub(crate) fn of(app: &App, found: Vec<Found>, next: Option<AccountId>) -> Result<Self, Problem> {
+        let accounts = found.into_iter().map(|found| found.view(app)).collect::<Result<_, _>>()?;
+        Ok(Self { accounts, next_cursor: next.map(|next| next.0.to_string()) })
+    }
+}
+
 /// An account as the state has it, its name sealed.
-struct Found {
+pub(crate) struct Found {
     iban: String,
     account: Account,
     name: Option<Sealed>,
@@ -208,12 +216,31 @@ struct Found {
 
 impl Found {
     fn new(state: &Bank, who: &SignedIn, id: AccountId) -> Option<Self> {
+        Self::with_right_of(state, who.customer, id)
+    }
+
+    /// Up to `limit` of a customer's accounts, from `first` on, and the one after them.
+    pub(crate) fn page_of(
+        state: &Bank,
+        customer: Option<CustomerId>,
+        ids: &[AccountId],
+        first: u32,
+        limit: usize,
+    ) -> (Vec<Self>, Option<AccountId>) {
+        let mut ids: Vec<_> = ids.iter().copied().filter(|id| id.0 >= first).collect();
+        ids.sort_unstable();
+        let next = ids.get(limit).copied();
+        ids.truncate(limit);
+        (ids.into_iter().filter_map(|id| Self::with_right_of(state, customer, id)).collect(), next)
+    }
+
+    fn with_right_of(state: &Bank, customer: Option<CustomerId>, id: AccountId) -> Option<Self> {
         let AccountInfo { name, .. } = state.account_info(id)?;
         Some(Self {
             iban: state.iban(id)?,
             account: *state.ledger().account(id)?,
             name: name.clone(),
-            right: who.customer.and_then(|customer| state.right(customer, id)),
+            right: customer.and_then(|customer| state.right(customer, id)),
         })
     }
 
@@ -276,44 +303,57 @@ pub(crate) async fn open_account(
     Ok(created(&receipt, &format!("/v1/accounts/{}", view.iban), view))
 }
 
+/// Which accounts are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AccountsAsked {
+    /// Only those of this kind.
+    kind: Option<KindName>,
+    /// The `next_cursor` of the page before; without it the list begins.
+    #[param(value_type = Option<strings::Cursor>)]
+    #[serde(default, deserialize_with = "cursor")]
+    cursor: Option<u64>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    #[serde(default, deserialize_with = "digits")]
+    limit: Option<u16>,
+}
+
 /// Lists accounts.
 ///
 /// A customer's users see those on which the customer has a right, others see all.
 #[utoipa::path(
-    get, path = "/v1/accounts", tag = "Accounts", params(Page),
+    get, path = "/v1/accounts", tag = "Accounts", params(AccountsAsked),
     responses((status = 200, description = "A page of accounts", body = Accounts)),
 )]
 pub(crate) async fn list_accounts(
     State(app): State<App>,
     token: Token,
-    Query(page): Query<Page>,
+    Query(asked): Query<AccountsAsked>,
 ) -> Result<Json<Accounts>, Problem> {
-    let (first, limit) = page.places()?;
+    let AccountsAsked { kind, cursor, limit } = asked;
+    let (first, limit) = Page { cursor, limit }.places()?;
     let first = u32::try_from(first).unwrap_or(u32::MAX);
+    let kind = kind.map(Kind::from);
     let (found, next) = app
         .read(token, |state, who| {
-            // One more than asked for, to know whether there is a next page.
-            let mut ids = visible(state, who, first, limit + 1);
-            let next = if ids.len() > limit { ids.pop() } else { None };
-            let found: Vec<_> = ids.into_iter().filter_map(|id| Found::new(state, who, id)).collect();
-            Ok((found, next))
+            let is_asked_for = |id: &AccountId| {
+                kind.is_none_or(|kind| state.ledger().account(*id).is_some_and(|account| account.kind == kind))
+            };
+            let ids: Vec<_> = if who.sees_all() {
+                let all = (first..state.ledger().next_account().0).map(AccountId);
+                // One more than asked for, to know whether there is a next page.
+                all.filter(is_asked_for).take(limit + 1).collect()
+            } else {
+                let customer = who.customer.and_then(|customer| state.customer(customer));
+                let own = customer.map(|customer| customer.accounts.as_slice()).unwrap_or_default();
+                own.iter().copied().filter(is_asked_for).collect()
+            };
+            Ok(Found::page_of(state, who.customer, &ids, first, limit))
         })
         .await?;
-    let accounts = found.into_iter().map(|found| found.view(&app)).collect::<Result<_, _>>()?;
-    Ok(Json(Accounts { accounts, next_cursor: next.map(|next| next.0.to_string()) }))
-}
-
-/// Up to `limit` accounts that the caller may see, from `first` on.
-fn visible(state: &Bank, who: &SignedIn, first: u32, limit: usize) -> Vec<AccountId> {
-    if who.sees_all() {
-        return (first..state.ledger().next_account().0).take(limit).map(AccountId).collect();
-    }
-    let customer = who.customer.and_then(|customer| state.customer(customer));
-    let mut ids: Vec<_> = customer.map(|customer| customer.accounts.clone()).unwrap_or_default();
-    ids.retain(|id| id.0 >= first);
-    ids.sort_unstable();
-    ids.truncate(limit);
-    ids
+    Accounts::of(&app, found, next).map(Json)
 }
 
 /// Shows an account.

@@ -2,6 +2,7 @@
 //! or its body is read: a host that isn't clear, an address or a header without end, and requests that come too fast.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Query, Request};
@@ -16,6 +17,7 @@ use crate::app::App;
 use crate::extract::{Brought, Token};
 use crate::listen::Peer;
 use crate::problem::{Kind, Problem};
+use crate::proxies::Client;
 use crate::rates::Standing;
 
 /// How many requests are allowed, and how many are left (draft-ietf-httpapi-ratelimit-headers-11).
@@ -31,8 +33,12 @@ pub(crate) struct Admitted(pub(crate) Option<Standing>);
 /// Lets a request in, and hands its token on in its extensions. What costs the least to look at comes first; the rate of
 /// all comes last, so that who is refused takes nothing from the others.
 pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Admitted, Problem> {
-    let address = request.extensions().get::<Peer>().and_then(|Peer(address)| app.rates.of_address(*address, now));
-    let of_address = within(app, address)?;
+    let peer = request.extensions().get::<Peer>().copied();
+    let client = peer.map(|Peer(peer)| app.limits.proxies.whose(peer, request.headers()));
+    let of_address = within(app, client.and_then(|Client(address)| app.rates.of_address(address, now)))?;
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
+    }
     check_size(app, request)?;
     check_host(request)?;
     check_parameters(app, request)?;
@@ -45,6 +51,9 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
         user.ok().flatten()
     });
     let of_user = within(app, user.and_then(|user| app.rates.of_user(user, now)))?;
+    if user.is_none() {
+        within(app, app.rates.of_strangers(now))?;
+    }
     within(app, app.rates.of_all(now))?;
     Ok(Admitted(of_user.or(of_address)))
 }
@@ -156,6 +165,17 @@ impl Parameters {
         let known = self.0.get(&format!("{method} {route}")).filter(|_| route.starts_with("/v1/"))?;
         sent.iter().map(|(name, _)| name.as_str()).find(|name| !known.iter().any(|known| known == name))
     }
+}
+
+/// The name of the host that a request is for, without its port, where it has a name: an address of the network is none,
+/// and `localhost` is everybody's own.
+pub(crate) fn host_name(request: &Request) -> Option<String> {
+    let sent = || Authority::try_from(request.headers().get(HOST)?.as_bytes()).ok();
+    let authority = request.uri().authority().cloned().or_else(sent)?;
+    let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    let is_local = host == "localhost" || host.ends_with(".localhost");
+    let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+    (!host.is_empty() && !is_local && !is_address).then_some(host)
 }
 
 /// Whether it is a host with or without a port, and nothing else.

@@ -16,6 +16,7 @@ use utoipa::IntoParams;
 use crate::Limits;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
+use crate::said;
 use crate::strings::{self, MAX_CURSOR_DIGITS};
 
 /// The body, one JSON object.
@@ -40,7 +41,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => Problem::of(Kind::BodyUnreadable),
         })?;
-        parse(&body).map(Self)
+        object("body", &body).map(Self)
     }
 }
 
@@ -50,36 +51,31 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    // A list would be taken for an object's fields in order; nobody sends that on purpose.
-    let object = body.trim_ascii_start().first() == Some(&b'{');
-    if let Ok(value) = serde_json::from_slice(body)
-        && object
-    {
-        return Ok(value);
-    }
-    // Once more, keeping track of the path to what is wrong.
-    Err(match axum::Json::<T>::from_bytes(body) {
-        Err(axum::extract::rejection::JsonRejection::JsonDataError(error)) => field_error(&error.body_text()),
-        Ok(_) => Problem::saying(Kind::InvalidRequest, "the body must be one JSON object"),
-        Err(_) => Problem::of(Kind::MalformedJson),
-    })
-}
-
 /// One line of JSON, an object.
 pub(crate) fn line<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Problem> {
-    let object = line.first() == Some(&b'{');
-    if let Ok(value) = serde_json::from_slice(line)
-        && object
+    object("line", line)
+}
+
+/// A JSON object; of what is not one, the problem with it.
+fn object<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T, Problem> {
+    // A list would be taken for an object's fields in order; nobody sends that on purpose.
+    let is_object = text.trim_ascii_start().first() == Some(&b'{');
+    if let Ok(value) = serde_json::from_slice(text)
+        && is_object
     {
         return Ok(value);
     }
     // Once more, keeping track of the path to what is wrong.
-    let mut input = serde_json::Deserializer::from_slice(line);
-    Err(match serde_path_to_error::deserialize::<_, T>(&mut input) {
-        Err(error) if error.inner().is_data() => field_error(&format!("line: {error}")),
-        Ok(_) if !object => Problem::saying(Kind::InvalidRequest, "the line must be one JSON object"),
-        _ => Problem::of(Kind::MalformedJson),
+    let mut input = serde_json::Deserializer::from_slice(text);
+    let read = serde_path_to_error::deserialize::<_, T>(&mut input);
+    let (path, error) = match read {
+        Ok(_) => (String::new(), input.end().err()),
+        Err(error) => (error.path().to_string(), Some(error.into_inner())),
+    };
+    Err(match error {
+        Some(error) if !error.is_data() => Problem::saying(Kind::MalformedJson, said::not_json(what, &error)),
+        Some(error) if is_object => said::problem(&path, &error.to_string()),
+        Some(_) | None => Problem::saying(Kind::InvalidRequest, format!("the {what} must be one JSON object")),
     })
 }
 
@@ -91,31 +87,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| field_error(&error.body_text()))
-    }
-}
-
-/// A problem from serde's words, `…: path: what is wrong` or `…: missing field `name``, naming the field.
-fn field_error(text: &str) -> Problem {
-    let said = text.split_once(": ").map_or(text, |(_, said)| said);
-    let at_path = said.split_once(": ").filter(|(path, _)| !path.contains(' '));
-    let quoted = || said.split('`').nth(1).map(|field| (field, said));
-    match at_path.or_else(quoted) {
-        Some((field, detail)) => Problem::field(field, plain(detail)),
-        None => Problem::saying(Kind::InvalidRequest, plain(said)),
-    }
-}
-
-/// The words of the libraries that only a programmer understands, said plainly.
-fn plain(said: &str) -> &str {
-    if said.contains("invalid digit") || said.contains("cannot parse integer from empty string") {
-        "it must be a whole number of digits"
-    } else if said.contains("number too large") {
-        "the number is too large"
-    } else if said.contains("expected struct") {
-        "the body must be one JSON object"
-    } else {
-        said
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| said::query(&error.body_text()))
     }
 }
 
@@ -365,7 +337,7 @@ mod tests {
             (r#"{"amount":"1""#, "malformed-json", ""),
             ("", "malformed-json", ""),
         ] {
-            let problem = parse::<Sent>(body.as_bytes()).err();
+            let problem = object::<Sent>("body", body.as_bytes()).err();
             let said = format!("{problem:?}");
             assert_eq!(problem.map_or("", |problem| problem.slug()), slug, "{body}: {said}");
             assert!(field.is_empty() || said.contains(&format!("field: \"{field}\"")), "{body}: {said}");

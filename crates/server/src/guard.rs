@@ -21,20 +21,24 @@ use crate::caching::Asked;
 use crate::deprecation::{self, DEPRECATED};
 use crate::problem::{Kind, Problem};
 
-/// On every answer, where the handler says nothing else. A year of HTTPS only is what browsers' lists ask for.
-const HEADERS: [(HeaderName, &str); 5] = [
+/// On every answer, where the handler says nothing else.
+const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-store"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (REFERRER_POLICY, "no-referrer"),
-    (STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
+
+/// On every answer under a name. A year of HTTPS only is what browsers' lists ask for. Said of `localhost`, it would keep
+/// browsers from all else that is served on this machine, so it is not, and for an address it would mean nothing.
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Runs a request within its time, if it may come in.
 pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let asked = Asked::of(&request);
+    let has_name = admission::host_name(&request).is_some();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match admission::admit(&app, &mut request, started) {
         Ok(Admitted(standing)) => {
@@ -53,6 +57,9 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     app.metrics.note_request(&method, route, response.status(), started.elapsed());
     deprecation::mark(DEPRECATED, method.as_str(), route, response.headers_mut());
     add_headers(response.headers_mut());
+    if has_name {
+        response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert(HTTPS_ONLY);
+    }
     response
 }
 

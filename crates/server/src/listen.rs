@@ -144,7 +144,7 @@ pub async fn serve(
                 Ok((stream, peer)) => {
                     let least_busy = workers.iter().min_by_key(|worker| worker.connections());
                     if let (Some(worker), Some(place)) = (least_busy, counts.admit(peer.ip(), limits)) {
-                        let connection = Arc::clone(&shared).move_to(worker, stream, place, counts);
+                        let connection = Arc::clone(&shared).move_to(worker, stream, Peer(peer.ip()), place, counts);
                         connections.spawn_on(connection, &worker.runtime);
                     }
                 }
@@ -230,13 +230,14 @@ impl Shared {
         self: Arc<Self>,
         worker: &Worker,
         stream: TcpStream,
+        peer: Peer,
         place: Place,
         counts: &Counts,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (stream, stopped, busy) = (stream.into_std(), counts.stopping.subscribe(), Arc::clone(&worker.busy));
         async move {
             match stream.and_then(TcpStream::from_std) {
-                Ok(stream) => self.connection(stream, Peer(place.address), stopped).await,
+                Ok(stream) => self.connection(stream, peer, stopped).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be given to a worker"),
             }
             // Before its place is free for another, so that this one finds the worker as it is.
@@ -537,11 +538,12 @@ impl Counts {
     }
 
     fn admit(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Place> {
+        let most_here = if limits.proxies.trust(address) { limits.connections } else { limits.connections_per_address };
         let address = network(address);
         let mut by_address = self.by_address();
         let open: usize = by_address.values().sum();
         let here = by_address.get(&address).copied().unwrap_or(0);
-        if open >= limits.connections || here >= limits.connections_per_address {
+        if open >= limits.connections || here >= most_here {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(open, "a connection was turned away: there are too many");
             return None;
@@ -564,13 +566,12 @@ impl Drop for Place {
     }
 }
 
-/// From which address a request came, an IPv6 client's being its network: put into the request's extensions for
-/// whoever counts by address.
+/// From which address a request's connection came: a client's, or a proxy's. It is put into the request's extensions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+pub struct Peer(pub IpAddr);
 
 /// What counts as one client's address: an IPv6 client has 64 bits to choose from.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address => address,

@@ -12,8 +12,9 @@ use crate::app::App;
 use crate::events::{life, news};
 use crate::problem::{Document, FieldError};
 use crate::{
-    accounts, balances, batches, cash, clock, customers, description, docs, entries, events, health, holds, metrics,
-    pages, payment_list, payments, rights, sign_in, statement, strings, trial_balance, undo, users,
+    accounts, balances, batches, bookings, cash, clock, customer_accounts, customers, description, docs, entries,
+    events, health, holds, metrics, pages, payment_list, payments, rights, sign_in, statement, strings,
+    trial_balance, undo, users,
 };
 
 /// What there is to know before the first request.
@@ -32,8 +33,8 @@ address does not take gives 405 `method-not-allowed` with the header `Allow`.
 * **Rates**: `RateLimit` and `RateLimit-Policy` say how many requests are left; what comes faster gets a 429 with \
 `Retry-After`.
 * **Lists** come in pages: send `next_cursor` back as `cursor` until there is none.
-* **Every answer** carries `Content-Security-Policy`, `Referrer-Policy`, `Strict-Transport-Security` and \
-`X-Content-Type-Options`. Clients tolerate fields, headers and kinds of problem that they don't know.";
+* **Every answer** carries `Content-Security-Policy`, `Referrer-Policy` and `X-Content-Type-Options`, and where the \
+server is asked under a name, `Strict-Transport-Security`. Clients tolerate fields, headers and kinds of problem that they don't know.";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -91,6 +92,7 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(sign_in::me))
         .routes(routes!(customers::add_customer, customers::list_customers))
         .routes(routes!(customers::show_customer))
+        .routes(routes!(customer_accounts::list_accounts_of_customer))
         .routes(routes!(users::add_user, users::list_users))
         .routes(routes!(accounts::open_account, accounts::list_accounts))
         .routes(routes!(accounts::show_account))
@@ -127,6 +129,8 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(cash::deposit_dry_run))
         .routes(routes!(cash::withdraw))
         .routes(routes!(cash::withdraw_dry_run))
+        .routes(routes!(bookings::book))
+        .routes(routes!(bookings::book_dry_run))
         .routes(routes!(trial_balance::trial_balance))
         .routes(routes!(clock::confirm_clock))
         .split_for_parts();

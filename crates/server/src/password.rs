@@ -54,6 +54,8 @@ pub fn verify(password: &str, hash: &str) -> bool {
 /// as long as another.
 pub(crate) struct Passwords {
     places: Arc<Semaphore>,
+    /// Those that strangers can't take.
+    expected: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     nobody: String,
 }
@@ -65,27 +67,40 @@ impl Passwords {
             places: Arc::new(Semaphore::new(
                 workers.saturating_add(limits.passwords_waiting).min(Semaphore::MAX_PERMITS),
             )),
+            expected: Arc::new(Semaphore::new(limits.passwords_expected.min(Semaphore::MAX_PERMITS))),
             workers: Arc::new(Semaphore::new(workers)),
             nobody: hash("nobody").map_err(|error| ServeError::Cryptography(error.to_string()))?,
         })
     }
 
-    /// Hashes a new password.
+    /// Hashes a new password, for an operator.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Problem> {
-        let hashed = self.work(move || hash(&password)).await?;
+        let hashed = self.work(true, move || hash(&password)).await?;
         hashed.map_err(|error| Problem::failed(&error))
     }
 
-    /// Whether a password is the one of a hash; without a hash it takes as long, and is not.
-    pub(crate) async fn verify(&self, password: Zeroizing<String>, hash: Option<String>) -> Result<bool, Problem> {
+    /// Whether a password is the one of a hash; without a hash it takes as long, and is not. `is_expected` where it comes
+    /// from an address from which its user signed in before.
+    pub(crate) async fn verify(
+        &self,
+        password: Zeroizing<String>,
+        hash: Option<String>,
+        is_expected: bool,
+    ) -> Result<bool, Problem> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
-        let right = self.work(move || verify(&password, &hash)).await?;
+        let right = self.work(is_expected, move || verify(&password, &hash)).await?;
         Ok(right && known)
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Problem::of(Kind::Busy))?;
+    async fn work<T: Send + 'static>(
+        &self,
+        is_expected: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let anybodys = Arc::clone(&self.places).try_acquire_owned().ok();
+        let kept = || is_expected.then(|| Arc::clone(&self.expected).try_acquire_owned().ok()).flatten();
+        let place = anybodys.or_else(kept).ok_or_else(|| Problem::of(Kind::Busy))?;
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|error| Problem::failed(&error))?;
         let done = spawn_blocking(move || {
             // Held to the end of the work, also when the caller has gone away meanwhile.
@@ -113,11 +128,23 @@ mod tests {
     async fn who_finds_no_place_is_told_so() {
         let limits = Limits { password_workers: 1, passwords_waiting: 1, ..Limits::default() };
         let passwords = Passwords::new(&limits).unwrap();
-        let attempts = (0..3).map(|_| passwords.verify(Zeroizing::new("wrong".into()), None));
-        let mut attempts: Vec<_> = attempts.map(Box::pin).collect();
-        let (first, second, third) = (attempts.remove(0), attempts.remove(0), attempts.remove(0));
-        let (first, second, third) = tokio::join!(first, second, third);
+        let attempt = |is_expected| passwords.verify(Zeroizing::new("wrong".into()), None, is_expected);
+        let (first, second, third) = tokio::join!(attempt(false), attempt(false), attempt(false));
         assert!(!first.unwrap() && !second.unwrap());
         assert_eq!(third.unwrap_err().slug(), "busy");
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_places_for_those_who_are_expected() {
+        let limits = Limits { password_workers: 1, passwords_waiting: 1, passwords_expected: 2, ..Limits::default() };
+        let passwords = Passwords::new(&limits).unwrap();
+        let attempt = |is_expected| passwords.verify(Zeroizing::new("wrong".into()), None, is_expected);
+        let strangers = async { tokio::join!(attempt(false), attempt(false), attempt(false)) };
+        let expected = async { tokio::join!(attempt(true), attempt(true), attempt(true)) };
+        let (strangers, expected) = tokio::join!(strangers, expected);
+        assert!(!strangers.0.unwrap() && !strangers.1.unwrap());
+        assert_eq!(strangers.2.unwrap_err().slug(), "busy");
+        assert!(!expected.0.unwrap() && !expected.1.unwrap());
+        assert_eq!(expected.2.unwrap_err().slug(), "busy", "what is kept for them has an end, too");
     }
 }

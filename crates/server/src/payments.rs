@@ -160,6 +160,8 @@ pub(crate) enum PurposeName {
     Refund,
     /// A posting undone.
     Reversal,
+    /// Booked by the bank itself, for the reason that the text tells: a fee, a correction, or between its own accounts.
+    Booking,
 }
 
 impl PurposeName {
@@ -173,6 +175,7 @@ impl PurposeName {
             Self::Capture => "capture",
             Self::Refund => "refund",
             Self::Reversal => "reversal",
+            Self::Booking => "booking",
         }
     }
 }
@@ -187,6 +190,7 @@ impl From<PurposeName> for Purpose {
             PurposeName::Capture => Self::Capture,
             PurposeName::Refund => Self::Refund,
             PurposeName::Reversal => Self::Reversal,
+            PurposeName::Booking => Self::Booking,
         }
     }
 }
@@ -201,6 +205,7 @@ impl From<Purpose> for PurposeName {
             Purpose::Capture => Self::Capture,
             Purpose::Refund => Self::Refund,
             Purpose::Reversal => Self::Reversal,
+            Purpose::Booking => Self::Booking,
         }
     }
 }

@@ -304,7 +304,7 @@ impl Problem {
     /// that the server is busy rather than that they are to blame.
     pub(crate) fn too_fast(standing: Standing) -> Self {
         let kind = match standing.which {
-            Which::All => return Self::of(Kind::Busy),
+            Which::All | Which::Strangers => return Self::of(Kind::Busy),
             Which::User | Which::Address | Which::SignInsOfAddress | Which::SignInsOfName => Kind::RateLimited,
         };
         Self { standing: Some(Box::new(standing)), ..Self::of(kind) }

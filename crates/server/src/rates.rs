@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
-use bank::{NameIndex, UserId};
+use bank::{AddressHash, NameIndex, UserId};
 
 use crate::Limits;
 
@@ -51,6 +51,12 @@ impl Rate {
     pub const fn per_minute(requests: u32, burst: u32) -> Self {
         Self { requests, seconds: 60, burst }
     }
+
+    /// Three quarters of it, rounded up. Of no limit it is none.
+    const fn three_quarters(self) -> Self {
+        let Self { requests, seconds, burst } = self;
+        Self { requests: requests - requests / 4, seconds, burst: burst - burst / 4 }
+    }
 }
 
 /// Which of the rates.
@@ -59,6 +65,7 @@ pub(crate) enum Which {
     User,
     Address,
     All,
+    Strangers,
     SignInsOfAddress,
     SignInsOfName,
 }
@@ -70,6 +77,7 @@ impl Which {
             Self::User => "user",
             Self::Address => "address",
             Self::All => "all",
+            Self::Strangers => "strangers",
             Self::SignInsOfAddress => "sign-ins-of-address",
             Self::SignInsOfName => "sign-ins-of-name",
         }
@@ -167,7 +175,7 @@ fn seconds(nanoseconds: u64) -> u64 {
 }
 
 /// How many clients of each kind are remembered. Only who asked within the time of a burst takes a place, so this is
-/// many times the connections that may be open; the four tables take 2.3 MiB together.
+/// many times the connections that may be open; the five tables take 2.8 MiB together.
 const PLACES: u64 = 32_768;
 
 /// How many places a client could have. With eight, a table is nearly full before anybody is forgotten.
@@ -248,21 +256,26 @@ pub(crate) struct Rates {
     users: Table,
     addresses: Table,
     all: Meter,
+    strangers: Meter,
     sign_ins_of_addresses: Table,
     sign_ins_of_names: Table,
+    sign_ins_of_known: Table,
 }
 
 impl Rates {
     /// Moments are counted from `since`.
     pub(crate) fn new(limits: &Limits, since: Instant) -> Self {
-        let all = Policy::new(Which::All, limits.requests);
+        let meter = |which, rate| Meter { policy: Policy::new(which, rate), moment: AtomicU64::new(0) };
         Self {
             since,
             users: Table::new(Which::User, limits.requests_of_user, PLACES),
             addresses: Table::new(Which::Address, limits.requests_of_address, PLACES),
-            all: Meter { policy: all, moment: AtomicU64::new(0) },
+            all: meter(Which::All, limits.requests),
+            strangers: meter(Which::Strangers, limits.requests.three_quarters()),
             sign_ins_of_addresses: Table::new(Which::SignInsOfAddress, limits.sign_ins_of_address, PLACES),
             sign_ins_of_names: Table::new(Which::SignInsOfName, limits.sign_ins_of_name, PLACES),
+            // Told as the same rate, so that nobody learns from a refusal what is known of them.
+            sign_ins_of_known: Table::new(Which::SignInsOfName, limits.sign_ins_of_name, PLACES),
         }
     }
 
@@ -279,13 +292,23 @@ impl Rates {
         self.all.take(self.moment(now))
     }
 
+    /// Of all who are not signed in.
+    pub(crate) fn of_strangers(&self, now: Instant) -> Option<Standing> {
+        self.strangers.take(self.moment(now))
+    }
+
     pub(crate) fn sign_in_of_address(&self, address: IpAddr, now: Instant) -> Option<Standing> {
         self.sign_ins_of_addresses.take(address, self.moment(now))
     }
 
-    /// Whether anybody has the name doesn't matter.
+    /// All addresses share it, and whether anybody has the name doesn't matter.
     pub(crate) fn sign_in_of_name(&self, name: NameIndex, now: Instant) -> Option<Standing> {
         self.sign_ins_of_names.take(name, self.moment(now))
+    }
+
+    /// The same from an address from which the name's user signed in before: nobody elsewhere takes anything from it.
+    pub(crate) fn sign_in_from_known(&self, address: AddressHash, now: Instant) -> Option<Standing> {
+        self.sign_ins_of_known.take(address, self.moment(now))
     }
 
     fn moment(&self, now: Instant) -> u64 {
@@ -409,6 +432,46 @@ mod tests {
         assert!((0..100_000).all(|who| allowed(table.take(who, 0))));
         assert!(!allowed(table.take("greedy", 0)));
         assert_eq!(table.groups.len(), 1, "the table has not grown");
+    }
+
+    /// One wrong password a second from elsewhere, for a day.
+    #[test]
+    fn guessing_locks_nobody_out_of_where_they_are_known() {
+        let rates = Rates::new(&Limits::default(), Instant::now());
+        let (name, home) = (NameIndex([1; 16]), AddressHash([2; 16]));
+        let (office, at) = (AddressHash([3; 16]), |second| rates.since + Duration::from_secs(second));
+        let day = 24 * 60 * 60;
+        let guesses = (0..day).filter(|second| allowed(rates.sign_in_of_name(name, at(*second)))).count();
+        // Five a minute and the ten at the start, as before addresses were known.
+        assert_eq!(guesses, 24 * 60 * 5 + 9);
+        // From a new address the owner is one of the strangers, and has to wait as they have.
+        let elsewhere = rates.sign_in_of_name(name, at(day - 1)).unwrap();
+        assert_eq!((elsewhere.refused, elsewhere.which), (true, Which::SignInsOfName));
+        // From the known ones they sign in at once, and each has as much as a name has.
+        for known in [home, office] {
+            for left in (0..10).rev() {
+                let standing = rates.sign_in_from_known(known, at(day)).unwrap();
+                assert_eq!((standing.refused, standing.remaining), (false, left));
+                assert_eq!(standing.policy, elsewhere.policy, "what is known of an address is not told");
+            }
+            assert!(!allowed(rates.sign_in_from_known(known, at(day))));
+        }
+        // And what is tried there takes nothing from others.
+        assert!(allowed(rates.sign_in_of_name(name, at(day + 12))));
+        assert!(allowed(rates.sign_in_of_name(NameIndex([4; 16]), at(day))));
+    }
+
+    #[test]
+    fn strangers_leave_a_quarter_to_those_who_are_signed_in() {
+        for (whole, part) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (20_000, 15_000), (u32::MAX, 3_221_225_472)] {
+            let rate = Rate { requests: whole, seconds: 7, burst: whole };
+            assert_eq!(rate.three_quarters(), Rate { requests: part, seconds: 7, burst: part });
+        }
+        let limits = Limits { requests: Rate { requests: 1, seconds: 3_600, burst: 8 }, ..Limits::default() };
+        let rates = Rates::new(&limits, Instant::now());
+        let stranger = || allowed(rates.of_strangers(rates.since)) && allowed(rates.of_all(rates.since));
+        assert_eq!((0..100).filter(|_| stranger()).count(), 6);
+        assert_eq!((0..100).filter(|_| allowed(rates.of_all(rates.since))).count(), 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::proxies::{ForwardedField, Network, NetworkError, Proxies};
 pub use crate::rates::Rate;
 
 /// How to serve. Plain data: the program fills it from its configuration.
@@ -29,8 +30,10 @@ pub struct Limits {
     /// in all. What was sent and not taken yet, up to 80 KiB each, comes on top; that takes many addresses at once.
     pub connections: usize,
     /// Connections open at once from one IPv4 address or IPv6 network of 64 bits, so that one client can't take all. An
-    /// office behind one address has room.
+    /// office behind one address has room. A trusted proxy may take all: behind it are many clients.
     pub connections_per_address: usize,
+    /// Who is believed about whose request it is, for all that is counted by address.
+    pub proxies: Proxies,
     /// How long a client may take for the TLS handshake. A second suffices on bad lines; more is an attack.
     pub handshake: Duration,
     /// How long a client may take to send a request's header. For HTTP/1.1 it is also how long a connection is kept
@@ -55,6 +58,9 @@ pub struct Limits {
     /// Passwords waiting to be checked. At 50 a second and worker the last waits about a second; who comes later is
     /// told to try again.
     pub passwords_waiting: usize,
+    /// Passwords waiting beside these, of users at an address from which they signed in before, and of new users: so that
+    /// strangers, however many, never take all places. As many as one address may send in ten seconds.
+    pub passwords_expected: usize,
     /// Batches worked on at once. Each holds some hundred kilobytes of lines, so they stay below 10 MiB.
     pub batches: usize,
     /// Batches worked on at once for one user, so that one can't take all.
@@ -94,12 +100,14 @@ pub struct Limits {
     /// with several users. A quarter of what all may send.
     pub requests_of_address: Rate,
     /// Requests of all together. Some half of what two cores can answer, so that there are always the means to refuse
-    /// the rest, and to commit what was taken on.
+    /// the rest, and to commit what was taken on. Requests of nobody who is signed in get three quarters of it, so that
+    /// strangers, from however many addresses, leave some to those who are.
     pub requests: Rate,
     /// Sign-ins from one address. An office of a hundred may come at nine o'clock; who guesses has one a second.
     pub sign_ins_of_address: Rate,
-    /// Sign-ins under one name, whether or not anybody has it. Ten for who searches their memory; then one each twelve
-    /// seconds, which is 2.6 million guesses in a year against passwords of twelve characters.
+    /// Sign-ins under one name, whether or not anybody has it: so many from each address from which its user signed in
+    /// before, at most eight, and so many from all others together. Ten for who searches their memory; then one each
+    /// twelve seconds, which is 2.6 million guesses in a year against passwords of twelve characters.
     pub sign_ins_of_name: Rate,
 }
 
@@ -108,6 +116,7 @@ impl Default for Limits {
         Self {
             connections: 12_000,
             connections_per_address: 512,
+            proxies: Proxies::default(),
             handshake: Duration::from_secs(10),
             header_read: Duration::from_secs(15),
             idle: Duration::from_secs(60),
@@ -117,6 +126,7 @@ impl Default for Limits {
             streams: 32,
             password_workers: 1,
             passwords_waiting: 50,
+            passwords_expected: 10,
             batches: 32,
             batches_per_user: 4,
             event_streams: 10_000,

@@ -1,9 +1,10 @@
 //! Signing in and out, and who one is.
 //!
 //! A session is a random token that only its bearer knows; the bank keeps its hash. A wrong name and a wrong password
-//! are told apart neither by the answer nor by its time, nor by how often one may try.
+//! are told apart neither by the answer nor by its time, nor by how often one may try from an address that is not known.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::Json;
@@ -19,9 +20,9 @@ use zeroize::Zeroizing;
 use crate::admission;
 use crate::app::App;
 use crate::extract::{Json as Sent, Token};
-use crate::listen::Peer;
 use crate::password::MAX_CHARACTERS;
 use crate::problem::{Kind, Problem};
+use crate::proxies::Client;
 use crate::strings;
 use crate::times::moment;
 
@@ -117,17 +118,17 @@ impl From<RoleName> for Role {
     }
 }
 
-/// That not too many sign-ins came from the address. Looked at before the body is read.
-pub(crate) struct SeldomEnough;
+/// That not too many sign-ins came from the address, which is given. Looked at before the body is read.
+pub(crate) struct SeldomEnough(Option<IpAddr>);
 
 impl FromRequestParts<App> for SeldomEnough {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if let Some(Peer(address)) = parts.extensions.get() {
-            admission::within(app, app.rates.sign_in_of_address(*address, Instant::now()))?;
-        }
-        Ok(Self)
+        let address = parts.extensions.get().map(|Client(address)| *address);
+        let standing = address.and_then(|address| app.rates.sign_in_of_address(address, Instant::now()));
+        admission::within(app, standing)?;
+        Ok(Self(address))
     }
 }
 
@@ -142,24 +143,34 @@ impl FromRequestParts<App> for SeldomEnough {
 )]
 pub(crate) async fn sign_in(
     State(app): State<App>,
-    _: SeldomEnough,
+    SeldomEnough(address): SeldomEnough,
     Sent(sent): Sent<SignIn>,
 ) -> Result<Json<Session>, Problem> {
     let index = app.engine.name_index(&sent.name);
-    admission::within(&app, app.rates.sign_in_of_name(index, Instant::now()))?;
-    let known = app.engine.peek(|state| {
-        let id = state.user_named(index)?;
-        state.user(id).map(|user| (id, user.role, user.customer, user.password.clone()))
+    // Made for a name that nobody has as well, which takes the same time.
+    let from = address.map(|address| app.engine.address_hash(index, address));
+    let (known, is_expected) = app.engine.peek(|state| {
+        let Some((id, user)) = state.user_named(index).and_then(|id| Some((id, state.user(id)?))) else {
+            return (None, false);
+        };
+        let is_expected = from.is_some_and(|from| user.known_addresses.contains(&from));
+        (Some((id, user.role, user.customer, user.password.clone())), is_expected)
     })?;
+    // Those who guess elsewhere take nothing from where the user signed in before.
+    let standing = match from.filter(|_| is_expected) {
+        Some(from) => app.rates.sign_in_from_known(from, Instant::now()),
+        None => app.rates.sign_in_of_name(index, Instant::now()),
+    };
+    admission::within(&app, standing)?;
     let hash = app.open_some(Field::Password, known.as_ref().map(|(.., password)| password))?;
-    let right = right_password(&app, sent.password, hash).await?;
+    let right = right_password(&app, sent.password, hash, is_expected).await?;
     let Some((user, role, customer, _)) = known.as_ref().filter(|_| right) else {
         note_failure(&app, known.map(|(user, ..)| user));
         return Err(Problem::of(Kind::WrongCredentials));
     };
     let token = app.engine.new_token();
     let expires_at = app.engine.now().plus_ms(app.session_ms);
-    let body = Body::SignIn { user: *user, token: app.engine.token_hash(&token), expires_at };
+    let body = Body::SignIn { user: *user, token: app.engine.token_hash(&token), expires_at, from };
     match app.engine.submit(Command { caller: Caller::SYSTEM, request: None, body }).await? {
         Outcome::Accepted(_) => {}
         Outcome::Refused { refusal, .. } => return Err(Problem::failed(&refusal)),
@@ -171,12 +182,17 @@ pub(crate) async fn sign_in(
 }
 
 /// Whether a password is the one of a hash, in the same time where there is none.
-async fn right_password(app: &App, password: Password, hash: Option<String>) -> Result<bool, Problem> {
+async fn right_password(
+    app: &App,
+    password: Password,
+    hash: Option<String>,
+    is_expected: bool,
+) -> Result<bool, Problem> {
     let Password(password) = password;
     // No password is as long; hashing a prefix of it takes the time of any other.
     let fits = password.chars().count() <= MAX_CHARACTERS;
     let password = Zeroizing::new(password.chars().take(MAX_CHARACTERS).collect::<String>());
-    let right = app.passwords.verify(password, hash).await;
+    let right = app.passwords.verify(password, hash, is_expected).await;
     if right.is_err() {
         app.metrics.note_sign_in("busy");
     }

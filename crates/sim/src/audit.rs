@@ -278,6 +278,8 @@ impl Auditor {
             let objections = self.objections(customer, body, &moves);
             agree!(objections.is_empty(), "customer {customer} had no right to this: {objections:?}");
         }
+        let objection = self.objection_to_booking(body);
+        agree!(objection.is_none(), "the bank may not book this: {objection:?}");
         self.was_asked_for(body, &moves, events)?;
         let mut request = observed.command.request;
         for event in events {
@@ -358,7 +360,7 @@ impl Auditor {
                 let deposit = Moved { debit, credit: account.0, minor: i128::from(amount.minor), currency };
                 Some(smallvec![if matches!(body, Body::Deposit { .. }) { deposit } else { deposit.back() }])
             }
-            Body::PlaceHold { leg, .. } => Some(smallvec![Moved::of(leg)]),
+            Body::PlaceHold { leg, .. } | Body::Book { leg, .. } => Some(smallvec![Moved::of(leg)]),
             Body::Capture { hold, amount, .. } => {
                 let held = self.holds.get(&hold.event())?;
                 let (minor, currency) = (i128::from(amount.minor), amount.currency.numeric());
@@ -468,6 +470,19 @@ impl Auditor {
         objections
     }
 
+    /// What speaks against the bank's booking something itself.
+    fn objection_to_booking(&self, body: &Body) -> Option<Refusal> {
+        let Body::Book { leg, .. } = body else { return None };
+        let customers = |account: u32| self.rights.keys().any(|(_, held)| *held == account);
+        let result = |id: u32| self.known(id).is_some_and(|it| matches!(it.kind, Kind::Income | Kind::Expense));
+        match (customers(leg.debit.0), customers(leg.credit.0)) {
+            (true, true) => Some(Refusal::BetweenCustomers),
+            (true, false) if !result(leg.credit.0) => Some(Refusal::NotIncomeOrExpense),
+            (false, true) if !result(leg.debit.0) => Some(Refusal::NotIncomeOrExpense),
+            _ => None,
+        }
+    }
+
     /// What speaks against a customer's moving so much out of an account.
     fn objection_to(&self, customer: u32, account: u32, minor: i128, currency: u16) -> Option<Objection> {
         match self.rights.get(&(customer, account)) {
@@ -543,7 +558,7 @@ impl Auditor {
             What::PasswordSet { user, .. } => {
                 agree!(self.user(user.0).is_some(), "user {} got a password, and was not added", user.0);
             }
-            What::SessionOpened { user, token, expires_at } => {
+            What::SessionOpened { user, token, expires_at, .. } => {
                 let session = Session { user: user.0, expires_at: *expires_at };
                 agree!(self.sessions.insert(token.0, session).is_none(), "a session was opened twice");
             }
@@ -820,6 +835,7 @@ impl Auditor {
             Refusal::OwnersOnly => objected(Objection::NotOwner),
             Refusal::AboveSignatoryLimit { limit } => objected(Objection::AboveLimit(limit.minor)),
             Refusal::NotAPayee => objected(Objection::NotAPayee),
+            Refusal::BetweenCustomers | Refusal::NotIncomeOrExpense => self.objection_to_booking(body) == Some(refusal),
             Refusal::Ledger(refusal) => self.is_true_of_money(body, &moves, observed.at, refusal),
             // Reasons that are not of money, and need the whole of the bank's rules to judge.
             Refusal::NameTaken
@@ -1008,7 +1024,10 @@ fn movement_of(pay: &Pay) -> Moves {
 /// Whether a command answered by this event was asked for with these words.
 fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
     match (body, what) {
-        (_, What::Posted { .. }) => posts(moves, cause(body), what),
+        (Body::Book { reason, .. }, What::Posted { purpose, text, .. }) => {
+            (*purpose, text.as_ref()) == (Purpose::Booking, Some(reason)) && posts(moves, cause(body), what)
+        }
+        (_, What::Posted { purpose, .. }) => *purpose != Purpose::Booking && posts(moves, cause(body), what),
         (Body::PlaceHold { leg, expires_at, .. }, What::HoldPlaced { hold, .. }) => {
             let Hold { debit, credit, amount, .. } = *hold;
             *leg == Leg { debit, credit, amount } && hold.expires_at == *expires_at
@@ -1063,6 +1082,7 @@ fn is_forbidden(who: Who, body: &Body) -> bool {
         | Body::SetOverdraft { .. }
         | Body::Deposit { .. }
         | Body::Withdraw { .. }
+        | Body::Book { .. }
         | Body::Reverse { .. } => matches!(who, Who::Auditor | Who::Customer(_)),
         Body::Pay(pay) => matches!(who, Who::Operator | Who::Auditor) || (!is_ordinary(pay) && who != Who::System),
         Body::PayAll(payments) => {
@@ -1114,7 +1134,7 @@ fn limit(overdraft: Overdraft) -> Option<i128> {
 /// What a posting that answers a command says it was made for.
 fn cause(body: &Body) -> Option<Cause> {
     match body {
-        Body::Pay(_) | Body::Deposit { .. } | Body::Withdraw { .. } => Some(Cause::Order),
+        Body::Pay(_) | Body::Deposit { .. } | Body::Withdraw { .. } | Body::Book { .. } => Some(Cause::Order),
         Body::Capture { hold, last, .. } => Some(Cause::Capture { hold: *hold, last: *last }),
         Body::Refund { of, leg, .. } => Some(Cause::Refund { of: *of, leg: *leg }),
         Body::Reverse { of, .. } => Some(Cause::Reversal { of: *of }),

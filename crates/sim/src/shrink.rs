@@ -230,7 +230,7 @@ impl Names {
                 let legs = payments.iter_mut().flat_map(|pay| &mut pay.legs);
                 legs.for_each(|leg| *leg = self.leg(*leg));
             }
-            Body::PlaceHold { leg, .. } => *leg = self.leg(*leg),
+            Body::PlaceHold { leg, .. } | Body::Book { leg, .. } => *leg = self.leg(*leg),
             Body::Capture { hold, .. } | Body::Void { hold } | Body::Expire { hold } | Body::Extend { hold, .. } => {
                 *hold = self.hold(*hold);
             }

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use bank::{
-    Body, Caller, Command, CustomerId, NameIndex, Numbering, OpenAccount, Pay, Purpose, Request, Right, Role, Sealed,
-    SubjectId, TokenHash, UserId, What,
+    AddressHash, Body, Caller, Command, CustomerId, NameIndex, Numbering, OpenAccount, Pay, Purpose, Request, Right,
+    Role, Sealed, SubjectId, TokenHash, UserId, What,
 };
 use ledger::{AccountId, Currency, Hold, HoldId, Kind, Leg, Money, Overdraft, PostingId, Status, Timestamp};
 use smallvec::{SmallVec, smallvec};
@@ -114,7 +114,7 @@ impl Workload {
             What::UserAdded { id, role, customer, .. } => {
                 self.people.push(Person { user: *id, role: *role, customer: *customer, session: None });
             }
-            What::SessionOpened { user, token, expires_at } => {
+            What::SessionOpened { user, token, expires_at, .. } => {
                 if let Some(person) = self.people.iter_mut().find(|person| person.user == *user) {
                     person.session = Some((*token, *expires_at));
                 }
@@ -168,7 +168,8 @@ impl Workload {
         match self.random.below(100) {
             0..=29 => self.pay(),
             30 | 31 => self.pay_all(),
-            32..=48 => self.cash(),
+            32..=47 => self.cash(),
+            48 => self.book(),
             49..=60 => self.place_hold(),
             61..=80 => self.use_hold(),
             81..=88 => self.refund(),
@@ -193,7 +194,8 @@ impl Workload {
         let mut token = [0; 16];
         token[..8].copy_from_slice(&self.random.bits().to_le_bytes());
         let expires_at = now.plus_ms(MINUTE_MS + self.random.amount(8 * HOUR_MS));
-        Some(Body::SignIn { user, token: TokenHash(token), expires_at })
+        let from = self.random.once_in(2).then(|| AddressHash([token[0]; 16]));
+        Some(Body::SignIn { user, token: TokenHash(token), expires_at, from })
     }
 
     /// Mostly somebody who fits; now and then anybody, or Kassa itself.
@@ -307,6 +309,17 @@ impl Workload {
         } else {
             (caller, Body::Withdraw { account, amount, text: None })
         }
+    }
+
+    /// A booking of the bank's own, mostly a fee.
+    fn book(&mut self) -> (Caller, Body) {
+        let mut leg = self.leg();
+        let banks: Vec<Known> = self.accounts.iter().copied().filter(|known| known.owner.is_none()).collect();
+        if let Some(bank) = self.random.pick(&banks).filter(|_| !self.random.once_in(4)) {
+            let side = if self.random.once_in(3) { &mut leg.debit } else { &mut leg.credit };
+            *side = bank.id;
+        }
+        (self.operator(), Body::Book { leg, reason: sealed("a reason") })
     }
 
     fn place_hold(&mut self) -> (Caller, Body) {

@@ -66,6 +66,8 @@ fn bank_and_auditor_agree() {
         ("refused above-signatory-limit", 1_000),
         ("refused read-only-right", 1_000),
         ("refused not-a-payee", 1_000),
+        ("refused between-customers", 50),
+        ("refused not-income-or-expense", 5),
         ("refused amount-not-positive", 1_000),
         ("refused currency-mismatch", 1_000),
         ("refused no-such-leg", 100),
@@ -355,6 +357,7 @@ fn asked(body: &Body, state: &State, postings: &BTreeMap<u64, Posting>) -> Optio
     };
     Some(match body {
         Body::Pay(pay) => (pay.legs.to_vec(), Cause::Order),
+        Body::Book { leg, .. } => (vec![*leg], Cause::Order),
         Body::Deposit { account, amount, .. } => (vec![at_the_desk(*account, *amount)?], Cause::Order),
         Body::Withdraw { account, amount, .. } => (vec![at_the_desk(*account, *amount)?.reversed()], Cause::Order),
         Body::Capture { hold, amount, last } => {
@@ -410,7 +413,11 @@ fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Post
         _ => {
             let (legs, cause) = asked(body, state, postings)?;
             let posting = booked(&legs, cause, observed.at, state)?;
-            What::Posted { posting, purpose: Purpose::Payment, text: None, metadata: None }
+            let (purpose, text) = match body {
+                Body::Book { reason, .. } => (Purpose::Booking, Some(reason.clone())),
+                _ => (Purpose::Payment, None),
+            };
+            What::Posted { posting, purpose, text, metadata: None }
         }
     })
 }

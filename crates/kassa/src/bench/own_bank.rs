@@ -134,7 +134,7 @@ pub(super) async fn sign_in(engine: &Engine, customers: u32) -> Result<(), Failu
         let users = numbers.iter().map(|number| {
             let Caller { user, session } = caller(engine, *number)?;
             let token = session.ok_or_else(unexpected)?;
-            Ok(command(Body::SignIn { user, token, expires_at }).into())
+            Ok(command(Body::SignIn { user, token, expires_at, from: None }).into())
         });
         all_accepted(engine, users.collect::<Result<_, Failure>>()?).await?;
     }

@@ -202,7 +202,7 @@ impl<'a> Jsonl<'a> {
                 customer: customer.map(|customer| customer.0),
             },
             What::PasswordSet { user, password: _ } => Told::PasswordSet { user: user.0 },
-            What::SessionOpened { user, token: _, expires_at } => {
+            What::SessionOpened { user, token: _, expires_at, from: _ } => {
                 Told::SessionOpened { user: user.0, expires_at: moment(*expires_at) }
             }
             What::SessionClosed { token: _ } => Told::SessionClosed {},

@@ -264,6 +264,7 @@ fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Capture => "capture",
         Purpose::Refund => "refund",
         Purpose::Reversal => "reversal",
+        Purpose::Booking => "booking",
     }
 }
 

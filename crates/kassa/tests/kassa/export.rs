@@ -186,7 +186,7 @@ fn varied() -> Folder {
     };
     for (caller, body) in [
         (Caller::SYSTEM, Body::SignInFailed { user }),
-        (Caller::SYSTEM, Body::SignIn { user, token, expires_at }),
+        (Caller::SYSTEM, Body::SignIn { user, token, expires_at, from: None }),
         (own, Body::SignOut { token }),
         (Caller::SYSTEM, Body::SetPassword { user, password: hash }),
     ] {

@@ -144,7 +144,7 @@ impl Bank {
         let What::UserAdded { id, .. } = added else { panic!("{added:?}") };
         let token = self.engine.new_token();
         let (hash, expires_at) = (self.engine.token_hash(&token), self.engine.now().plus_ms(SESSION_MS));
-        self.system(Body::SignIn { user: id, token: hash, expires_at }.into()).await;
+        self.system(Body::SignIn { user: id, token: hash, expires_at, from: None }.into()).await;
         self.tokens.insert(user.to_owned(), token);
     }
 
@@ -176,7 +176,7 @@ impl Bank {
         let token = self.engine.new_token();
         let (hash, expires_at) = (self.engine.token_hash(&token), self.engine.now().plus_ms(SESSION_MS));
         let user = self.engine.peek(|state| state.user_named(self.engine.name_index(who))).unwrap().unwrap();
-        self.system(Body::SignIn { user, token: hash, expires_at }.into()).await;
+        self.system(Body::SignIn { user, token: hash, expires_at, from: None }.into()).await;
         self.tokens.insert(who.to_owned(), token);
     }
 
@@ -215,6 +215,15 @@ impl Bank {
     pub(crate) async fn send(&self, call: Call) -> Answer {
         let response = self.router.clone().oneshot(call.request()).await.unwrap();
         let answer = Answer::of(response).await;
+        conformance::check(&call, &answer);
+        answer
+    }
+
+    /// The same over a connection from an address.
+    pub(crate) async fn send_from(&self, peer: &str, call: Call) -> Answer {
+        let mut request = call.request();
+        request.extensions_mut().insert(server::listen::Peer(peer.parse().unwrap()));
+        let answer = Answer::of(self.router.clone().oneshot(request).await.unwrap()).await;
         conformance::check(&call, &answer);
         answer
     }

@@ -8,6 +8,8 @@ mod caching;
 mod conformance;
 mod connections;
 mod description;
+mod desk;
+mod door;
 mod events;
 mod holds;
 mod keys;
@@ -20,6 +22,7 @@ mod raw_http2;
 mod schema;
 mod versions;
 mod walk;
+mod words;
 
 use bank_under_test::{Answer, Bank, Call};
 use serde_json::{Value, json};

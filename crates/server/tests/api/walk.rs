@@ -40,6 +40,7 @@ const MAY: &[(&str, &str)] = &[
     ("add_customer", BANK),
     ("list_customers", WATCHERS),
     ("show_customer", "operator auditor ada"),
+    ("list_accounts_of_customer", "operator auditor ada"),
     ("add_user", BANK),
     ("list_users", WATCHERS),
     ("open_account", BANK),
@@ -82,6 +83,8 @@ const MAY: &[(&str, &str)] = &[
     ("deposit_dry_run", BANK),
     ("withdraw", BANK),
     ("withdraw_dry_run", BANK),
+    ("book", BANK),
+    ("book_dry_run", BANK),
     ("show_trial_balance", WATCHERS),
     ("confirm_clock", BANK),
 ];
@@ -240,6 +243,8 @@ async fn bank() -> (Bank, u64) {
     let bank = Bank::with(limits).await;
     let call = Call::new("POST", "/v1/customers").by(&bank, "operator").key(&bank.fresh_key());
     let guest = bank.send(call.json(&json!({ "name": "Guest" }))).await.json()["id"].as_u64().unwrap();
+    // What the description's example of a booking is paid to.
+    bank.open_account("operator", &json!({ "currency": "EUR", "kind": "income" })).await;
     let name = Call::new("PUT", &format!("/v1/accounts/{}/name", bank.ada)).by(&bank, "ada");
     let named = bank.send(name.key(&bank.fresh_key()).json(&json!({ "name": NAME }))).await;
     assert_eq!(named.status, 200, "{}", named.text());

@@ -161,7 +161,7 @@ impl People {
                 }
                 let fresh = Session { token: self.new_token(), expires_at: now.plus_ms(SESSION_MS) };
                 let Session { token, expires_at } = fresh;
-                desk.ask(Question::of_system(Body::SignIn { user, token, expires_at }))?;
+                desk.ask(Question::of_system(Body::SignIn { user, token, expires_at, from: None }))?;
                 self.sessions[place] = Some(fresh);
                 fresh
             }

@@ -1,0 +1,42 @@
+//! The accounts on which a customer has a right, for whoever has the customer before them.
+
+use axum::Json;
+use axum::extract::State;
+use bank::{CustomerId, Refusal};
+
+use crate::accounts::{Accounts, Found};
+use crate::app::App;
+use crate::extract::{Page, Path, Query, Token, numbered};
+use crate::problem::Problem;
+use crate::strings;
+
+/// Lists a customer's accounts.
+///
+/// For operators and auditors; a customer's users see their own. Each with the right that the customer has on it.
+#[utoipa::path(
+    get, path = "/v1/customers/{id}/accounts", tag = "Customers",
+    params(("id" = strings::Number, Path, description = "The customer's number"), Page),
+    responses((status = 200, description = "A page of the customer's accounts", body = Accounts)),
+    extensions(("x-refusals" = json!(["not-allowed", "unknown-customer"]))),
+)]
+pub(crate) async fn list_accounts_of_customer(
+    State(app): State<App>,
+    token: Token,
+    Path(id): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Accounts>, Problem> {
+    let (first, limit) = page.places()?;
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
+    let id = numbered(&id).map(CustomerId);
+    let (found, next) = app
+        .read(token, |state, who| {
+            if !who.sees_all() && id != who.customer {
+                return Err(Refusal::NotAllowed.into());
+            }
+            let id = id.ok_or(Refusal::UnknownCustomer)?;
+            let customer = state.customer(id).ok_or(Refusal::UnknownCustomer)?;
+            Ok(Found::page_of(state, Some(id), &customer.accounts, first, limit))
+        })
+        .await?;
+    Accounts::of(&app, found, next).map(Json)
+}
