@@ -68,3 +68,16 @@ def lines(context, response):
 def text(context, response):
     """What is for people, or for their programs, is UTF-8."""
     return response.content.decode("utf-8")
+
+
+@schemathesis.deserializer("text/event-stream")
+def events(context, response):
+    """A stream's events as text, the data of each of which must be what the description says of its name."""
+    schema = context.operation.schema.raw_schema
+    known = schema["components"]["schemas"]["EventStream"]["x-events"]
+    blocks = response.content.decode("utf-8").split("\n\n")[:-1]
+    for block in blocks:
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        valid = jsonschema_rs.Draft202012Validator({**known[fields["event"]], "components": schema["components"]})
+        valid.validate(json.loads(fields["data"]))
+    return blocks

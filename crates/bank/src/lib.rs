@@ -24,7 +24,8 @@ mod refusal;
 mod state;
 
 pub use access::{
-    AddressHash, CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, NameIndex, Right, Role, TokenHash, UserId,
+    AddressHash, CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, NameIndex, Right, Role, TokenHash,
+    UserId,
 };
 pub use command::{Body, Caller, Command, Facts, MAX_PAYMENTS_AT_ONCE, OpenAccount, PastPosting, Pay};
 pub use decide::{Decision, decide};

@@ -412,7 +412,7 @@ fn body_place(body: &Body) -> usize {
     }
 }
 
-const BODIES: usize = 25;
+const BODIES: usize = 26;
 
 /// A refusal's place in the documented order of precedence. No wildcard: a new refusal must be given its rows.
 fn refusal_place(refusal: Refusal) -> usize {

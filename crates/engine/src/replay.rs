@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use bank::{Event, Request, State, UserId};
+use bank::{Event, State};
 use journal::{Frame, MasterKey, Reader};
 use ledger::Timestamp;
 

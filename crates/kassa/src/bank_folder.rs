@@ -171,7 +171,7 @@ impl Beginning {
             beginning.demo |= key.is_some() && (key == founding || key == first_customer);
             match &recorded.event.what {
                 What::LeaderStarted { .. } => {}
-                What::Founded { name, country, bank_code } => {
+                What::Founded { name, country, bank_code, scheme: _ } => {
                     let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
                     beginning.founded = Some(FoundedAs { name, country, bank_code });
                 }

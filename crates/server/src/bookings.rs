@@ -84,10 +84,6 @@ pub(crate) async fn book(
     post, path = "/v1/bookings/dry-run", tag = "Payments", request_body = NewBooking,
     responses((status = 200, description = "The booking as it would be made", body = PaymentDryRun)),
 )]
-pub(crate) async fn book_dry_run(
-    app: State<App>,
-    token: Token,
-    sent: Sent<NewBooking>,
-) -> Result<Response, Problem> {
+pub(crate) async fn book_dry_run(app: State<App>, token: Token, sent: Sent<NewBooking>) -> Result<Response, Problem> {
     book(app, token, IdempotencyKey::of_dry_run(), sent).await
 }

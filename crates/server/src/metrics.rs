@@ -19,11 +19,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::accept::{accepted, weight};
 use crate::app::App;
 use crate::events::Desk;
 use crate::listen::Counts;
 use crate::problem::Problem;
-use crate::accept::{accepted, weight};
 use crate::strings;
 
 /// The bounds of the time of a request, in seconds: from a read in memory to a sign-in in a queue.

@@ -13,8 +13,8 @@ use crate::events::{life, news};
 use crate::problem::{Document, FieldError};
 use crate::{
     accounts, balances, batches, bookings, cash, clock, customer_accounts, customers, description, docs, entries,
-    events, health, holds, metrics, pages, payment_list, payments, rights, sign_in, statement, strings,
-    trial_balance, undo, users,
+    events, health, holds, metrics, pages, payment_list, payments, rights, sign_in, statement, strings, trial_balance,
+    undo, users,
 };
 
 /// What there is to know before the first request.
