@@ -844,8 +844,8 @@ impl Auditor {
             | Refusal::CashAccountTaken
             | Refusal::NumbersExhausted
             | Refusal::TooManyRights
-            | Refusal::CurrencyNotInUse
             | Refusal::BookedAhead => true,
+            Refusal::CurrencyNotInUse => matches!(body, Body::OpenAccount(open) if !open.currency.is_in_use()),
         }
     }
 

@@ -315,7 +315,9 @@ impl Workload {
     fn book(&mut self) -> (Caller, Body) {
         let mut leg = self.leg();
         let banks: Vec<Known> = self.accounts.iter().copied().filter(|known| known.owner.is_none()).collect();
-        if let Some(bank) = self.random.pick(&banks).filter(|_| !self.random.once_in(4)) {
+        // The first is the cash desk, which no customer ever gets a right on.
+        let bank = if self.random.once_in(3) { banks.first().copied() } else { self.random.pick(&banks) };
+        if let Some(bank) = bank.filter(|_| !self.random.once_in(4)) {
             let side = if self.random.once_in(3) { &mut leg.debit } else { &mut leg.credit };
             *side = bank.id;
         }

@@ -291,7 +291,7 @@ impl Measuring<'_> {
     fn floor_and_payments(&mut self) -> Result<(), Failure> {
         let times = self.times(self.bench.rounds);
         let (mut floor, mut payments) = (Rounds::new(), Rounds::new());
-        let (mut runs, mut append_us) = (0.0, 0.0);
+        let (mut runs, mut append_s) = (0.0, 0.0);
         for _ in 0..self.bench.rounds {
             if self.bench.measures(Part::Floor) {
                 let counted = self.load(Ask::Echo)?.closed(times, &mut floor.waits)?;
@@ -303,7 +303,7 @@ impl Measuring<'_> {
                 let counted = self.load(Ask::Payment)?.closed(times, &mut payments.waits)?;
                 let after = self.engine_counts()?;
                 runs += after.0 - before.0;
-                append_us += after.1 - before.1;
+                append_s += after.1 - before.1;
                 self.note_wrong(&counted);
                 self.figures.payments_answered += counted.right;
                 payments.add(&counted);
@@ -323,7 +323,7 @@ impl Measuring<'_> {
         figures.latency_ms_p99 = payments.latency_ms(99);
         if runs > 0.0 {
             figures.payments_per_run = Some(figures.payments_answered as f64 / runs);
-            figures.append_ms_mean = Some(append_us / runs / 1_000.0);
+            figures.append_ms_mean = Some(append_s / runs * 1_000.0);
         }
         (figures.floor_rounds_per_s, figures.payments_rounds_per_s) = (floor.per_s, payments.per_s);
         Ok(())
@@ -392,7 +392,7 @@ impl Measuring<'_> {
         self.figures.errors += counted.wrong;
     }
 
-    /// How many runs the engine has made durable, and how many microseconds that took, as a monitor reads it.
+    /// How many runs the engine has made durable, and how many seconds that took, as a monitor reads it.
     fn engine_counts(&self) -> Result<(f64, f64), Failure> {
         let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", self.server.address);
         let (_, text) = self.target.connect()?.ask(request.as_bytes())?;
@@ -401,7 +401,7 @@ impl Measuring<'_> {
             let count = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
             count.ok_or_else(|| Failure::new(format!("the server's metrics have no {name}")))
         };
-        Ok((count("kassa_runs_total ")?, count("kassa_append_microseconds_total ")?))
+        Ok((count("kassa_runs_total ")?, count("kassa_append_seconds_total ")?))
     }
 }
 

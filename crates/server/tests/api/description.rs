@@ -251,7 +251,7 @@ fn a_dry_run_is_described_as_what_it_rehearses() {
         assert_eq!(&slugs(real) - &slugs(dry), BTreeSet::from(of_keys), "{place}");
         assert_eq!(&slugs(dry) - &slugs(real), BTreeSet::new(), "{place}");
     }
-    assert_eq!(count, 7, "whatever moves or reserves money by one request has one");
+    assert_eq!(count, 8, "whatever moves or reserves money by one request has one");
 }
 
 /// Every `$ref` in a description.

@@ -168,11 +168,11 @@ async fn a_fee_is_booked_once_and_its_reason_shown() {
     let fees = bank.open_account("operator", &json!({"currency": "EUR", "kind": "income"})).await;
     let fee = json!({"from": bank.ada, "to": fees, "amount": "2.50", "currency": "EUR", "reason": " Account fee "});
     let key = bank.fresh_key();
-    let book = |query: &str, key: &str, body: &Value| {
-        let call = Call::new("POST", &format!("/v1/bookings{query}")).by(&bank, "operator").key(key).json(body);
+    let book = |end: &str, key: &str, body: &Value| {
+        let call = Call::new("POST", &format!("/v1/bookings{end}")).by(&bank, "operator").key(key).json(body);
         bank.send(call)
     };
-    let dry = book("?dry_run=true", &key, &fee).await;
+    let dry = book("/dry-run", &key, &fee).await;
     assert_eq!((dry.status, dry.json()["purpose"].clone()), (200, json!("booking")), "{}", dry.text());
     let booked = book("", &key, &fee).await;
     assert_eq!(booked.status, 201, "{}", booked.text());

@@ -31,8 +31,8 @@ fn with(body: &Value, field: &str, value: impl Into<Value>) -> Value {
     body
 }
 
-async fn send(bank: &Bank, row: &Row, key: &str, query: &str, body: &Value) -> Answer {
-    let call = Call::new(row.method, &format!("{}{query}", row.path)).by(bank, row.who).key(key);
+async fn send(bank: &Bank, row: &Row, key: &str, end: &str, body: &Value) -> Answer {
+    let call = Call::new(row.method, &format!("{}{end}", row.path)).by(bank, row.who).key(key);
     bank.send(if body.is_null() { call } else { call.json(body) }).await
 }
 
@@ -154,13 +154,14 @@ async fn whatever_refuses_a_request_it_is_remembered() {
     for (number, row) in rows.iter().enumerate() {
         let told = format!("{} {} {} {}", row.who, row.method, row.path, row.body);
         let key = format!("row-{number}");
-        let has_dry_run = ["/payments", "/holds", "/deposits", "/withdrawals", "/refunds", "/reversal", "/captures"]
-            .iter()
-            .any(|path| row.path.ends_with(path));
+        let has_dry_run =
+            ["/payments", "/holds", "/deposits", "/withdrawals", "/refunds", "/reversal", "/captures", "/bookings"]
+                .iter()
+                .any(|path| row.path.ends_with(path));
         if has_dry_run {
             // A dry run is told the same, and remembers nothing.
             for _ in 0..2 {
-                let dry = send(&bank, row, &key, "?dry_run=true", &row.body).await;
+                let dry = send(&bank, row, &key, "/dry-run", &row.body).await;
                 assert_eq!((dry.slug().as_str(), dry.header("idempotency-replayed")), (row.slug, ""), "{told}");
             }
         }

@@ -127,7 +127,7 @@ async fn a_balance_has_one_sign_everywhere() {
     ] {
         assert_eq!(statement[field], expected, "{field}");
     }
-    let csv = bank.get("ada", &of(&format!("statement?from={today}&to={today}&format=csv"))).await.text();
+    let csv = bank.get("ada", &of(&format!("statement.csv?from={today}&to={today}"))).await.text();
     assert!(csv.contains(",-200.00,-200.00,EUR,") && csv.contains(&format!("closing,,{today},,,-200.00,EUR")), "{csv}");
     let series = bank.get("ada", &of(&format!("balances?from={today}&to={today}"))).await.json();
     assert_eq!(series["balances"], json!([{"day": today, "balance": "-200.00"}]));
