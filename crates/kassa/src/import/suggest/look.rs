@@ -119,9 +119,12 @@ fn encoding(bytes: &[u8]) -> (&'static Encoding, &'static str) {
     (encoding_rs::WINDOWS_1252, "A guess, as the file is no UTF-8: look whether letters with accents read right.")
 }
 
+/// A way of cutting a file into fields: the separator, whether quotes count, the records, and how many fields most have.
+type Cut = (u8, bool, Vec<Record>, usize);
+
 /// The separator by which most of the file falls into rows of equally many fields, the more fields the better.
-fn best_separator(text: &str, escapes: bool) -> Option<(u8, bool, Vec<Record>, usize)> {
-    let mut best: Option<(usize, (u8, bool, Vec<Record>, usize))> = None;
+fn best_separator(text: &str, escapes: bool) -> Option<Cut> {
+    let mut best: Option<(usize, Cut)> = None;
     for separator in SEPARATORS {
         let mut quotes = true;
         let mut all = records(text, separator, quotes, escapes);
