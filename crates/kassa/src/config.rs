@@ -70,9 +70,9 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "master_key_file",
         default: "",
-        about: "The file with the master key, 64 hexadecimal digits, readable by its owner only. It belongs outside the\n\
-                data folder; the default lies beside it, with the ending .key. The environment variable\n\
-                KASSA_MASTER_KEY, holding the key itself, goes before the file.",
+        about: "The file with the master key, 64 hexadecimal digits, readable by its owner only, or one of the credentials\n\
+                that systemd gives a service. It belongs outside the data folder; the default lies beside it, with the\n\
+                ending .key. The environment variable KASSA_MASTER_KEY, holding the key itself, goes before the file.",
         take: |config, folder, text| match text {
             "" => beside(folder).map(|file| config.master_key_file = file),
             text => path(&mut config.master_key_file, folder, text),

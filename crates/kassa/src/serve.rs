@@ -55,6 +55,8 @@ pub(crate) fn serve(
         warn_without_an_operator(&engine, folder)?;
         let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;
         let address = server.local_addr();
+        // From before anybody is told that it is open: who stops it at once must find it listening.
+        let mut stop_signals = StopSignals::heed()?;
         output
             .announce(format_args!("{} is open at https://{address} — Ctrl-C closes it.", name.unwrap_or_default()))?;
         let welcome = welcome(address);
@@ -65,8 +67,8 @@ pub(crate) fn serve(
         let stop = async {
             tokio::select! {
                 failed = engine.failed() => failure = Some(failed),
-                () = heed_hangups(&mut hangup, at_terminal, folder, &certificate) => close(),
-                asked = asked_to_stop() => if asked.is_ok() { close() },
+                () = heed_hangups(&mut hangup, at_terminal, folder, &certificate) => close(stop_signals),
+                () = stop_signals.next() => close(stop_signals),
             }
         };
         server.run_on(&workers.handles, stop).await;
@@ -85,13 +87,12 @@ pub(crate) fn serve(
 }
 
 /// Says that the bank closes, and ends the process at the next signal.
-fn close() {
+fn close(mut stop_signals: StopSignals) {
     tracing::info!("closing: requests under way are finished, new ones are not accepted");
-    tokio::spawn(async {
-        if asked_to_stop().await.is_ok() {
-            tracing::warn!("told to stop a second time: ending at once");
-            std::process::exit(130);
-        }
+    tokio::spawn(async move {
+        stop_signals.next().await;
+        tracing::warn!("told to stop a second time: ending at once");
+        std::process::exit(130);
     });
 }
 
@@ -219,21 +220,32 @@ fn allow(processors: &CpuSet) {
     let _ = sched_setaffinity(None, processors);
 }
 
-/// Resolves when the process is told to stop, by SIGINT or SIGTERM.
-async fn asked_to_stop() -> io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+/// SIGINT and SIGTERM, which tell the process to stop; heeded from when this is made.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-/// The same, or by SIGHUP: for what has no settings to read again.
-pub(crate) async fn asked_to_end() -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::select! {
-        asked = asked_to_stop() => asked,
-        _ = hangup.recv() => Ok(()),
+impl StopSignals {
+    fn heed() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
+
+    /// Resolves at the next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Resolves when the process is told to stop, or loses its terminal: for what has no settings to read again.
+pub(crate) async fn asked_to_end() -> io::Result<()> {
+    let (mut stop_signals, mut hangup) = (StopSignals::heed()?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        () = stop_signals.next() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
 }

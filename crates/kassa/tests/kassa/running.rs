@@ -265,6 +265,15 @@ fn a_panic_is_a_line_of_the_log_too() {
 }
 
 #[test]
+fn who_stops_it_as_soon_as_it_says_that_it_is_open_stops_it_in_order() {
+    let folder = Folder::new();
+    folder.init("AT", "99999", "EUR");
+    for _ in 0..5 {
+        assert!(Server::serve(&folder.data).interrupt());
+    }
+}
+
+#[test]
 fn a_hangup_while_the_bank_is_being_opened_does_not_end_it() {
     let folder = Folder::new();
     folder.init("AT", "99999", "EUR");
