@@ -196,26 +196,6 @@ impl From<Command> for Submission {
     }
 }
 
-/// Commands that have their place in the queue.
-pub struct Batch {
-    engine: Engine,
-    fingerprints: Vec<Option<u64>>,
-    answers: oneshot::Receiver<Vec<Answer>>,
-}
-
-impl Batch {
-    /// What became of each of them, in order.
-    pub async fn outcomes(self) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
-        let Self { engine, fingerprints, answers } = self;
-        let answers = answers.await.map_err(|_| engine.shared.why_unavailable())?;
-        let mut outcomes = Vec::with_capacity(answers.len());
-        for (answer, fingerprint) in answers.into_iter().zip(fingerprints) {
-            outcomes.push(engine.settle(answer, fingerprint).await);
-        }
-        Ok(outcomes)
-    }
-}
-
 /// What became of a command. It is durable when it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "accepted is the ordinary case, and is moved once")]
@@ -438,12 +418,6 @@ impl Engine {
 
     /// The same for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what those before it did.
     pub async fn submit_batch(&self, batch: Vec<Submission>) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
-        self.begin_batch(batch).await?.outcomes().await
-    }
-
-    /// The same, as soon as the commands have their place in the queue: what is submitted after this is decided after
-    /// them.
-    pub async fn begin_batch(&self, batch: Vec<Submission>) -> Result<Batch, Unavailable> {
         if batch.len() > MAX_BATCH {
             return Err(Unavailable::BatchTooLarge);
         }
@@ -452,7 +426,12 @@ impl Engine {
         let earlier = self.look_back(&batch).await?;
         let (asker, answers) = Asker::new(Handle::try_current().ok());
         self.enqueue(Work::Batch(batch, earlier, asker))?;
-        Ok(Batch { engine: self.clone(), fingerprints, answers })
+        let answers = answers.await.map_err(|_| self.shared.why_unavailable())?;
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for (answer, fingerprint) in answers.into_iter().zip(fingerprints) {
+            outcomes.push(self.settle(answer, fingerprint).await);
+        }
+        Ok(outcomes)
     }
 
     /// Tells what would become of a command now, and does nothing. The number of an event that would be made is 0.

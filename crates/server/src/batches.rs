@@ -1,7 +1,7 @@
 //! Batches: payments as a stream of JSON lines, and what became of each as another such stream.
 //!
 //! A batch of single payments is read as it comes: some lines at a time are decided, and told as soon as they are
-//! durable, while the next are read. What is not taken by the client holds the reading back. Each line is a request of its
+//! durable, while the next are read and looked up. What is not taken by the client holds the reading back. Each line is a request of its
 //! own under the batch's key and the line's number, its place, so that the same batch sent again is carried out once, and
 //! what became of a batch can be asked for by its key alone.
 //!
@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bank::{Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Pay, Purpose, Refusal, Request, UserId, What};
-use engine::{Batch, Outcome, Recorded, Submission};
+use engine::{Outcome, Recorded, Submission, Unavailable};
 use hyper::body::{Body as _, Frame};
 use ledger::Leg;
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::{IntoParams, ToSchema};
 
@@ -62,7 +62,7 @@ const CHUNK_BYTES: usize = 128 * 1024;
 /// make it refuse single payments.
 const CHUNKS_AT_ONCE: usize = 16;
 
-/// How many chunks of one batch wait to be told. With one in the reader's and one in the engine's hands no one is idle.
+/// How many chunks of one batch wait to be decided. With one in the reader's and one in the engine's hands no one is idle.
 const CHUNKS_AHEAD: usize = 2;
 
 /// How long a sending waits for an earlier one of the same key: longer than it takes to notice that a client is gone whose
@@ -152,7 +152,7 @@ pub(crate) struct Batches {
     open: Mutex<HashMap<UserId, usize>>,
     most: usize,
     most_per_user: usize,
-    chunks: Arc<Semaphore>,
+    chunks: Semaphore,
     /// The keys that are being worked on. Two sendings of one at once could each take the other's lines for new.
     keys: Mutex<HashSet<(UserId, String)>>,
     freed: Notify,
@@ -172,7 +172,7 @@ impl Batches {
             open: Mutex::default(),
             most: limits.batches,
             most_per_user: limits.batches_per_user,
-            chunks: Arc::new(Semaphore::new(CHUNKS_AT_ONCE)),
+            chunks: Semaphore::new(CHUNKS_AT_ONCE),
             keys: Mutex::default(),
             freed: Notify::new(),
             patience: limits.request,
@@ -392,12 +392,23 @@ enum Step {
     New(Option<Problem>),
 }
 
-/// Lines, of which those that are new have their place in the engine's queue.
-struct Begun {
+/// Some of a batch's lines, looked up and to be decided.
+struct Ready {
     first: usize,
     steps: Vec<Step>,
-    batch: Option<Batch>,
-    _permit: OwnedSemaphorePermit,
+    /// The commands of those that are new.
+    submissions: Vec<Submission>,
+    /// Whether more lines came with these than a batch may have.
+    too_long: bool,
+}
+
+/// What is read ahead of the lines that are decided.
+enum Ahead {
+    Ready(Ready),
+    /// All lines were read; this many.
+    End { lines: usize },
+    /// A line could not be had.
+    Broken { line: usize, problem: Problem },
 }
 
 impl Work {
@@ -405,100 +416,104 @@ impl Work {
 
     /// Carries the lines out as they come, and tells of each.
     async fn pay_each(self, lines: Lines, told: Sender<Bytes>) {
-        let (begun, pending) = mpsc::channel(CHUNKS_AHEAD);
-        let (mut begin, mut tell) = (pin!(self.begin(lines, begun)), pin!(self.tell(pending, &told)));
-        let read = tokio::select! {
-            read = &mut begin => {
-                tell.await;
-                read
-            }
+        let (ready, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let (mut read, mut pay) = (pin!(self.read_ahead(lines, ready)), pin!(self.pay(chunks, &told)));
+        tokio::select! {
+            () = &mut read => pay.await,
             // Nobody takes the answer any more, or it has come to its end.
-            () = &mut tell => Ok(()),
-        };
-        if let Err((line, problem)) = read {
-            self.send(&told, written(&LineOutcome::refused(line, problem))).await;
+            () = &mut pay => {}
         }
     }
 
-    /// Has the lines decided as they come. An error ends the batch at a line.
-    async fn begin(&self, mut lines: Lines, begun: Sender<Result<Begun, usize>>) -> Result<(), (usize, Problem)> {
+    /// Looks up the lines as they come, while those before them are decided.
+    async fn read_ahead(&self, mut lines: Lines, ready: Sender<Ahead>) {
         let (mut first, mut changed) = (1, false);
-        while let Some(chunk) = lines.next().await.map_err(|problem| (first, problem))? {
-            let read: Vec<&[u8]> = chunk.lines().collect();
-            let within = read.len().min((MAX_LINES + 1).saturating_sub(first));
-            let steps = self.steps(first, &read[..within], &mut changed).await;
-            let (steps, submissions) = steps.map_err(|problem| (first, problem))?;
-            let permit = Arc::clone(&self.app.batches.chunks).acquire_owned().await;
-            let _permit = permit.map_err(|_| (first, Problem::of(Kind::Stopping)))?;
-            let batch = match submissions.is_empty() {
-                true => None,
-                false => {
-                    let begun = self.app.engine.begin_batch(submissions).await;
-                    Some(begun.map_err(|error| (first, error.into()))?)
-                }
+        loop {
+            let ahead = match self.next_chunk(&mut lines, first, &mut changed).await {
+                Ok(Some(chunk)) => Ahead::Ready(chunk),
+                Ok(None) => Ahead::End { lines: first - 1 },
+                Err(problem) => Ahead::Broken { line: first, problem },
             };
-            if begun.send(Ok(Begun { first, steps, batch, _permit })).await.is_err() {
-                // Nobody takes the answer any more.
-                return Ok(());
+            let read = if let Ahead::Ready(chunk) = &ahead { chunk.steps.len() } else { 0 };
+            let nobody_takes_it = ready.send(ahead).await.is_err();
+            if nobody_takes_it || read == 0 {
+                return;
             }
-            first += within;
-            if within < read.len() {
-                return Err((first, Problem::of(Kind::BatchTooLong)));
-            }
+            first += read;
         }
-        // An answer without the last line tells that something was missing.
-        let _ = begun.send(Err(first - 1)).await;
-        Ok(())
     }
 
-    /// Tells what became of lines, in their order.
-    async fn tell(&self, mut pending: Receiver<Result<Begun, usize>>, told: &Sender<Bytes>) {
+    /// The lines that came next, looked up; none at the end.
+    async fn next_chunk(&self, lines: &mut Lines, first: usize, changed: &mut bool) -> Result<Option<Ready>, Problem> {
+        let Some(chunk) = lines.next().await? else { return Ok(None) };
+        let read: Vec<&[u8]> = chunk.lines().collect();
+        let within = read.len().min((MAX_LINES + 1).saturating_sub(first));
+        if within == 0 {
+            return Err(Problem::of(Kind::BatchTooLong));
+        }
+        let (steps, submissions) = self.steps(first, &read[..within], changed).await?;
+        Ok(Some(Ready { first, steps, submissions, too_long: within < read.len() }))
+    }
+
+    /// Has some lines decided after others, and tells what became of each. Nothing is handed to the engine while the
+    /// outcome of a line before it is open: where one is left undecided, nothing after it may be paid, since the lines
+    /// may come again as others.
+    async fn pay(&self, mut chunks: Receiver<Ahead>, told: &Sender<Bytes>) {
         let mut end = BatchEnd::default();
-        while let Some(begun) = pending.recv().await {
-            let Begun { first, steps, batch, .. } = match begun {
-                Ok(begun) => begun,
-                Err(lines) => {
+        while let Some(ahead) = chunks.recv().await {
+            let chunk = match ahead {
+                Ahead::Ready(chunk) => chunk,
+                Ahead::End { lines } => {
                     end.lines = lines;
                     self.settle();
                     self.send(told, written(&end)).await;
                     return;
                 }
-            };
-            let mut out = Vec::with_capacity(steps.len() * 80);
-            let decided = match batch {
-                Some(batch) => batch.outcomes().await,
-                None => Ok(Vec::new()),
-            };
-            let mut decided = match decided {
-                Ok(outcomes) => outcomes.into_iter(),
-                Err(error) => {
-                    self.send(told, written(&LineOutcome::refused(first, error.into()))).await;
+                Ahead::Broken { line, problem } => {
+                    self.send(told, written(&LineOutcome::refused(line, problem))).await;
                     return;
                 }
             };
-            for (line, step) in (first..).zip(steps) {
-                let outcome = match step {
-                    Step::Known(outcome) => Ok(outcome),
-                    Step::New(problem) => match decided.next() {
-                        Some(Ok(outcome)) => self.outcome(line, problem, outcome),
-                        Some(Err(error)) => Err(error.into()),
-                        None => Err(Problem::failed(&"a line has no outcome")),
-                    },
-                };
-                match outcome {
-                    Ok(outcome) => end.count(&outcome, &mut out),
-                    Err(problem) => {
-                        // The rest waits for the batch to be sent again.
-                        write(&LineOutcome::refused(line, problem), &mut out);
-                        self.send(told, out.into()).await;
-                        return;
-                    }
-                }
+            let (after, too_long) = (chunk.first + chunk.steps.len(), chunk.too_long);
+            let mut out = Vec::with_capacity(chunk.steps.len() * 80);
+            let mut carried_out = self.pay_chunk(chunk, &mut end, &mut out).await;
+            if carried_out.is_ok() && too_long {
+                carried_out = Err((after, Problem::of(Kind::BatchTooLong)));
             }
-            if !self.send(told, out.into()).await {
+            if let Err((line, problem)) = &carried_out {
+                // The rest waits for the batch to be sent again.
+                write(&LineOutcome::refused(*line, problem.clone()), &mut out);
+            }
+            if !self.send(told, out.into()).await || carried_out.is_err() {
                 return;
             }
         }
+    }
+
+    /// Has a chunk's lines decided. An error names the line that has no outcome.
+    async fn pay_chunk(&self, chunk: Ready, end: &mut BatchEnd, out: &mut Vec<u8>) -> Result<(), (usize, Problem)> {
+        let Ready { first, steps, submissions, .. } = chunk;
+        let mut decided = self.decided(submissions).await.map_err(|problem| (first, problem))?.into_iter();
+        for (line, step) in (first..).zip(steps) {
+            let outcome = match step {
+                Step::Known(outcome) => Ok(outcome),
+                Step::New(problem) => match decided.next() {
+                    Some(Ok(outcome)) => self.outcome(line, problem, outcome),
+                    Some(Err(error)) => Err(error.into()),
+                    None => Err(Problem::failed(&"a line has no outcome")),
+                },
+            };
+            end.count(&outcome.map_err(|problem| (line, problem))?, out);
+        }
+        Ok(())
+    }
+
+    async fn decided(&self, submissions: Vec<Submission>) -> Result<Vec<Result<Outcome, Unavailable>>, Problem> {
+        if submissions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _place = self.app.batches.chunks.acquire().await.map_err(|_| Problem::of(Kind::Stopping))?;
+        Ok(self.app.engine.submit_batch(submissions).await?)
     }
 
     /// What a line's outcome is called; an error where it has none yet.

@@ -453,3 +453,30 @@ async fn so_many_batches_at_once_and_no_more() {
     }
     panic!("no batch makes room when it is done");
 }
+
+/// Where a line is left undecided nothing after it is paid, however soon all is well again: the lines may come again as
+/// others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_paid_after_a_line_that_is_left_undecided() {
+    let mut broken_off = 0;
+    for _ in 0..6 {
+        let bank = Bank::new().await;
+        let body = lines((0..8_000).map(|_| line(&bank, "0.01")));
+        let sending = send(&bank, "ada", "payday", "", &body);
+        let upsetting = async {
+            for _ in 0..8 {
+                bank.jump_ms(61_000);
+                let confirm = Call::new("POST", "/v1/clock/confirm").by(&bank, "operator");
+                assert_eq!(bank.send(confirm).await.status, 204);
+            }
+        };
+        let (answer, ()) = tokio::join!(sending, upsetting);
+        let outcomes = outcomes(&answer);
+        let paid = outcomes.iter().take_while(|outcome| *outcome == "201").count();
+        assert!(outcomes[paid..].iter().all(|outcome| outcome == "clock-jumped"), "{:?}", &outcomes[paid..]);
+        broken_off += outcomes.len() - paid;
+        let left = 10_000 - paid;
+        assert_eq!(posted(&bank, &bank.ada).await, format!("{}.{:02}", left / 100, left % 100));
+    }
+    assert!(broken_off > 0, "the clock never jumped in the middle of a batch");
+}
