@@ -107,6 +107,7 @@ pub(crate) fn book(standing: Standing, state: &State, leg: Leg, reason: &Sealed,
     must_exist(state, leg.credit)?;
     may_be_booked(state, leg)?;
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
+    must_be_covered(state, &posting)?;
     accepted(What::Posted { posting, purpose: Purpose::Booking, text: Some(reason.clone()), metadata: None })
 }
 
@@ -125,9 +126,11 @@ fn may_be_booked(state: &State, leg: Leg) -> Result<(), Refusal> {
     }
 }
 
-/// Whether any customer has a right on an account; the others are the bank's own.
+/// Whether an account is a customer's: one of a kind that customers have, on which any has a right. The others are the
+/// bank's own, whoever may read them.
 fn is_customers(state: &State, account: AccountId) -> bool {
-    state.account_info(account).is_some_and(|info| !info.rights.is_empty())
+    let info = state.account_info(account);
+    info.is_some_and(|info| !info.rights.is_empty()) && access::can_be_a_customers(state, account)
 }
 
 /// The hold that a caller may place.

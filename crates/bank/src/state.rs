@@ -377,6 +377,8 @@ impl State {
                 });
             }
             What::PasswordSet { user, password } => {
+                // The known addresses stay: an owner who is let in again must not be kept out by strangers' guesses, and
+                // a known address may guess no oftener than they.
                 if let Some(user) = self.user_mut(*user) {
                     user.password = password.clone();
                 }

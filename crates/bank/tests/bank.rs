@@ -828,6 +828,7 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
         (anna, Body::PayAll(vec![payment(&[there]), payment(&[leg(old, bens, eur(51))])]), 50),
         (anna, hold_of(151), 150),
         (operator, withdraw(151), 150),
+        (operator, Body::Book { leg: leg(old, fees, eur(151)), reason: sealed("fee") }, 150),
     ] {
         assert_eq!(bank.ask(caller, body.clone()), poor(available), "{body:?}");
     }

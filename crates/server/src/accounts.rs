@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
-use bank::{AccountInfo, Body, CustomerId, OpenAccount, Refusal, Right, Sealed, State as Bank, SubjectId, What};
+use bank::{AccountInfo, Body, CustomerId, OpenAccount, Right, Sealed, State as Bank, SubjectId, What};
 use engine::Field;
 use ledger::{Account, AccountId, Kind, Overdraft, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{self, currency, overdraft, overdraft_text};
-use crate::app::{App, SignedIn, account_of, changed, created, seen_account, subject_of, unexpected};
+use crate::app::{App, SignedIn, account_of, changed, created, currency_of, seen_account, subject_of, unexpected};
 use crate::caching::Version;
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, integer, text};
 use crate::problem::Problem;
@@ -293,10 +293,12 @@ pub(crate) async fn open_account(
         let owner = sent.owner.and_then(|owner| state.customer(CustomerId(owner)));
         Ok((sent.terms()?, owner.map_or(SubjectId::BANK, |owner| owner.name.subject)))
     });
-    let (write, ((terms, name), subject)) = looked.await?;
-    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose();
-    let body = name.map(|name| Body::OpenAccount(OpenAccount { name, ..terms }));
-    let receipt = app.submit_made(&write, body, None).await?;
+    let (write, found) = looked.await?;
+    let body = found.and_then(|((terms, name), subject)| {
+        let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
+        Ok(Body::OpenAccount(OpenAccount { name, ..terms }))
+    });
+    let receipt = app.submit(&write, body).await?;
     let What::AccountOpened { id, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
     let view = AccountView::opened(&app, &receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
@@ -495,9 +497,12 @@ pub(crate) async fn rename(
         let account = account_of(state, &iban)?;
         Ok((name, account, subject_of(state, account)))
     });
-    let (write, (name, account, subject)) = looked.await?;
-    let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose();
-    let receipt = app.submit_made(&write, name.map(|name| Body::Rename { account, name }), None).await?;
+    let (write, found) = looked.await?;
+    let body = found.and_then(|(name, account, subject)| {
+        let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
+        Ok(Body::Rename { account, name })
+    });
+    let receipt = app.submit(&write, body).await?;
     let What::AccountRenamed { name, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let name = app.open_some(Field::AccountName, name.as_ref())?;
     Ok(changed(&receipt, NameChange { name }))
@@ -530,8 +535,8 @@ pub(crate) async fn set_status(
     let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
     let (write, account) = looked.await?;
-    let body = Body::SetStatus { account, status: sent.status.into() };
-    let receipt = app.submit(&write, body, None).await?;
+    let body = account.map(|account| Body::SetStatus { account, status: sent.status.into() });
+    let receipt = app.submit(&write, body).await?;
     let What::StatusSet { status, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     Ok(changed(&receipt, StatusChange { status: (*status).into() }))
 }
@@ -565,12 +570,11 @@ pub(crate) async fn set_overdraft(
     let looked = app.prepare_write(token, &key, route, &body, |state, who| {
         who.must_run_the_bank()?;
         let id = account_of(state, &iban)?;
-        let account = state.ledger().account(id).ok_or(Refusal::from(ledger::Refusal::UnknownAccount))?;
-        Ok((id, account.currency, overdraft(&sent.overdraft, account.currency)?))
+        Ok(Body::SetOverdraft { account: id, overdraft: overdraft(&sent.overdraft, currency_of(state, id)?)? })
     });
-    let (write, (account, currency, overdraft)) = looked.await?;
-    let body = Body::SetOverdraft { account, overdraft };
-    let receipt = app.submit(&write, body, None).await?;
-    let What::OverdraftSet { overdraft, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let (write, body) = looked.await?;
+    let receipt = app.submit(&write, body).await?;
+    let What::OverdraftSet { account, overdraft } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let currency = app.engine.peek(|state| currency_of(state, *account))??;
     Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))
 }

@@ -13,7 +13,7 @@ use bank::{
     Body, Caller, Command, CustomerId, IbanError, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId,
 };
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Submission};
-use ledger::{AccountId, Timestamp};
+use ledger::{AccountId, Currency, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -117,6 +117,9 @@ pub(crate) struct Write {
     dry_run: bool,
 }
 
+/// A write, and what was found of what it names.
+pub(crate) type Looked<T> = (Write, Result<T, Problem>);
+
 /// The account of an IBAN that was sent.
 pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem> {
     // One space between two characters is how people group them; more is no way of writing an IBAN.
@@ -126,7 +129,13 @@ pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem
     Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
 }
 
-/// The same, if the caller may see it.
+/// The currency of an account.
+pub(crate) fn currency_of(state: &State, account: AccountId) -> Result<Currency, Problem> {
+    let account = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
+    Ok(account.currency)
+}
+
+/// The account of an IBAN that was sent, if the caller may see it.
 pub(crate) fn seen_account(state: &State, who: &SignedIn, iban: &str) -> Result<AccountId, Problem> {
     let account = account_of(state, iban)?;
     who.must_see(state, account)?;
@@ -212,8 +221,8 @@ impl App {
         self.engine.seal(subject, field, text)?.ok_or_else(|| Refusal::PersonErased.into())
     }
 
-    /// The same for a write under a key. What the bank refuses already here, because something that is named does not
-    /// exist, is decided and remembered like any other refusal.
+    /// The same for a write under a key. What is found wrong already here, because something that is named does not
+    /// exist, is given to [`App::submit`], to be remembered like any other refusal.
     pub(crate) async fn prepare_write<T>(
         &self,
         token: Token,
@@ -221,7 +230,7 @@ impl App {
         route: &str,
         body: &impl Serialize,
         look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
-    ) -> Result<(Write, T), Problem> {
+    ) -> Result<Looked<T>, Problem> {
         if key.dry_run {
             return Err(Problem::of(Kind::NoDryRun).in_field("dry_run"));
         }
@@ -236,15 +245,11 @@ impl App {
         route: &str,
         body: &impl Serialize,
         look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
-    ) -> Result<(Write, T), Problem> {
+    ) -> Result<Looked<T>, Problem> {
         let (who, looked) = self.prepare(token, |state, who| Ok(look(state, who)))?;
         let write = Write { who, request: self.request(&who, key, route, body)?, dry_run: key.dry_run };
         self.must_be_no_batchs(&write, key).await?;
-        match looked {
-            Ok(found) => Ok((write, found)),
-            // An error, but where the same request was carried out under older rules; it is refused under today's.
-            Err(problem) => Err(self.refuse(&write, problem.clone()).await.err().unwrap_or(problem)),
-        }
+        Ok((write, looked))
     }
 
     /// Refuses a key that was used for a batch, unless it was used for a request of its own before that was refused.
@@ -257,7 +262,7 @@ impl App {
     }
 
     /// Has a write remembered that is refused before it is a command, and tells why. Where the same request was carried
-    /// out before, its outcome is given again.
+    /// out before, by a version with other rules, its outcome is given again.
     async fn refuse(&self, write: &Write, problem: Problem) -> Result<Receipt, Problem> {
         let Some(refusal) = problem.remembered_as() else { return Err(problem) };
         match self.decide(write, Body::Unresolved(refusal), None, None).await {
@@ -283,26 +288,21 @@ impl App {
         Ok(self.engine.request(who.caller.user, key.key.as_bytes(), &canonical))
     }
 
-    /// Has a write decided and made durable.
-    pub(crate) async fn submit(
-        &self,
-        write: &Write,
-        body: Body,
-        subject: Option<NewSubject>,
-    ) -> Result<Receipt, Problem> {
-        self.decide(write, body, subject, None).await
+    /// Has a write decided and made durable. Its command may not have come to be, because something that it names does not
+    /// exist, or a field is not as it must be or can't be sealed: that is remembered like any other refusal.
+    pub(crate) async fn submit(&self, write: &Write, made: Result<Body, Problem>) -> Result<Receipt, Problem> {
+        self.submit_with(write, made.map(|body| (body, None)), None).await
     }
 
-    /// The same for a write whose command may not have come to be, because a field of it is not as it must be or can't be
-    /// sealed. That is remembered like any other refusal.
-    pub(crate) async fn submit_made(
+    /// The same for a command that may have a new subject of personal fields, or is about a past posting.
+    pub(crate) async fn submit_with(
         &self,
         write: &Write,
-        made: Result<Body, Problem>,
+        made: Result<(Body, Option<NewSubject>), Problem>,
         past: Option<PastPosting>,
     ) -> Result<Receipt, Problem> {
         match made {
-            Ok(body) => self.decide(write, body, None, past.map(Box::new)).await,
+            Ok((body, subject)) => self.decide(write, body, subject, past.map(Box::new)).await,
             Err(problem) => self.refuse(write, problem).await,
         }
     }

@@ -406,9 +406,14 @@ struct Ready {
 enum Ahead {
     Ready(Ready),
     /// All lines were read; this many.
-    End { lines: usize },
+    End {
+        lines: usize,
+    },
     /// A line could not be had.
-    Broken { line: usize, problem: Problem },
+    Broken {
+        line: usize,
+        problem: Problem,
+    },
 }
 
 impl Work {

@@ -72,9 +72,10 @@ pub(crate) async fn book(
         let subject = subjects.into_iter().find(|subject| *subject != SubjectId::BANK).unwrap_or(SubjectId::BANK);
         Ok((leg, reason, subject))
     });
-    let (write, (leg, reason, subject)) = looked.await?;
-    let body = app.seal(subject, Field::Text, reason).map(|reason| Body::Book { leg, reason });
-    booked(&app, &app.submit_made(&write, body, None).await?)
+    let (write, found) = looked.await?;
+    let body = found
+        .and_then(|(leg, reason, subject)| Ok(Body::Book { leg, reason: app.seal(subject, Field::Text, reason)? }));
+    booked(&app, &app.submit(&write, body).await?)
 }
 
 /// Tells what would become of a booking, and books nothing.

@@ -100,11 +100,13 @@ async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brough
         let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
         Ok((account, amount, subject_of(state, account)))
     });
-    let (write, (account, amount, subject)) = looked.await?;
-    let text = sealed_text(app, subject, sent.text.as_deref());
-    let body = text.map(|text| match brought {
-        true => Body::Deposit { account, amount, text },
-        false => Body::Withdraw { account, amount, text },
+    let (write, found) = looked.await?;
+    let body = found.and_then(|(account, amount, subject)| {
+        let text = sealed_text(app, subject, sent.text.as_deref())?;
+        Ok(match brought {
+            true => Body::Deposit { account, amount, text },
+            false => Body::Withdraw { account, amount, text },
+        })
     });
-    booked(app, &app.submit_made(&write, body, None).await?)
+    booked(app, &app.submit(&write, body).await?)
 }

@@ -61,9 +61,11 @@ pub(crate) async fn add_customer(
 ) -> Result<Response, Problem> {
     let looked = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| text("name", &sent.name));
     let (write, name) = looked.await?;
-    let subject = NewSubject::generate();
-    let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, name) };
-    let receipt = app.submit(&write, body, Some(subject)).await?;
+    let body = name.map(|name| {
+        let subject = NewSubject::generate();
+        (Body::AddCustomer { name: subject.seal(Field::CustomerName, name) }, Some(subject))
+    });
+    let receipt = app.submit_with(&write, body, None).await?;
     let What::CustomerAdded { id, name } = &receipt.what else { return Err(unexpected(&receipt)) };
     let customer = Customer { id: id.0, name: app.open(Field::CustomerName, name)? };
     Ok(created(&receipt, &format!("/v1/customers/{}", id.0), customer))

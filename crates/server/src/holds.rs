@@ -227,16 +227,18 @@ pub(crate) async fn place_hold(
         let expires_at = parse_moment("expires_at", &sent.expires_at)?;
         let debit = account_of(state, &sent.from).map_err(|problem| problem.in_field("from"))?;
         let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
-        let leg = Leg { debit, credit, amount };
-        Ok((leg, expires_at, Parties::payers(state, &[debit, credit]), subject_of(state, debit)))
+        Ok((Leg { debit, credit, amount }, expires_at, subject_of(state, debit)))
     });
-    let (write, (leg, expires_at, parties, subject)) = looked.await?;
-    let sealed = sealed_text(&app, subject, sent.text.as_deref())
-        .and_then(|text| Ok((text, metadata::sealed(&app, subject, sent.metadata.as_ref())?)));
-    let body = sealed.map(|(text, metadata)| Body::PlaceHold { leg, expires_at, text, metadata });
-    let receipt = app.submit_made(&write, body, None).await?;
+    let (write, found) = looked.await?;
+    let body = found.and_then(|(leg, expires_at, subject)| {
+        let text = sealed_text(&app, subject, sent.text.as_deref())?;
+        let metadata = metadata::sealed(&app, subject, sent.metadata.as_ref())?;
+        Ok(Body::PlaceHold { leg, expires_at, text, metadata })
+    });
+    let receipt = app.submit(&write, body).await?;
     // As it was placed, for a retry as well.
     let known = Known::placed(&receipt.what).ok_or_else(|| unexpected(&receipt))?;
+    let parties = app.engine.peek(|state| Parties::payers(state, &known.ids()))?;
     if is_dry(&receipt) {
         let terms = HoldTerms::of(&app, &known, &parties)?;
         return Ok(Json(HoldDryRun { dry_run: true, terms }).into_response());
@@ -352,13 +354,14 @@ pub(crate) async fn capture(
         let rest = open.map(|open| Money { minor: open.remaining_minor, ..open.amount });
         Ok((hold, amount.or(rest)))
     });
-    let (write, (hold, amount)) = looked.await?;
-    let amount = match amount {
-        Some(amount) => Ok(amount),
-        None => placed(&app, hold).await.map(|known| known.placed.amount),
+    let (write, found) = looked.await?;
+    let found = match found {
+        Ok((hold, None)) => placed(&app, hold).await.map(|known| (hold, known.placed.amount)),
+        Ok((hold, Some(amount))) => Ok((hold, amount)),
+        Err(problem) => Err(problem),
     };
-    let body = amount.map(|amount| Body::Capture { hold, amount, last: sent.last });
-    booked(&app, &app.submit_made(&write, body, None).await?)
+    let body = found.map(|(hold, amount)| Body::Capture { hold, amount, last: sent.last });
+    booked(&app, &app.submit(&write, body).await?)
 }
 
 /// Tells what would become of a capture, and takes nothing.
@@ -395,10 +398,9 @@ pub(crate) async fn void(
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/holds/{id}/void");
     let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id)).await?;
-    let known = placed(&app, hold).await;
-    let receipt =
-        app.submit_made(&write, known.as_ref().map(|_| Body::Void { hold }).map_err(Clone::clone), None).await?;
-    let known = known?;
+    let receipt = app.submit(&write, hold.map(|hold| Body::Void { hold })).await?;
+    let What::HoldReleased { hold, .. } = receipt.what else { return Err(unexpected(&receipt)) };
+    let known = placed(&app, hold).await?;
     let (known, parties) = app.engine.peek(|state| {
         let parties = Parties::of(state, &write.who, &known.ids());
         (known.now(None), parties)
@@ -431,12 +433,11 @@ pub(crate) async fn extend(
         let expires_at = parse_moment("expires_at", &sent.expires_at)?;
         Ok((hold_id(&app, &id)?, expires_at))
     });
-    let (write, (hold, expires_at)) = looked.await?;
-    let known = placed(&app, hold).await;
-    let body = known.as_ref().map(|_| Body::Extend { hold, expires_at }).map_err(Clone::clone);
-    let receipt = app.submit_made(&write, body, None).await?;
-    let known = known?;
-    let What::HoldExtended { expires_at, .. } = receipt.what else { return Err(unexpected(&receipt)) };
+    let (write, found) = looked.await?;
+    let body = found.map(|(hold, expires_at)| Body::Extend { hold, expires_at });
+    let receipt = app.submit(&write, body).await?;
+    let What::HoldExtended { hold, expires_at } = receipt.what else { return Err(unexpected(&receipt)) };
+    let known = placed(&app, hold).await?;
     let (known, parties) = app.engine.peek(|state| {
         let parties = Parties::of(state, &write.who, &known.ids());
         (known.now(state.ledger().hold(hold)), parties)

@@ -352,8 +352,11 @@ pub(crate) async fn pay(
         sent.ordered(state, &amounts)
     });
     let (write, ordered) = looked.await?;
-    let receipt = app.submit_made(&write, sent.pay(&app, &ordered).map(Body::Pay), None).await?;
-    answer(&app, &receipt, &ordered.parties)
+    let made = ordered.and_then(|ordered| Ok((sent.pay(&app, &ordered).map(Body::Pay)?, ordered.parties)));
+    match made {
+        Ok((body, parties)) => answer(&app, &app.submit(&write, Ok(body)).await?, &parties),
+        Err(problem) => booked(&app, &app.submit(&write, Err(problem)).await?),
+    }
 }
 
 /// Tells what would become of a payment, and pays nothing.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::amounts;
-use crate::app::{App, SignedIn, account_of, changed, removed, unexpected};
+use crate::app::{App, SignedIn, account_of, changed, currency_of, removed, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, numbered};
 use crate::problem::Problem;
 use crate::strings;
@@ -98,17 +98,11 @@ pub(crate) struct Rights {
 }
 
 /// The account, its currency, and the customer of an address, for those who run the bank.
-fn named(
-    state: &Bank,
-    who: &SignedIn,
-    iban: &str,
-    customer: &str,
-) -> Result<(AccountId, Currency, CustomerId), Problem> {
+fn named(state: &Bank, who: &SignedIn, iban: &str, customer: &str) -> Result<(AccountId, CustomerId), Problem> {
     who.must_run_the_bank()?;
-    let id = account_of(state, iban)?;
-    let account = state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
+    let account = account_of(state, iban)?;
     let customer = numbered(customer).map(CustomerId).ok_or(Refusal::UnknownCustomer)?;
-    Ok((id, account.currency, customer))
+    Ok((account, customer))
 }
 
 /// Gives a customer a right on an account.
@@ -138,12 +132,14 @@ pub(crate) async fn grant(
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/rights/{customer}", (&iban, &customer, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| {
-        let (account, currency, customer) = named(state, who, &iban, &customer)?;
-        Ok((account, currency, customer, sent.right(currency)?))
+        let (account, customer) = named(state, who, &iban, &customer)?;
+        Ok((account, customer, sent.right(currency_of(state, account)?)?))
     });
-    let (write, (account, currency, customer, right)) = looked.await?;
-    let receipt = app.submit(&write, Body::Grant { customer, account, right }, None).await?;
-    let What::RightGranted { customer, right, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let (write, found) = looked.await?;
+    let body = found.map(|(account, customer, right)| Body::Grant { customer, account, right });
+    let receipt = app.submit(&write, body).await?;
+    let What::RightGranted { customer, account, right } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let currency = app.engine.peek(|state| currency_of(state, *account))??;
     Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
 }
 
@@ -169,8 +165,9 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Problem> {
     let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (write, (account, _, customer)) = looked.await?;
-    let receipt = app.submit(&write, Body::Revoke { customer, account }, None).await?;
+    let (write, found) = looked.await?;
+    let body = found.map(|(account, customer)| Body::Revoke { customer, account });
+    let receipt = app.submit(&write, body).await?;
     Ok(removed(&receipt))
 }
 

@@ -88,13 +88,14 @@ pub(crate) async fn refund(
             },
             _ => paid.amount,
         });
-        Ok((amount, subject_of(state, paid.credit)))
+        Ok((past.id, amount, subject_of(state, paid.credit)))
     });
-    let (write, (amount, subject)) = looked.await?;
-    let text = sealed_text(&app, subject, sent.text.as_deref());
-    let past = past.ok_or(Refusal::UnknownPayment)?;
-    let body = text.map(|text| Body::Refund { of: past.id, leg: sent.movement, amount, text });
-    booked(&app, &app.submit_made(&write, body, Some(past)).await?)
+    let (write, found) = looked.await?;
+    let body = found.and_then(|(of, amount, subject)| {
+        let text = sealed_text(&app, subject, sent.text.as_deref())?;
+        Ok((Body::Refund { of, leg: sent.movement, amount, text }, None))
+    });
+    booked(&app, &app.submit_with(&write, body, past).await?)
 }
 
 /// Tells what would become of a refund, and gives nothing back.
@@ -138,13 +139,14 @@ pub(crate) async fn reverse(
     let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
         let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
         let debited = past.posting.legs().first().map(|booked| booked.leg.debit);
-        Ok(debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited)))
+        Ok((past.id, debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited))))
     });
-    let (write, subject) = looked.await?;
-    let text = sealed_text(&app, subject, sent.text.as_deref());
-    let past = past.ok_or(Refusal::UnknownPayment)?;
-    let body = text.map(|text| Body::Reverse { of: past.id, text });
-    booked(&app, &app.submit_made(&write, body, Some(past)).await?)
+    let (write, found) = looked.await?;
+    let body = found.and_then(|(of, subject)| {
+        let text = sealed_text(&app, subject, sent.text.as_deref())?;
+        Ok((Body::Reverse { of, text }, None))
+    });
+    booked(&app, &app.submit_with(&write, body, past).await?)
 }
 
 /// Tells what would become of a reversal, and undoes nothing.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, CustomerId, Refusal, What};
+use bank::{Body, CustomerId, Refusal, SubjectId, What};
 use engine::{Field, NewSubject};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -34,6 +34,29 @@ pub(crate) struct NewUser {
     #[schema(value_type = Option<strings::Number>)]
     #[serde(default, deserialize_with = "integer")]
     customer: Option<u32>,
+}
+
+impl NewUser {
+    /// The command, under the key of the customer's `subject`, or for one of the bank's under a new one.
+    fn sealed(
+        &self,
+        app: &App,
+        name: &str,
+        hash: &str,
+        subject: Option<SubjectId>,
+    ) -> Result<(Body, Option<NewSubject>), Problem> {
+        let (name, password, new) = match subject {
+            Some(subject) => {
+                (app.seal(subject, Field::UserName, name)?, app.seal(subject, Field::Password, hash)?, None)
+            }
+            None => {
+                let new = NewSubject::generate();
+                (new.seal(Field::UserName, name), new.seal(Field::Password, hash), Some(new))
+            }
+        };
+        let (role, customer) = (self.role.into(), self.customer.map(CustomerId));
+        Ok((Body::AddUser { name_index: app.engine.name_index(&self.name), name, password, role, customer }, new))
+    }
 }
 
 /// What a password is remembered as with a request: nothing; of one that is refused for its length, that it is, so that
@@ -89,7 +112,6 @@ pub(crate) async fn add_user(
     key: IdempotencyKey,
     Sent(sent): Sent<NewUser>,
 ) -> Result<Response, Problem> {
-    let customer = sent.customer.map(CustomerId);
     // The caller's role and the customer are looked at before the work of hashing, and decided on after it.
     let looked = app.prepare_write(token, &key, "POST /v1/users", &sent, |state, who| {
         let name = text("name", &sent.name)?;
@@ -99,28 +121,17 @@ pub(crate) async fn add_user(
         }
         who.must_run_the_bank()?;
         let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
-        Ok((name, customer.map(subject).transpose()?))
+        Ok((name, sent.customer.map(CustomerId).map(subject).transpose()?))
     });
-    let (write, (name, known)) = looked.await?;
-    let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
-    let (sealed, new) = match known {
-        Some(subject) => {
-            let name = app.seal(subject, Field::UserName, name);
-            (name.and_then(|name| Ok((name, app.seal(subject, Field::Password, &hash)?))), None)
+    let (write, found) = looked.await?;
+    let body = match found {
+        Ok((name, known)) => {
+            let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
+            sent.sealed(&app, name, &hash, known)
         }
-        None => {
-            let new = NewSubject::generate();
-            (Ok((new.seal(Field::UserName, name), new.seal(Field::Password, &hash))), Some(new))
-        }
+        Err(problem) => Err(problem),
     };
-    let name_index = app.engine.name_index(&sent.name);
-    let role = sent.role.into();
-    let receipt = match sealed {
-        Ok((name, password)) => {
-            app.submit(&write, Body::AddUser { name_index, name, password, role, customer }, new).await?
-        }
-        Err(problem) => app.submit_made(&write, Err(problem), None).await?,
-    };
+    let receipt = app.submit_with(&write, body, None).await?;
     let What::UserAdded { id, name, role, customer, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
     let user = UserView {
         id: id.0,

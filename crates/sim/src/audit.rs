@@ -473,7 +473,8 @@ impl Auditor {
     /// What speaks against the bank's booking something itself.
     fn objection_to_booking(&self, body: &Body) -> Option<Refusal> {
         let Body::Book { leg, .. } = body else { return None };
-        let customers = |account: u32| self.rights.keys().any(|(_, held)| *held == account);
+        let customers =
+            |account: u32| self.can_be_a_customers(account) && self.rights.keys().any(|(_, held)| *held == account);
         let result = |id: u32| self.known(id).is_some_and(|it| matches!(it.kind, Kind::Income | Kind::Expense));
         match (customers(leg.debit.0), customers(leg.credit.0)) {
             (true, true) => Some(Refusal::BetweenCustomers),

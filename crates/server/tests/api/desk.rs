@@ -220,6 +220,12 @@ async fn what_the_bank_may_not_book() {
     }
     of_reason.push(json!({"from": costs, "to": fees, "amount": "1", "currency": "EUR"}));
     let body = |from: &str, to: &str, amount: &str| json!({"from": from, "to": to, "amount": amount, "currency": "EUR", "reason": "a reason"});
+    // Who may read the bank's results makes them no customer's.
+    for own in [&fees, &costs] {
+        let right = format!("/v1/accounts/{own}/rights/1");
+        let call = Call::new("PUT", &right).by(&bank, "operator").key(&bank.fresh_key());
+        assert_eq!(bank.send(call.json(&json!({"right": "read-only"}))).await.status, 200);
+    }
     let (ada, bo, unopened) = (bank.ada.as_str(), bank.bo.as_str(), bank.unopened());
     let of = |who: &'static str, sent: Value, status: u16, slug: &'static str| {
         (who, "POST", "/v1/bookings", sent, status, slug)

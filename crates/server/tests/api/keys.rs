@@ -1,7 +1,10 @@
 //! Idempotency keys and early refusals: whatever is understood as a request is remembered under its key, whatever refused
 //! it, for every write that takes a key.
 
+use bank::{Body, Caller, Command, What};
+use engine::{Field, NewSubject, Outcome, Submission};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::bank_under_test::{Answer, Bank, Call};
 
@@ -239,4 +242,30 @@ async fn a_better_password_is_another_request() {
     assert_eq!(add("short").await.slug(), "invalid-request");
     assert_eq!(add("also short").await.header("idempotency-replayed"), "true");
     assert_eq!(add("twelve chars").await.slug(), "key-reused");
+}
+
+/// What was carried out stays carried out under its key, though today's rules would refuse it before it is decided: the
+/// outcome is told again, and nothing is done twice.
+#[tokio::test]
+async fn what_older_rules_allowed_is_told_again() {
+    let bank = Bank::new().await;
+    let user = bank.engine.peek(|state| state.user_named(bank.engine.name_index("operator"))).unwrap().unwrap();
+    let operator = Caller { user, session: Some(bank.engine.token_hash(bank.token("operator"))) };
+    let canonical = "POST /v1/customers\n{\"name\":\"\"}";
+    let request = bank.engine.request(operator.user, b"of-older-rules", canonical.as_bytes());
+    let subject = NewSubject::generate();
+    let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, "") };
+    let command = Command { caller: operator, request: Some(request), body };
+    let submission = Submission { command, subject: Some(subject), past: None };
+    let Outcome::Accepted(receipt) = bank.engine.submit(submission).await.unwrap() else { panic!("refused") };
+    let What::CustomerAdded { id, .. } = receipt.what else { panic!("{:?}", receipt.what) };
+    let ask = async |key: &str| {
+        let call = Call::new("POST", "/v1/customers").by(&bank, "operator").key(key).json(&json!({"name": ""}));
+        // Today's description has no such request, so it is not compared with it.
+        Answer::of(bank.router.clone().oneshot(call.request()).await.unwrap()).await
+    };
+    let told = ask("of-older-rules").await;
+    assert_eq!((told.status, told.header("idempotency-replayed")), (201, "true"), "{}", told.text());
+    assert_eq!(told.json()["id"], json!(id.0));
+    assert_eq!(ask("of-today").await.slug(), "invalid-request");
 }
