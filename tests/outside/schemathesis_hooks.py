@@ -27,9 +27,6 @@ def before_call(context, case, kwargs):
     invalid = case.meta is not None and case.meta.is_negative_at(ParameterLocation.HEADER)
     if key is not None and not invalid and number % 10 > 0:
         case.headers["Idempotency-Key"] = f"outside-{number}"
-    # Most are meant: of what was only tried, nothing can be asked further.
-    if case.query.get("dry_run") in (True, "true") and number % 5 > 0:
-        del case.query["dry_run"]
 
 
 def payments():

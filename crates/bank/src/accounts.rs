@@ -61,7 +61,8 @@ pub(crate) fn set_status(standing: Standing, state: &State, account: AccountId, 
 
 pub(crate) fn set_overdraft(standing: Standing, state: &State, account: AccountId, overdraft: Overdraft) -> Decided {
     standing.must_run_the_bank()?;
-    if overdraft == Overdraft::Unlimited && state.is_a_customers(account) {
+    if overdraft == Overdraft::Unlimited && state.is_a_customers(account) && access::can_be_a_customers(state, account)
+    {
         return Err(Refusal::OverdraftWithoutLimit);
     }
     state.ledger().set_overdraft(account, overdraft)?;

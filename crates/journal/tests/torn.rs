@@ -121,7 +121,6 @@ fn the_place_is_named_where_the_order_breaks() {
         let copy = bench.copy(&torn(&bench.older, &bench.newer, Tear::ChildRepeated, seed));
         let Ok(found) = verify(&copy, &bench.master, &mut |_| {}) else { continue };
         let words: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
-        // The subjects' keys have a tree of their own, which no walk goes along.
         let whole = found.frames == FRAMES && words.is_empty();
         assert!(whole || words.iter().any(|words| words.contains("frame ")), "{words:?}");
         let says = |words: &String| words.contains("out-of-order") && words.contains("that begins with event ");

@@ -256,13 +256,25 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The memory of the machine or, if that is less, of the container that this runs in, in bytes (Linux).
+/// The memory of the machine or, if that is less, what the container or service may have that this runs in, in bytes
+/// (Linux).
 fn machine_memory() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kib: u64 = machine.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok()?;
-    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let container = container.and_then(|bytes| bytes.trim().parse().ok());
-    Some(container.unwrap_or(u64::MAX).min(kib << 10))
+    let group = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let least = group_limit(Path::new("/sys/fs/cgroup"), &group);
+    Some(least.unwrap_or(u64::MAX).min(kib << 10))
+}
+
+/// The least limit of a control group's and those above it (cgroup v2), in bytes. `group` is what `/proc/self/cgroup`
+/// says; within a container it is the root.
+fn group_limit(root: &Path, group: &str) -> Option<u64> {
+    let own = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let limit = |group: &Path| {
+        let limit = std::fs::read_to_string(root.join(group).join("memory.max")).ok()?;
+        limit.trim().parse::<u64>().ok()
+    };
+    Path::new(own).ancestors().filter_map(limit).min()
 }
 
 fn take<T, E>(place: &mut T, parsed: Result<T, E>, form: &str) -> Result<(), String> {
@@ -537,6 +549,25 @@ mod tests {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         Config::read(folder.path(), &flags, &environment).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn the_least_limit_of_the_groups_around_counts() {
+        let root = tempfile::tempdir().expect("a folder for the test");
+        let service = root.path().join("system.slice/kassa.service");
+        std::fs::create_dir_all(&service).expect("a folder for the test");
+        let limit = |group: &Path, text: &str| std::fs::write(group.join("memory.max"), text).expect("a file");
+        let found = |group: &str| group_limit(root.path(), group);
+        let own = "1:name=systemd:/old\n0::/system.slice/kassa.service\n";
+        assert_eq!(found(own), None, "no limit anywhere");
+        limit(&service, "2147483648\n");
+        assert_eq!(found(own), Some(2 << 30), "systemd's MemoryMax");
+        limit(&root.path().join("system.slice"), "max\n");
+        assert_eq!(found(own), Some(2 << 30));
+        limit(root.path(), "1073741824\n");
+        assert_eq!(found(own), Some(1 << 30), "a container's, which is the root within it");
+        assert_eq!(found("0::/\n"), Some(1 << 30));
+        assert_eq!(found("0::/../elsewhere\n"), Some(1 << 30));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use smallvec::smallvec;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Limits;
@@ -68,6 +68,9 @@ const CHUNKS_AHEAD: usize = 2;
 /// How long a sending waits for an earlier one of the same key: longer than it takes to notice that a client is gone whose
 /// connection was closed.
 const TURN_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a full queue is given before it is tried again.
+const BUSY_WAIT: Duration = Duration::from_millis(20);
 
 /// What a batch's media type is.
 const LINES: &str = "application/x-ndjson";
@@ -255,8 +258,11 @@ impl Drop for Turn {
         let (app, key) = (self.app.clone(), self.key.clone());
         let give_up = async move {
             // What this sending has in the queue is decided first: the queue is in order, and this changes nothing.
-            let body = Body::Unresolved(Refusal::InvalidRequest);
-            let _ = app.engine.submit(Command { caller: Caller::SYSTEM, request: None, body }).await;
+            let nothing =
+                || Command { caller: Caller::SYSTEM, request: None, body: Body::Unresolved(Refusal::InvalidRequest) };
+            while let Err(Unavailable::Busy) = app.engine.submit(nothing()).await {
+                sleep(BUSY_WAIT).await;
+            }
             app.batches.give_up(&key);
         };
         // Without a runtime the server is at its end.
@@ -439,12 +445,13 @@ impl Work {
                 Ok(None) => Ahead::End { lines: first - 1 },
                 Err(problem) => Ahead::Broken { line: first, problem },
             };
-            let read = if let Ahead::Ready(chunk) = &ahead { chunk.steps.len() } else { 0 };
+            let more = match &ahead {
+                Ahead::Ready(chunk) => Some(chunk.steps.len()),
+                Ahead::End { .. } | Ahead::Broken { .. } => None,
+            };
             let nobody_takes_it = ready.send(ahead).await.is_err();
-            if nobody_takes_it || read == 0 {
-                return;
-            }
-            first += read;
+            let Some(lines) = more.filter(|_| !nobody_takes_it) else { return };
+            first += lines;
         }
     }
 
@@ -453,7 +460,7 @@ impl Work {
         let Some(chunk) = lines.next().await? else { return Ok(None) };
         let read: Vec<&[u8]> = chunk.lines().collect();
         let within = read.len().min((MAX_LINES + 1).saturating_sub(first));
-        if within == 0 {
+        if within == 0 && !read.is_empty() {
             return Err(Problem::of(Kind::BatchTooLong));
         }
         let (steps, submissions) = self.steps(first, &read[..within], changed).await?;

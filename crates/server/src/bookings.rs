@@ -43,10 +43,11 @@ pub(crate) struct NewBooking {
 
 /// Books something of the bank's own.
 ///
-/// For operators, with a reason that the statements show: between accounts on which no customer has a right, or between a
-/// customer's account and one of the bank's of kind `income` or `expense`, such as a fee, or interest. The customer's account
-/// is debited as far as its balance, its overdraft and its status allow. From one customer's account to another's nothing can
-/// be booked: that is a payment, which the customer orders, or a reversal.
+/// For operators, with a reason that the statements show: between the bank's own accounts, or between a customer's account
+/// and one of the bank's of kind `income` or `expense`, such as a fee, or interest. The customer's account is debited as far
+/// as its balance, its overdraft and its status allow. From one customer's account to another's nothing can be booked: that
+/// is a payment, which the customer orders, or a reversal. An account is a customer's as long as anybody has a right on it;
+/// one of kind `income` or `expense` never is.
 #[utoipa::path(
     post, path = "/v1/bookings", tag = "Payments", params(IdempotencyKey), request_body = NewBooking,
     responses((status = 201, description = "The booking", body = Payment)),

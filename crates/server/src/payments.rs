@@ -390,7 +390,7 @@ pub(crate) async fn show_payment(
     Ok((Extension(Unchanging), Json(shown(&app, token, &recorded).await?)))
 }
 
-/// What a payment of whatever purpose can be refused for: an order, cash, a capture, a refund or a reversal. A refusal is
+/// What a payment of whatever purpose can be refused for: an order, cash, a booking, a capture, a refund or a reversal. A refusal is
 /// remembered without what was asked for, so another one, such as a taken name, tells that the key was not a payment's.
 const REFUSED_FOR: &[&str] = &[
     "unknown-payment",
@@ -418,6 +418,8 @@ const REFUSED_FOR: &[&str] = &[
     "hold-expired",
     "capture-exceeds-hold",
     "not-a-customers-account",
+    "between-customers",
+    "not-income-or-expense",
     "invalid-request",
     "invalid-iban",
     "other-bank",

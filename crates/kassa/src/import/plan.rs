@@ -16,7 +16,8 @@ use super::map::{self, Map, RightKind};
 use super::source::{self, Rows, SourceFormat};
 use super::{Mistake, Mistakes, order};
 
-/// The greatest number of an account within its bank: ten digits, as much as a Czech or a German IBAN has room for.
+/// The greatest number of an account within its bank: ten digits, as much as a German IBAN has room for. Where a country
+/// has fewer, the bank refuses what doesn't fit.
 pub(crate) const ACCOUNT_NUMBER_MAX: u64 = 9_999_999_999;
 
 /// What an import will do. All amounts are in minor units of `currency`.
