@@ -87,7 +87,8 @@ impl Numbering {
             return Err(NumberingError::NoCheckDigits { country: country.to_owned() });
         }
         let plain = Self::plain(country, bank_code)?;
-        if national::is_bank_code_right(country, bank_code) { Ok(plain) } else { Err(no_such_form()) }
+        let is_right = plain.is_of_the_banks_length() && national::is_bank_code_right(country, bank_code);
+        if is_right { Ok(plain) } else { Err(no_such_form()) }
     }
 
     /// The numbering of a bank that was founded with a country, bank code and [`Numbering::scheme`].
@@ -151,6 +152,14 @@ impl Numbering {
             return false;
         };
         first.bank_identifier() == last.bank_identifier() && first.branch_identifier() == last.branch_identifier()
+    }
+
+    /// Whether the code ends where the country's codes of bank and branch do: a longer one would take its accounts' first
+    /// digits from another bank.
+    fn is_of_the_banks_length(&self) -> bool {
+        let Ok(iban) = self.iban(0).parse::<Iban>() else { return false };
+        let bank = iban.bank_identifier().map_or(self.bank_code.len(), str::len);
+        self.bank_code.len() <= bank + iban.branch_identifier().map_or(0, str::len)
     }
 
     /// The country's two letters.
@@ -374,8 +383,15 @@ mod tests {
             ("AT", "1"),
             ("DE", "1"),
             ("GB", "NWBK"),
+            ("AT", "123456"),
+            ("AT", "123456789012345"),
+            ("DE", "123456789"),
+            ("NL", "ABNA1"),
+            ("CH", "123456"),
         ] {
             assert!(Numbering::new(country, bank_code).is_err(), "{country} {bank_code}");
         }
+        // A bank that was founded with more keeps its numbers.
+        assert!(Numbering::recorded("AT", "123456", None).is_ok());
     }
 }

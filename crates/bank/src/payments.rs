@@ -176,12 +176,19 @@ pub(crate) fn capture(
     facts: &Facts<'_>,
 ) -> Decided {
     must_be_payee(standing, state, hold)?;
+    must_be_payers_to_give(standing, state, hold)?;
     let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
     for booked in posting.legs() {
         // What is captured was held, and so not available.
         must_leave(state, booked.leg.debit, |available| available)?;
     }
     accepted(What::Posted { posting, purpose: Purpose::Capture, text: None, metadata: None })
+}
+
+/// A hold of a time in which a customer could place it on an account of the bank's is for the bank to capture.
+fn must_be_payers_to_give(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {
+    let is_banks = state.ledger().hold(hold).is_some_and(|held| !access::can_be_a_customers(state, held.debit));
+    if is_banks && standing.must_run_the_bank().is_err() { Err(Refusal::NotACustomersAccount) } else { Ok(()) }
 }
 
 /// The payee or the bank lets a hold go.

@@ -862,6 +862,11 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
         assert_eq!(bank.ask(anna, hold), Err(Refusal::NotACustomersAccount));
     }
     assert_eq!(bank.ask(anna, paying(annas, cash, 1)), Err(Refusal::NotAPayee));
+    let placed = ledger::Hold { debit: cash, credit: bens, amount: eur(5), remaining_minor: 5, expires_at };
+    let what = What::HoldPlaced { hold: placed, text: None, metadata: None };
+    let of_that_time = self::hold(bank.keep(&Event { by: anna.user, what, request: None }));
+    let capture = Body::Capture { hold: of_that_time, amount: eur(5), last: true };
+    assert_eq!(bank.ask(ben, capture), Err(Refusal::NotACustomersAccount));
     let revoke = Body::Revoke { customer: CustomerId(1), account: cash };
     assert_eq!(bank.ask(operator, revoke), Ok(()), "and can be taken back");
 }

@@ -16,6 +16,7 @@ use bank::{
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
+use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -188,11 +189,17 @@ pub struct Submission {
     pub subject: Option<NewSubject>,
     /// The past posting it names; see [`Engine::past_posting`].
     pub past: Option<Box<PastPosting>>,
+    /// Other keys that its own excludes: where anything was asked for under one of them, and nothing under its own, it is
+    /// refused as [`Refusal::KeyReused`].
+    pub rivals: Rivals,
 }
+
+/// Keys of requests; see [`Submission::rivals`].
+pub type Rivals = SmallVec<[[u8; 16]; 2]>;
 
 impl From<Command> for Submission {
     fn from(command: Command) -> Self {
-        Self { command, subject: None, past: None }
+        Self { command, subject: None, past: None, rivals: Rivals::new() }
     }
 }
 

@@ -50,7 +50,7 @@ pub enum OpenError {
     #[error(transparent)]
     Journal(#[from] journal::OpenError),
     /// The journal can't be read.
-    #[error("the journal can't be read: {0}")]
+    #[error(transparent)]
     Read(#[from] ReadError),
     /// An event can't be understood.
     #[error("event {number} can't be understood ({reason}): it is damaged, or of a later version of Kassa")]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use bank::{Body, Caller, Command, Decision, Event, Facts, What, decide};
+use bank::{Body, Caller, Command, Decision, Event, Facts, Refusal, State, What, decide};
 use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
 use tokio::runtime::Handle;
@@ -517,9 +517,13 @@ fn answer(
     facts: &Result<(Timestamp, Earlier), Unavailable>,
 ) -> Answer {
     let (now, earlier) = match facts {
-        Ok((now, earlier)) => (*now, earlier.outcome(place)),
+        Ok((now, earlier)) => (*now, earlier),
         Err(unavailable) => return Answer::Unavailable(unavailable.clone()),
     };
+    if is_excluded(&books.state, &submission, earlier, place) {
+        return Answer::Outcome(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
+    }
+    let earlier = earlier.outcome(place);
     let facts = Facts { now, past: submission.past.as_deref(), earlier };
     match decide(&books.state, &submission.command, &facts) {
         Decision::Repeated(first) => Answer::Repeated(first),
@@ -538,6 +542,14 @@ fn answer(
             Answer::Outcome(Outcome::Accepted(Receipt { event, at: now, what, repeated: false }))
         }
     }
+}
+
+/// Whether something was asked for under a key that the command's own excludes, and nothing under its own.
+fn is_excluded(state: &State, submission: &Submission, earlier: &Earlier, place: usize) -> bool {
+    let Some(request) = submission.command.request else { return false };
+    let is_known = |key: &[u8; 16]| state.outcome_of(key).is_some();
+    let has_rival = earlier.knows_rival(place) || submission.rivals.iter().any(is_known);
+    has_rival && earlier.outcome(place).is_none() && !is_known(&request.key)
 }
 
 impl Draft {

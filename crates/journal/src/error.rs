@@ -110,10 +110,24 @@ pub enum ReadError {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the variants only tell the two apart")]
 pub enum StorageError {
-    #[error(transparent)]
+    #[error("{}", said(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// What the database says; of values that are not what they must be, in our words.
+fn said(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::InvalidColumnType(_, column, found) => {
+            format!("journal.db is damaged: a {column} in it is of type {found}")
+        }
+        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::IntegralValueOutOfRange(..) => {
+            "journal.db is damaged: a value in it is not one that can be there".into()
+        }
+        rusqlite::Error::QueryReturnedNoRows => "journal.db is damaged: a row is missing in it".into(),
+        other => other.to_string(),
+    }
 }
 
 /// One thing that is wrong with a journal.

@@ -391,7 +391,7 @@ pub(crate) fn submit(
     subject: Option<NewSubject>,
 ) -> Result<What, Failure> {
     let command = Command { caller: Caller::SYSTEM, request, body };
-    match engine.submit_blocking(Submission { command, subject, past: None })? {
+    match engine.submit_blocking(Submission { command, subject, past: None, rivals: engine::Rivals::new() })? {
         Outcome::Accepted(receipt) => Ok(receipt.what),
         Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{what}: {refusal}"))),
         Outcome::Unchanged => Err(Failure::new(format!("{what}: nothing was changed"))),
@@ -423,7 +423,10 @@ pub(crate) fn read_password(of: &str) -> Result<String, Failure> {
         std::io::stderr().flush()?;
     }
     let mut line = String::new();
-    input.lock().read_line(&mut line).map_err(|error| Failure::new(format!("the password can't be read: {error}")))?;
+    input
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| Failure::new(format!("the password can't be read: {}", crate::failure::said(&error))))?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.is_empty() {
         return Err(Failure::new(format!("give the password of {of} on standard input, as one line")));

@@ -252,7 +252,11 @@ const SETTINGS: &[Setting] = &[
         name: "log_level",
         default: "info",
         about: "How much is logged: error, warn, info, debug or trace. A running server takes it on at SIGHUP.",
-        take: |config, _, text| take(&mut config.log_level, text.parse(), "error, warn, info, debug or trace"),
+        take: |config, _, text| {
+            // tracing takes numbers as well.
+            let named = if text.chars().all(char::is_alphabetic) { text } else { "" };
+            take(&mut config.log_level, named.parse(), "error, warn, info, debug or trace")
+        },
     },
 ];
 
@@ -437,7 +441,7 @@ fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> BTreeMap<String, St
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => {
-            mistakes.push(format!("{FILE} can't be read: {error}"));
+            mistakes.push(format!("{FILE} can't be read: {}", crate::failure::said(&error)));
             String::new()
         }
     };
@@ -730,5 +734,8 @@ mod tests {
             assert!(told.contains(part), "{part} is missing in: {told}");
         }
         assert!(read("listen =", &[], &[]).unwrap_err().contains("not TOML"));
+        for level in ["log_level = 5\n", "log_level = \"off\"\n", "log_level = \"\"\n"] {
+            assert!(read(level, &[], &[]).unwrap_err().contains("log_level must be error, warn,"), "{level}");
+        }
     }
 }

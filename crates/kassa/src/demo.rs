@@ -57,7 +57,14 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let welcome = |address: std::net::SocketAddr| welcome(&demo.data, address.port(), &alice, &bob);
+    let users = match users(&engine) {
+        Ok(users) => users,
+        Err(failure) => {
+            engine.stop();
+            return Err(failure);
+        }
+    };
+    let welcome = |address: std::net::SocketAddr| welcome(&demo.data, address.port(), &users, &alice, &bob);
     serve::serve(engine, &folder, Router::new(), output, signals, welcome)
 }
 
@@ -152,14 +159,10 @@ fn account(
 }
 
 /// Where to go, who may sign in, and three lines that work as printed.
-fn welcome(folder: &Path, port: u16, alice: &str, bob: &str) -> String {
+fn welcome(folder: &Path, port: u16, users: &str, alice: &str, bob: &str) -> String {
     let authority = tls::authority(folder);
     let curl = format!("curl -sS --cacert {}", in_shell(&authority.display().to_string()));
     let url = format!("https://127.0.0.1:{port}");
-    let users: String = USERS
-        .iter()
-        .map(|(name, password, role)| format!("  {name:<10} {password:<24} {}\n", role_name(*role)))
-        .collect();
     format!(
         "{url}/ says what this is. Who may sign in, with which password, as what:\n\n{users}\n\
          Sign in as Alice, see her balance, pay Bob:\n\n\
@@ -170,6 +173,20 @@ fn welcome(folder: &Path, port: u16, alice: &str, bob: &str) -> String {
          -H \"Idempotency-Key: $(date +%s%N)\" \
          -d '{{\"from\":\"{alice}\",\"to\":\"{bob}\",\"amount\":\"25.00\",\"currency\":\"EUR\",\"text\":\"Lunch\"}}'\n"
     )
+}
+
+/// Who may sign in with which password as what, a line each. A password that was set since is not told.
+fn users(engine: &Engine) -> Result<String, Failure> {
+    let mut lines = String::new();
+    for (name, password, role) in USERS {
+        let index = engine.name_index(name);
+        let sealed = engine.peek(|state| Some(state.user(state.user_named(index)?)?.password.clone()))?;
+        let hash = sealed.map(|sealed| engine.open_sealed(Field::Password, &sealed)).transpose()?.flatten();
+        let is_told = hash.is_some_and(|hash| server::password::verify(password, &hash));
+        let password = if is_told { password } else { "(another since)" };
+        lines.push_str(&format!("  {name:<10} {password:<24} {}\n", role_name(role)));
+    }
+    Ok(lines)
 }
 
 fn role_name(role: Role) -> &'static str {

@@ -18,6 +18,14 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What the system says of reading a text.
+pub(crate) fn said(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => "it is no text in UTF-8".into(),
+        _ => error.to_string(),
+    }
+}
+
 macro_rules! from_errors {
     ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for Failure {

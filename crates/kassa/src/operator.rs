@@ -118,7 +118,7 @@ fn with_bank_stopped(
     let engine = BankFolder::find(bank)?.open_engine(bank, output).map_err(|error| match error {
         OpenError::Journal(journal::OpenError::InUse { dir }) => Failure::new(format!(
             "another Kassa has the bank in {} open, and its journal has one writer: stop the server, give this command \
-             again, and start it. Beside a running server an operator can add users with POST /v1/users",
+             again, and start it",
             dir.display()
         )),
         other => other.into(),

@@ -293,7 +293,7 @@ pub(crate) async fn open_account(
         let owner = sent.owner.and_then(|owner| state.customer(CustomerId(owner)));
         Ok((sent.terms()?, owner.map_or(SubjectId::BANK, |owner| owner.name.subject)))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.and_then(|((terms, name), subject)| {
         let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
         Ok(Body::OpenAccount(OpenAccount { name, ..terms }))
@@ -497,7 +497,7 @@ pub(crate) async fn rename(
         let account = account_of(state, &iban)?;
         Ok((name, account, subject_of(state, account)))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.and_then(|(name, account, subject)| {
         let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
         Ok(Body::Rename { account, name })
@@ -534,7 +534,7 @@ pub(crate) async fn set_status(
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
-    let (write, account) = looked.await?;
+    let (write, account) = looked?;
     let body = account.map(|account| Body::SetStatus { account, status: sent.status.into() });
     let receipt = app.submit(&write, body).await?;
     let What::StatusSet { status, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
@@ -572,7 +572,7 @@ pub(crate) async fn set_overdraft(
         let id = account_of(state, &iban)?;
         Ok(Body::SetOverdraft { account: id, overdraft: overdraft(&sent.overdraft, currency_of(state, id)?)? })
     });
-    let (write, body) = looked.await?;
+    let (write, body) = looked?;
     let receipt = app.submit(&write, body).await?;
     let What::OverdraftSet { account, overdraft } = &receipt.what else { return Err(unexpected(&receipt)) };
     let currency = app.engine.peek(|state| currency_of(state, *account))??;

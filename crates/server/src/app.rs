@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bank::{
     Body, Caller, Command, CustomerId, IbanError, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId,
 };
-use engine::{Engine, Field, NewSubject, Outcome, Receipt, Submission};
+use engine::{Engine, Field, NewSubject, Outcome, Receipt, Rivals, Submission};
 use ledger::{AccountId, Currency, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -113,6 +113,8 @@ impl SignedIn {
 pub(crate) struct Write {
     pub(crate) who: SignedIn,
     request: Request,
+    /// The keys of a batch, which exclude the same key for anything else.
+    rivals: Rivals,
     /// Whether it is only to be told what would become of it.
     dry_run: bool,
 }
@@ -223,7 +225,7 @@ impl App {
 
     /// The same for a write under a key. What is found wrong already here, because something that is named does not
     /// exist, is given to [`App::submit`], to be remembered like any other refusal.
-    pub(crate) async fn prepare_write<T>(
+    pub(crate) fn prepare_write<T>(
         &self,
         token: Token,
         key: &IdempotencyKey,
@@ -234,11 +236,11 @@ impl App {
         if key.dry_run {
             return Err(Problem::of(Kind::NoDryRun).in_field("dry_run"));
         }
-        self.prepare_movement(token, key, route, body, look).await
+        self.prepare_movement(token, key, route, body, look)
     }
 
     /// The same for what moves or reserves money, and so has a dry run.
-    pub(crate) async fn prepare_movement<T>(
+    pub(crate) fn prepare_movement<T>(
         &self,
         token: Token,
         key: &IdempotencyKey,
@@ -247,18 +249,9 @@ impl App {
         look: impl FnOnce(&State, &SignedIn) -> Result<T, Problem>,
     ) -> Result<Looked<T>, Problem> {
         let (who, looked) = self.prepare(token, |state, who| Ok(look(state, who)))?;
-        let write = Write { who, request: self.request(&who, key, route, body)?, dry_run: key.dry_run };
-        self.must_be_no_batchs(&write, key).await?;
+        let rivals = batches::places_of_any(self, who.caller.user, &key.key);
+        let write = Write { who, request: self.request(&who, key, route, body)?, rivals, dry_run: key.dry_run };
         Ok((write, looked))
-    }
-
-    /// Refuses a key that was used for a batch, unless it was used for a request of its own before that was refused.
-    async fn must_be_no_batchs(&self, write: &Write, key: &IdempotencyKey) -> Result<(), Problem> {
-        let places = batches::places_of_any(self, write.who.caller.user, &key.key);
-        if self.engine.knows_any(&places).await? && !self.engine.knows_any(&[write.request]).await? {
-            return Err(Refusal::KeyReused.into());
-        }
-        Ok(())
     }
 
     /// Has a write remembered that is refused before it is a command, and tells why. Where the same request was carried
@@ -315,7 +308,7 @@ impl App {
         past: Option<Box<PastPosting>>,
     ) -> Result<Receipt, Problem> {
         let command = Command { caller: write.who.caller, request: Some(write.request), body };
-        let submission = Submission { command, subject, past };
+        let submission = Submission { command, subject, past, rivals: write.rivals.clone() };
         let outcome = if write.dry_run {
             self.engine.rehearse(submission).await?
         } else {

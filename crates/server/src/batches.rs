@@ -26,7 +26,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bank::{Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Pay, Purpose, Refusal, Request, UserId, What};
-use engine::{Outcome, Recorded, Submission, Unavailable};
+use engine::{Outcome, Recorded, Rivals, Submission, Unavailable};
 use hyper::body::{Body as _, Frame};
 use ledger::Leg;
 use serde::{Deserialize, Serialize};
@@ -354,6 +354,9 @@ pub(crate) async fn show_batch(
     Path(key): Path<String>,
 ) -> Result<Response, Problem> {
     let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
+    if !IdempotencyKey::is_one(key.as_bytes()) {
+        return Err(Problem::of(Kind::UnknownBatch));
+    }
     let place = Place::take(&app, who.caller.user)?;
     let batch = Work { app: app.clone(), who, key, turn: None, _place: place };
     if let Some(all) = app.engine.outcome_of(batch.request(None, b"")).await? {
@@ -532,7 +535,10 @@ impl Work {
     fn outcome(&self, line: usize, problem: Option<Problem>, outcome: Outcome) -> Result<LineOutcome, Problem> {
         match outcome {
             Outcome::Accepted(receipt) => Ok(self.paid(line, receipt.event, receipt.repeated)),
-            Outcome::Refused { refusal: Refusal::NotSignedIn, .. } => Err(Refusal::NotSignedIn.into()),
+            // The key was taken for something else meanwhile.
+            Outcome::Refused { refusal: refusal @ (Refusal::NotSignedIn | Refusal::KeyReused), .. } => {
+                Err(refusal.into())
+            }
             Outcome::Refused { refusal, repeated, .. } => {
                 let told = problem.filter(|problem| problem.refusal() == Some(refusal));
                 let replayed = repeated;
@@ -559,6 +565,9 @@ impl Work {
         let read: Vec<_> =
             (first..).zip(lines).map(|(number, line)| self.read(number, line)).collect::<Result<_, _>>()?;
         let before = self.done_before(&read).await?;
+        // Once its first line is decided, the key is the batch's.
+        let is_new = first == 1 && before.first().is_some_and(Option::is_none);
+        let rivals = if is_new { self.rivals(false) } else { Rivals::new() };
         let ordered = self.app.engine.peek(|state| {
             let each = read.into_iter();
             each.map(|Read { number, request, sent, line }| (number, request, sent, order(line, state)))
@@ -581,7 +590,7 @@ impl Work {
                 None if *changed => Step::Known(LineOutcome::refused(number, Problem::of(Kind::BatchChanged))),
                 None => {
                     let (problem, submission) = self.submission(request, ordered);
-                    submissions.push(submission);
+                    submissions.push(Submission { rivals: rivals.clone(), ..submission });
                     Step::New(problem)
                 }
             });
@@ -602,7 +611,8 @@ impl Work {
     /// What became of lines at their places before. Hardly anything is asked for where all are new.
     async fn done_before(&self, read: &[Read<'_>]) -> Result<Vec<Option<Recorded>>, Problem> {
         let requests: Vec<Request> = read.iter().map(|line| line.request).collect();
-        let known = self.app.engine.known(&requests).await?;
+        let keys: Vec<_> = requests.iter().map(|request| request.key).collect();
+        let known = self.app.engine.known(&keys).await?;
         if !known.contains(&true) {
             return Ok(known.into_iter().map(|_| None).collect());
         }
@@ -616,8 +626,16 @@ impl Work {
                 let told = problem.map(into_line_problem).filter(|problem| problem.refusal() == Some(refusal));
                 LineOutcome { replayed: true, ..LineOutcome::refused(line, told.unwrap_or_else(|| refusal.into())) }
             }
-            _ => self.paid(line, before.number, true),
+            what => self.told_again(line, before.number, &what),
         }
+    }
+
+    /// What an earlier event made of a line: a payment. A line's command makes nothing else.
+    fn told_again(&self, line: usize, event: u64, what: &What) -> LineOutcome {
+        if let What::Posted { .. } = what {
+            return self.paid(line, event, true);
+        }
+        LineOutcome::refused(line, Problem::failed(&format_args!("event {event} is not what a line makes")))
     }
 
     /// The command of a line, with what is wrong with it. What can't be read is a command, too, so that it is remembered
@@ -637,13 +655,21 @@ impl Work {
     /// Refuses a key that was used for a batch of the other sort, or for something else that was written, and not for this
     /// sort of batch before.
     async fn must_be_its_own_key(&self, all_or_none: bool) -> Result<(), Problem> {
-        let of_sort = |all_or_none: bool| self.request((!all_or_none).then_some(1), b"");
-        let (own, other_sort) = (of_sort(all_or_none), of_sort(!all_or_none));
-        let else_written = self.app.engine.request(self.who.caller.user, self.key.as_bytes(), b"");
-        if self.app.engine.knows_any(&[other_sort, else_written]).await? && !self.app.engine.knows_any(&[own]).await? {
+        let own = self.first_place(all_or_none).key;
+        if self.app.engine.knows_any(&self.rivals(all_or_none)).await? && !self.app.engine.knows_any(&[own]).await? {
             return Err(Refusal::KeyReused.into());
         }
         Ok(())
+    }
+
+    /// The keys that exclude the batch's: those of the other sort of batch, and of what is no batch.
+    fn rivals(&self, all_or_none: bool) -> Rivals {
+        let else_written = self.app.engine.request(self.who.caller.user, self.key.as_bytes(), b"");
+        [self.first_place(!all_or_none), else_written].map(|request| request.key).into()
+    }
+
+    fn first_place(&self, all_or_none: bool) -> Request {
+        self.request((!all_or_none).then_some(1), b"")
     }
 
     fn settle(&self) {
@@ -674,7 +700,8 @@ impl Work {
         let body = refusal.map_or(Body::PayAll(payments), Body::Unresolved);
         let request = self.request(None, &canonical);
         let command = Command { caller: self.who.caller, request: Some(request), body };
-        let outcome = self.app.engine.submit(command).await?;
+        let rivals = self.rivals(true);
+        let outcome = self.app.engine.submit(Submission { rivals, ..command.into() }).await?;
         self.settle();
         match outcome {
             Outcome::Accepted(receipt) => self.told_all(receipt.event, receipt.what, receipt.repeated),
@@ -713,7 +740,7 @@ impl Work {
             What::Refused { refusal, .. } => {
                 LineOutcome { replayed: true, ..LineOutcome::refused(line, refusal.into()) }
             }
-            _ => self.paid(line, outcome.number, true),
+            what => self.told_again(line, outcome.number, &what),
         });
         Ok(told.collect())
     }
@@ -846,8 +873,8 @@ fn place(app: &App, user: UserId, key: &str, line: Option<usize>, content: &[u8]
 }
 
 /// The places of which one is used by any batch of a key.
-pub(crate) fn places_of_any(app: &App, user: UserId, key: &str) -> [Request; 2] {
-    [place(app, user, key, Some(1), b""), place(app, user, key, None, b"")]
+pub(crate) fn places_of_any(app: &App, user: UserId, key: &str) -> Rivals {
+    [place(app, user, key, Some(1), b""), place(app, user, key, None, b"")].map(|place| place.key).into()
 }
 
 fn read_line(line: &[u8]) -> Result<BatchLine<'_>, Problem> {

@@ -73,7 +73,7 @@ pub(crate) async fn book(
         let subject = subjects.into_iter().find(|subject| *subject != SubjectId::BANK).unwrap_or(SubjectId::BANK);
         Ok((leg, reason, subject))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found
         .and_then(|(leg, reason, subject)| Ok(Body::Book { leg, reason: app.seal(subject, Field::Text, reason)? }));
     booked(&app, &app.submit(&write, body).await?)

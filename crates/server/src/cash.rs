@@ -100,7 +100,7 @@ async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brough
         let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
         Ok((account, amount, subject_of(state, account)))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.and_then(|(account, amount, subject)| {
         let text = sealed_text(app, subject, sent.text.as_deref())?;
         Ok(match brought {

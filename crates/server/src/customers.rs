@@ -60,7 +60,7 @@ pub(crate) async fn add_customer(
     Sent(sent): Sent<NewCustomer>,
 ) -> Result<Response, Problem> {
     let looked = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| text("name", &sent.name));
-    let (write, name) = looked.await?;
+    let (write, name) = looked?;
     let body = name.map(|name| {
         let subject = NewSubject::generate();
         (Body::AddCustomer { name: subject.seal(Field::CustomerName, name) }, Some(subject))

@@ -168,6 +168,11 @@ impl IdempotencyKey {
     pub(crate) fn of_dry_run() -> Self {
         Self { key: String::new(), dry_run: true }
     }
+
+    /// Whether a text is one that a client can send as a key.
+    pub(crate) fn is_one(text: &[u8]) -> bool {
+        (1..=MAX_KEY_CHARACTERS).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
@@ -176,9 +181,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut values = parts.headers.get_all("idempotency-key").iter();
         let value = values.next().ok_or_else(|| Problem::of(Kind::KeyMissing))?;
-        let visible = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_graphic);
         match value.to_str() {
-            Ok(key) if visible && key.len() <= MAX_KEY_CHARACTERS && values.next().is_none() => {
+            Ok(key) if Self::is_one(value.as_bytes()) && values.next().is_none() => {
                 Ok(Self { key: key.to_owned(), dry_run: false })
             }
             _ => Err(Problem::of(Kind::KeyInvalid)),

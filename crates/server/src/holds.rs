@@ -229,7 +229,7 @@ pub(crate) async fn place_hold(
         let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
         Ok((Leg { debit, credit, amount }, expires_at, subject_of(state, debit)))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.and_then(|(leg, expires_at, subject)| {
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
         let metadata = metadata::sealed(&app, subject, sent.metadata.as_ref())?;
@@ -354,7 +354,7 @@ pub(crate) async fn capture(
         let rest = open.map(|open| Money { minor: open.remaining_minor, ..open.amount });
         Ok((hold, amount.or(rest)))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let found = match found {
         Ok((hold, None)) => placed(&app, hold).await.map(|known| (hold, known.placed.amount)),
         Ok((hold, Some(amount))) => Ok((hold, amount)),
@@ -397,7 +397,7 @@ pub(crate) async fn void(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/holds/{id}/void");
-    let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id)).await?;
+    let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id))?;
     let receipt = app.submit(&write, hold.map(|hold| Body::Void { hold })).await?;
     let What::HoldReleased { hold, .. } = receipt.what else { return Err(unexpected(&receipt)) };
     let known = placed(&app, hold).await?;
@@ -433,7 +433,7 @@ pub(crate) async fn extend(
         let expires_at = parse_moment("expires_at", &sent.expires_at)?;
         Ok((hold_id(&app, &id)?, expires_at))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.map(|(hold, expires_at)| Body::Extend { hold, expires_at });
     let receipt = app.submit(&write, body).await?;
     let What::HoldExtended { hold, expires_at } = receipt.what else { return Err(unexpected(&receipt)) };

@@ -30,7 +30,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -60,21 +60,39 @@ pub fn tls(certificate: &Path, private_key: &Path) -> Result<ServerConfig, Serve
     let bad_certificate = |reason: String| ServeError::Certificate { path: certificate.to_owned(), reason };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| bad_certificate(error.to_string()))?;
+        .map_err(|error| bad_certificate(pem_said(&error)))?;
     if chain.is_empty() {
-        return Err(bad_certificate("there is none in the file".into()));
+        return Err(bad_certificate(pem_said(&pem::Error::NoItemsFound)));
     }
     let bad_key = |reason: String| ServeError::PrivateKey { path: private_key.to_owned(), reason };
-    let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| bad_key(error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| bad_key(pem_said(&error)))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| ServeError::Cryptography(error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| bad_key(error.to_string()))?;
+        .map_err(|error| bad_key(pair_said(&error)))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Why a PEM file (RFC 7468) can't be used.
+fn pem_said(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "there is none in the file, which must be PEM".into(),
+        _ => "the file is no whole PEM: it may be cut off, or changed".into(),
+    }
+}
+
+/// Why a key and a certificate can't be used together.
+fn pair_said(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InconsistentKeys(_) => "it is the key of another certificate".into(),
+        rustls::Error::InvalidCertificate(_) => "the certificate is damaged".into(),
+        _ => "it is none of RSA, ECDSA (P-256, P-384, P-521) or Ed25519 that can be read".into(),
+    }
 }
 
 /// The certificate that new connections are met with. Cloning gives another handle on the same.

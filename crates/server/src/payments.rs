@@ -351,7 +351,7 @@ pub(crate) async fn pay(
         let amounts = sent.amounts()?;
         sent.ordered(state, &amounts)
     });
-    let (write, ordered) = looked.await?;
+    let (write, ordered) = looked?;
     let made = ordered.and_then(|ordered| Ok((sent.pay(&app, &ordered).map(Body::Pay)?, ordered.parties)));
     match made {
         Ok((body, parties)) => answer(&app, &app.submit(&write, Ok(body)).await?, &parties),
@@ -445,6 +445,9 @@ pub(crate) async fn show_payment_by_key(
     Path(key): Path<String>,
 ) -> Result<Json<Payment>, Problem> {
     let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
+    if !IdempotencyKey::is_one(key.as_bytes()) {
+        return Err(Refusal::UnknownPayment.into());
+    }
     let request = app.engine.request(who.caller.user, key.as_bytes(), b"");
     let recorded = app.engine.outcome_of(request).await?.ok_or(Refusal::UnknownPayment)?;
     match recorded.event.what {

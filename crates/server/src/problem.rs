@@ -208,8 +208,11 @@ impl Problem {
         self.at(field, detail)
     }
 
-    /// The same, its fields being those of a part of the request.
+    /// The same, its fields being those of a part of the request; of that part where it names no field.
     pub(crate) fn within(mut self, part: &str) -> Self {
+        if self.errors.is_empty() {
+            return self.in_field(part);
+        }
         self.errors.iter_mut().for_each(|error| error.field = format!("{part}.{}", error.field));
         self
     }

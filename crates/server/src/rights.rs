@@ -135,7 +135,7 @@ pub(crate) async fn grant(
         let (account, customer) = named(state, who, &iban, &customer)?;
         Ok((account, customer, sent.right(currency_of(state, account)?)?))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.map(|(account, customer, right)| Body::Grant { customer, account, right });
     let receipt = app.submit(&write, body).await?;
     let What::RightGranted { customer, account, right } = &receipt.what else { return Err(unexpected(&receipt)) };
@@ -165,7 +165,7 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Problem> {
     let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.map(|(account, customer)| Body::Revoke { customer, account });
     let receipt = app.submit(&write, body).await?;
     Ok(removed(&receipt))

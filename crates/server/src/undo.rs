@@ -90,7 +90,7 @@ pub(crate) async fn refund(
         });
         Ok((past.id, amount, subject_of(state, paid.credit)))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.and_then(|(of, amount, subject)| {
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
         Ok((Body::Refund { of, leg: sent.movement, amount, text }, None))
@@ -141,7 +141,7 @@ pub(crate) async fn reverse(
         let debited = past.posting.legs().first().map(|booked| booked.leg.debit);
         Ok((past.id, debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited))))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = found.and_then(|(of, subject)| {
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
         Ok((Body::Reverse { of, text }, None))

@@ -23,8 +23,8 @@ pub(crate) struct NewUser {
     /// The name to sign in with, of at most 140 characters. Capital and small letters are the same.
     #[schema(value_type = strings::Text)]
     name: String,
-    /// The password, of 12 to 200 characters. But for its length it takes no part in telling a retry from another
-    /// request, so that the journal holds nothing from which it could be guessed quickly.
+    /// The password, of 12 to 200 characters. It takes no part in telling a retry from another request, so that the
+    /// journal holds nothing from which it could be guessed quickly; only whether its length is allowed does.
     #[serde(serialize_with = "nothing")]
     #[schema(value_type = strings::NewPassword)]
     password: Password,
@@ -123,7 +123,7 @@ pub(crate) async fn add_user(
         let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
         Ok((name, sent.customer.map(CustomerId).map(subject).transpose()?))
     });
-    let (write, found) = looked.await?;
+    let (write, found) = looked?;
     let body = match found {
         Ok((name, known)) => {
             let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;

@@ -156,45 +156,65 @@ pub struct Found {
 pub(crate) struct Earlier {
     /// Up to this event it was looked for on disk. What is later is in memory.
     pub(crate) covered: u64,
-    /// The first outcomes, by the place of the command, in order.
-    outcomes: Vec<(usize, u64)>,
+    /// The first outcomes, by whose key it is, in order.
+    outcomes: Vec<(Whose, u64)>,
+}
+
+/// Whose key it is: that of the command at a place, or of its rivals.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Own(usize),
+    Rivals(usize),
 }
 
 impl Earlier {
     /// The first outcome of the key of the command at a place.
     pub(crate) fn outcome(&self, place: usize) -> Option<u64> {
-        let at = self.outcomes.binary_search_by_key(&place, |(place, _)| *place).ok()?;
+        self.of(Whose::Own(place))
+    }
+
+    /// Whether anything was asked for under a key that the one of the command at a place excludes.
+    pub(crate) fn knows_rival(&self, place: usize) -> bool {
+        self.of(Whose::Rivals(place)).is_some()
+    }
+
+    fn of(&self, whose: Whose) -> Option<u64> {
+        let at = self.outcomes.binary_search_by_key(&whose, |(whose, _)| *whose).ok()?;
         Some(self.outcomes[at].1)
     }
 }
 
-/// Keys that may be known to the index, by the place of their command. Nearly always none, so that nobody asks the disk.
+/// Keys that may be known to the index. Nearly always none, so that nobody asks the disk.
 struct Suspects {
     runs: Runs,
-    keys: Vec<(usize, [u8; 16])>,
+    keys: Vec<(Whose, [u8; 16])>,
 }
 
 impl Suspects {
     fn confirm(self) -> io::Result<Earlier> {
         let mut outcomes = Vec::new();
-        for (place, key) in &self.keys {
-            outcomes.extend(self.runs.outcome_of(key)?.map(|event| (*place, event)));
+        for (whose, key) in &self.keys {
+            outcomes.extend(self.runs.outcome_of(key)?.map(|event| (*whose, event)));
         }
+        outcomes.sort_unstable();
         Ok(Earlier { covered: self.runs.covered(), outcomes })
     }
 }
 
-/// The keys of commands, each with its place.
-fn keys_of(commands: &[Submission]) -> impl Iterator<Item = (usize, [u8; 16])> {
-    commands.iter().enumerate().filter_map(|(place, one)| Some((place, one.command.request?.key)))
+/// The keys of commands and of their rivals.
+fn keys_of(commands: &[Submission]) -> impl Iterator<Item = (Whose, [u8; 16])> {
+    commands.iter().enumerate().flat_map(|(place, one)| {
+        let own = one.command.request.map(|request| (Whose::Own(place), request.key));
+        own.into_iter().chain(one.rivals.iter().map(move |key| (Whose::Rivals(place), *key)))
+    })
 }
 
 impl Shared {
-    /// Which of these keys, each with its place, may be known to the index.
-    fn suspects(&self, keys: impl IntoIterator<Item = (usize, [u8; 16])>) -> Suspects {
+    /// Which of these keys may be known to the index.
+    fn suspects(&self, keys: impl IntoIterator<Item = (Whose, [u8; 16])>) -> Suspects {
         let runs = self.index.runs();
-        let (places, keys): (Vec<usize>, Vec<[u8; 16]>) = keys.into_iter().unzip();
-        let keys = runs.suspects(&keys).into_iter().map(|at| (places[at], keys[at])).collect();
+        let (whose, keys): (Vec<Whose>, Vec<[u8; 16]>) = keys.into_iter().unzip();
+        let keys = runs.suspects(&keys).into_iter().map(|at| (whose[at], keys[at])).collect();
         Suspects { runs, keys }
     }
 
@@ -217,7 +237,7 @@ impl Engine {
         self.look_back_for(keys_of(commands)).await
     }
 
-    async fn look_back_for(&self, keys: impl IntoIterator<Item = (usize, [u8; 16])>) -> Result<Earlier, Unavailable> {
+    async fn look_back_for(&self, keys: impl IntoIterator<Item = (Whose, [u8; 16])>) -> Result<Earlier, Unavailable> {
         let suspects = self.shared.suspects(keys);
         let confirmed = match Handle::try_current() {
             Ok(runtime) if !suspects.keys.is_empty() => {
@@ -242,7 +262,7 @@ impl Engine {
         self.shared.until_durable(stamp).await?;
         // Looked for on disk afterwards: what has left memory meanwhile is there.
         let missing = requests.iter().zip(&newest).enumerate().filter(|(_, (_, known))| known.is_none());
-        let keys: Vec<_> = missing.map(|(place, (request, _))| (place, request.key)).collect();
+        let keys: Vec<_> = missing.map(|(place, (request, _))| (Whose::Own(place), request.key)).collect();
         let earlier = self.look_back_for(keys).await?;
         let engine = self.clone();
         let read = self.shared.look_into_the_past(move || {
@@ -255,17 +275,17 @@ impl Engine {
 
     /// Whether anything was asked for under one of these keys, durable or not. The disk is asked only where the filters
     /// in memory say that it may be so.
-    pub async fn knows_any(&self, requests: &[Request]) -> Result<bool, Unavailable> {
-        Ok(self.known(requests).await?.iter().any(|known| *known))
+    pub async fn knows_any(&self, keys: &[[u8; 16]]) -> Result<bool, Unavailable> {
+        Ok(self.known(keys).await?.iter().any(|known| *known))
     }
 
     /// Under which of these keys anything was asked for, in order; durable or not.
-    pub async fn known(&self, requests: &[Request]) -> Result<Vec<bool>, Unavailable> {
-        let known = |state: &State| requests.iter().map(|request| state.outcome_of(&request.key).is_some()).collect();
+    pub async fn known(&self, keys: &[[u8; 16]]) -> Result<Vec<bool>, Unavailable> {
+        let known = |state: &State| keys.iter().map(|key| state.outcome_of(key).is_some()).collect();
         let mut known: Vec<bool> = self.peek(known)?;
         // Looked for on disk afterwards: what has left memory meanwhile is there.
-        let missing = requests.iter().enumerate().filter(|(place, _)| !known[*place]);
-        let keys: Vec<_> = missing.map(|(place, request)| (place, request.key)).collect();
+        let missing = keys.iter().enumerate().filter(|(place, _)| !known[*place]);
+        let keys: Vec<_> = missing.map(|(place, key)| (Whose::Own(place), *key)).collect();
         let earlier = self.look_back_for(keys).await?;
         known.iter_mut().enumerate().for_each(|(place, known)| *known |= earlier.outcome(place).is_some());
         Ok(known)

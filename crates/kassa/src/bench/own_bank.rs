@@ -77,7 +77,12 @@ pub(super) async fn add_customers(engine: &Engine, customers: u32, bar: &Progres
         let people: Vec<(u32, NewSubject)> = numbers.iter().map(|number| (*number, NewSubject::generate())).collect();
         let customers = people.iter().map(|(number, person)| {
             let name = person.seal(Field::CustomerName, &format!("Customer No. {number}"));
-            Submission { command: command(Body::AddCustomer { name }), subject: Some(person.clone()), past: None }
+            Submission {
+                command: command(Body::AddCustomer { name }),
+                subject: Some(person.clone()),
+                past: None,
+                rivals: engine::Rivals::new(),
+            }
         });
         let customers = all_accepted(engine, customers.collect()).await?;
         let users = people.iter().zip(customers).map(|((number, person), customer)| {

@@ -242,6 +242,11 @@ async fn all_or_none_remembers_why_it_was_none() {
     }
     // What is not a line of JSON is not remembered.
     assert_eq!(send(&bank, "ada", "oops", "?atomic=true", "oops").await.slug(), "malformed-json");
+    for (key, bad) in [("cut", "{"), ("list", "[]"), ("long", &"x".repeat(40_000))] {
+        let third = format!("{}{bad}\n", batch(&["1.00", "1.00"]));
+        let told = send(&bank, "ada", key, "?atomic=true", &third).await;
+        assert_eq!(told.json()["errors"][0]["field"], "line 3", "{}", told.text());
+    }
     assert_eq!(send(&bank, "ada", "oops", "?atomic=true", &batch(&["1.00"])).await.status, 200);
     assert_eq!(posted(&bank, &bank.ada).await, "99.00");
 }
@@ -309,7 +314,7 @@ async fn all_or_none() {
     let mut wrong = line(&bank, "1.00");
     wrong["to"] = json!(bank.unopened());
     for (body, slug, field) in [
-        (format!("{}oops\n", batch(&["1.00"])), "malformed-json", ""),
+        (format!("{}oops\n", batch(&["1.00"])), "malformed-json", "line 2"),
         (format!("{}{}", batch(&["1.00", "1.00"]), lines([wrong])), "unknown-account", "line 3.to"),
         (batch(&["1.00", "1.005"]), "amount-too-precise", "line 2.amount"),
         (batch(&vec!["1.00"; 1_001]), "too-many-payments", ""),

@@ -1,6 +1,7 @@
 //! Connections: real TLS, both versions of HTTP, and the limits that cut a slow or greedy client.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -278,4 +279,31 @@ async fn a_certificate_that_is_not_there_is_told_at_once() {
     std::fs::write(&bank.settings.private_key, other.signing_key.serialize_pem()).unwrap();
     let wrong_key = Server::bind(bank.settings.clone(), bank.engine.clone()).await;
     assert!(matches!(wrong_key.err(), Some(ServeError::PrivateKey { .. })));
+}
+
+/// Why a certificate or a key is not taken, in words of our own.
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_said() {
+    let (bank, other) = (Bank::new().await, Bank::new().await);
+    bank.make_certificate();
+    other.make_certificate();
+    let (certificate, key) = (&bank.settings.certificate, &bank.settings.private_key);
+    let said = |certificate: &Path, key: &Path| listen::tls(certificate, key).unwrap_err().to_string();
+    let told = said(certificate, &other.settings.private_key);
+    assert!(told.contains("it is the key of another certificate"), "{told}");
+    let file = |name: &str, text: &[u8]| {
+        let path = certificate.with_file_name(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let whole = std::fs::read(certificate).unwrap();
+    for (name, text, words) in [
+        ("cut.pem", &whole[..200], "the file is no whole PEM"),
+        ("empty.pem", b"", "there is none in the file, which must be PEM"),
+        ("other.pem", b"certificate", "there is none in the file, which must be PEM"),
+    ] {
+        for told in [said(&file(name, text), key), said(certificate, &file(name, text))] {
+            assert!(told.contains(words) || told.contains("there is none in the file"), "{name}: {told}");
+        }
+    }
 }

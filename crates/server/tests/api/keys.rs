@@ -274,7 +274,7 @@ async fn what_older_rules_allowed_is_told_again() {
     let subject = NewSubject::generate();
     let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, "") };
     let command = Command { caller: operator, request: Some(request), body };
-    let submission = Submission { command, subject: Some(subject), past: None };
+    let submission = Submission { command, subject: Some(subject), past: None, rivals: engine::Rivals::new() };
     let Outcome::Accepted(receipt) = bank.engine.submit(submission).await.unwrap() else { panic!("refused") };
     let What::CustomerAdded { id, .. } = receipt.what else { panic!("{:?}", receipt.what) };
     let ask = async |key: &str| {
@@ -286,4 +286,43 @@ async fn what_older_rules_allowed_is_told_again() {
     assert_eq!((told.status, told.header("idempotency-replayed")), (201, "true"), "{}", told.text());
     assert_eq!(told.json()["id"], json!(id.0));
     assert_eq!(ask("of-today").await.slug(), "invalid-request");
+}
+
+/// A key stands for one thing, however close a batch and a single request come: both have looked before either is decided.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_and_a_single_request_race_for_a_key() {
+    let bank = Bank::new().await;
+    let payment = json!({"from": bank.ada, "to": bank.bo, "amount": "0.01", "currency": "EUR"});
+    let mut paid = 0;
+    for round in 0..120 {
+        let key = format!("race-{round}");
+        let single = Call::new("POST", "/v1/payments").by(&bank, "ada").key(&key).json(&payment);
+        let path = if round % 2 == 0 { "/v1/batches" } else { "/v1/batches?atomic=true" };
+        let batch = Call::new("POST", path).by(&bank, "ada").key(&key).header("content-type", "application/x-ndjson");
+        let batch = batch.body(&format!("{payment}\n"));
+        // By turns the one or the other comes a little later.
+        let wait = move |turn: bool| async move {
+            for _ in 0..if turn { round } else { 0 } {
+                tokio::task::yield_now().await;
+            }
+        };
+        let (router, request) = (bank.router.clone(), single.request());
+        let single = tokio::spawn(async move {
+            wait(round % 4 < 2).await;
+            Answer::of(router.oneshot(request).await.unwrap()).await
+        });
+        let (router, request) = (bank.router.clone(), batch.request());
+        let batch = tokio::spawn(async move {
+            wait(round % 4 >= 2).await;
+            Answer::of(router.oneshot(request).await.unwrap()).await
+        });
+        let (single, batch) = (single.await.unwrap(), batch.await.unwrap());
+        let booked = (single.status == 201, batch.text().contains("\"accepted\":1"));
+        assert!(booked.0 != booked.1, "{key}: {}\n{}", single.text(), batch.text());
+        let refused = if booked.0 { batch.text() } else { single.text() };
+        assert!(refused.contains("/problems/key-reused"), "{key}: {refused}");
+        paid += 1;
+    }
+    let balance = bank.get("ada", &format!("/v1/accounts/{}/balance", bank.ada)).await.json();
+    assert_eq!(balance["posted"], format!("{}.{:02}", (10_000 - paid) / 100, (10_000 - paid) % 100));
 }

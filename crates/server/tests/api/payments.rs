@@ -236,6 +236,12 @@ async fn a_payment_is_found_by_its_key() {
     let found = bank.get("ada", "/v1/payments/by-key/a%2Fb%3Fc").await;
     assert_eq!((found.status, found.json()), (200, paid.json()), "{}", found.text());
     let poor = post(&bank, "ada", "poor", "/v1/payments", &order(&bank, "99.01")).await;
+    for no_key in ["poor%001", "%00", "a%20b", &"x".repeat(300)] {
+        for address in ["/v1/payments/by-key", "/v1/batches"] {
+            let slug = bank.get("ada", &format!("{address}/{no_key}")).await.slug();
+            assert!(slug.starts_with("unknown-"), "{address}/{no_key}: {slug}");
+        }
+    }
     let found = bank.get("ada", "/v1/payments/by-key/poor").await;
     assert_eq!((found.status, found.json(), found.header("idempotency-replayed")), (422, poor.json(), "true"));
     // A key is its user's own, and of a payment.
