@@ -159,7 +159,7 @@ impl Numbering {
     fn is_of_the_banks_length(&self) -> bool {
         let Ok(iban) = self.iban(0).parse::<Iban>() else { return false };
         let bank = iban.bank_identifier().map_or(self.bank_code.len(), str::len);
-        self.bank_code.len() <= bank + iban.branch_identifier().map_or(0, str::len)
+        self.bank_code.len() <= bank.saturating_add(iban.branch_identifier().map_or(0, str::len))
     }
 
     /// The country's two letters.

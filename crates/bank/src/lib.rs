@@ -8,6 +8,8 @@
 //! clock, draws a random number or does I/O, and nothing depends on the order of a hash map.
 
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::as_conversions)]
+// A new event, command or refusal must be looked at wherever they are told apart.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod access;
 pub mod accounts;

@@ -16,7 +16,6 @@ use bank::{
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -191,15 +190,15 @@ pub struct Submission {
     pub past: Option<Box<PastPosting>>,
     /// Other keys that its own excludes: where anything was asked for under one of them, and nothing under its own, it is
     /// refused as [`Refusal::KeyReused`].
-    pub rivals: Rivals,
+    pub rivals: Option<Box<Rivals>>,
 }
 
 /// Keys of requests; see [`Submission::rivals`].
-pub type Rivals = SmallVec<[[u8; 16]; 2]>;
+pub type Rivals = [[u8; 16]; 2];
 
 impl From<Command> for Submission {
     fn from(command: Command) -> Self {
-        Self { command, subject: None, past: None, rivals: Rivals::new() }
+        Self { command, subject: None, past: None, rivals: None }
     }
 }
 

@@ -67,6 +67,7 @@ const MAX_EXPIRIES_PER_RUN: usize = 1_000;
 const EVENTS_PER_CHECKPOINT: u64 = 1 << 21;
 
 /// Something for the writer to do.
+#[allow(clippy::large_enum_variant, reason = "one command is the ordinary case, and is moved once")]
 pub(crate) enum Work {
     One(Submission, Earlier, Asker<Answer>),
     Batch(Vec<Submission>, Earlier, Asker<Vec<Answer>>),
@@ -548,7 +549,7 @@ fn answer(
 fn is_excluded(state: &State, submission: &Submission, earlier: &Earlier, place: usize) -> bool {
     let Some(request) = submission.command.request else { return false };
     let is_known = |key: &[u8; 16]| state.outcome_of(key).is_some();
-    let has_rival = earlier.knows_rival(place) || submission.rivals.iter().any(is_known);
+    let has_rival = earlier.knows_rival(place) || submission.rivals.iter().flat_map(|keys| keys.iter()).any(is_known);
     has_rival && earlier.outcome(place).is_none() && !is_known(&request.key)
 }
 

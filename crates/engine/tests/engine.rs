@@ -334,7 +334,7 @@ fn a_refund_finds_its_payment_however_old() {
         command: plain(Body::Refund { of, leg: 0, amount: Money { minor, currency: euro() }, text: None }),
         subject: None,
         past: Some(Box::new(past.clone())),
-        rivals: engine::Rivals::new(),
+        rivals: None,
     };
     assert_eq!(bench.submit(refund(25)).map(is_accepted), Ok(true));
     let remaining = Money { minor: 15, currency: euro() };
@@ -500,7 +500,7 @@ fn personal_fields_open_until_their_key_is_gone() {
         command: plain(Body::AddCustomer { name: name.clone() }),
         subject: Some(subject.clone()),
         past: None,
-        rivals: engine::Rivals::new(),
+        rivals: None,
     };
     assert_eq!(bench.submit(submission).map(is_accepted), Ok(true));
     let bench = bench.restart(|_| {});
@@ -517,8 +517,7 @@ fn personal_fields_open_until_their_key_is_gone() {
         role: Role::Customer,
         customer: None,
     };
-    let submission =
-        Submission { command: plain(user), subject: Some(stranger.clone()), past: None, rivals: engine::Rivals::new() };
+    let submission = Submission { command: plain(user), subject: Some(stranger.clone()), past: None, rivals: None };
     assert_eq!(bench.submit(submission), refused(Refusal::RoleAndCustomerDisagree));
     assert_eq!(bench.engine.seal(stranger.id(), Field::Text, "x"), Ok(None));
     // The text lies nowhere in the files.
@@ -671,7 +670,7 @@ fn a_right_is_looked_at_when_the_command_is_decided() {
         command: plain(Body::AddCustomer { name: subject.seal(Field::CustomerName, "Anna") }),
         subject: Some(subject.clone()),
         past: None,
-        rivals: engine::Rivals::new(),
+        rivals: None,
     };
     let Ok(Outcome::Accepted(Receipt { what: What::CustomerAdded { id: customer, .. }, .. })) =
         bench.submit(submission)

@@ -391,7 +391,7 @@ pub(crate) fn submit(
     subject: Option<NewSubject>,
 ) -> Result<What, Failure> {
     let command = Command { caller: Caller::SYSTEM, request, body };
-    match engine.submit_blocking(Submission { command, subject, past: None, rivals: engine::Rivals::new() })? {
+    match engine.submit_blocking(Submission { command, subject, past: None, rivals: None })? {
         Outcome::Accepted(receipt) => Ok(receipt.what),
         Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{what}: {refusal}"))),
         Outcome::Unchanged => Err(Failure::new(format!("{what}: nothing was changed"))),

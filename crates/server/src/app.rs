@@ -308,7 +308,7 @@ impl App {
         past: Option<Box<PastPosting>>,
     ) -> Result<Receipt, Problem> {
         let command = Command { caller: write.who.caller, request: Some(write.request), body };
-        let submission = Submission { command, subject, past, rivals: write.rivals.clone() };
+        let submission = Submission { command, subject, past, rivals: Some(Box::new(write.rivals)) };
         let outcome = if write.dry_run {
             self.engine.rehearse(submission).await?
         } else {

@@ -567,7 +567,7 @@ impl Work {
         let before = self.done_before(&read).await?;
         // Once its first line is decided, the key is the batch's.
         let is_new = first == 1 && before.first().is_some_and(Option::is_none);
-        let rivals = if is_new { self.rivals(false) } else { Rivals::new() };
+        let rivals = is_new.then(|| Box::new(self.rivals(false)));
         let ordered = self.app.engine.peek(|state| {
             let each = read.into_iter();
             each.map(|Read { number, request, sent, line }| (number, request, sent, order(line, state)))
@@ -665,7 +665,7 @@ impl Work {
     /// The keys that exclude the batch's: those of the other sort of batch, and of what is no batch.
     fn rivals(&self, all_or_none: bool) -> Rivals {
         let else_written = self.app.engine.request(self.who.caller.user, self.key.as_bytes(), b"");
-        [self.first_place(!all_or_none), else_written].map(|request| request.key).into()
+        [self.first_place(!all_or_none), else_written].map(|request| request.key)
     }
 
     fn first_place(&self, all_or_none: bool) -> Request {
@@ -700,7 +700,7 @@ impl Work {
         let body = refusal.map_or(Body::PayAll(payments), Body::Unresolved);
         let request = self.request(None, &canonical);
         let command = Command { caller: self.who.caller, request: Some(request), body };
-        let rivals = self.rivals(true);
+        let rivals = Some(Box::new(self.rivals(true)));
         let outcome = self.app.engine.submit(Submission { rivals, ..command.into() }).await?;
         self.settle();
         match outcome {
@@ -874,7 +874,7 @@ fn place(app: &App, user: UserId, key: &str, line: Option<usize>, content: &[u8]
 
 /// The places of which one is used by any batch of a key.
 pub(crate) fn places_of_any(app: &App, user: UserId, key: &str) -> Rivals {
-    [place(app, user, key, Some(1), b""), place(app, user, key, None, b"")].map(|place| place.key).into()
+    [place(app, user, key, Some(1), b""), place(app, user, key, None, b"")].map(|place| place.key)
 }
 
 fn read_line(line: &[u8]) -> Result<BatchLine<'_>, Problem> {

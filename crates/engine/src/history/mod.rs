@@ -205,7 +205,8 @@ impl Suspects {
 fn keys_of(commands: &[Submission]) -> impl Iterator<Item = (Whose, [u8; 16])> {
     commands.iter().enumerate().flat_map(|(place, one)| {
         let own = one.command.request.map(|request| (Whose::Own(place), request.key));
-        own.into_iter().chain(one.rivals.iter().map(move |key| (Whose::Rivals(place), *key)))
+        let rivals = one.rivals.iter().flat_map(|keys| keys.iter());
+        own.into_iter().chain(rivals.map(move |key| (Whose::Rivals(place), *key)))
     })
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn add_customers(engine: &Engine, customers: u32, bar: &Progres
                 command: command(Body::AddCustomer { name }),
                 subject: Some(person.clone()),
                 past: None,
-                rivals: engine::Rivals::new(),
+                rivals: None,
             }
         });
         let customers = all_accepted(engine, customers.collect()).await?;

@@ -307,11 +307,7 @@ impl<'a> Importer<'a> {
             let subject = NewSubject::generate();
             let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, &row.name) };
             let command = self.command(&target.key, row.name.as_bytes(), body);
-            (
-                row.line,
-                target.there,
-                Submission { command, subject: Some(subject), past: None, rivals: engine::Rivals::new() },
-            )
+            (row.line, target.there, Submission { command, subject: Some(subject), past: None, rivals: None })
         });
         self.send_new("customers", &self.plan.files.customers, rows.collect(), |what| match what {
             What::CustomerAdded { id, .. } => Some(id),

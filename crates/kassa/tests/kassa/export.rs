@@ -34,9 +34,7 @@ impl Made {
         let past = past.map(|of| self.engine.past_posting(of).expect("readable").map(Box::new).expect("a posting"));
         let request = Some(self.engine.request(UserId::SYSTEM, format!("{body:?}").as_bytes(), b""));
         let command = Order { caller: Caller::SYSTEM, request, body };
-        self.engine
-            .submit_blocking(Submission { command, subject, past, rivals: engine::Rivals::new() })
-            .expect("the bank is open")
+        self.engine.submit_blocking(Submission { command, subject, past, rivals: None }).expect("the bank is open")
     }
 
     fn accepted(&self, body: Body, subject: Option<NewSubject>, past: Option<PostingId>) -> Receipt {

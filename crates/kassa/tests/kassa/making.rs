@@ -61,9 +61,8 @@ fn made_as_far_as(steps: Vec<(&str, Body, Option<NewSubject>)>) -> Folder {
         let key = format!("making the bank: {step}");
         let request = Some(engine.request(bank::UserId::SYSTEM, key.as_bytes(), b""));
         let command = bank::Command { caller: Caller::SYSTEM, request, body };
-        let outcome = engine
-            .submit_blocking(Submission { command, subject, past: None, rivals: engine::Rivals::new() })
-            .expect("it is open");
+        let outcome =
+            engine.submit_blocking(Submission { command, subject, past: None, rivals: None }).expect("it is open");
         assert!(matches!(outcome, Outcome::Accepted(_)), "{step}: {outcome:?}");
     }
     engine.stop();

@@ -108,7 +108,7 @@ impl Bank {
 
     pub(crate) async fn system(&self, work: Work) -> What {
         let command = Command { caller: Caller::SYSTEM, request: None, body: work.body };
-        let submission = Submission { command, subject: work.subject, past: None, rivals: engine::Rivals::new() };
+        let submission = Submission { command, subject: work.subject, past: None, rivals: None };
         match self.engine.submit(submission).await.unwrap() {
             Outcome::Accepted(receipt) => receipt.what,
             other => panic!("{other:?}"),

@@ -85,10 +85,7 @@ async fn a_search_goes_on_where_it_stopped() {
             let name = if number == 6 { "the first" } else { "somebody" };
             let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, name) };
             let command = Command { caller: Caller::SYSTEM, request: None, body };
-            engine
-                .submit(Submission { command, subject: Some(subject), past: None, rivals: engine::Rivals::new() })
-                .await
-                .unwrap();
+            engine.submit(Submission { command, subject: Some(subject), past: None, rivals: None }).await.unwrap();
         });
     }
     adding.join_all().await;

@@ -274,7 +274,7 @@ async fn what_older_rules_allowed_is_told_again() {
     let subject = NewSubject::generate();
     let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, "") };
     let command = Command { caller: operator, request: Some(request), body };
-    let submission = Submission { command, subject: Some(subject), past: None, rivals: engine::Rivals::new() };
+    let submission = Submission { command, subject: Some(subject), past: None, rivals: None };
     let Outcome::Accepted(receipt) = bank.engine.submit(submission).await.unwrap() else { panic!("refused") };
     let What::CustomerAdded { id, .. } = receipt.what else { panic!("{:?}", receipt.what) };
     let ask = async |key: &str| {

@@ -222,7 +222,7 @@ impl Desk {
             command: question.command.clone(),
             subject: question.subject.take().map(|subject| *subject),
             past: question.past.take(),
-            rivals: engine::Rivals::new(),
+            rivals: None,
         });
         let (engine, submissions) = (self.engine.clone(), submissions.collect());
         let mut coming: Coming = Box::pin(async move { engine.submit_batch(submissions).await });
