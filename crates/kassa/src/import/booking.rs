@@ -553,8 +553,9 @@ impl Survey<'_> {
         let (least, granted) = history.limits(held);
         match history.low {
             Some(low) if granted >= least => {
-                let balance = self.money(account, low.balance);
-                format!("the source shows a balance of {balance} on line {}", low.line)
+                let [source, both] = [low.source, low.balance].map(|balance| self.money(account, balance));
+                let shown = format!("the source shows a balance of {source} on line {}", low.line);
+                if low.source == low.balance { shown } else { format!("{shown}, of which the books bear out {both}") }
             }
             _ => format!("it ends {} below zero, and nothing more can be spent", self.money(account, least)),
         }

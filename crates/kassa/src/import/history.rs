@@ -1,10 +1,12 @@
 //! One account's history: the balance it begins with, where the source's own balances break off, and how far below zero
 //! it goes.
 //!
-//! The source's balances are believed as far as they are given. They say what an account held before its first row, and
-//! how far it was ever overdrawn; and they show where rows are missing, or say something else than was booked. Only what
-//! they show is a limit that somebody granted. What rows alone add up to is none: a window of rows without the ones
-//! before it goes as far below zero as one likes.
+//! The source's balances say what an account held before its first row, and how far it was ever overdrawn; and they show
+//! where rows are missing, or say something else than was booked. Only what they show is a limit that somebody granted.
+//! What rows alone add up to is none: a window of rows without the ones before it goes as far below zero as one likes.
+//!
+//! A balance may itself be wrong. So no single one is believed against the others: an account begins with what most of
+//! its balances tell, and an overdraft counts as far as the balance and the books both show it.
 //!
 //! Amounts are in minor units, credits positive, in 128 bits, so that nothing here overflows; what doesn't fit the
 //! books is found before anything is booked.
@@ -51,11 +53,13 @@ pub(super) struct Break {
     pub(super) found: i128,
 }
 
-/// The lowest balance below zero that a source shows.
+/// The furthest below zero that the source and the books both show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Low {
-    /// Below zero.
+    /// What both show: below zero.
     pub(super) balance: i128,
+    /// What the source says there: that, or less.
+    pub(super) source: i128,
     /// Of the row that shows it.
     pub(super) line: u64,
 }
@@ -74,7 +78,7 @@ pub(super) struct History {
     pub(super) source_closing: Option<i128>,
     /// How low the available balance goes on the way.
     pub(super) lowest: i128,
-    /// How low the source shows the balance to have been.
+    /// How low the balance has been, by the source and by the books.
     pub(super) low: Option<Low>,
 }
 
@@ -99,26 +103,23 @@ impl History {
         let entries: Vec<(usize, i128)> = entries.collect();
         let on_hold = held.map_or(0, |held| held.on_hold);
         let debited = entries.iter().filter(|(place, _)| rows[*place].change < 0).map(|(_, balance)| *balance);
+        let (closing, source_closing) = (balance_after(&entries, start), source_closing(rows, &source_order));
+        let surplus = source_closing.map_or(0, |source| (closing - source).max(0));
         Self {
             opening: Some(opening).filter(|opening| *opening != 0),
             breaks: if late_is_in_place { breaks_in_place } else { breaks },
-            closing: balance_after(&entries, start),
-            source_closing: source_closing(rows, &source_order),
+            closing,
+            source_closing,
             lowest: debited.chain([start]).map(|posted| posted - on_hold).fold(0, i128::min),
-            low: low(rows, opening, with_booked),
+            low: low(rows, opening, &entries, surplus, with_booked),
             entries,
         }
     }
 
-    /// The least limit with which the account can be left, and the one that the source shows to have been granted.
-    ///
-    /// Where the books end with more than the source, the limit is smaller by as much: nobody can spend more than the
-    /// source's own figures allowed.
+    /// The least limit with which the account can be left, and the one that was granted, as the source and the books show.
     pub(super) fn limits(&self, held: Option<Held>) -> (i128, i128) {
         let least = (held.map_or(0, |held| held.on_hold) - self.closing).max(0);
-        let shown = self.low.map_or(0, |low| -low.balance);
-        let surplus = self.source_closing.map_or(0, |source| (self.closing - source).max(0));
-        (least, (shown - surplus).max(0))
+        (least, self.low.map_or(0, |low| -low.balance))
     }
 }
 
@@ -128,13 +129,24 @@ impl Row {
     }
 }
 
-/// The balance before the first row, as the first balance tells it; zero where there is none.
+/// The balance before the first row; zero where there are no balances.
+///
+/// Each balance tells one, which is another where a balance doesn't follow from the rows before it. The median counts, of
+/// two the smaller, so that a wrong figure in the first balance is neither lent nor given to anybody, and sources that
+/// round are off by no more than that. It is never more than the first balance tells, nor below zero if that is not:
+/// rows that are missing later are no reason.
 fn opening(rows: &[Row]) -> i128 {
-    let first = rows.iter().position(|row| row.balance.is_some());
-    first.map_or(0, |first| {
-        let moved: i128 = rows[..=first].iter().map(|row| row.change).sum();
-        rows[first].balance.unwrap_or(0) - moved
-    })
+    let mut moved = 0;
+    let told = rows.iter().filter_map(|row| {
+        moved += row.change;
+        Some(row.balance? - moved)
+    });
+    let mut told: Vec<i128> = told.collect();
+    let Some(first) = told.first().copied() else { return 0 };
+    told.sort_unstable();
+    let middle = [told[(told.len() - 1) / 2], told[told.len() / 2]];
+    let median = middle.into_iter().min_by_key(|opening| opening.abs()).unwrap_or(first);
+    if median.abs() < first.abs() && (first < 0 || median >= 0) { median } else { first }
 }
 
 /// By how much the books were ahead of the source after the last row that was booked: known since it was.
@@ -204,11 +216,20 @@ fn source_closing(rows: &[Row], order: &[usize]) -> Option<i128> {
     rows.fold(None, |closing: Option<i128>, row| row.balance.or(closing.map(|before| before + row.change)))
 }
 
-fn low(rows: &[Row], opening: i128, with_booked: bool) -> Option<Low> {
-    let first = rows.iter().map(|row| Low { balance: opening, line: row.line }).take(1);
-    let rows = rows.iter().filter(|row| with_booked || row.is_to_be_booked());
-    let shown = rows.filter_map(|row| Some(Low { balance: row.balance?, line: row.line }));
-    first.chain(shown).filter(|low| low.balance < 0).min_by_key(|low| low.balance)
+/// The lowest balance that the source and the books both show.
+///
+/// The books end by `surplus` above the source. What the source shows counts for less by as much: nobody can spend more
+/// than its own figures allowed.
+fn low(rows: &[Row], opening: i128, entries: &[(usize, i128)], surplus: i128, with_booked: bool) -> Option<Low> {
+    let both = |source: i128, posted: i128, line| Low { balance: (source + surplus).max(posted), source, line };
+    let first = rows.first().map(|row| both(opening, opening, row.line));
+    let booked = rows.iter().filter(|_| with_booked).filter_map(|row| match row.state {
+        RowState::Booked(posted) => Some((row, posted)),
+        RowState::New | RowState::Late => None,
+    });
+    let new = entries.iter().map(|(place, posted)| (&rows[*place], *posted));
+    let shown = booked.chain(new).filter_map(|(row, posted)| Some(both(row.balance?, posted, row.line)));
+    first.into_iter().chain(shown).filter(|low| low.balance < 0).min_by_key(|low| low.balance)
 }
 
 /// What is done about an account's overdraft.
@@ -282,14 +303,14 @@ mod tests {
         // It may be below zero, which is then what the source shows.
         let history = new(&[(500, Some(200))]);
         assert_eq!((history.opening, history.lowest), (Some(-300), -300));
-        assert_eq!(history.low, Some(Low { balance: -300, line: 1 }));
+        assert_eq!(history.low, Some(Low { balance: -300, source: -300, line: 1 }));
         assert_eq!(limit(&history, None), room_of(None, 300));
     }
 
     #[test]
     fn only_an_overdraft_that_the_source_shows_is_granted() {
         let history = new(&[(100, Some(100)), (-130, Some(-30)), (40, Some(10))]);
-        assert_eq!(history.low, Some(Low { balance: -30, line: 2 }));
+        assert_eq!(history.low, Some(Low { balance: -30, source: -30, line: 2 }));
         assert_eq!(limit(&history, None), room_of(None, 30));
         // Without balances the history has its way, and then nothing more can be spent.
         assert_eq!(limit(&new(&[(-70, None), (50, None)]), None), room_of(Some(70), 20));
@@ -313,6 +334,76 @@ mod tests {
         assert_eq!((history.closing, history.source_closing), (50, Some(30)));
         assert_eq!(limit(&history, None), room_of(Some(50), 30));
         assert_eq!(limit(&new(&[(-50, Some(-50)), (200, Some(30))]), None), room_of(Some(50), 0));
+    }
+
+    #[test]
+    fn a_wrong_balance_that_heals_grants_nothing() {
+        let limit_of = |given: &[(i128, i128)]| {
+            let given: Vec<_> = given.iter().map(|(change, balance)| (*change, Some(*balance))).collect();
+            limit(&new(&given), None)
+        };
+        assert_eq!(limit_of(&[(100, 100), (-80, -70_000), (-30, -10)]), room_of(None, 10));
+        // It may go on for several rows, or never heal.
+        assert_eq!(limit_of(&[(100, 100), (-80, -70_000), (-1, -70_001), (-1, 18)]), None);
+        assert_eq!(limit_of(&[(100, 100), (-80, -70_000), (-30, -70_030)]), room_of(None, 10));
+        assert_eq!(limit_of(&[(100, 100), (-80, -70_000), (-5, -70_005)]), None);
+        // What the rows bear out is left, and a wrong balance above the books takes nothing of it once it healed.
+        assert_eq!(limit_of(&[(100, 100), (-130, -3_000), (40, 10)]), room_of(None, 30));
+        assert_eq!(limit_of(&[(100, 100), (-130, -30), (40, 70_000), (1, 11)]), room_of(None, 30));
+        // Where the books end with less than the source, what both showed before is left.
+        assert_eq!(limit_of(&[(-50, -50), (100, 50), (-10, 60)]), room_of(None, 50));
+        // Balances that are given on some rows only.
+        let some = [(100, None), (-80, Some(-70_000)), (-30, None), (1, Some(-9))];
+        assert_eq!(limit(&new(&some), None), room_of(Some(10), 9));
+    }
+
+    #[test]
+    fn an_account_begins_with_what_most_balances_tell() {
+        let opening_and_limit = |given: &[(i128, i128)]| {
+            let given: Vec<_> = given.iter().map(|(change, balance)| (*change, Some(*balance))).collect();
+            let history = new(&given);
+            (history.opening, limit(&history, None), history.breaks)
+        };
+        let wrong_first = |balance| [(100, balance), (-50, 50), (10, 60)];
+        let of = |balance| opening_and_limit(&wrong_first(balance));
+        assert_eq!(of(-70_000), (None, None, vec![found(1, 100, -70_000)]));
+        assert_eq!(of(70_000), (None, None, vec![found(1, 100, 70_000)]));
+        // One against one: the smaller counts, and never more than the first tells.
+        assert_eq!(opening_and_limit(&[(100, -70_000), (-50, 50)]).0, None);
+        assert_eq!(opening_and_limit(&[(100, 50), (-50, -70_000)]).0, Some(-50));
+        assert_eq!(opening_and_limit(&[(100, 100), (-50, 90), (-50, 40)]).0, None);
+        assert_eq!(opening_and_limit(&[(100, 400), (-50, -10), (-50, -60)]).0, Some(300));
+        // A wrong one later changes nothing of an overdraft that the others agree on.
+        let later = [(100, -200), (-50, -250), (10, 70_000), (10, -230)];
+        assert_eq!(opening_and_limit(&later), (Some(-300), room_of(None, 300), vec![found(3, -240, 70_000)]));
+        // Several may be wrong, and a source that rounds tells as many openings as it has rows.
+        let several = [(100, -70_000), (-50, -70_050), (10, 60), (-5, 55), (100, 155)];
+        assert_eq!((opening_and_limit(&several).0, opening_and_limit(&several).1), (None, None));
+        let rounded = [(100, -200), (10, -191), (10, -179), (10, 70_000), (10, -162)];
+        assert_eq!(opening_and_limit(&rounded).0, Some(-300));
+        // Two to one, the account did begin below zero; a credit is missing after that.
+        let few = [(100, -700), (-50, -750), (10, 60)];
+        assert_eq!((opening_and_limit(&few).0, opening_and_limit(&few).1), (Some(-800), room_of(None, 800)));
+    }
+
+    #[test]
+    fn a_limit_is_as_large_as_booked_rows_and_the_source_show() {
+        // The books are 70 above the source since an earlier run.
+        let given = [(RowState::Booked(80), -20, Some(10)), (RowState::New, -110, Some(-100))];
+        let held = Some(Held { posted: 80, on_hold: 0 });
+        assert_eq!(limit(&History::of(&rows(&given), held, false), held), room_of(None, 30));
+        // A booked row whose balance was wrong, seen again after a run that was broken off.
+        let given = [
+            (RowState::Booked(20), -80, Some(-70_000)),
+            (RowState::Booked(-10), -30, Some(-10)),
+            (RowState::New, 5, Some(-5)),
+        ];
+        let held = Some(Held { posted: -10, on_hold: 0 });
+        assert_eq!(limit(&History::of(&rows(&given), held, true), held), room_of(None, 10));
+        // A late row's balance counts no further than what is there when it is booked.
+        let late = [(RowState::Late, -9, Some(-70_000)), (RowState::New, -1, Some(74))];
+        let held = Some(Held { posted: 75, on_hold: 0 });
+        assert_eq!(limit(&History::of(&rows(&late), held, false), held), None);
     }
 
     #[test]

@@ -595,3 +595,18 @@ fn a_row_that_was_refused_before_can_be_booked_later() {
     }
     assert_eq!(source.first().0.last(), Some(&29_900));
 }
+
+#[test]
+fn a_wrong_balance_in_the_source_lends_nothing() {
+    // Each with a digit too many in one balance: on the way, and at the beginning.
+    let healed = "1,1,2024-03-04,100.00,a,100.00\n2,1,2024-03-05,-80.00,b,-70000.00\n3,1,2024-03-06,-30.00,c,-10.00\n";
+    let first = "1,1,2024-03-04,100.00,a,-70000.00\n2,1,2024-03-05,-80.00,b,20.00\n3,1,2024-03-06,-30.00,c,-10.00\n";
+    for rows in [healed, first] {
+        let source = Source::new();
+        let report = source.rows(rows).import_with(&["--accept-breaks"], "");
+        assert_eq!(source.first(), (vec![10_000, 2_000, -1_000], 1_000));
+        assert_eq!((&report["overdrafts"][0]["limit"], &report["opening_balances"]), (&json!("10.00"), &json!([])));
+        assert!(report["overdrafts"][0]["reason"].as_str().is_some_and(|reason| reason.contains("-10.00 on line 4")));
+        assert_eq!(report["accepted_breaks"].as_array().map(Vec::len), Some(1), "{report}");
+    }
+}
