@@ -4,7 +4,7 @@
 //! All that can be wrong is found here, before anything is booked or founded: what the bank would refuse is a mistake
 //! with its line. What is left of a [`Booking`] is carried out in the order in which it stands.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bank::{CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, Right};
@@ -95,8 +95,7 @@ pub(super) struct AccountRoom {
     /// Index into the plan's accounts.
     pub(super) account: usize,
     pub(super) room: Room,
-    /// Tells this import's changes of the account's overdraft from those of others.
-    pub(super) number: u64,
+    pub(super) steps: Steps,
     /// Why it is left with this limit; none if that is what it had.
     pub(super) reason: Option<String>,
 }
@@ -218,8 +217,17 @@ struct Generations {
 /// What is known of a row of the postings.
 struct FoundPosting {
     key: String,
-    /// The account's balance after it, if it was booked before.
-    booked: Option<i64>,
+    /// If it was booked before.
+    booked: Option<BookedBefore>,
+}
+
+/// What became of a row in an earlier run.
+#[derive(Clone, Copy)]
+struct BookedBefore {
+    /// The account's after it.
+    balance_minor: i64,
+    /// The number of its event.
+    event: u64,
 }
 
 impl Survey<'_> {
@@ -381,7 +389,8 @@ impl Survey<'_> {
                 let is_contra = |id| contras[row.contra].there.iter().any(|(_, contra, _)| *contra == id);
                 let balance = balance_of(row, account, is_contra, moved)?;
                 let content = posting_content(moved.debit, moved.credit, row.amount_minor, row);
-                self.is_same(&earlier, &content).then_some(balance)
+                let booked = BookedBefore { balance_minor: balance, event: earlier.event };
+                self.is_same(&earlier, &content).then_some(booked)
             });
             if earlier.is_some() && booked.is_none() {
                 self.said_something_else(&self.plan.files.postings, row.line);
@@ -397,21 +406,27 @@ impl Survey<'_> {
         for (place, row) in self.plan.postings.iter().enumerate() {
             of_accounts.entry(row.account).or_default().push(place);
         }
-        let unfinished = self.unfinished(&booking.accounts)?;
+        let began = self.began(&booking.accounts)?;
+        let openings = self.books.find(self.plan.accounts.iter().map(|row| opening_key(self.plan, row)))?;
+        self.check_others(&of_accounts, &began, &booking.accounts)?;
         let mut late = Vec::new();
         for (account, places) in of_accounts {
             let there = booking.accounts[account].there;
             let known = self.books.look(|state| there.and_then(|id| state.ledger().account(id).copied()))?;
-            let rows: Vec<Row> = places.iter().map(|place| self.row(*place, &postings[*place], known)).collect();
+            let began = began.get(&account);
+            let left = began.and_then(|began| began.left);
+            let rows = places.iter().map(|place| self.row(*place, &postings[*place], known, left));
+            let rows: Vec<Row> = rows.collect();
             self.check_status(account, &rows, known);
             let held = known
                 .filter(|known| known.entries > 0)
                 .map(|known| Held { posted: known.posted_minor.into(), on_hold: known.held_minor.into() });
-            let began = unfinished.get(&account);
-            let history = History::of(&rows, held, began.is_some_and(|began| began.before.is_some()));
+            let opening = &openings[account];
+            let opened = there.zip(left).and_then(|(id, left)| left.opened(opening, id));
+            let history = History::of(&rows, held, opened);
             self.check_breaks(account, &history, booking);
             self.room(account, &history, held, known, began, booking);
-            late.extend(self.entries(account, &rows, &history, postings, booking));
+            late.extend(self.entries(account, &rows, &history, postings, &opening.key, booking));
         }
         // Accounts' entries come together, and are booked by date; of a day in the order of the plan, an opening balance
         // first.
@@ -421,7 +436,7 @@ impl Survey<'_> {
         Ok(())
     }
 
-    fn row(&self, place: usize, found: &FoundPosting, account: Option<Account>) -> Row {
+    fn row(&self, place: usize, found: &FoundPosting, account: Option<Account>, left: Option<Left>) -> Row {
         let row = &self.plan.postings[place];
         let booked_at = value_date(row.date).start();
         let is_late = account.is_some_and(|account| booked_at < account.last_booked_at);
@@ -431,10 +446,11 @@ impl Survey<'_> {
             change: row.change_minor().into(),
             balance: row.source_balance_minor.map(i128::from),
             state: match found.booked {
-                Some(balance) => RowState::Booked(balance.into()),
+                Some(booked) => RowState::Booked(booked.balance_minor.into()),
                 None if is_late => RowState::Late,
                 None => RowState::New,
             },
+            is_of_this_import: found.booked.is_none_or(|booked| left.is_some_and(|left| booked.event > left.since)),
         }
     }
 
@@ -490,25 +506,24 @@ impl Survey<'_> {
         }
     }
 
-    /// Where an earlier import was broken off while an account had the room of its history, what its overdraft was
-    /// before that; and for all accounts the number of the next change.
-    fn unfinished(&self, accounts: &[Target<AccountId>]) -> Result<HashMap<usize, Began>, Failure> {
-        let mut all = HashMap::new();
-        let mut asked: Vec<usize> = (0..accounts.len()).filter(|place| accounts[*place].there.is_some()).collect();
+    /// The next change of each account's overdraft, which an earlier import may have begun.
+    fn began(&self, accounts: &[Target<AccountId>]) -> Result<BTreeMap<usize, Began>, Failure> {
+        let mut all = BTreeMap::new();
+        let there = accounts.iter().enumerate().filter_map(|(place, target)| Some((place, target.there?)));
+        let mut asked: Vec<(usize, AccountId)> = there.collect();
         for number in 1_u64.. {
-            let of = |step: &str| {
-                let rows = asked.iter().map(|place| &self.plan.accounts[*place]);
+            let find = |step: &str| {
+                let rows = asked.iter().map(|(place, _)| &self.plan.accounts[*place]);
                 self.books.find(rows.map(|row| overdraft_key(self.plan, step, row, number)))
             };
-            let (ended, kept, meanwhile) = (of(AFTER)?, of(BEFORE)?, of(MEANWHILE)?);
+            let found = find(BEFORE)?.into_iter().zip(find(MEANWHILE)?).zip(find(AFTER)?);
             let mut next = Vec::new();
-            for (((place, ended), kept), meanwhile) in asked.iter().zip(ended).zip(kept).zip(meanwhile) {
-                if ended.earlier.is_some() {
-                    next.push(*place);
-                    continue;
+            for ((place, id), ((before, meanwhile), after)) in asked.into_iter().zip(found) {
+                let now = self.books.look(|state| state.ledger().account(id).map(|account| account.overdraft))?;
+                match Began::of(&before, &meanwhile, &after, now) {
+                    Some(began) => drop(all.insert(place, began)),
+                    None => next.push((place, id)),
                 }
-                let before = overdraft_of(&kept).zip(overdraft_of(&meanwhile));
-                all.insert(*place, Began { number, before });
             }
             if next.is_empty() {
                 break;
@@ -516,6 +531,30 @@ impl Survey<'_> {
             asked = next;
         }
         Ok(all)
+    }
+
+    /// Accounts that were left with the room of their history, and have no rows in this import to end that with.
+    fn check_others(
+        &mut self,
+        of_accounts: &BTreeMap<usize, Vec<usize>>,
+        began: &BTreeMap<usize, Began>,
+        accounts: &[Target<AccountId>],
+    ) -> Result<(), Failure> {
+        let left = began.iter().filter(|(place, began)| began.left.is_some() && !of_accounts.contains_key(place));
+        for (place, _) in left {
+            let there = accounts[*place].there;
+            let known = self.books.look(|state| there.and_then(|id| state.ledger().account(id).copied()))?;
+            if known.is_some_and(|known| known.status != Status::Closed) {
+                self.refuse_broken_off(*place);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_broken_off(&mut self, account: usize) {
+        let reason = "an earlier import of this account's rows was broken off; run it again with the same files first, or \
+                      set the account's overdraft";
+        self.refuse(&self.plan.files.accounts, self.plan.accounts[account].line, reason);
     }
 
     fn room(
@@ -528,25 +567,22 @@ impl Survey<'_> {
         booking: &mut Booking,
     ) {
         let now = known.map_or(Overdraft::Limited(0), |known| known.overdraft);
-        // What an operator set since then counts.
-        let left = began.and_then(|began| began.before).filter(|(_, meanwhile)| *meanwhile == now);
-        let before = left.map_or(now, |(before, _)| before);
+        let left = began.and_then(|began| began.left);
+        let before = left.map_or(now, |left| left.before);
         if known.is_some_and(|known| known.status == Status::Closed) {
             return;
         }
         let Some(room) = history::room(history, held, before, now) else { return };
-        if let (Some((_, meanwhile)), Some(needed)) = (left, room.meanwhile)
-            && meanwhile != Overdraft::Unlimited
-            && meanwhile < Overdraft::Limited(needed)
+        if let (Some(left), Some(needed)) = (left, room.meanwhile)
+            && left.meanwhile < Overdraft::Limited(needed)
         {
-            let reason =
-                "an earlier import of this account's rows was broken off; run it again with the same files first";
-            self.refuse(&self.plan.files.accounts, self.plan.accounts[account].line, reason);
+            self.refuse_broken_off(account);
             return;
         }
         let reason = (Overdraft::Limited(room.after) != before).then(|| self.why_limit(account, history, held));
-        let number = began.map_or(1, |began| began.number);
-        booking.rooms.push(AccountRoom { account, room, number, reason });
+        let first = || Steps::of(self.plan, &self.plan.accounts[account]);
+        let steps = began.map_or_else(first, |began| began.steps.clone());
+        booking.rooms.push(AccountRoom { account, room, steps, reason });
     }
 
     fn why_limit(&self, account: usize, history: &History, held: Option<Held>) -> String {
@@ -568,6 +604,7 @@ impl Survey<'_> {
         rows: &[Row],
         history: &History,
         postings: &[FoundPosting],
+        opening_key: &str,
         booking: &mut Booking,
     ) -> Vec<Entry> {
         let plan = self.plan;
@@ -577,9 +614,8 @@ impl Survey<'_> {
             false => plan.currencies().iter().position(|other| *other == currency).unwrap_or_default(),
         };
         let opening = history.opening.zip(rows.first()).map(|(change, first)| {
-            let key = key(plan, &format!("opening:{}", plan.accounts[account].key));
             let date = plan.postings[first.posting].date;
-            (key, None, first.line, plan.contras.len() + of_currency, change, change, date, false)
+            (opening_key.to_owned(), None, first.line, plan.contras.len() + of_currency, change, change, date, false)
         });
         let rows = history.entries.iter().map(|(place, balance)| {
             let row = &rows[*place];
@@ -657,22 +693,77 @@ impl Survey<'_> {
     }
 }
 
-/// The beginning of an import's changes of an account's overdraft.
+/// A change of an account's overdraft, as far as it came.
 struct Began {
-    /// Their number.
-    number: u64,
-    /// The overdraft before and while its rows are booked, if it was left there.
-    before: Option<(Overdraft, Overdraft)>,
+    steps: Steps,
+    /// If the account was left with the room of its history.
+    left: Option<Left>,
 }
 
-/// The three steps of an account's overdraft.
-pub(super) const BEFORE: &str = "before";
-pub(super) const MEANWHILE: &str = "meanwhile";
-pub(super) const AFTER: &str = "after";
+/// What an import did that was broken off while an account had the room of its history.
+#[derive(Clone, Copy)]
+struct Left {
+    /// The overdraft before that.
+    before: Overdraft,
+    /// The wider one, which is still there.
+    meanwhile: Overdraft,
+    /// The number of the event with which the change began.
+    since: u64,
+}
 
-/// The key of a step of an account's overdraft.
-pub(super) fn overdraft_key(plan: &Plan, step: &str, row: &PlannedAccount, number: u64) -> String {
+impl Began {
+    /// None if the change is over: it was ended, or somebody else set the overdraft since, who is not to be overruled. It
+    /// can't be taken up again then, because what was done under a key is never done again.
+    fn of(before: &Known, meanwhile: &Known, after: &Known, now: Option<Overdraft>) -> Option<Self> {
+        let [was, wider, ended] = [before, meanwhile, after].map(overdraft_of);
+        if ended.is_some() || wider.or(was).is_some_and(|last| Some(last) != now) {
+            return None;
+        }
+        let since = before.earlier.map(|earlier| earlier.event);
+        let left = was.zip(wider).zip(since);
+        let left = left.map(|((before, meanwhile), since)| Left { before, meanwhile, since });
+        let [before, meanwhile, after] = [before, meanwhile, after].map(|known| known.key.clone());
+        Some(Self { steps: Steps { before, meanwhile, after }, left })
+    }
+}
+
+impl Left {
+    /// The balance with which the account began, if it was booked in that import.
+    fn opened(self, opening: &Known, account: AccountId) -> Option<i128> {
+        let earlier = opening.earlier.filter(|earlier| earlier.event > self.since)?;
+        let Was::Posted(moved) = earlier.was else { return None };
+        let is_debit = moved.debit == account;
+        Some(if is_debit { moved.debit_balance_minor } else { moved.credit_balance_minor }.into())
+    }
+}
+
+/// The keys of the three steps of an account's overdraft.
+#[derive(Clone)]
+pub(super) struct Steps {
+    /// Under which the limit is kept that it had.
+    pub(super) before: String,
+    pub(super) meanwhile: String,
+    pub(super) after: String,
+}
+
+impl Steps {
+    /// Of an account's first change.
+    fn of(plan: &Plan, row: &PlannedAccount) -> Self {
+        let [before, meanwhile, after] = [BEFORE, MEANWHILE, AFTER].map(|step| overdraft_key(plan, step, row, 1));
+        Self { before, meanwhile, after }
+    }
+}
+
+const BEFORE: &str = "before";
+const MEANWHILE: &str = "meanwhile";
+const AFTER: &str = "after";
+
+fn overdraft_key(plan: &Plan, step: &str, row: &PlannedAccount, number: u64) -> String {
     key(plan, &format!("overdraft {step} {number} {}", row.key))
+}
+
+fn opening_key(plan: &Plan, row: &PlannedAccount) -> String {
+    key(plan, &format!("opening:{}", row.key))
 }
 
 /// The key of a user.

@@ -40,6 +40,8 @@ pub(super) struct Earlier {
     /// Of what was asked under it.
     pub(super) fingerprint: u64,
     pub(super) was: Was,
+    /// The number of the event, by which it comes before or after others.
+    pub(super) event: u64,
 }
 
 /// What was done under a key.
@@ -90,7 +92,7 @@ impl Earlier {
             // All else that can be asked for: the import needs no more of it than that it was done.
             _ => Was::Done,
         };
-        Some(Self { fingerprint: request.fingerprint, was })
+        Some(Self { fingerprint: request.fingerprint, was, event: recorded.number })
     }
 }
 

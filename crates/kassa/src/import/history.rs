@@ -24,6 +24,8 @@ pub(super) struct Row {
     /// The source's balance after it.
     pub(super) balance: Option<i128>,
     pub(super) state: RowState,
+    /// Whether this import books it, or did before it was broken off.
+    pub(super) is_of_this_import: bool,
 }
 
 /// What there is to do about a row.
@@ -83,8 +85,9 @@ pub(super) struct History {
 }
 
 impl History {
-    /// `held` is none for an account without entries. `with_booked` counts what the source shows of booked rows, too.
-    pub(super) fn of(rows: &[Row], held: Option<Held>, with_booked: bool) -> Self {
+    /// `held` is none for an account without entries. `opened` is the balance that this import booked as the account's
+    /// first before it was broken off.
+    pub(super) fn of(rows: &[Row], held: Option<Held>, opened: Option<i128>) -> Self {
         let opening = if held.is_none() { opening(rows) } else { 0 };
         let start = held.map_or(opening, |held| held.posted);
         let known = known_difference(rows);
@@ -111,7 +114,7 @@ impl History {
             closing,
             source_closing,
             lowest: debited.chain([start]).map(|posted| posted - on_hold).fold(0, i128::min),
-            low: low(rows, opening, &entries, surplus, with_booked),
+            low: low(rows, opened.unwrap_or(opening), &entries, surplus),
             entries,
         }
     }
@@ -220,10 +223,10 @@ fn source_closing(rows: &[Row], order: &[usize]) -> Option<i128> {
 ///
 /// The books end by `surplus` above the source. What the source shows counts for less by as much: nobody can spend more
 /// than its own figures allowed.
-fn low(rows: &[Row], opening: i128, entries: &[(usize, i128)], surplus: i128, with_booked: bool) -> Option<Low> {
+fn low(rows: &[Row], opening: i128, entries: &[(usize, i128)], surplus: i128) -> Option<Low> {
     let both = |source: i128, posted: i128, line| Low { balance: (source + surplus).max(posted), source, line };
     let first = rows.first().map(|row| both(opening, opening, row.line));
-    let booked = rows.iter().filter(|_| with_booked).filter_map(|row| match row.state {
+    let booked = rows.iter().filter(|row| row.is_of_this_import).filter_map(|row| match row.state {
         RowState::Booked(posted) => Some((row, posted)),
         RowState::New | RowState::Late => None,
     });
@@ -268,13 +271,19 @@ mod tests {
             change: *change,
             balance: *balance,
             state: *state,
+            is_of_this_import: !matches!(state, RowState::Booked(_)),
         };
         rows.iter().enumerate().map(row).collect()
     }
 
+    /// Rows of an import that was broken off, booked or not.
+    fn of_this_import(given: &[(RowState, i128, Option<i128>)]) -> Vec<Row> {
+        rows(given).into_iter().map(|row| Row { is_of_this_import: true, ..row }).collect()
+    }
+
     fn new(given: &[(i128, Option<i128>)]) -> History {
         let given: Vec<_> = given.iter().map(|(change, balance)| (RowState::New, *change, *balance)).collect();
-        History::of(&rows(&given), None, false)
+        History::of(&rows(&given), None, None)
     }
 
     fn limit(history: &History, held: Option<Held>) -> Option<Room> {
@@ -391,7 +400,7 @@ mod tests {
         // The books are 70 above the source since an earlier run.
         let given = [(RowState::Booked(80), -20, Some(10)), (RowState::New, -110, Some(-100))];
         let held = Some(Held { posted: 80, on_hold: 0 });
-        assert_eq!(limit(&History::of(&rows(&given), held, false), held), room_of(None, 30));
+        assert_eq!(limit(&History::of(&rows(&given), held, None), held), room_of(None, 30));
         // A booked row whose balance was wrong, seen again after a run that was broken off.
         let given = [
             (RowState::Booked(20), -80, Some(-70_000)),
@@ -399,11 +408,11 @@ mod tests {
             (RowState::New, 5, Some(-5)),
         ];
         let held = Some(Held { posted: -10, on_hold: 0 });
-        assert_eq!(limit(&History::of(&rows(&given), held, true), held), room_of(None, 10));
+        assert_eq!(limit(&History::of(&of_this_import(&given), held, None), held), room_of(None, 10));
         // A late row's balance counts no further than what is there when it is booked.
         let late = [(RowState::Late, -9, Some(-70_000)), (RowState::New, -1, Some(74))];
         let held = Some(Held { posted: 75, on_hold: 0 });
-        assert_eq!(limit(&History::of(&rows(&late), held, false), held), None);
+        assert_eq!(limit(&History::of(&rows(&late), held, None), held), None);
     }
 
     #[test]
@@ -414,31 +423,31 @@ mod tests {
             (RowState::Booked(75), -5, Some(75)),
             (RowState::New, -1, Some(74)),
         ];
-        let history = History::of(&rows(&given), held, false);
+        let history = History::of(&rows(&given), held, None);
         assert_eq!((history.opening, &history.entries[..]), (None, &[(2, 74)][..]));
         assert_eq!((&history.breaks[..], limit(&history, held)), (&[][..], None));
         // A row between was left out, or there was a payment in the books.
-        assert_eq!(History::of(&rows(&given[2..]), held, false).breaks, []);
+        assert_eq!(History::of(&rows(&given[2..]), held, None).breaks, []);
         let held = Some(Held { posted: 60, on_hold: 0 });
-        assert_eq!(History::of(&rows(&given[2..]), held, false).breaks, [found(1, 59, 74)]);
-        assert_eq!(History::of(&rows(&given), held, false).breaks, [found(3, 59, 74)]);
+        assert_eq!(History::of(&rows(&given[2..]), held, None).breaks, [found(1, 59, 74)]);
+        assert_eq!(History::of(&rows(&given), held, None).breaks, [found(3, 59, 74)]);
         // A difference that is known since the earlier run is not told again.
         let given = [(RowState::Booked(75), -5, Some(70)), (RowState::New, -1, Some(69))];
         let held = Some(Held { posted: 75, on_hold: 0 });
-        assert_eq!(History::of(&rows(&given), held, false).breaks, []);
+        assert_eq!(History::of(&rows(&given), held, None).breaks, []);
     }
 
     #[test]
     fn what_is_on_hold_is_not_there_to_be_spent() {
         let held = Some(Held { posted: 75, on_hold: 75 });
-        let history = History::of(&rows(&[(RowState::New, -1, Some(74))]), held, false);
+        let history = History::of(&rows(&[(RowState::New, -1, Some(74))]), held, None);
         assert_eq!(limit(&history, held), room_of(None, 1));
     }
 
     #[test]
     fn a_late_rows_balance_is_that_of_its_day_or_the_last() {
         let held = Some(Held { posted: 75, on_hold: 0 });
-        let of = |given: &[(RowState, i128, Option<i128>)]| History::of(&rows(given), held, false);
+        let of = |given: &[(RowState, i128, Option<i128>)]| History::of(&rows(given), held, None);
         let last = [(RowState::Late, -9, Some(65)), (RowState::New, -1, Some(74))];
         assert_eq!((&of(&last).breaks[..], &of(&last).entries[..]), (&[][..], &[(1, 74), (0, 65)][..]));
         assert_eq!(of(&last).source_closing, Some(65));
@@ -461,14 +470,14 @@ mod tests {
     fn an_import_that_was_broken_off_ends_with_the_limit_it_would_have_had() {
         let given = [(RowState::Booked(-30), -30, Some(-30)), (RowState::New, 40, Some(10))];
         let held = Some(Held { posted: -30, on_hold: 0 });
-        let history = History::of(&rows(&given), held, true);
+        let history = History::of(&of_this_import(&given), held, None);
         let (before, meanwhile) = (Overdraft::Limited(0), Overdraft::Limited(70));
         assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));
         assert_eq!(room(&history, held, Overdraft::Unlimited, Overdraft::Unlimited), None);
         // Nothing is left to be booked, and the room of the meantime is still there.
         let held = Some(Held { posted: 10, on_hold: 0 });
         let booked = [(RowState::Booked(-30), -30, Some(-30)), (RowState::Booked(10), 40, Some(10))];
-        let history = History::of(&rows(&booked), held, true);
+        let history = History::of(&of_this_import(&booked), held, None);
         assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));
         // What an operator granted is left.
         assert_eq!(room(&history, held, Overdraft::Limited(50), Overdraft::Limited(50)), None);

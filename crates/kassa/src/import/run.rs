@@ -367,13 +367,13 @@ impl<'a> Importer<'a> {
     /// Gives accounts the overdraft that they are to have, or the wider one that their history needs meanwhile.
     fn make_room(&mut self) -> Result<(), Failure> {
         let mut steps = Vec::new();
-        for (place, needed) in self.booking.rooms.iter().enumerate() {
+        for needed in &self.booking.rooms {
             match needed.room.meanwhile {
                 Some(meanwhile) => {
-                    steps.push((place, booking::BEFORE, needed.room.before));
-                    steps.push((place, booking::MEANWHILE, Overdraft::Limited(meanwhile)));
+                    steps.push((needed.account, &needed.steps.before, needed.room.before));
+                    steps.push((needed.account, &needed.steps.meanwhile, Overdraft::Limited(meanwhile)));
                 }
-                None => steps.push((place, booking::AFTER, Overdraft::Limited(needed.room.after))),
+                None => steps.push((needed.account, &needed.steps.after, Overdraft::Limited(needed.room.after))),
             }
         }
         self.set_overdrafts(&steps)
@@ -381,19 +381,17 @@ impl<'a> Importer<'a> {
 
     /// Leaves the accounts that had a wider overdraft meanwhile with the one they are to have.
     fn end_room(&mut self) -> Result<(), Failure> {
-        let rooms = self.booking.rooms.iter().enumerate().filter(|(_, needed)| needed.room.meanwhile.is_some());
+        let rooms = self.booking.rooms.iter().filter(|needed| needed.room.meanwhile.is_some());
         let steps: Vec<_> =
-            rooms.map(|(place, needed)| (place, booking::AFTER, Overdraft::Limited(needed.room.after))).collect();
+            rooms.map(|needed| (needed.account, &needed.steps.after, Overdraft::Limited(needed.room.after))).collect();
         self.set_overdrafts(&steps)
     }
 
-    fn set_overdrafts(&mut self, steps: &[(usize, &str, Overdraft)]) -> Result<(), Failure> {
-        let rows = steps.iter().map(|(place, step, overdraft)| {
-            let needed = &self.booking.rooms[*place];
-            let row = &self.plan.accounts[needed.account];
-            let body = Body::SetOverdraft { account: self.accounts[needed.account], overdraft: *overdraft };
-            let key = booking::overdraft_key(self.plan, step, row, needed.number);
-            (row.line, self.command(&key, b"", body).into())
+    /// Takes steps: each an account of the plan, a key, and the overdraft that is set under it.
+    fn set_overdrafts(&mut self, steps: &[(usize, &String, Overdraft)]) -> Result<(), Failure> {
+        let rows = steps.iter().map(|(account, key, overdraft)| {
+            let body = Body::SetOverdraft { account: self.accounts[*account], overdraft: *overdraft };
+            (self.plan.accounts[*account].line, self.command(key, b"", body).into())
         });
         self.send("overdrafts", &self.plan.files.accounts, rows.collect()).map(drop)
     }

@@ -128,8 +128,17 @@ impl Source {
 
     fn engine(&self) -> Engine {
         let master = MasterKey::read_file(&self.folder.key()).expect("the master key");
-        let opened = Engine::open(&self.folder.data, &master, Options::default(), Arc::new(SystemClock), &mut |_| {});
-        opened.expect("the bank opens")
+        let open = || Engine::open(&self.folder.data, &master, Options::default(), Arc::new(SystemClock), &mut |_| {});
+        // A process that another test starts holds every lock of this one until it is the program that it becomes.
+        for _ in 0..100 {
+            match open() {
+                Err(engine::OpenError::Journal(journal::OpenError::InUse { .. })) => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                opened => return opened.expect("the bank opens"),
+            }
+        }
+        open().expect("the bank opens")
     }
 
     fn accounts(&self) -> BTreeMap<u64, Seen> {
@@ -178,6 +187,61 @@ impl Source {
         let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
         engine.submit_blocking(command).expect("open");
         engine.stop();
+    }
+
+    /// Asks the bank as an import does, under a key of its own.
+    fn asks(&self, key: &str, body: bank::Body) -> bool {
+        let engine = self.engine();
+        let key = format!("import window {key}");
+        let request = Some(engine.request(bank::UserId::SYSTEM, key.as_bytes(), b""));
+        let command = bank::Command { caller: bank::Caller::SYSTEM, request, body };
+        let outcome = engine.submit_blocking(command).expect("open");
+        engine.stop();
+        matches!(outcome, engine::Outcome::Accepted(_))
+    }
+
+    /// Takes a step of account 1's overdraft as an import does that is broken off then.
+    fn takes_step(&self, step: &str, limit: u64) -> bool {
+        let body = bank::Body::SetOverdraft { account: self.account_1(), overdraft: Overdraft::Limited(limit) };
+        self.asks(&format!("overdraft {step} accounts:1"), body)
+    }
+
+    /// Books what account 1 begins with.
+    fn opens_with(&self, minor: i64) {
+        let currency = ledger::Currency::from_code("EUR").expect("euro");
+        let open = bank::OpenAccount {
+            number: None,
+            currency,
+            kind: Kind::Equity,
+            overdraft: Overdraft::Unlimited,
+            name: None,
+            owner: None,
+            cash: false,
+            opened_at: Some(ledger::Timestamp(0)),
+        };
+        assert!(self.asks("contra:Opening balances", bank::Body::OpenAccount(open)));
+        let engine = self.engine();
+        let last = engine.peek(|state| state.ledger().accounts().last().map(|(id, _)| id)).expect("open");
+        engine.stop();
+        let amount = ledger::Money { minor: minor.abs(), currency };
+        let leg = ledger::Leg { debit: self.account_1(), credit: last.expect("the account of openings"), amount };
+        let day = ledger::ValueDate(march(4));
+        let pay = bank::Pay {
+            legs: [leg].into(),
+            purpose: bank::Purpose::Imported,
+            text: None,
+            metadata: None,
+            value_date: Some(day),
+            booked_at: Some(day.start()),
+        };
+        assert!(self.asks("opening:accounts:1", bank::Body::Pay(pay)));
+    }
+
+    fn account_1(&self) -> ledger::AccountId {
+        let engine = self.engine();
+        let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
+        engine.stop();
+        account
     }
 }
 
@@ -609,4 +673,79 @@ fn a_wrong_balance_in_the_source_lends_nothing() {
         assert!(report["overdrafts"][0]["reason"].as_str().is_some_and(|reason| reason.contains("-10.00 on line 4")));
         assert_eq!(report["accepted_breaks"].as_array().map(Vec::len), Some(1), "{report}");
     }
+}
+
+/// The rows of an import that was broken off with a limit of 999.00 in the meantime, where the account had 30.00.
+const BROKEN_OFF: &str =
+    "1,1,2024-03-04,-30.00,a,-30.00\n2,1,2024-03-05,-50.00,b,-20.00\n3,1,2024-03-06,100.00,c,80.00\n";
+
+#[test]
+fn a_limit_set_by_hand_after_an_import_was_broken_off_counts() {
+    // It was broken off before the wider limit was set, or after.
+    let changes: [&[(&str, u64)]; 2] = [&[("before 2", 3_000)], &[("before 2", 3_000), ("meanwhile 2", 99_900)]];
+    for steps in changes {
+        let source = Source::new();
+        source.rows(BROKEN_OFF).import_with(&["--accept-breaks"], "");
+        for (step, limit) in steps {
+            assert!(source.takes_step(step, *limit));
+        }
+        source.sets_limit(4_000);
+        // Row 4 goes further below zero than the limit; with row 5 it is made good.
+        let more = format!("{BROKEN_OFF}4,1,2024-03-07,-200.00,d,80.00\n5,1,2024-03-08,300.00,e,380.00\n");
+        source.rows(&more).import_with(&["--accept-breaks"], "");
+        assert_eq!(source.first(), (vec![-3_000, -8_000, 2_000, -18_000, 12_000], 4_000));
+        assert_eq!(source.import()["overdrafts"], json!([]));
+        assert_eq!(source.first().1, 4_000);
+    }
+}
+
+#[test]
+fn a_step_of_an_overdraft_that_was_refused_is_taken_again() {
+    let source = Source::new();
+    source.rows("1,1,2024-03-04,-30.00,a,-30.00\n").import();
+    assert!(!source.takes_step("after 2", 0), "it is 30.00 below zero");
+    source.rows("2,1,2024-03-05,-20.00,b,-50.00\n").import();
+    assert_eq!(source.first(), (vec![-3_000, -5_000], 5_000));
+    // Nor does an opening balance that was refused stay out for ever.
+    let source = Source::new();
+    source.rows("1,1,2024-03-04,1.00,a,1.00\n").import();
+    source.asks(
+        "opening:accounts:2",
+        bank::Body::SetOverdraft { account: ledger::AccountId(999), overdraft: Overdraft::Limited(0) },
+    );
+    source.rows("2,2,2024-03-04,1.00,a,51.00\n").import();
+    assert_eq!(source.accounts()[&2].entries.iter().map(|entry| entry.2).collect::<Vec<_>>(), [5_000, 5_100]);
+}
+
+#[test]
+fn an_import_broken_off_is_ended_before_other_rows_come() {
+    let source = Source::new();
+    source.rows(BROKEN_OFF).import_with(&["--accept-breaks"], "");
+    assert!(source.takes_step("before 2", 3_000) && source.takes_step("meanwhile 2", 99_900));
+    let told = source.rows("9,2,2024-03-06,5.00,c,5.00\n").refuses();
+    assert!(told.contains("accounts.csv:2: an earlier import of this account's rows was broken off"), "{told}");
+    source.rows(BROKEN_OFF).import();
+    assert_eq!(source.first().1, 3_000);
+    source.rows("9,2,2024-03-06,5.00,c,5.00\n").import();
+}
+
+#[test]
+fn only_rows_of_the_import_that_was_broken_off_count_for_its_limit() {
+    // The operator took the limit of the first import away. The next one was broken off after row 4.
+    let source = Source::new();
+    let first = "1,1,2024-03-04,-30.00,a,-30.00\n2,1,2024-03-05,130.00,b,100.00\n";
+    source.rows(first).import();
+    source.sets_limit(0);
+    assert!(source.takes_step("before 2", 0) && source.takes_step("meanwhile 2", 40_000));
+    let second = "3,1,2024-03-06,-110.00,c,-10.00\n";
+    source.rows(&format!("{first}{second}")).import();
+    assert_eq!(source.first(), (vec![-3_000, 10_000, -1_000], 1_000));
+    // The balance with which an account began in such a run is one of them.
+    let source = Source::new();
+    let rows = "1,1,2024-03-04,100.00,a,-200.00\n2,1,2024-03-05,300.00,b,100.00\n";
+    source.rows("").import();
+    assert!(source.takes_step("before 1", 0) && source.takes_step("meanwhile 1", 90_000));
+    source.opens_with(-30_000);
+    source.rows(rows).import();
+    assert_eq!(source.first(), (vec![-30_000, -20_000, 10_000], 30_000));
 }
