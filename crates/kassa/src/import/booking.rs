@@ -304,11 +304,22 @@ impl Survey<'_> {
                     self.said_something_else(&self.plan.files.rights, row.line);
                 }
             } else {
-                let (accounts_had, rights_had) = self.books.look(|state| {
+                let (accounts_had, rights_had, has_no_limit) = self.books.look(|state| {
+                    let known = account.and_then(|account| state.ledger().account(account));
+                    let has_no_limit = known.is_some_and(|known| known.overdraft == Overdraft::Unlimited);
                     let customer = customer.and_then(|customer| state.customer(customer));
                     let account = account.and_then(|account| state.account_info(account));
-                    (customer.map_or(0, |known| known.accounts.len()), account.map_or(0, |info| info.rights.len()))
+                    (
+                        customer.map_or(0, |known| known.accounts.len()),
+                        account.map_or(0, |info| info.rights.len()),
+                        has_no_limit,
+                    )
                 })?;
+                if has_no_limit && right(row.right).moves_money() {
+                    let reason =
+                        "the account has no overdraft limit in the bank; set one before customers get rights on it";
+                    self.refuse(&self.plan.files.rights, row.line, reason);
+                }
                 let accounts_of_customer: &mut usize = of_customer.entry(row.customer).or_insert(accounts_had);
                 let rights_of_account: &mut usize = of_account.entry(row.account).or_insert(rights_had);
                 *accounts_of_customer += 1;
@@ -425,7 +436,7 @@ impl Survey<'_> {
             let opened = there.zip(left).and_then(|(id, left)| left.opened(opening, id));
             let history = History::of(&rows, held, opened);
             self.check_breaks(account, &history, booking);
-            self.room(account, &history, held, known, began, booking);
+            self.room(account, &history, held, known.zip(there), began, booking)?;
             late.extend(self.entries(account, &rows, &history, postings, &opening.key, booking));
         }
         // Accounts' entries come together, and are booked by date; of a day in the order of the plan, an opening balance
@@ -562,27 +573,36 @@ impl Survey<'_> {
         account: usize,
         history: &History,
         held: Option<Held>,
-        known: Option<Account>,
+        there: Option<(Account, AccountId)>,
         began: Option<&Began>,
         booking: &mut Booking,
-    ) {
-        let now = known.map_or(Overdraft::Limited(0), |known| known.overdraft);
+    ) -> Result<(), Failure> {
+        if there.is_some_and(|(known, _)| known.status == Status::Closed) {
+            return Ok(());
+        }
+        let now = match there {
+            Some((known, id)) => history::limit_that_counts(&known, self.books.look(|state| state.is_a_customers(id))?),
+            None => Overdraft::Limited(0),
+        };
         let left = began.and_then(|began| began.left);
         let before = left.map_or(now, |left| left.before);
-        if known.is_some_and(|known| known.status == Status::Closed) {
-            return;
-        }
-        let Some(room) = history::room(history, held, before, now) else { return };
+        let Some(room) = history::room(history, held, before, now) else { return Ok(()) };
         if let (Some(left), Some(needed)) = (left, room.meanwhile)
             && left.meanwhile < Overdraft::Limited(needed)
         {
             self.refuse_broken_off(account);
-            return;
+            return Ok(());
         }
-        let reason = (Overdraft::Limited(room.after) != before).then(|| self.why_limit(account, history, held));
+        let had_none = there.is_some_and(|(known, _)| known.overdraft == Overdraft::Unlimited);
+        let reason = match Overdraft::Limited(room.after) {
+            same if same == before && had_none => Some("a customer's account has a limit, and it had none".to_owned()),
+            same if same == before => None,
+            _ => Some(self.why_limit(account, history, held)),
+        };
         let first = || Steps::of(self.plan, &self.plan.accounts[account]);
         let steps = began.map_or_else(first, |began| began.steps.clone());
         booking.rooms.push(AccountRoom { account, room, steps, reason });
+        Ok(())
     }
 
     fn why_limit(&self, account: usize, history: &History, held: Option<Held>) -> String {
@@ -792,7 +812,12 @@ fn balance_of(
     (own == account && is_contra(other)).then_some(balance)
 }
 
-/// The first moment of the oldest entry, so that no account's history begins before it.
+/// The first moment of the oldest entry, so that no account's history begins before it. Late entries count only where
+/// there are no others: they are booked now, but their currency may be one that only history can be had in.
 pub(super) fn first_moment(booking: &Booking) -> Option<Timestamp> {
-    booking.entries.iter().filter(|entry| !entry.late).map(|entry| value_date(entry.date).start()).min()
+    let oldest = |late: bool| {
+        let entries = booking.entries.iter().filter(move |entry| entry.late == late);
+        entries.map(|entry| value_date(entry.date).start()).min()
+    };
+    oldest(false).or_else(|| oldest(true))
 }

@@ -11,7 +11,7 @@
 //! Amounts are in minor units, credits positive, in 128 bits, so that nothing here overflows; what doesn't fit the
 //! books is found before anything is booked.
 
-use ledger::Overdraft;
+use ledger::{Account, Overdraft};
 
 /// A row of an account, in the source's order.
 #[derive(Debug, Clone, Copy)]
@@ -246,6 +246,15 @@ pub(super) struct Room {
     pub(super) after: u64,
 }
 
+/// The overdraft of an account that is there, as the bank lets it be used. A customer's account without a limit is one
+/// from before each had to have one: it goes no further below zero than it is.
+pub(super) fn limit_that_counts(account: &Account, is_a_customers: bool) -> Overdraft {
+    match account.overdraft {
+        Overdraft::Unlimited if is_a_customers => Overdraft::Limited(account.available_minor().min(0).unsigned_abs()),
+        kept @ (Overdraft::Unlimited | Overdraft::Limited(_)) => kept,
+    }
+}
+
 /// The room an account needs, if it has not enough already. `before` is what it had before this import, `now` what it
 /// has.
 pub(super) fn room(history: &History, held: Option<Held>, before: Overdraft, now: Overdraft) -> Option<Room> {
@@ -464,6 +473,34 @@ mod tests {
         assert_eq!(of(&wrong).breaks, [found(1, 65, 60)]);
         let without = [(RowState::Late, -9, None)];
         assert_eq!((&of(&without).breaks[..], of(&without).closing), (&[][..], 66));
+    }
+
+    #[test]
+    fn a_customers_account_without_a_limit_goes_no_further_than_it_is() {
+        let check = |posted: i64, change: i64, balance: i64| {
+            let currency = ledger::Currency::from_code("EUR").expect("euro");
+            let opened_at = ledger::Timestamp(0);
+            let account = Account::new(currency, ledger::Kind::Liability, Overdraft::Unlimited, opened_at);
+            let now = limit_that_counts(&Account { posted_minor: posted, ..account }, true);
+            let held = Some(Held { posted: posted.into(), on_hold: 0 });
+            let given = [(RowState::New, change.into(), Some(balance.into())), (RowState::New, 100, None)];
+            room(&History::of(&rows(&given), held, None), held, now, now)
+        };
+        let room = |before, meanwhile, after| Some(Room { before: Overdraft::Limited(before), meanwhile, after });
+        assert_eq!(check(10, -40, -30), room(0, None, 30));
+        assert_eq!(check(10, -40, 0), room(0, Some(30), 0));
+        assert_eq!(check(-50, -40, -90), room(50, None, 90));
+        // Where nothing more is needed, nothing is done.
+        assert_eq!(check(10, -10, 0), None);
+        assert_eq!(check(-50, 40, -10), None);
+        // The bank's own needs no room.
+        let own = Account::new(
+            ledger::Currency::from_code("EUR").expect("euro"),
+            ledger::Kind::Liability,
+            Overdraft::Unlimited,
+            ledger::Timestamp(0),
+        );
+        assert_eq!(limit_that_counts(&own, false), Overdraft::Unlimited);
     }
 
     #[test]

@@ -749,3 +749,46 @@ fn only_rows_of_the_import_that_was_broken_off_count_for_its_limit() {
     source.rows(rows).import();
     assert_eq!(source.first(), (vec![-30_000, -20_000, 10_000], 30_000));
 }
+
+#[test]
+fn an_account_of_the_banks_own_keeps_its_endless_overdraft() {
+    let source = Source::new();
+    source.rows("1,1,2024-03-04,10.00,a,10.00\n").import();
+    let engine = source.engine();
+    let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
+    let revoke = bank::Body::Revoke { customer: bank::CustomerId(1), account };
+    let endless = bank::Body::SetOverdraft { account, overdraft: Overdraft::Unlimited };
+    for body in [revoke, endless] {
+        let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
+        assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
+    }
+    engine.stop();
+    source.rows("2,1,2024-03-05,-40.00,b,-30.00\n").import();
+    assert_eq!(source.first(), (vec![1_000, -3_000], u64::MAX));
+    // A customer gets no right on it, which is told before anything is booked.
+    source.write("rights.csv", "id,customer,account\n1,1,1\n2,2,2\n3,2,1\n");
+    source.map(
+        "file = \"accounts.csv\"\nkey = \"id\"\ncustomer = \"customer\"\naccount = \"id\"",
+        "file = \"rights.csv\"\nkey = \"id\"\ncustomer = \"customer\"\naccount = \"account\"",
+    );
+    let told = source.rows("3,1,2024-03-06,1.00,c,-29.00\n").refuses();
+    assert!(told.contains("because of a mistake:\nrights.csv:4: the account has no overdraft limit"), "{told}");
+    assert_eq!(source.first().0.len(), 2);
+}
+
+#[test]
+fn a_withdrawn_currency_comes_in_late_as_well() {
+    let source = Source::new();
+    let kuna = |opened: &str| {
+        source.map("currency = \"EUR\"", "currency = \"HRK\"");
+        let text = fs::read_to_string(source.files.join("map.toml")).expect("the map");
+        let late = text.replace("balance = \"balance\"", "balance = \"balance\"\nlate = \"book-now\"");
+        source.write("map.toml", &late.replace("account = \"Before\"", opened));
+    };
+    kuna("account = \"Before\"");
+    source.rows("1,1,2024-03-04,10.00,a,10.00\n").import();
+    // Only late rows go against another account, which is opened for them.
+    kuna("account = \"Beside\"");
+    let report = source.rows("2,1,2024-03-02,5.00,b,15.00\n").import();
+    assert_eq!((report["late"].as_array().map(Vec::len), source.first().0), (Some(1), vec![1_000, 1_500]));
+}
