@@ -205,7 +205,8 @@ struct Survey<'s> {
 /// The accounts that a contra account's name has become, the oldest first, and the key of the next.
 ///
 /// The ledger books no entry before an account's last. So where one has entries younger than what is to be booked, as
-/// after an earlier import of other accounts' rows, another of the same sort stands beside it.
+/// after an earlier import of other accounts' rows, another of the same sort stands beside it; and so where somebody
+/// froze one, closed it or gave it a limit.
 struct Generations {
     name: String,
     currency: Currency,
@@ -304,22 +305,12 @@ impl Survey<'_> {
                     self.said_something_else(&self.plan.files.rights, row.line);
                 }
             } else {
-                let (accounts_had, rights_had, has_no_limit) = self.books.look(|state| {
-                    let known = account.and_then(|account| state.ledger().account(account));
-                    let has_no_limit = known.is_some_and(|known| known.overdraft == Overdraft::Unlimited);
+                self.check_limit(row, account)?;
+                let (accounts_had, rights_had) = self.books.look(|state| {
                     let customer = customer.and_then(|customer| state.customer(customer));
                     let account = account.and_then(|account| state.account_info(account));
-                    (
-                        customer.map_or(0, |known| known.accounts.len()),
-                        account.map_or(0, |info| info.rights.len()),
-                        has_no_limit,
-                    )
+                    (customer.map_or(0, |known| known.accounts.len()), account.map_or(0, |info| info.rights.len()))
                 })?;
-                if has_no_limit && right(row.right).moves_money() {
-                    let reason =
-                        "the account has no overdraft limit in the bank; set one before customers get rights on it";
-                    self.refuse(&self.plan.files.rights, row.line, reason);
-                }
                 let accounts_of_customer: &mut usize = of_customer.entry(row.customer).or_insert(accounts_had);
                 let rights_of_account: &mut usize = of_account.entry(row.account).or_insert(rights_had);
                 *accounts_of_customer += 1;
@@ -336,6 +327,17 @@ impl Survey<'_> {
             targets.push(Target { key, there: earlier.map(drop) });
         }
         Ok(targets)
+    }
+
+    /// A customer's account must have a limit, so the bank would refuse the right on one that has none.
+    fn check_limit(&mut self, row: &PlannedRight, account: Option<AccountId>) -> Result<(), Failure> {
+        let known = self.books.look(|state| account.and_then(|id| state.ledger().account(id).copied()))?;
+        let has_none = known.is_some_and(|known| known.overdraft == Overdraft::Unlimited);
+        if has_none && right(row.right).moves_money() {
+            let reason = "the account has no overdraft limit in the bank; set one before customers get rights on it";
+            self.refuse(&self.plan.files.rights, row.line, reason);
+        }
+        Ok(())
     }
 
     fn users(&mut self) -> Result<Vec<Target<()>>, Failure> {
@@ -429,9 +431,11 @@ impl Survey<'_> {
             let rows = places.iter().map(|place| self.row(*place, &postings[*place], known, left));
             let rows: Vec<Row> = rows.collect();
             self.check_status(account, &rows, known);
-            let held = known
-                .filter(|known| known.entries > 0)
-                .map(|known| Held { posted: known.posted_minor.into(), on_hold: known.held_minor.into() });
+            let held = known.map(|known| Held {
+                has_entries: known.entries > 0,
+                posted: known.posted_minor.into(),
+                on_hold: known.held_minor.into(),
+            });
             let opening = &openings[account];
             let opened = there.zip(left).and_then(|(id, left)| left.opened(opening, id));
             let history = History::of(&rows, held, opened);
@@ -671,7 +675,8 @@ impl Survey<'_> {
             // The name without its number is that of the first, whichever is taken.
             let chosen = there.iter().position(|(_, _, account)| {
                 let fits = first.is_none_or(|first| first >= account.last_booked_at);
-                fits && account.status == Status::Open && account.currency == currency
+                let is_as_opened = account.status == Status::Open && account.overdraft == Overdraft::Unlimited;
+                fits && is_as_opened && account.currency == currency
             });
             let of_another_kind = there.iter().find(|(_, _, account)| account.kind != kind);
             if let (Some((_, _, account)), Some(line)) = (of_another_kind, line) {

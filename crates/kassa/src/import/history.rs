@@ -39,9 +39,11 @@ pub(super) enum RowState {
     Late,
 }
 
-/// What the books hold of an account that has entries.
+/// What the books hold of an account that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Held {
+    /// Whether its history has begun.
+    pub(super) has_entries: bool,
     pub(super) posted: i128,
     /// The sum of its open holds.
     pub(super) on_hold: i128,
@@ -85,11 +87,12 @@ pub(super) struct History {
 }
 
 impl History {
-    /// `held` is none for an account without entries. `opened` is the balance that this import booked as the account's
+    /// `held` is none for an account that is yet to be opened. `opened` is the balance that this import booked as the account's
     /// first before it was broken off.
     pub(super) fn of(rows: &[Row], held: Option<Held>, opened: Option<i128>) -> Self {
-        let opening = if held.is_none() { opening(rows) } else { 0 };
-        let start = held.map_or(opening, |held| held.posted);
+        let began = held.filter(|held| held.has_entries);
+        let opening = if began.is_none() { opening(rows) } else { 0 };
+        let start = began.map_or(opening, |held| held.posted);
         let known = known_difference(rows);
         let late_last = booking_order(rows, &[RowState::New, RowState::Late]);
         let in_place: Vec<usize> = (0..rows.len()).filter(|place| rows[*place].is_to_be_booked()).collect();
@@ -408,7 +411,7 @@ mod tests {
     fn a_limit_is_as_large_as_booked_rows_and_the_source_show() {
         // The books are 70 above the source since an earlier run.
         let given = [(RowState::Booked(80), -20, Some(10)), (RowState::New, -110, Some(-100))];
-        let held = Some(Held { posted: 80, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: 80, on_hold: 0 });
         assert_eq!(limit(&History::of(&rows(&given), held, None), held), room_of(None, 30));
         // A booked row whose balance was wrong, seen again after a run that was broken off.
         let given = [
@@ -416,17 +419,17 @@ mod tests {
             (RowState::Booked(-10), -30, Some(-10)),
             (RowState::New, 5, Some(-5)),
         ];
-        let held = Some(Held { posted: -10, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: -10, on_hold: 0 });
         assert_eq!(limit(&History::of(&of_this_import(&given), held, None), held), room_of(None, 10));
         // A late row's balance counts no further than what is there when it is booked.
         let late = [(RowState::Late, -9, Some(-70_000)), (RowState::New, -1, Some(74))];
-        let held = Some(Held { posted: 75, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
         assert_eq!(limit(&History::of(&rows(&late), held, None), held), None);
     }
 
     #[test]
     fn a_window_that_moved_on_counts_from_what_is_booked() {
-        let held = Some(Held { posted: 75, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
         let given = [
             (RowState::Booked(80), -20, Some(80)),
             (RowState::Booked(75), -5, Some(75)),
@@ -437,25 +440,29 @@ mod tests {
         assert_eq!((&history.breaks[..], limit(&history, held)), (&[][..], None));
         // A row between was left out, or there was a payment in the books.
         assert_eq!(History::of(&rows(&given[2..]), held, None).breaks, []);
-        let held = Some(Held { posted: 60, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: 60, on_hold: 0 });
         assert_eq!(History::of(&rows(&given[2..]), held, None).breaks, [found(1, 59, 74)]);
         assert_eq!(History::of(&rows(&given), held, None).breaks, [found(3, 59, 74)]);
         // A difference that is known since the earlier run is not told again.
         let given = [(RowState::Booked(75), -5, Some(70)), (RowState::New, -1, Some(69))];
-        let held = Some(Held { posted: 75, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
         assert_eq!(History::of(&rows(&given), held, None).breaks, []);
     }
 
     #[test]
     fn what_is_on_hold_is_not_there_to_be_spent() {
-        let held = Some(Held { posted: 75, on_hold: 75 });
+        let held = Some(Held { has_entries: true, posted: 75, on_hold: 75 });
         let history = History::of(&rows(&[(RowState::New, -1, Some(74))]), held, None);
         assert_eq!(limit(&history, held), room_of(None, 1));
+        // It may be there before the history.
+        let held = Some(Held { has_entries: false, posted: 0, on_hold: 50 });
+        let history = History::of(&rows(&[(RowState::New, -60, Some(40))]), held, None);
+        assert_eq!((history.opening, history.lowest, limit(&history, held)), (Some(100), -10, room_of(None, 10)));
     }
 
     #[test]
     fn a_late_rows_balance_is_that_of_its_day_or_the_last() {
-        let held = Some(Held { posted: 75, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
         let of = |given: &[(RowState, i128, Option<i128>)]| History::of(&rows(given), held, None);
         let last = [(RowState::Late, -9, Some(65)), (RowState::New, -1, Some(74))];
         assert_eq!((&of(&last).breaks[..], &of(&last).entries[..]), (&[][..], &[(1, 74), (0, 65)][..]));
@@ -482,7 +489,7 @@ mod tests {
             let opened_at = ledger::Timestamp(0);
             let account = Account::new(currency, ledger::Kind::Liability, Overdraft::Unlimited, opened_at);
             let now = limit_that_counts(&Account { posted_minor: posted, ..account }, true);
-            let held = Some(Held { posted: posted.into(), on_hold: 0 });
+            let held = Some(Held { has_entries: true, posted: posted.into(), on_hold: 0 });
             let given = [(RowState::New, change.into(), Some(balance.into())), (RowState::New, 100, None)];
             room(&History::of(&rows(&given), held, None), held, now, now)
         };
@@ -506,13 +513,13 @@ mod tests {
     #[test]
     fn an_import_that_was_broken_off_ends_with_the_limit_it_would_have_had() {
         let given = [(RowState::Booked(-30), -30, Some(-30)), (RowState::New, 40, Some(10))];
-        let held = Some(Held { posted: -30, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: -30, on_hold: 0 });
         let history = History::of(&of_this_import(&given), held, None);
         let (before, meanwhile) = (Overdraft::Limited(0), Overdraft::Limited(70));
         assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));
         assert_eq!(room(&history, held, Overdraft::Unlimited, Overdraft::Unlimited), None);
         // Nothing is left to be booked, and the room of the meantime is still there.
-        let held = Some(Held { posted: 10, on_hold: 0 });
+        let held = Some(Held { has_entries: true, posted: 10, on_hold: 0 });
         let booked = [(RowState::Booked(-30), -30, Some(-30)), (RowState::Booked(10), 40, Some(10))];
         let history = History::of(&of_this_import(&booked), held, None);
         assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));

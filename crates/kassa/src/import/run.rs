@@ -9,7 +9,8 @@
 //!
 //! An account whose history goes lower than the limit it is to have gets the room for it only while its rows are booked.
 //! Three commands do that, each under a key of its own: what the limit was, the wider one, and at the end the limit that
-//! the source's balances justify. A run that was broken off between them is known by its keys, and the next one ends it.
+//! the source's balances justify. A run that was broken off between them is known by its keys, and the next one ends it;
+//! unless the overdraft is another by then, which somebody else set and the import leaves.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;

@@ -792,3 +792,40 @@ fn a_withdrawn_currency_comes_in_late_as_well() {
     let report = source.rows("2,1,2024-03-02,5.00,b,15.00\n").import();
     assert_eq!((report["late"].as_array().map(Vec::len), source.first().0), (Some(1), vec![1_000, 1_500]));
 }
+
+#[test]
+fn a_hold_on_an_account_without_entries_is_left_room() {
+    let source = Source::new();
+    source.rows("1,2,2024-03-04,10.00,a,10.00\n").import();
+    source.sets_limit(10_000);
+    let engine = source.engine();
+    let account = |number| engine.peek(|state| state.account_numbered(number)).expect("open").expect("the account");
+    let amount = ledger::Money { minor: 5_000, currency: ledger::Currency::from_code("EUR").expect("euro") };
+    let leg = ledger::Leg { debit: account(1), credit: account(2), amount };
+    let expires_at = engine::Clock::wall_ms(&SystemClock) + 3_600_000;
+    let hold = bank::Body::PlaceHold { leg, expires_at: ledger::Timestamp(expires_at), text: None, metadata: None };
+    let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body: hold };
+    assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
+    engine.stop();
+    source.rows("2,1,2024-03-04,-60.00,b,-60.00\n").import();
+    assert_eq!(source.first(), (vec![-6_000], 11_000));
+}
+
+#[test]
+fn a_contra_account_that_got_a_limit_is_left_as_it_is() {
+    let source = Source::new();
+    source.rows("1,1,2024-03-04,-40.00,a,60.00\n").import();
+    let engine = source.engine();
+    let is_before = |account: &ledger::Account| account.kind == Kind::Asset && account.posted_minor == 4_000;
+    let before = engine.peek(|state| state.ledger().accounts().find(|(_, account)| is_before(account)).map(|it| it.0));
+    let account = before.expect("open").expect("the contra account");
+    let body = bank::Body::SetOverdraft { account, overdraft: Overdraft::Limited(0) };
+    let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
+    assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
+    engine.stop();
+    source.rows("2,1,2024-03-05,50.00,b,110.00\n").import();
+    assert_eq!(source.first(), (vec![10_000, 6_000, 11_000], 0));
+    let mut before = source.of_kind(Kind::Asset);
+    before.sort_unstable();
+    assert_eq!(before, [-5_000, 4_000]);
+}
