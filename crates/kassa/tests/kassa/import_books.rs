@@ -672,6 +672,9 @@ fn a_wrong_balance_in_the_source_lends_nothing() {
         assert_eq!((&report["overdrafts"][0]["limit"], &report["opening_balances"]), (&json!("10.00"), &json!([])));
         assert!(report["overdrafts"][0]["reason"].as_str().is_some_and(|reason| reason.contains("-10.00 on line 4")));
         assert_eq!(report["accepted_breaks"].as_array().map(Vec::len), Some(1), "{report}");
+        // It is known then, and what comes after it is compared and lent as ever.
+        let report = source.rows(&format!("{rows}4,1,2024-03-07,-5.00,d,-15.00\n")).import();
+        assert_eq!((&report["accepted_breaks"], source.first().1), (&json!([]), 1_500));
     }
 }
 
