@@ -12,8 +12,9 @@ use jiff::civil::Date;
 use ledger::{Account, AccountId, Currency, Kind, Money, Overdraft, Status, Timestamp, ValueDate};
 
 use super::books::{Books, Earlier, Known, Moved, Was};
-use super::history::{self, Held, History, Room, Row, RowState};
+use super::history::{self, Found, Held, History, Room, Row, RowState};
 use super::plan::{self, ContraKind, Plan, PlannedAccount, PlannedPosting, PlannedRight};
+use super::reconcile::{BREAK_HUNDREDTHS, minor};
 use super::run::ImportUser;
 use super::{Mistake, Mistakes};
 use crate::failure::Failure;
@@ -44,7 +45,7 @@ impl Booking {
             + count(&self.accounts)
             + count(&self.rights)
             + count(&self.users)
-            + self.contras.iter().filter(|contra| contra.target.there.is_some()).count()
+            + self.contras.iter().take(plan.contras.len()).filter(|contra| contra.target.there.is_some()).count()
             + (plan.postings.len() - new)
     }
 }
@@ -175,7 +176,7 @@ pub(super) fn book(plan: &Plan, books: &Books<'_>, orders: &Orders<'_>) -> Resul
     let customers = survey.customers()?;
     let accounts = survey.accounts()?;
     let rights = survey.rights(&customers, &accounts)?;
-    let users = survey.users()?;
+    let users = survey.users(&customers)?;
     let generations = survey.contras()?;
     let postings = survey.postings(&accounts, &generations)?;
     let mut booking = Booking {
@@ -213,6 +214,11 @@ struct Generations {
     kind: Kind,
     there: Vec<(String, AccountId, Account)>,
     next: String,
+}
+
+/// The name of an account by its place among those of its sort, from zero.
+fn numbered(name: String, place: usize) -> String {
+    if place == 0 { name } else { format!("{name} ({})", place + 1) }
 }
 
 /// What is known of a row of the postings.
@@ -257,10 +263,7 @@ impl Survey<'_> {
         let found = self.books.find(self.plan.customers.iter().map(|row| key(self.plan, &row.key)))?;
         let mut targets = Vec::with_capacity(found.len());
         for (row, Known { key, earlier }) in self.plan.customers.iter().zip(found) {
-            let there = match earlier {
-                Some(Earlier { was: Was::Customer(id), .. }) => Some(id),
-                _ => None,
-            };
+            let there = earlier.and_then(|earlier| earlier.was.customer());
             if earlier.is_some_and(|earlier| !self.is_same(&earlier, &row.name)) {
                 self.said_something_else(&self.plan.files.customers, row.line);
             }
@@ -273,10 +276,7 @@ impl Survey<'_> {
         let found = self.books.find(self.plan.accounts.iter().map(|row| key(self.plan, &row.key)))?;
         let mut targets = Vec::with_capacity(found.len());
         for (row, Known { key, earlier }) in self.plan.accounts.iter().zip(found) {
-            let there = match earlier {
-                Some(Earlier { was: Was::Account(id), .. }) => Some(id),
-                _ => None,
-            };
+            let there = earlier.and_then(|earlier| earlier.was.account());
             let file = &self.plan.files.accounts;
             if earlier.is_some_and(|earlier| !self.is_same(&earlier, &account_content(row))) {
                 self.said_something_else(file, row.line);
@@ -340,10 +340,11 @@ impl Survey<'_> {
         Ok(())
     }
 
-    fn users(&mut self) -> Result<Vec<Target<()>>, Failure> {
+    fn users(&mut self, customers: &[Target<CustomerId>]) -> Result<Vec<Target<()>>, Failure> {
         let found = self.books.find(self.orders.users.iter().map(|user| key(self.plan, &user_key(user))))?;
         let mut targets = Vec::with_capacity(found.len());
         for (user, Known { key, earlier }) in self.orders.users.iter().zip(found) {
+            self.check_not_erased(user, customers)?;
             let index = self.books.name_index(&user.name);
             let is_taken = self.books.look(|state| index.is_some_and(|index| state.user_named(index).is_some()))?;
             if earlier.map_or(is_taken, |earlier| !self.is_same(&earlier, &user.customer_key)) {
@@ -353,6 +354,18 @@ impl Survey<'_> {
             targets.push(Target { key, there: earlier.map(drop) });
         }
         Ok(targets)
+    }
+
+    /// Nobody can sign in for a person who was erased.
+    fn check_not_erased(&mut self, user: &ImportUser, customers: &[Target<CustomerId>]) -> Result<(), Failure> {
+        let place = self.plan.customers.iter().position(|row| *row.key == *user.customer_key);
+        let there = place.and_then(|place| customers[place].there);
+        let subject = self.books.look(|state| there.and_then(|id| Some(state.customer(id)?.name.subject)))?;
+        if subject.map_or(Ok(false), |subject| self.books.is_erased(subject))? {
+            let reason = "the customer was erased in the bank".to_owned();
+            self.mistakes.push(Mistake { file: format!("--user {}", user.given), line: None, reason });
+        }
+        Ok(())
     }
 
     /// What the plan's contra accounts have become, and last the accounts of opening balances, one for
@@ -377,9 +390,8 @@ impl Survey<'_> {
         for number in 1_u64.. {
             let part = if number == 1 { format!("contra:{named}") } else { format!("contra:{named} ({number})") };
             let Some(Known { key, earlier }) = self.books.find([key(self.plan, &part)])?.pop() else { break };
-            let Some(Earlier { was: Was::Account(id), .. }) = earlier else {
-                let name = if number == 1 { name.to_owned() } else { format!("{name} ({number})") };
-                return Ok(Generations { name, currency, kind, there, next: key });
+            let Some(id) = earlier.and_then(|earlier| earlier.was.account()) else {
+                return Ok(Generations { name: name.to_owned(), currency, kind, there, next: key });
             };
             let Some(account) = self.books.look(|state| state.ledger().account(id).copied())? else { break };
             there.push((key, id, account));
@@ -438,9 +450,13 @@ impl Survey<'_> {
             });
             let opening = &openings[account];
             let opened = there.zip(left).and_then(|(id, left)| left.opened(opening, id));
-            let history = History::of(&rows, held, opened);
+            let said = self.plan.accounts[account].opening_minor.map(i128::from);
+            let history = History::of(&rows, held, opened, said);
+            let booked = there.and_then(|id| began_with(opening, id));
+            self.check_opening(account, held, booked);
             self.check_breaks(account, &history, booking);
-            self.room(account, &history, held, known.zip(there), began, booking)?;
+            let is_told = said.or(booked).is_some();
+            self.room(account, &history, held, known.zip(there), (began, is_told), booking)?;
             late.extend(self.entries(account, &rows, &history, postings, &opening.key, booking));
         }
         // Accounts' entries come together, and are booked by date; of a day in the order of the plan, an opening balance
@@ -507,6 +523,22 @@ impl Survey<'_> {
         )
     }
 
+    /// What the map says an account began with must be what was booked, once it has begun.
+    fn check_opening(&mut self, account: usize, held: Option<Held>, booked: Option<i128>) {
+        let Some(said) = self.plan.accounts[account].opening_minor.map(i128::from) else { return };
+        if !held.is_some_and(|held| held.has_entries) || said == booked.unwrap_or(0) {
+            return;
+        }
+        let began = booked.map_or("nothing".to_owned(), |booked| self.money(account, booked));
+        let reason = format!(
+            "`opening_balance` is {}, but in the bank the account began with {began}, and no balance can be booked before \
+             its entries; import all its rows into a new bank, or have an operator book the difference and leave \
+             `opening_balance` as it was",
+            self.money(account, said)
+        );
+        self.refuse(&self.plan.files.accounts, self.plan.accounts[account].line, reason);
+    }
+
     fn check_breaks(&mut self, account: usize, history: &History, booking: &mut Booking) {
         for found in &history.breaks {
             if !self.orders.accept_breaks {
@@ -525,19 +557,19 @@ impl Survey<'_> {
     fn began(&self, accounts: &[Target<AccountId>]) -> Result<BTreeMap<usize, Began>, Failure> {
         let mut all = BTreeMap::new();
         let there = accounts.iter().enumerate().filter_map(|(place, target)| Some((place, target.there?)));
-        let mut asked: Vec<(usize, AccountId)> = there.collect();
+        let mut asked: Vec<(usize, AccountId, Option<Ended>)> = there.map(|(place, id)| (place, id, None)).collect();
         for number in 1_u64.. {
             let find = |step: &str| {
-                let rows = asked.iter().map(|(place, _)| &self.plan.accounts[*place]);
+                let rows = asked.iter().map(|(place, _, _)| &self.plan.accounts[*place]);
                 self.books.find(rows.map(|row| overdraft_key(self.plan, step, row, number)))
             };
             let found = find(BEFORE)?.into_iter().zip(find(MEANWHILE)?).zip(find(AFTER)?);
             let mut next = Vec::new();
-            for ((place, id), ((before, meanwhile), after)) in asked.into_iter().zip(found) {
+            for ((place, id, ended), ((before, meanwhile), after)) in asked.into_iter().zip(found) {
                 let now = self.books.look(|state| state.ledger().account(id).map(|account| account.overdraft))?;
                 match Began::of(&before, &meanwhile, &after, now) {
-                    Some(began) => drop(all.insert(place, began)),
-                    None => next.push((place, id)),
+                    Some(began) => drop(all.insert(place, Began { ended, ..began })),
+                    None => next.push((place, id, self.ended(&before, &after, ended))),
                 }
             }
             if next.is_empty() {
@@ -546,6 +578,19 @@ impl Survey<'_> {
             asked = next;
         }
         Ok(all)
+    }
+
+    /// How a change of an overdraft ended, after the one that ended before it.
+    fn ended(&self, before: &Known, after: &Known, earlier: Option<Ended>) -> Option<Ended> {
+        let Some(limit) = overdraft_of(after) else { return earlier };
+        let is_owed = after.earlier.is_some_and(|after| self.is_same(&after, OWED));
+        let kept = overdraft_of(before).unwrap_or(Overdraft::Limited(0));
+        let lasting = match earlier {
+            _ if !is_owed => limit,
+            Some(earlier) => earlier.lasting_of(kept),
+            None => kept,
+        };
+        Some(Ended { limit, lasting })
     }
 
     /// Accounts that were left with the room of their history, and have no rows in this import to end that with.
@@ -578,7 +623,7 @@ impl Survey<'_> {
         history: &History,
         held: Option<Held>,
         there: Option<(Account, AccountId)>,
-        began: Option<&Began>,
+        (began, is_told): (Option<&Began>, bool),
         booking: &mut Booking,
     ) -> Result<(), Failure> {
         if there.is_some_and(|(known, _)| known.status == Status::Closed) {
@@ -590,7 +635,11 @@ impl Survey<'_> {
         };
         let left = began.and_then(|began| began.left);
         let before = left.map_or(now, |left| left.before);
-        let Some(room) = history::room(history, held, before, now) else { return Ok(()) };
+        let lasting = began.and_then(|began| began.ended).map_or(before, |ended| ended.lasting_of(before));
+        let Some(room) = history::room(history, held, Found { before, lasting, now }) else { return Ok(()) };
+        if room.is_owed && Overdraft::Limited(room.after) > before {
+            self.check_shown(account, history, held, is_told);
+        }
         if let (Some(left), Some(needed)) = (left, room.meanwhile)
             && left.meanwhile < Overdraft::Limited(needed)
         {
@@ -601,12 +650,59 @@ impl Survey<'_> {
         let reason = match Overdraft::Limited(room.after) {
             same if same == before && had_none => Some("a customer's account has a limit, and it had none".to_owned()),
             same if same == before => None,
+            after if after < before => Some(self.why_less(account, before)),
             _ => Some(self.why_limit(account, history, held)),
         };
         let first = || Steps::of(self.plan, &self.plan.accounts[account]);
         let steps = began.map_or_else(first, |began| began.steps.clone());
         booking.rooms.push(AccountRoom { account, room, steps, reason });
         Ok(())
+    }
+
+    /// An account that ends below zero needs a limit of as much. It may have been lent that only if what it began with is
+    /// told, and the source doesn't say that it ends higher: by more than rounding explains.
+    fn check_shown(&mut self, account: usize, history: &History, held: Option<Held>, is_told: bool) {
+        if history.closing >= 0 {
+            return;
+        }
+        let row = &self.plan.accounts[account];
+        let key = row.key.strip_prefix("accounts:").unwrap_or(&row.key);
+        let short = format!(
+            "the account {key:?} would end {} {} below zero",
+            self.money(account, -history.closing),
+            row.currency
+        );
+        let reason = match (history.beyond_source(), history.source_closing) {
+            (Some(beyond), Some(source)) => {
+                if beyond <= i128::from(minor(BREAK_HUNDREDTHS, row.decimals)) {
+                    return;
+                }
+                format!(
+                    "{short}, but by the source's own balances it ends with {}: nobody lent it the difference. Mend the \
+                     file or the map, or give what the account began with as `opening_balance`; in a bank that has the \
+                     account, an operator can give it an overdraft",
+                    self.money(account, source)
+                )
+            }
+            _ if is_told => return,
+            _ if held.is_some_and(|held| held.has_entries) => format!(
+                "{short}, and nothing tells that it was overdrawn: the source gives no balances, and the map didn't say \
+                 what it began with. Give opening_balance = \"0.00\" if it truly began with nothing; if not, import all \
+                 its rows into a new bank with the `opening_balance` that it had, or have an operator book that"
+            ),
+            _ => format!(
+                "{short}, and nothing tells what it began with: the source gives no balances. Give the balance before its \
+                 first row as opening_balance = \"…\" (with [accounts], the column that has it), or \"0.00\" if it truly \
+                 began with nothing and is overdrawn"
+            ),
+        };
+        self.refuse(&self.plan.files.accounts, row.line, reason);
+    }
+
+    fn why_less(&self, account: usize, before: Overdraft) -> String {
+        let Overdraft::Limited(limit) = before else { return "it had none".to_owned() };
+        let limit = self.money(account, limit.into());
+        format!("an import gave it {limit} for what it was below zero, and it ends higher now")
     }
 
     fn why_limit(&self, account: usize, history: &History, held: Option<Held>) -> String {
@@ -672,7 +768,6 @@ impl Survey<'_> {
             let turnover: i128 = entries().map(|entry| i128::from(entry.change_minor).abs()).sum();
             let line = entries().next().map(|entry| entry.line);
             let Generations { name, currency, kind, there, next } = generations;
-            // The name without its number is that of the first, whichever is taken.
             let chosen = there.iter().position(|(_, _, account)| {
                 let fits = first.is_none_or(|first| first >= account.last_booked_at);
                 let is_as_opened = account.status == Status::Open && account.overdraft == Overdraft::Unlimited;
@@ -689,6 +784,7 @@ impl Survey<'_> {
                 let reason = format!("the balance of the contra account {name:?} would be larger than can be held");
                 self.refuse(&self.plan.files.postings, line, reason);
             }
+            let name = numbered(name, chosen.unwrap_or(there.len()));
             let target = match chosen {
                 Some(chosen) => Target { key: there[chosen].0.clone(), there: Some(there[chosen].1) },
                 None => Target { key: next, there: None },
@@ -718,9 +814,31 @@ impl Survey<'_> {
     }
 }
 
+/// What is said under the key of a limit that an account is left with: whether it is there only because the account ends
+/// below zero.
+pub(super) const OWED: &str = "owed";
+pub(super) const LASTING: &str = "";
+
+/// How an import left an account's overdraft.
+#[derive(Clone, Copy)]
+struct Ended {
+    limit: Overdraft,
+    /// That, without what it gave only because the account ended below zero.
+    lasting: Overdraft,
+}
+
+impl Ended {
+    /// What lasts of a limit. One that is another than this import left is somebody else's, and lasts.
+    fn lasting_of(self, limit: Overdraft) -> Overdraft {
+        if limit == self.limit { self.lasting } else { limit }
+    }
+}
+
 /// A change of an account's overdraft, as far as it came.
 struct Began {
     steps: Steps,
+    /// How the change before it ended.
+    ended: Option<Ended>,
     /// If the account was left with the room of its history.
     left: Option<Left>,
 }
@@ -748,17 +866,15 @@ impl Began {
         let left = was.zip(wider).zip(since);
         let left = left.map(|((before, meanwhile), since)| Left { before, meanwhile, since });
         let [before, meanwhile, after] = [before, meanwhile, after].map(|known| known.key.clone());
-        Some(Self { steps: Steps { before, meanwhile, after }, left })
+        Some(Self { steps: Steps { before, meanwhile, after }, ended: None, left })
     }
 }
 
 impl Left {
     /// The balance with which the account began, if it was booked in that import.
     fn opened(self, opening: &Known, account: AccountId) -> Option<i128> {
-        let earlier = opening.earlier.filter(|earlier| earlier.event > self.since)?;
-        let Was::Posted(moved) = earlier.was else { return None };
-        let is_debit = moved.debit == account;
-        Some(if is_debit { moved.debit_balance_minor } else { moved.credit_balance_minor }.into())
+        opening.earlier.filter(|earlier| earlier.event > self.since)?;
+        began_with(opening, account)
     }
 }
 
@@ -797,10 +913,14 @@ pub(super) fn user_key(user: &ImportUser) -> String {
 }
 
 fn overdraft_of(known: &Known) -> Option<Overdraft> {
-    match known.earlier?.was {
-        Was::Overdraft(overdraft) => Some(overdraft),
-        Was::Customer(_) | Was::Account(_) | Was::Posted(_) | Was::Refused | Was::Done => None,
-    }
+    known.earlier?.was.overdraft()
+}
+
+/// The balance with which an account began, if an import booked one.
+fn began_with(opening: &Known, account: AccountId) -> Option<i128> {
+    let Was::Posted(moved) = opening.earlier?.was else { return None };
+    let is_debit = moved.debit == account;
+    Some(if is_debit { moved.debit_balance_minor } else { moved.credit_balance_minor }.into())
 }
 
 /// The account's balance after a posting, if that is between it and a contra account and goes the row's way.

@@ -88,10 +88,10 @@ pub(super) struct History {
 
 impl History {
     /// `held` is none for an account that is yet to be opened. `opened` is the balance that this import booked as the account's
-    /// first before it was broken off.
-    pub(super) fn of(rows: &[Row], held: Option<Held>, opened: Option<i128>) -> Self {
+    /// first before it was broken off, and `said` the one that the map says it began with.
+    pub(super) fn of(rows: &[Row], held: Option<Held>, opened: Option<i128>, said: Option<i128>) -> Self {
         let began = held.filter(|held| held.has_entries);
-        let opening = if began.is_none() { opening(rows) } else { 0 };
+        let opening = if began.is_none() { said.unwrap_or_else(|| opening(rows)) } else { 0 };
         let start = began.map_or(opening, |held| held.posted);
         let known = known_difference(rows);
         let late_last = booking_order(rows, &[RowState::New, RowState::Late]);
@@ -126,6 +126,12 @@ impl History {
     pub(super) fn limits(&self, held: Option<Held>) -> (i128, i128) {
         let least = (held.map_or(0, |held| held.on_hold) - self.closing).max(0);
         (least, self.low.map_or(0, |low| -low.balance))
+    }
+
+    /// How much further below zero the books end than the source says; none if it gives no balances.
+    pub(super) fn beyond_source(&self) -> Option<i128> {
+        let below_zero = |balance: i128| (-balance).max(0);
+        self.source_closing.map(|source| (below_zero(self.closing) - below_zero(source)).max(0))
     }
 }
 
@@ -238,15 +244,28 @@ fn low(rows: &[Row], opening: i128, entries: &[(usize, i128)], surplus: i128) ->
     first.into_iter().chain(shown).filter(|low| low.balance < 0).min_by_key(|low| low.balance)
 }
 
+/// An account's overdraft as an import finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// What it was before this import.
+    pub(super) before: Overdraft,
+    /// That, without what an earlier import gave only because the account ended below zero.
+    pub(super) lasting: Overdraft,
+    /// What it is now: wider than before if this import was broken off.
+    pub(super) now: Overdraft,
+}
+
 /// What is done about an account's overdraft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
-    /// What it was before.
+    /// What it is kept as at first: what it was, or what is to last of the limit that it is left with.
     pub(super) before: Overdraft,
     /// What it is while the rows are booked, if its history goes lower than the limit it is left with.
     pub(super) meanwhile: Option<u64>,
     /// What it is in the end.
     pub(super) after: u64,
+    /// Whether that is wider than what lasts, because the account ends below zero.
+    pub(super) is_owed: bool,
 }
 
 /// The overdraft of an account that is there, as the bank lets it be used. A customer's account without a limit is one
@@ -258,17 +277,25 @@ pub(super) fn limit_that_counts(account: &Account, is_a_customers: bool) -> Over
     }
 }
 
-/// The room an account needs, if it has not enough already. `before` is what it had before this import, `now` what it
-/// has.
-pub(super) fn room(history: &History, held: Option<Held>, before: Overdraft, now: Overdraft) -> Option<Room> {
-    let Overdraft::Limited(limit) = before else { return None };
+/// The room an account needs, if what it has is not right already.
+///
+/// What it had and what the source shows lasts. What it is below zero beyond that is a limit only as long as it is owed:
+/// the next import takes it back as far as the account ends higher.
+pub(super) fn room(history: &History, held: Option<Held>, found: Found) -> Option<Room> {
+    let (Overdraft::Limited(limit), Overdraft::Limited(lasting)) = (found.before, found.lasting) else { return None };
     let (least, granted) = history.limits(held);
     let wide = |amount: i128| u64::try_from(amount).unwrap_or(u64::MAX);
-    let after = limit.max(wide(least)).max(wide(granted));
+    let kept = lasting.min(limit).max(wide(granted));
+    let after = kept.max(wide(least));
     let deepest = wide(-history.lowest);
     let meanwhile = Some(deepest).filter(|deepest| *deepest > after);
-    let changes = meanwhile.is_some() || Overdraft::Limited(after) != now;
-    changes.then_some(Room { before, meanwhile, after })
+    let is_owed = after > kept;
+    // What was owed and is shown now is to last.
+    let comes_to_last = lasting < limit && !is_owed;
+    let changes = meanwhile.is_some() || Overdraft::Limited(after) != found.now || comes_to_last;
+    let owed_now = held.map_or(0, |held| wide((held.on_hold - held.posted).max(0)));
+    let before = if is_owed && kept >= owed_now { Overdraft::Limited(kept) } else { found.before };
+    changes.then_some(Room { before, meanwhile, after, is_owed })
 }
 
 #[cfg(test)]
@@ -295,15 +322,25 @@ mod tests {
 
     fn new(given: &[(i128, Option<i128>)]) -> History {
         let given: Vec<_> = given.iter().map(|(change, balance)| (RowState::New, *change, *balance)).collect();
-        History::of(&rows(&given), None, None)
+        History::of(&rows(&given), None, None, None)
     }
 
     fn limit(history: &History, held: Option<Held>) -> Option<Room> {
-        room(history, held, Overdraft::Limited(0), Overdraft::Limited(0))
+        room(history, held, found_as(0, 0, 0))
+    }
+
+    const fn found_as(before: u64, lasting: u64, now: u64) -> Found {
+        let [before, lasting, now] = [Overdraft::Limited(before), Overdraft::Limited(lasting), Overdraft::Limited(now)];
+        Found { before, lasting, now }
     }
 
     const fn room_of(meanwhile: Option<u64>, after: u64) -> Option<Room> {
-        Some(Room { before: Overdraft::Limited(0), meanwhile, after })
+        Some(Room { before: Overdraft::Limited(0), meanwhile, after, is_owed: false })
+    }
+
+    /// A limit that is there only as long as the account is below zero.
+    const fn owed(meanwhile: Option<u64>, after: u64) -> Option<Room> {
+        Some(Room { before: Overdraft::Limited(0), meanwhile, after, is_owed: true })
     }
 
     fn found(line: u64, expected: i128, found: i128) -> Break {
@@ -334,7 +371,7 @@ mod tests {
         assert_eq!(history.low, Some(Low { balance: -30, source: -30, line: 2 }));
         assert_eq!(limit(&history, None), room_of(None, 30));
         // Without balances the history has its way, and then nothing more can be spent.
-        assert_eq!(limit(&new(&[(-70, None), (50, None)]), None), room_of(Some(70), 20));
+        assert_eq!(limit(&new(&[(-70, None), (50, None)]), None), owed(Some(70), 20));
         assert_eq!(limit(&new(&[(-70, None), (90, None)]), None), room_of(Some(70), 0));
         // Lower between two balances than either: nobody shows it.
         assert_eq!(limit(&new(&[(10, Some(10)), (-70, None), (80, Some(20))]), None), room_of(Some(60), 0));
@@ -345,8 +382,8 @@ mod tests {
         let history = new(&[(100, Some(100)), (-80, Some(70)), (-30, Some(40)), (-1, Some(38))]);
         assert_eq!(history.breaks, [found(2, 20, 70), found(4, 39, 38)]);
         assert_eq!((history.closing, history.source_closing), (-11, Some(38)));
-        // The books end below zero, which is where the account stays.
-        assert_eq!(limit(&history, None), room_of(None, 11));
+        // The books end below zero, and the source says that they don't.
+        assert_eq!((limit(&history, None), history.beyond_source()), (owed(None, 11), Some(11)));
         // They go below zero on the way only.
         let history = new(&[(100, Some(100)), (-180, Some(20)), (90, Some(110))]);
         assert_eq!(limit(&history, None), room_of(Some(80), 0));
@@ -412,7 +449,7 @@ mod tests {
         // The books are 70 above the source since an earlier run.
         let given = [(RowState::Booked(80), -20, Some(10)), (RowState::New, -110, Some(-100))];
         let held = Some(Held { has_entries: true, posted: 80, on_hold: 0 });
-        assert_eq!(limit(&History::of(&rows(&given), held, None), held), room_of(None, 30));
+        assert_eq!(limit(&History::of(&rows(&given), held, None, None), held), room_of(None, 30));
         // A booked row whose balance was wrong, seen again after a run that was broken off.
         let given = [
             (RowState::Booked(20), -80, Some(-70_000)),
@@ -420,11 +457,11 @@ mod tests {
             (RowState::New, 5, Some(-5)),
         ];
         let held = Some(Held { has_entries: true, posted: -10, on_hold: 0 });
-        assert_eq!(limit(&History::of(&of_this_import(&given), held, None), held), room_of(None, 10));
+        assert_eq!(limit(&History::of(&of_this_import(&given), held, None, None), held), room_of(None, 10));
         // A late row's balance counts no further than what is there when it is booked.
         let late = [(RowState::Late, -9, Some(-70_000)), (RowState::New, -1, Some(74))];
         let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
-        assert_eq!(limit(&History::of(&rows(&late), held, None), held), None);
+        assert_eq!(limit(&History::of(&rows(&late), held, None, None), held), None);
     }
 
     #[test]
@@ -435,35 +472,35 @@ mod tests {
             (RowState::Booked(75), -5, Some(75)),
             (RowState::New, -1, Some(74)),
         ];
-        let history = History::of(&rows(&given), held, None);
+        let history = History::of(&rows(&given), held, None, None);
         assert_eq!((history.opening, &history.entries[..]), (None, &[(2, 74)][..]));
         assert_eq!((&history.breaks[..], limit(&history, held)), (&[][..], None));
         // A row between was left out, or there was a payment in the books.
-        assert_eq!(History::of(&rows(&given[2..]), held, None).breaks, []);
+        assert_eq!(History::of(&rows(&given[2..]), held, None, None).breaks, []);
         let held = Some(Held { has_entries: true, posted: 60, on_hold: 0 });
-        assert_eq!(History::of(&rows(&given[2..]), held, None).breaks, [found(1, 59, 74)]);
-        assert_eq!(History::of(&rows(&given), held, None).breaks, [found(3, 59, 74)]);
+        assert_eq!(History::of(&rows(&given[2..]), held, None, None).breaks, [found(1, 59, 74)]);
+        assert_eq!(History::of(&rows(&given), held, None, None).breaks, [found(3, 59, 74)]);
         // A difference that is known since the earlier run is not told again.
         let given = [(RowState::Booked(75), -5, Some(70)), (RowState::New, -1, Some(69))];
         let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
-        assert_eq!(History::of(&rows(&given), held, None).breaks, []);
+        assert_eq!(History::of(&rows(&given), held, None, None).breaks, []);
     }
 
     #[test]
     fn what_is_on_hold_is_not_there_to_be_spent() {
         let held = Some(Held { has_entries: true, posted: 75, on_hold: 75 });
-        let history = History::of(&rows(&[(RowState::New, -1, Some(74))]), held, None);
-        assert_eq!(limit(&history, held), room_of(None, 1));
+        let history = History::of(&rows(&[(RowState::New, -1, Some(74))]), held, None, None);
+        assert_eq!((limit(&history, held), history.beyond_source()), (owed(None, 1), Some(0)));
         // It may be there before the history.
         let held = Some(Held { has_entries: false, posted: 0, on_hold: 50 });
-        let history = History::of(&rows(&[(RowState::New, -60, Some(40))]), held, None);
-        assert_eq!((history.opening, history.lowest, limit(&history, held)), (Some(100), -10, room_of(None, 10)));
+        let history = History::of(&rows(&[(RowState::New, -60, Some(40))]), held, None, None);
+        assert_eq!((history.opening, history.lowest, limit(&history, held)), (Some(100), -10, owed(None, 10)));
     }
 
     #[test]
     fn a_late_rows_balance_is_that_of_its_day_or_the_last() {
         let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
-        let of = |given: &[(RowState, i128, Option<i128>)]| History::of(&rows(given), held, None);
+        let of = |given: &[(RowState, i128, Option<i128>)]| History::of(&rows(given), held, None, None);
         let last = [(RowState::Late, -9, Some(65)), (RowState::New, -1, Some(74))];
         assert_eq!((&of(&last).breaks[..], &of(&last).entries[..]), (&[][..], &[(1, 74), (0, 65)][..]));
         assert_eq!(of(&last).source_closing, Some(65));
@@ -491,9 +528,11 @@ mod tests {
             let now = limit_that_counts(&Account { posted_minor: posted, ..account }, true);
             let held = Some(Held { has_entries: true, posted: posted.into(), on_hold: 0 });
             let given = [(RowState::New, change.into(), Some(balance.into())), (RowState::New, 100, None)];
-            room(&History::of(&rows(&given), held, None), held, now, now)
+            room(&History::of(&rows(&given), held, None, None), held, Found { before: now, lasting: now, now })
         };
-        let room = |before, meanwhile, after| Some(Room { before: Overdraft::Limited(before), meanwhile, after });
+        let room = |before, meanwhile, after| {
+            Some(Room { before: Overdraft::Limited(before), meanwhile, after, is_owed: false })
+        };
         assert_eq!(check(10, -40, -30), room(0, None, 30));
         assert_eq!(check(10, -40, 0), room(0, Some(30), 0));
         assert_eq!(check(-50, -40, -90), room(50, None, 90));
@@ -514,16 +553,61 @@ mod tests {
     fn an_import_that_was_broken_off_ends_with_the_limit_it_would_have_had() {
         let given = [(RowState::Booked(-30), -30, Some(-30)), (RowState::New, 40, Some(10))];
         let held = Some(Held { has_entries: true, posted: -30, on_hold: 0 });
-        let history = History::of(&of_this_import(&given), held, None);
-        let (before, meanwhile) = (Overdraft::Limited(0), Overdraft::Limited(70));
-        assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));
-        assert_eq!(room(&history, held, Overdraft::Unlimited, Overdraft::Unlimited), None);
+        let history = History::of(&of_this_import(&given), held, None, None);
+        assert_eq!(room(&history, held, found_as(0, 0, 70)), room_of(None, 30));
+        let unlimited = Overdraft::Unlimited;
+        assert_eq!(room(&history, held, Found { before: unlimited, lasting: unlimited, now: unlimited }), None);
         // Nothing is left to be booked, and the room of the meantime is still there.
         let held = Some(Held { has_entries: true, posted: 10, on_hold: 0 });
         let booked = [(RowState::Booked(-30), -30, Some(-30)), (RowState::Booked(10), 40, Some(10))];
-        let history = History::of(&of_this_import(&booked), held, None);
-        assert_eq!(room(&history, held, before, meanwhile), room_of(None, 30));
+        let history = History::of(&of_this_import(&booked), held, None, None);
+        assert_eq!(room(&history, held, found_as(0, 0, 70)), room_of(None, 30));
         // What an operator granted is left.
-        assert_eq!(room(&history, held, Overdraft::Limited(50), Overdraft::Limited(50)), None);
+        assert_eq!(room(&history, held, found_as(50, 50, 50)), None);
+    }
+
+    #[test]
+    fn what_was_lent_because_an_account_ended_below_zero_is_taken_back() {
+        let after = |posted: i128, change: i128, found| {
+            let held = Some(Held { has_entries: true, posted, on_hold: 0 });
+            room(&History::of(&rows(&[(RowState::New, change, None)]), held, None, None), held, found)
+        };
+        let room = |before, meanwhile, after, is_owed| {
+            Some(Room { before: Overdraft::Limited(before), meanwhile, after, is_owed })
+        };
+        // It ends above zero, higher, as before, and lower.
+        assert_eq!(after(-80, 100, found_as(80, 0, 80)), room(80, Some(80), 0, false));
+        assert_eq!(after(-80, 50, found_as(80, 0, 80)), room(80, Some(80), 30, true));
+        assert_eq!(after(-80, -10, found_as(80, 0, 80)), room(80, None, 90, true));
+        assert_eq!(after(-70, -10, found_as(80, 0, 80)), None);
+        // What lasts is left: an operator's limit, or one that the source showed.
+        assert_eq!(after(-80, 100, found_as(80, 20, 80)), room(80, Some(80), 20, false));
+        assert_eq!(after(-80, 100, found_as(80, 80, 80)), None);
+        // It was paid back before, so that what lasts can be kept at once.
+        assert_eq!(after(10, -40, found_as(80, 20, 80)), room(20, None, 30, true));
+        // What the source shows now lasts from now on.
+        let held = Some(Held { has_entries: true, posted: -70, on_hold: 0 });
+        let history = History::of(&rows(&[(RowState::New, -10, Some(-80))]), held, None, None);
+        assert_eq!(super::room(&history, held, found_as(80, 0, 80)), room(80, None, 80, false));
+        assert_eq!(super::room(&history, held, found_as(80, 80, 80)), None);
+    }
+
+    #[test]
+    fn the_map_may_say_what_an_account_begins_with() {
+        let said = |said, given: &[(i128, Option<i128>)]| {
+            let given: Vec<_> = given.iter().map(|(change, balance)| (RowState::New, *change, *balance)).collect();
+            History::of(&rows(&given), None, None, Some(said))
+        };
+        let history = said(500, &[(-200, None), (-100, None)]);
+        assert_eq!((history.opening, history.closing, history.beyond_source()), (Some(500), 200, None));
+        assert_eq!(limit(&history, None), None);
+        assert_eq!(limit(&said(0, &[(-200, None)]), None), owed(None, 200));
+        // What it began with was lent to it.
+        assert_eq!(limit(&said(-300, &[(100, None)]), None), room_of(None, 300));
+        // Balances that tell something else break.
+        assert_eq!(said(500, &[(-200, Some(100))]).breaks, [found(1, 300, 100)]);
+        // Of an account that has begun it says nothing new.
+        let held = Some(Held { has_entries: true, posted: 75, on_hold: 0 });
+        assert_eq!(History::of(&rows(&[(RowState::New, -1, None)]), held, None, Some(500)).opening, None);
     }
 }
