@@ -1023,3 +1023,19 @@ fn a_source_without_balances_is_compared_with_nothing() {
     let source = without_balances("5000.00");
     assert!(source.rows(OVERDRAWN).words(&[]).contains("The source gives no balances to compare with."));
 }
+
+#[test]
+fn files_in_currencies_of_the_past_are_read() {
+    // Each with the decimals that it had.
+    for (code, amount, minor) in
+        [("LTL", "10.50", 1_050), ("RUR", "10.50", 1_050), ("DEM", "10.50", 1_050), ("ITL", "10.00", 10)]
+    {
+        let source = Source::new();
+        source.map("currency = \"EUR\"", &format!("currency = \"{code}\""));
+        let rows = format!("1,1,2024-03-04,{amount},a,{amount}\n");
+        source.rows(&rows).import();
+        assert_eq!(source.first(), (vec![minor], 0), "{code}");
+        assert_eq!(source.import()["postings_booked"], 0);
+        verified(source.folder.data());
+    }
+}
