@@ -2,10 +2,66 @@
 
 use std::fmt;
 
-/// Codes of currencies that are withdrawn: list three of ISO 4217, as of November 2026, as far as the library still knows
-/// them. Bulgaria and Croatia have the euro (since 2026 and 2023), Cuba the peso (2021), Sierra Leone the new leone
+/// Codes of currencies that are withdrawn: of list three of ISO 4217, as of November 2026, those that the library still
+/// knows. Bulgaria and Croatia have the euro (since 2026 and 2023), Cuba the peso (2021), Sierra Leone the new leone
 /// (2024), Zimbabwe the gold (2024). VES is not among them: it and VED stand in list one side by side.
 const WITHDRAWN: [&str; 5] = ["BGN", "CUC", "HRK", "SLL", "ZWL"];
+
+/// Currencies of list three that the library doesn't know: code, numeric code, and the decimals that ISO 4217 gave them.
+/// History and old files have them. Those are left out whose numeric code another has (ANG, HRD, YUM): a journal holds
+/// nothing else of a currency. A place in this list is not kept anywhere, so that more can come between.
+#[rustfmt::skip]
+const HISTORIC: [(&str, u16, u8); 49] = [
+    ("ADP", 20, 0),
+    ("AFA", 4, 2),
+    ("ATS", 40, 2),
+    ("AZM", 31, 2),
+    ("BEF", 56, 0),
+    ("BGL", 100, 2),
+    ("BYB", 112, 0),
+    ("BYR", 974, 0),
+    ("CSD", 891, 2),
+    ("CSK", 200, 2),
+    ("CYP", 196, 2),
+    ("DEM", 276, 2),
+    ("ECS", 218, 2),
+    ("EEK", 233, 2),
+    ("ESP", 724, 0),
+    ("FIM", 246, 2),
+    ("FRF", 250, 2),
+    ("GHC", 288, 2),
+    ("GRD", 300, 0),
+    ("GWP", 624, 2),
+    ("IEP", 372, 2),
+    ("ITL", 380, 0),
+    ("LTL", 440, 2),
+    ("LUF", 442, 0),
+    ("LVL", 428, 2),
+    ("MGF", 450, 0),
+    ("MRO", 478, 2),
+    ("MTL", 470, 2),
+    ("MZM", 508, 2),
+    ("NLG", 528, 2),
+    ("PLZ", 616, 2),
+    ("PTE", 620, 0),
+    ("ROL", 642, 2),
+    ("RUR", 810, 2),
+    ("SDD", 736, 2),
+    ("SIT", 705, 2),
+    ("SKK", 703, 2),
+    ("SRG", 740, 2),
+    ("STD", 678, 2),
+    ("TMM", 795, 2),
+    ("TPE", 626, 0),
+    ("TRL", 792, 0),
+    ("UAK", 804, 2),
+    ("VEB", 862, 2),
+    ("VEF", 937, 2),
+    ("ZMK", 894, 2),
+    ("ZWD", 716, 2),
+    ("ZWN", 942, 2),
+    ("ZWR", 935, 2),
+];
 
 /// Codes with minor units in which nobody holds money in hand: the funds of ISO 4217's list two and units of account, in
 /// which contracts are reckoned (BOV, CLF, COU, MXV, UYI, UYW), entries of one payment system (CHE, CHW), the dollar of the
@@ -16,45 +72,67 @@ const UNITS_OF_ACCOUNT: [&str; 10] = ["BOV", "CHE", "CHW", "CLF", "COU", "MXV", 
 /// held in an account).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Currency {
-    iso: iso_currency::Currency,
+    listed: Listed,
     decimals: u8,
+}
+
+/// Where a currency is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Library(iso_currency::Currency),
+    /// A place in [`HISTORIC`].
+    Historic(u8),
 }
 
 impl Currency {
     /// The currency of an alphabetic code such as `EUR`, in capitals.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::with_minor_units(iso_currency::Currency::from_code(code)?)
+        let known = iso_currency::Currency::from_code(code).and_then(Self::with_minor_units);
+        known.or_else(|| Self::historic(|entry| entry.0 == code))
     }
 
     /// The currency of a numeric code such as 978.
     #[must_use]
     pub fn from_numeric(numeric: u16) -> Option<Self> {
-        Self::with_minor_units(iso_currency::Currency::from_numeric(numeric)?)
+        let known = iso_currency::Currency::from_numeric(numeric).and_then(Self::with_minor_units);
+        known.or_else(|| Self::historic(|entry| entry.1 == numeric))
     }
 
     fn with_minor_units(iso: iso_currency::Currency) -> Option<Self> {
         let decimals = u8::try_from(iso.exponent()?).ok()?;
-        Some(Self { iso, decimals })
+        Some(Self { listed: Listed::Library(iso), decimals })
+    }
+
+    fn historic(is_it: impl Fn(&(&str, u16, u8)) -> bool) -> Option<Self> {
+        let (place, entry) = (0..).zip(&HISTORIC).find(|(_, entry)| is_it(entry))?;
+        Some(Self { listed: Listed::Historic(place), decimals: entry.2 })
     }
 
     /// Whether people hold and pay in it today, so that new accounts can be had in it. Others can be read, because journals
     /// and the history of other banks have them.
     #[must_use]
     pub fn is_in_use(self) -> bool {
-        !WITHDRAWN.contains(&self.code()) && !UNITS_OF_ACCOUNT.contains(&self.code())
+        let is_of_the_library = matches!(self.listed, Listed::Library(_));
+        is_of_the_library && !WITHDRAWN.contains(&self.code()) && !UNITS_OF_ACCOUNT.contains(&self.code())
     }
 
     /// The alphabetic code.
     #[must_use]
     pub fn code(self) -> &'static str {
-        self.iso.code()
+        match self.listed {
+            Listed::Library(iso) => iso.code(),
+            Listed::Historic(place) => HISTORIC[usize::from(place)].0,
+        }
     }
 
     /// The numeric code.
     #[must_use]
     pub fn numeric(self) -> u16 {
-        self.iso.numeric()
+        match self.listed {
+            Listed::Library(iso) => iso.numeric(),
+            Listed::Historic(place) => HISTORIC[usize::from(place)].1,
+        }
     }
 
     /// How many decimals an amount has: 2 for EUR, 0 for JPY, 3 for KWD, 4 for UYW.
@@ -176,6 +254,12 @@ mod tests {
             ["EUR", "JPY", "KWD", "USD", "VES", "VED", "XAF", "XCD", "XCG", "XOF", "XPF", "SLE", "ZWG", "CUP", "CHF"]
         {
             assert_eq!(is_in_use(&code), Some(true), "{code}");
+        }
+        for (code, numeric, decimals) in HISTORIC {
+            let found = Currency::from_code(code).expect("a currency of list three");
+            assert_eq!((found.code(), found.numeric(), found.decimals()), (code, numeric, u32::from(decimals)));
+            assert_eq!((Currency::from_numeric(numeric), found.is_in_use()), (Some(found), false), "{code}");
+            assert!(iso_currency::Currency::from_code(code).is_none(), "{code}: the library knows it now");
         }
         // What has no minor units can't be written as an amount at all.
         for code in ["XAU", "XDR", "XTS", "XXX", "XSU", "XUA", "XBA"] {

@@ -40,7 +40,6 @@ pub(super) struct Written {
 
 impl AmountFormat {
     /// Without groups of two, and without marks.
-    #[cfg(test)]
     pub(super) fn plain(decimal: char, thousands: Option<char>) -> Self {
         let (marks, plus_marks, minus_marks) = Default::default();
         Self { decimal, thousands, grouping: Grouping::Thousands, marks, plus_marks, minus_marks }

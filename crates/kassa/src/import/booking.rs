@@ -4,7 +4,7 @@
 //! All that can be wrong is found here, before anything is booked or founded: what the bank would refuse is a mistake
 //! with its line. What is left of a [`Booking`] is carried out in the order in which it stands.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bank::{CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, Right};
@@ -12,8 +12,9 @@ use jiff::civil::Date;
 use ledger::{Account, AccountId, Currency, Kind, Money, Overdraft, Status, Timestamp, ValueDate};
 
 use super::books::{Books, Earlier, Known, Moved, Was};
-use super::history::{self, Held, History, Room, Row, RowState};
+use super::history::{self, Found, Held, History, Room, Row, RowState};
 use super::plan::{self, ContraKind, Plan, PlannedAccount, PlannedPosting, PlannedRight};
+use super::reconcile::{BREAK_HUNDREDTHS, minor};
 use super::run::ImportUser;
 use super::{Mistake, Mistakes};
 use crate::failure::Failure;
@@ -44,7 +45,7 @@ impl Booking {
             + count(&self.accounts)
             + count(&self.rights)
             + count(&self.users)
-            + self.contras.iter().filter(|contra| contra.target.there.is_some()).count()
+            + self.contras.iter().take(plan.contras.len()).filter(|contra| contra.target.there.is_some()).count()
             + (plan.postings.len() - new)
     }
 }
@@ -95,8 +96,7 @@ pub(super) struct AccountRoom {
     /// Index into the plan's accounts.
     pub(super) account: usize,
     pub(super) room: Room,
-    /// Tells this import's changes of the account's overdraft from those of others.
-    pub(super) number: u64,
+    pub(super) steps: Steps,
     /// Why it is left with this limit; none if that is what it had.
     pub(super) reason: Option<String>,
 }
@@ -176,7 +176,7 @@ pub(super) fn book(plan: &Plan, books: &Books<'_>, orders: &Orders<'_>) -> Resul
     let customers = survey.customers()?;
     let accounts = survey.accounts()?;
     let rights = survey.rights(&customers, &accounts)?;
-    let users = survey.users()?;
+    let users = survey.users(&customers)?;
     let generations = survey.contras()?;
     let postings = survey.postings(&accounts, &generations)?;
     let mut booking = Booking {
@@ -206,7 +206,8 @@ struct Survey<'s> {
 /// The accounts that a contra account's name has become, the oldest first, and the key of the next.
 ///
 /// The ledger books no entry before an account's last. So where one has entries younger than what is to be booked, as
-/// after an earlier import of other accounts' rows, another of the same sort stands beside it.
+/// after an earlier import of other accounts' rows, another of the same sort stands beside it; and so where somebody
+/// froze one, closed it or gave it a limit.
 struct Generations {
     name: String,
     currency: Currency,
@@ -215,11 +216,25 @@ struct Generations {
     next: String,
 }
 
+/// The name of an account by its place among those of its sort, from zero.
+fn numbered(name: String, place: usize) -> String {
+    if place == 0 { name } else { format!("{name} ({})", place + 1) }
+}
+
 /// What is known of a row of the postings.
 struct FoundPosting {
     key: String,
-    /// The account's balance after it, if it was booked before.
-    booked: Option<i64>,
+    /// If it was booked before.
+    booked: Option<BookedBefore>,
+}
+
+/// What became of a row in an earlier run.
+#[derive(Clone, Copy)]
+struct BookedBefore {
+    /// The account's after it.
+    balance_minor: i64,
+    /// The number of its event.
+    event: u64,
 }
 
 impl Survey<'_> {
@@ -248,10 +263,7 @@ impl Survey<'_> {
         let found = self.books.find(self.plan.customers.iter().map(|row| key(self.plan, &row.key)))?;
         let mut targets = Vec::with_capacity(found.len());
         for (row, Known { key, earlier }) in self.plan.customers.iter().zip(found) {
-            let there = match earlier {
-                Some(Earlier { was: Was::Customer(id), .. }) => Some(id),
-                _ => None,
-            };
+            let there = earlier.and_then(|earlier| earlier.was.customer());
             if earlier.is_some_and(|earlier| !self.is_same(&earlier, &row.name)) {
                 self.said_something_else(&self.plan.files.customers, row.line);
             }
@@ -264,10 +276,7 @@ impl Survey<'_> {
         let found = self.books.find(self.plan.accounts.iter().map(|row| key(self.plan, &row.key)))?;
         let mut targets = Vec::with_capacity(found.len());
         for (row, Known { key, earlier }) in self.plan.accounts.iter().zip(found) {
-            let there = match earlier {
-                Some(Earlier { was: Was::Account(id), .. }) => Some(id),
-                _ => None,
-            };
+            let there = earlier.and_then(|earlier| earlier.was.account());
             let file = &self.plan.files.accounts;
             if earlier.is_some_and(|earlier| !self.is_same(&earlier, &account_content(row))) {
                 self.said_something_else(file, row.line);
@@ -296,6 +305,7 @@ impl Survey<'_> {
                     self.said_something_else(&self.plan.files.rights, row.line);
                 }
             } else {
+                self.check_limit(row, account)?;
                 let (accounts_had, rights_had) = self.books.look(|state| {
                     let customer = customer.and_then(|customer| state.customer(customer));
                     let account = account.and_then(|account| state.account_info(account));
@@ -319,10 +329,22 @@ impl Survey<'_> {
         Ok(targets)
     }
 
-    fn users(&mut self) -> Result<Vec<Target<()>>, Failure> {
+    /// A customer's account must have a limit, so the bank would refuse the right on one that has none.
+    fn check_limit(&mut self, row: &PlannedRight, account: Option<AccountId>) -> Result<(), Failure> {
+        let known = self.books.look(|state| account.and_then(|id| state.ledger().account(id).copied()))?;
+        let has_none = known.is_some_and(|known| known.overdraft == Overdraft::Unlimited);
+        if has_none && right(row.right).moves_money() {
+            let reason = "the account has no overdraft limit in the bank; set one before customers get rights on it";
+            self.refuse(&self.plan.files.rights, row.line, reason);
+        }
+        Ok(())
+    }
+
+    fn users(&mut self, customers: &[Target<CustomerId>]) -> Result<Vec<Target<()>>, Failure> {
         let found = self.books.find(self.orders.users.iter().map(|user| key(self.plan, &user_key(user))))?;
         let mut targets = Vec::with_capacity(found.len());
         for (user, Known { key, earlier }) in self.orders.users.iter().zip(found) {
+            self.check_not_erased(user, customers)?;
             let index = self.books.name_index(&user.name);
             let is_taken = self.books.look(|state| index.is_some_and(|index| state.user_named(index).is_some()))?;
             if earlier.map_or(is_taken, |earlier| !self.is_same(&earlier, &user.customer_key)) {
@@ -332,6 +354,18 @@ impl Survey<'_> {
             targets.push(Target { key, there: earlier.map(drop) });
         }
         Ok(targets)
+    }
+
+    /// Nobody can sign in for a person who was erased.
+    fn check_not_erased(&mut self, user: &ImportUser, customers: &[Target<CustomerId>]) -> Result<(), Failure> {
+        let place = self.plan.customers.iter().position(|row| *row.key == *user.customer_key);
+        let there = place.and_then(|place| customers[place].there);
+        let subject = self.books.look(|state| there.and_then(|id| Some(state.customer(id)?.name.subject)))?;
+        if subject.map_or(Ok(false), |subject| self.books.is_erased(subject))? {
+            let reason = "the customer was erased in the bank".to_owned();
+            self.mistakes.push(Mistake { file: format!("--user {}", user.given), line: None, reason });
+        }
+        Ok(())
     }
 
     /// What the plan's contra accounts have become, and last the accounts of opening balances, one for
@@ -356,9 +390,8 @@ impl Survey<'_> {
         for number in 1_u64.. {
             let part = if number == 1 { format!("contra:{named}") } else { format!("contra:{named} ({number})") };
             let Some(Known { key, earlier }) = self.books.find([key(self.plan, &part)])?.pop() else { break };
-            let Some(Earlier { was: Was::Account(id), .. }) = earlier else {
-                let name = if number == 1 { name.to_owned() } else { format!("{name} ({number})") };
-                return Ok(Generations { name, currency, kind, there, next: key });
+            let Some(id) = earlier.and_then(|earlier| earlier.was.account()) else {
+                return Ok(Generations { name: name.to_owned(), currency, kind, there, next: key });
             };
             let Some(account) = self.books.look(|state| state.ledger().account(id).copied())? else { break };
             there.push((key, id, account));
@@ -381,7 +414,8 @@ impl Survey<'_> {
                 let is_contra = |id| contras[row.contra].there.iter().any(|(_, contra, _)| *contra == id);
                 let balance = balance_of(row, account, is_contra, moved)?;
                 let content = posting_content(moved.debit, moved.credit, row.amount_minor, row);
-                self.is_same(&earlier, &content).then_some(balance)
+                let booked = BookedBefore { balance_minor: balance, event: earlier.event };
+                self.is_same(&earlier, &content).then_some(booked)
             });
             if earlier.is_some() && booked.is_none() {
                 self.said_something_else(&self.plan.files.postings, row.line);
@@ -397,21 +431,33 @@ impl Survey<'_> {
         for (place, row) in self.plan.postings.iter().enumerate() {
             of_accounts.entry(row.account).or_default().push(place);
         }
-        let unfinished = self.unfinished(&booking.accounts)?;
+        let began = self.began(&booking.accounts)?;
+        let openings = self.books.find(self.plan.accounts.iter().map(|row| opening_key(self.plan, row)))?;
+        self.check_others(&of_accounts, &began, &booking.accounts)?;
         let mut late = Vec::new();
         for (account, places) in of_accounts {
             let there = booking.accounts[account].there;
             let known = self.books.look(|state| there.and_then(|id| state.ledger().account(id).copied()))?;
-            let rows: Vec<Row> = places.iter().map(|place| self.row(*place, &postings[*place], known)).collect();
+            let began = began.get(&account);
+            let left = began.and_then(|began| began.left);
+            let rows = places.iter().map(|place| self.row(*place, &postings[*place], known, left));
+            let rows: Vec<Row> = rows.collect();
             self.check_status(account, &rows, known);
-            let held = known
-                .filter(|known| known.entries > 0)
-                .map(|known| Held { posted: known.posted_minor.into(), on_hold: known.held_minor.into() });
-            let began = unfinished.get(&account);
-            let history = History::of(&rows, held, began.is_some_and(|began| began.before.is_some()));
+            let held = known.map(|known| Held {
+                has_entries: known.entries > 0,
+                posted: known.posted_minor.into(),
+                on_hold: known.held_minor.into(),
+            });
+            let opening = &openings[account];
+            let opened = there.zip(left).and_then(|(id, left)| left.opened(opening, id));
+            let said = self.plan.accounts[account].opening_minor.map(i128::from);
+            let history = History::of(&rows, held, opened, said);
+            let booked = there.and_then(|id| began_with(opening, id));
+            self.check_opening(account, held, booked);
             self.check_breaks(account, &history, booking);
-            self.room(account, &history, held, known, began, booking);
-            late.extend(self.entries(account, &rows, &history, postings, booking));
+            let is_told = said.or(booked).is_some();
+            self.room(account, &history, held, known.zip(there), (began, is_told), booking)?;
+            late.extend(self.entries(account, &rows, &history, postings, &opening.key, booking));
         }
         // Accounts' entries come together, and are booked by date; of a day in the order of the plan, an opening balance
         // first.
@@ -421,7 +467,7 @@ impl Survey<'_> {
         Ok(())
     }
 
-    fn row(&self, place: usize, found: &FoundPosting, account: Option<Account>) -> Row {
+    fn row(&self, place: usize, found: &FoundPosting, account: Option<Account>, left: Option<Left>) -> Row {
         let row = &self.plan.postings[place];
         let booked_at = value_date(row.date).start();
         let is_late = account.is_some_and(|account| booked_at < account.last_booked_at);
@@ -431,10 +477,11 @@ impl Survey<'_> {
             change: row.change_minor().into(),
             balance: row.source_balance_minor.map(i128::from),
             state: match found.booked {
-                Some(balance) => RowState::Booked(balance.into()),
+                Some(booked) => RowState::Booked(booked.balance_minor.into()),
                 None if is_late => RowState::Late,
                 None => RowState::New,
             },
+            is_of_this_import: found.booked.is_none_or(|booked| left.is_some_and(|left| booked.event > left.since)),
         }
     }
 
@@ -476,6 +523,22 @@ impl Survey<'_> {
         )
     }
 
+    /// What the map says an account began with must be what was booked, once it has begun.
+    fn check_opening(&mut self, account: usize, held: Option<Held>, booked: Option<i128>) {
+        let Some(said) = self.plan.accounts[account].opening_minor.map(i128::from) else { return };
+        if !held.is_some_and(|held| held.has_entries) || said == booked.unwrap_or(0) {
+            return;
+        }
+        let began = booked.map_or("nothing".to_owned(), |booked| self.money(account, booked));
+        let reason = format!(
+            "`opening_balance` is {}, but in the bank the account began with {began}, and no balance can be booked before \
+             its entries; import all its rows into a new bank, or have an operator book the difference and leave \
+             `opening_balance` as it was",
+            self.money(account, said)
+        );
+        self.refuse(&self.plan.files.accounts, self.plan.accounts[account].line, reason);
+    }
+
     fn check_breaks(&mut self, account: usize, history: &History, booking: &mut Booking) {
         for found in &history.breaks {
             if !self.orders.accept_breaks {
@@ -490,25 +553,24 @@ impl Survey<'_> {
         }
     }
 
-    /// Where an earlier import was broken off while an account had the room of its history, what its overdraft was
-    /// before that; and for all accounts the number of the next change.
-    fn unfinished(&self, accounts: &[Target<AccountId>]) -> Result<HashMap<usize, Began>, Failure> {
-        let mut all = HashMap::new();
-        let mut asked: Vec<usize> = (0..accounts.len()).filter(|place| accounts[*place].there.is_some()).collect();
+    /// The next change of each account's overdraft, which an earlier import may have begun.
+    fn began(&self, accounts: &[Target<AccountId>]) -> Result<BTreeMap<usize, Began>, Failure> {
+        let mut all = BTreeMap::new();
+        let there = accounts.iter().enumerate().filter_map(|(place, target)| Some((place, target.there?)));
+        let mut asked: Vec<(usize, AccountId, Option<Ended>)> = there.map(|(place, id)| (place, id, None)).collect();
         for number in 1_u64.. {
-            let of = |step: &str| {
-                let rows = asked.iter().map(|place| &self.plan.accounts[*place]);
+            let find = |step: &str| {
+                let rows = asked.iter().map(|(place, _, _)| &self.plan.accounts[*place]);
                 self.books.find(rows.map(|row| overdraft_key(self.plan, step, row, number)))
             };
-            let (ended, kept, meanwhile) = (of(AFTER)?, of(BEFORE)?, of(MEANWHILE)?);
+            let found = find(BEFORE)?.into_iter().zip(find(MEANWHILE)?).zip(find(AFTER)?);
             let mut next = Vec::new();
-            for (((place, ended), kept), meanwhile) in asked.iter().zip(ended).zip(kept).zip(meanwhile) {
-                if ended.earlier.is_some() {
-                    next.push(*place);
-                    continue;
+            for ((place, id, ended), ((before, meanwhile), after)) in asked.into_iter().zip(found) {
+                let now = self.books.look(|state| state.ledger().account(id).map(|account| account.overdraft))?;
+                match Began::of(&before, &meanwhile, &after, now) {
+                    Some(began) => drop(all.insert(place, Began { ended, ..began })),
+                    None => next.push((place, id, self.ended(&before, &after, ended))),
                 }
-                let before = overdraft_of(&kept).zip(overdraft_of(&meanwhile));
-                all.insert(*place, Began { number, before });
             }
             if next.is_empty() {
                 break;
@@ -518,43 +580,138 @@ impl Survey<'_> {
         Ok(all)
     }
 
+    /// How a change of an overdraft ended, after the one that ended before it.
+    fn ended(&self, before: &Known, after: &Known, earlier: Option<Ended>) -> Option<Ended> {
+        let Some(limit) = overdraft_of(after) else { return earlier };
+        let is_owed = after.earlier.is_some_and(|after| self.is_same(&after, OWED));
+        let kept = overdraft_of(before).unwrap_or(Overdraft::Limited(0));
+        let lasting = match earlier {
+            _ if !is_owed => limit,
+            Some(earlier) => earlier.lasting_of(kept),
+            None => kept,
+        };
+        Some(Ended { limit, lasting })
+    }
+
+    /// Accounts that were left with the room of their history, and have no rows in this import to end that with.
+    fn check_others(
+        &mut self,
+        of_accounts: &BTreeMap<usize, Vec<usize>>,
+        began: &BTreeMap<usize, Began>,
+        accounts: &[Target<AccountId>],
+    ) -> Result<(), Failure> {
+        let left = began.iter().filter(|(place, began)| began.left.is_some() && !of_accounts.contains_key(place));
+        for (place, _) in left {
+            let there = accounts[*place].there;
+            let known = self.books.look(|state| there.and_then(|id| state.ledger().account(id).copied()))?;
+            if known.is_some_and(|known| known.status != Status::Closed) {
+                self.refuse_broken_off(*place);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_broken_off(&mut self, account: usize) {
+        let reason = "an earlier import of this account's rows was broken off; run it again with the same files first, or \
+                      set the account's overdraft";
+        self.refuse(&self.plan.files.accounts, self.plan.accounts[account].line, reason);
+    }
+
     fn room(
         &mut self,
         account: usize,
         history: &History,
         held: Option<Held>,
-        known: Option<Account>,
-        began: Option<&Began>,
+        there: Option<(Account, AccountId)>,
+        (began, is_told): (Option<&Began>, bool),
         booking: &mut Booking,
-    ) {
-        let now = known.map_or(Overdraft::Limited(0), |known| known.overdraft);
-        // What an operator set since then counts.
-        let left = began.and_then(|began| began.before).filter(|(_, meanwhile)| *meanwhile == now);
-        let before = left.map_or(now, |(before, _)| before);
-        if known.is_some_and(|known| known.status == Status::Closed) {
-            return;
+    ) -> Result<(), Failure> {
+        if there.is_some_and(|(known, _)| known.status == Status::Closed) {
+            return Ok(());
         }
-        let Some(room) = history::room(history, held, before, now) else { return };
-        if let (Some((_, meanwhile)), Some(needed)) = (left, room.meanwhile)
-            && meanwhile != Overdraft::Unlimited
-            && meanwhile < Overdraft::Limited(needed)
+        let now = match there {
+            Some((known, id)) => history::limit_that_counts(&known, self.books.look(|state| state.is_a_customers(id))?),
+            None => Overdraft::Limited(0),
+        };
+        let left = began.and_then(|began| began.left);
+        let before = left.map_or(now, |left| left.before);
+        let lasting = began.and_then(|began| began.ended).map_or(before, |ended| ended.lasting_of(before));
+        let Some(room) = history::room(history, held, Found { before, lasting, now }) else { return Ok(()) };
+        if room.is_owed && Overdraft::Limited(room.after) > before {
+            self.check_shown(account, history, held, is_told);
+        }
+        if let (Some(left), Some(needed)) = (left, room.meanwhile)
+            && left.meanwhile < Overdraft::Limited(needed)
         {
-            let reason =
-                "an earlier import of this account's rows was broken off; run it again with the same files first";
-            self.refuse(&self.plan.files.accounts, self.plan.accounts[account].line, reason);
+            self.refuse_broken_off(account);
+            return Ok(());
+        }
+        let had_none = there.is_some_and(|(known, _)| known.overdraft == Overdraft::Unlimited);
+        let reason = match Overdraft::Limited(room.after) {
+            same if same == before && had_none => Some("a customer's account has a limit, and it had none".to_owned()),
+            same if same == before => None,
+            after if after < before => Some(self.why_less(account, before)),
+            _ => Some(self.why_limit(account, history, held)),
+        };
+        let first = || Steps::of(self.plan, &self.plan.accounts[account]);
+        let steps = began.map_or_else(first, |began| began.steps.clone());
+        booking.rooms.push(AccountRoom { account, room, steps, reason });
+        Ok(())
+    }
+
+    /// An account that ends below zero needs a limit of as much. It may have been lent that only if what it began with is
+    /// told, and the source doesn't say that it ends higher: by more than rounding explains.
+    fn check_shown(&mut self, account: usize, history: &History, held: Option<Held>, is_told: bool) {
+        if history.closing >= 0 {
             return;
         }
-        let reason = (Overdraft::Limited(room.after) != before).then(|| self.why_limit(account, history, held));
-        let number = began.map_or(1, |began| began.number);
-        booking.rooms.push(AccountRoom { account, room, number, reason });
+        let row = &self.plan.accounts[account];
+        let key = row.key.strip_prefix("accounts:").unwrap_or(&row.key);
+        let short = format!(
+            "the account {key:?} would end {} {} below zero",
+            self.money(account, -history.closing),
+            row.currency
+        );
+        let reason = match (history.beyond_source(), history.source_closing) {
+            (Some(beyond), Some(source)) => {
+                if beyond <= i128::from(minor(BREAK_HUNDREDTHS, row.decimals)) {
+                    return;
+                }
+                format!(
+                    "{short}, but by the source's own balances it ends with {}: nobody lent it the difference. Mend the \
+                     file or the map, or give what the account began with as `opening_balance`; in a bank that has the \
+                     account, an operator can give it an overdraft",
+                    self.money(account, source)
+                )
+            }
+            _ if is_told => return,
+            _ if held.is_some_and(|held| held.has_entries) => format!(
+                "{short}, and nothing tells that it was overdrawn: the source gives no balances, and the map didn't say \
+                 what it began with. Give opening_balance = \"0.00\" if it truly began with nothing; if not, import all \
+                 its rows into a new bank with the `opening_balance` that it had, or have an operator book that"
+            ),
+            _ => format!(
+                "{short}, and nothing tells what it began with: the source gives no balances. Give the balance before its \
+                 first row as opening_balance = \"…\" (with [accounts], the column that has it), or \"0.00\" if it truly \
+                 began with nothing and is overdrawn"
+            ),
+        };
+        self.refuse(&self.plan.files.accounts, row.line, reason);
+    }
+
+    fn why_less(&self, account: usize, before: Overdraft) -> String {
+        let Overdraft::Limited(limit) = before else { return "it had none".to_owned() };
+        let limit = self.money(account, limit.into());
+        format!("an import gave it {limit} for what it was below zero, and it ends higher now")
     }
 
     fn why_limit(&self, account: usize, history: &History, held: Option<Held>) -> String {
         let (least, granted) = history.limits(held);
         match history.low {
             Some(low) if granted >= least => {
-                let balance = self.money(account, low.balance);
-                format!("the source shows a balance of {balance} on line {}", low.line)
+                let [source, both] = [low.source, low.balance].map(|balance| self.money(account, balance));
+                let shown = format!("the source shows a balance of {source} on line {}", low.line);
+                if low.source == low.balance { shown } else { format!("{shown}, of which the books bear out {both}") }
             }
             _ => format!("it ends {} below zero, and nothing more can be spent", self.money(account, least)),
         }
@@ -567,6 +724,7 @@ impl Survey<'_> {
         rows: &[Row],
         history: &History,
         postings: &[FoundPosting],
+        opening_key: &str,
         booking: &mut Booking,
     ) -> Vec<Entry> {
         let plan = self.plan;
@@ -576,9 +734,8 @@ impl Survey<'_> {
             false => plan.currencies().iter().position(|other| *other == currency).unwrap_or_default(),
         };
         let opening = history.opening.zip(rows.first()).map(|(change, first)| {
-            let key = key(plan, &format!("opening:{}", plan.accounts[account].key));
             let date = plan.postings[first.posting].date;
-            (key, None, first.line, plan.contras.len() + of_currency, change, change, date, false)
+            (opening_key.to_owned(), None, first.line, plan.contras.len() + of_currency, change, change, date, false)
         });
         let rows = history.entries.iter().map(|(place, balance)| {
             let row = &rows[*place];
@@ -611,10 +768,10 @@ impl Survey<'_> {
             let turnover: i128 = entries().map(|entry| i128::from(entry.change_minor).abs()).sum();
             let line = entries().next().map(|entry| entry.line);
             let Generations { name, currency, kind, there, next } = generations;
-            // The name without its number is that of the first, whichever is taken.
             let chosen = there.iter().position(|(_, _, account)| {
                 let fits = first.is_none_or(|first| first >= account.last_booked_at);
-                fits && account.status == Status::Open && account.currency == currency
+                let is_as_opened = account.status == Status::Open && account.overdraft == Overdraft::Unlimited;
+                fits && is_as_opened && account.currency == currency
             });
             let of_another_kind = there.iter().find(|(_, _, account)| account.kind != kind);
             if let (Some((_, _, account)), Some(line)) = (of_another_kind, line) {
@@ -627,6 +784,7 @@ impl Survey<'_> {
                 let reason = format!("the balance of the contra account {name:?} would be larger than can be held");
                 self.refuse(&self.plan.files.postings, line, reason);
             }
+            let name = numbered(name, chosen.unwrap_or(there.len()));
             let target = match chosen {
                 Some(chosen) => Target { key: there[chosen].0.clone(), there: Some(there[chosen].1) },
                 None => Target { key: next, there: None },
@@ -656,22 +814,97 @@ impl Survey<'_> {
     }
 }
 
-/// The beginning of an import's changes of an account's overdraft.
-struct Began {
-    /// Their number.
-    number: u64,
-    /// The overdraft before and while its rows are booked, if it was left there.
-    before: Option<(Overdraft, Overdraft)>,
+/// What is said under the key of a limit that an account is left with: whether it is there only because the account ends
+/// below zero.
+pub(super) const OWED: &str = "owed";
+pub(super) const LASTING: &str = "";
+
+/// How an import left an account's overdraft.
+#[derive(Clone, Copy)]
+struct Ended {
+    limit: Overdraft,
+    /// That, without what it gave only because the account ended below zero.
+    lasting: Overdraft,
 }
 
-/// The three steps of an account's overdraft.
-pub(super) const BEFORE: &str = "before";
-pub(super) const MEANWHILE: &str = "meanwhile";
-pub(super) const AFTER: &str = "after";
+impl Ended {
+    /// What lasts of a limit. One that is another than this import left is somebody else's, and lasts.
+    fn lasting_of(self, limit: Overdraft) -> Overdraft {
+        if limit == self.limit { self.lasting } else { limit }
+    }
+}
 
-/// The key of a step of an account's overdraft.
-pub(super) fn overdraft_key(plan: &Plan, step: &str, row: &PlannedAccount, number: u64) -> String {
+/// A change of an account's overdraft, as far as it came.
+struct Began {
+    steps: Steps,
+    /// How the change before it ended.
+    ended: Option<Ended>,
+    /// If the account was left with the room of its history.
+    left: Option<Left>,
+}
+
+/// What an import did that was broken off while an account had the room of its history.
+#[derive(Clone, Copy)]
+struct Left {
+    /// The overdraft before that.
+    before: Overdraft,
+    /// The wider one, which is still there.
+    meanwhile: Overdraft,
+    /// The number of the event with which the change began.
+    since: u64,
+}
+
+impl Began {
+    /// None if the change is over: it was ended, or somebody else set the overdraft since, who is not to be overruled. It
+    /// can't be taken up again then, because what was done under a key is never done again.
+    fn of(before: &Known, meanwhile: &Known, after: &Known, now: Option<Overdraft>) -> Option<Self> {
+        let [was, wider, ended] = [before, meanwhile, after].map(overdraft_of);
+        if ended.is_some() || wider.or(was).is_some_and(|last| Some(last) != now) {
+            return None;
+        }
+        let since = before.earlier.map(|earlier| earlier.event);
+        let left = was.zip(wider).zip(since);
+        let left = left.map(|((before, meanwhile), since)| Left { before, meanwhile, since });
+        let [before, meanwhile, after] = [before, meanwhile, after].map(|known| known.key.clone());
+        Some(Self { steps: Steps { before, meanwhile, after }, ended: None, left })
+    }
+}
+
+impl Left {
+    /// The balance with which the account began, if it was booked in that import.
+    fn opened(self, opening: &Known, account: AccountId) -> Option<i128> {
+        opening.earlier.filter(|earlier| earlier.event > self.since)?;
+        began_with(opening, account)
+    }
+}
+
+/// The keys of the three steps of an account's overdraft.
+#[derive(Clone)]
+pub(super) struct Steps {
+    /// Under which the limit is kept that it had.
+    pub(super) before: String,
+    pub(super) meanwhile: String,
+    pub(super) after: String,
+}
+
+impl Steps {
+    /// Of an account's first change.
+    fn of(plan: &Plan, row: &PlannedAccount) -> Self {
+        let [before, meanwhile, after] = [BEFORE, MEANWHILE, AFTER].map(|step| overdraft_key(plan, step, row, 1));
+        Self { before, meanwhile, after }
+    }
+}
+
+const BEFORE: &str = "before";
+const MEANWHILE: &str = "meanwhile";
+const AFTER: &str = "after";
+
+fn overdraft_key(plan: &Plan, step: &str, row: &PlannedAccount, number: u64) -> String {
     key(plan, &format!("overdraft {step} {number} {}", row.key))
+}
+
+fn opening_key(plan: &Plan, row: &PlannedAccount) -> String {
+    key(plan, &format!("opening:{}", row.key))
 }
 
 /// The key of a user.
@@ -680,10 +913,14 @@ pub(super) fn user_key(user: &ImportUser) -> String {
 }
 
 fn overdraft_of(known: &Known) -> Option<Overdraft> {
-    match known.earlier?.was {
-        Was::Overdraft(overdraft) => Some(overdraft),
-        Was::Customer(_) | Was::Account(_) | Was::Posted(_) | Was::Refused | Was::Done => None,
-    }
+    known.earlier?.was.overdraft()
+}
+
+/// The balance with which an account began, if an import booked one.
+fn began_with(opening: &Known, account: AccountId) -> Option<i128> {
+    let Was::Posted(moved) = opening.earlier?.was else { return None };
+    let is_debit = moved.debit == account;
+    Some(if is_debit { moved.debit_balance_minor } else { moved.credit_balance_minor }.into())
 }
 
 /// The account's balance after a posting, if that is between it and a contra account and goes the row's way.
@@ -700,7 +937,12 @@ fn balance_of(
     (own == account && is_contra(other)).then_some(balance)
 }
 
-/// The first moment of the oldest entry, so that no account's history begins before it.
+/// The first moment of the oldest entry, so that no account's history begins before it. Late entries count only where
+/// there are no others: they are booked now, but their currency may be one that only history can be had in.
 pub(super) fn first_moment(booking: &Booking) -> Option<Timestamp> {
-    booking.entries.iter().filter(|entry| !entry.late).map(|entry| value_date(entry.date).start()).min()
+    let oldest = |late: bool| {
+        let entries = booking.entries.iter().filter(move |entry| entry.late == late);
+        entries.map(|entry| value_date(entry.date).start()).min()
+    };
+    oldest(false).or_else(|| oldest(true))
 }

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use bank::{CustomerId, Founding, NameIndex, Request, State, UserId, What};
-use engine::{Engine, KeyedHashes, OpenError, Options, Recorded, Replay};
+use bank::{CustomerId, Founding, NameIndex, Request, State, SubjectId, UserId, What};
+use engine::{Engine, Field, KeyedHashes, OpenError, Options, Recorded, Replay};
 use ledger::{AccountId, Overdraft};
 use tokio::runtime::Runtime;
 
@@ -40,6 +40,8 @@ pub(super) struct Earlier {
     /// Of what was asked under it.
     pub(super) fingerprint: u64,
     pub(super) was: Was,
+    /// The number of the event, by which it comes before or after others.
+    pub(super) event: u64,
 }
 
 /// What was done under a key.
@@ -52,6 +54,32 @@ pub(super) enum Was {
     Refused,
     /// Something else that was asked for.
     Done,
+}
+
+impl Was {
+    /// The customer, if that is what was added.
+    pub(super) fn customer(self) -> Option<CustomerId> {
+        match self {
+            Self::Customer(id) => Some(id),
+            Self::Account(_) | Self::Posted(_) | Self::Overdraft(_) | Self::Refused | Self::Done => None,
+        }
+    }
+
+    /// The account, if that is what was opened.
+    pub(super) fn account(self) -> Option<AccountId> {
+        match self {
+            Self::Account(id) => Some(id),
+            Self::Customer(_) | Self::Posted(_) | Self::Overdraft(_) | Self::Refused | Self::Done => None,
+        }
+    }
+
+    /// The overdraft, if one was set.
+    pub(super) fn overdraft(self) -> Option<Overdraft> {
+        match self {
+            Self::Overdraft(overdraft) => Some(overdraft),
+            Self::Customer(_) | Self::Account(_) | Self::Posted(_) | Self::Refused | Self::Done => None,
+        }
+    }
 }
 
 /// The first leg of a posting.
@@ -90,7 +118,7 @@ impl Earlier {
             // All else that can be asked for: the import needs no more of it than that it was done.
             _ => Was::Done,
         };
-        Some(Self { fingerprint: request.fingerprint, was })
+        Some(Self { fingerprint: request.fingerprint, was, event: recorded.number })
     }
 }
 
@@ -154,6 +182,14 @@ impl Books<'_> {
         self.request("", content).map(|request| request.fingerprint)
     }
 
+    /// Whether a person was erased. A bank that is only read doesn't tell.
+    pub(super) fn is_erased(&self, subject: SubjectId) -> Result<bool, Failure> {
+        match self {
+            Self::Absent | Self::Read(_) => Ok(false),
+            Self::Open(engine, _) => Ok(engine.seal(subject, Field::UserName, "")?.is_none()),
+        }
+    }
+
     /// The blind index of a name to sign in with.
     pub(super) fn name_index(&self, name: &str) -> Option<NameIndex> {
         self.hashes().map(|hashes| hashes.name_index(name))
@@ -180,9 +216,10 @@ impl Books<'_> {
             let earlier = self.earlier(asked.iter().map(|place| known[*place].key.as_str()))?;
             let mut refused = Vec::new();
             for (place, earlier) in asked.into_iter().zip(earlier) {
-                match earlier.map(|earlier| earlier.was) {
-                    Some(Was::Refused) => refused.push(place),
-                    _ => known[place].earlier = earlier,
+                if earlier.is_some_and(|earlier| matches!(earlier.was, Was::Refused)) {
+                    refused.push(place);
+                } else {
+                    known[place].earlier = earlier;
                 }
             }
             if refused.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::civil::Date;
 
 use super::Mistake;
+use super::amount::AmountFormat;
 use super::map::Map;
 use super::plan::{
     ACCOUNT_NUMBER_MAX, Keys, PlannedAccount, PlannedCustomer, PlannedRight, Right, Source, Surroundings, row_key,
@@ -30,6 +31,7 @@ pub(super) struct InlineAccount {
     name: Option<String>,
     currency: String,
     decimals: u32,
+    opening_minor: Option<i64>,
     rights: Vec<(Right, Vec<String>)>,
 }
 
@@ -74,6 +76,7 @@ pub(super) fn accounts(
             number: account_number(&mut section),
             opened: section.parsed("opened", Date::default(), date),
             name: section.optional("name", name),
+            opening_minor: section.optional("opening_balance", |text| opening(text, decimals)),
             currency,
             decimals,
             rights: fields.map(|(field, right)| (right, section.texts(field))).into(),
@@ -82,6 +85,11 @@ pub(super) fn accounts(
         account
     });
     accounts.collect()
+}
+
+/// An amount as the API writes it, however the source's own are written.
+fn opening(text: &str, decimals: u32) -> Result<i64, String> {
+    AmountFormat::plain('.', None).signed_minor(text, decimals)
 }
 
 fn account_number(section: &mut Section<'_>) -> u64 {
@@ -163,6 +171,7 @@ impl Source<'_> {
                 name: row.name.clone(),
                 currency: row.currency.clone(),
                 decimals: row.decimals,
+                opening_minor: row.opening_minor,
             });
         }
         (planned, keys)

@@ -13,7 +13,6 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use ledger::Currency;
 
-use super::Mistakes;
 use super::amount::{AmountFormat, Grouping};
 use super::inline::{self, InlineAccount, InlineCustomer};
 use super::order::Listing;
@@ -21,6 +20,7 @@ use super::pattern::Pattern;
 use super::plan::{ContraKind, Direction, PlannedBank};
 use super::section::{Document, Section};
 use super::source::{self, Layout, SourceFormat, TEXT_CHARS_MAX, Template};
+use super::{Mistake, Mistakes};
 
 /// The longest source name. It is part of every row's key, and keys are stored for ever.
 pub(super) const SOURCE_NAME_CHARS_MAX: usize = 32;
@@ -38,6 +38,8 @@ pub(crate) struct Map {
     pub(super) decimals: u32,
     /// The bank to found where there is none.
     pub(super) bank: Option<PlannedBank>,
+    /// Why that bank can't be founded. One that is there may be of before that was known.
+    pub(super) unfoundable: Option<Mistake>,
     pub(super) format: SourceFormat,
     /// The customers' table, if the map doesn't list them itself.
     pub(super) customers: Option<Customers>,
@@ -80,6 +82,8 @@ pub(super) struct Accounts {
     pub(super) number: String,
     pub(super) opened: String,
     pub(super) name: Option<Template<String>>,
+    /// The column of what accounts held before their first rows.
+    pub(super) opening_balance: Option<String>,
 }
 
 #[derive(Debug)]
@@ -237,20 +241,18 @@ impl ContraRule<String> {
     }
 }
 
-/// The bank to found, where the section is there.
-fn bank(mut section: Section<'_>, is_there: bool) -> Option<PlannedBank> {
+/// The bank to found, where the section is there, and why it can't be.
+fn bank(mut section: Section<'_>, is_there: bool) -> (Option<PlannedBank>, Option<Mistake>) {
     let planned = is_there.then(|| PlannedBank {
         name: section.parsed("name", String::new(), plain),
         country: section.text("country"),
         bank_code: section.text("bank_code"),
     });
-    if let Some(bank) = planned.as_ref().filter(|bank| !bank.country.is_empty() && !bank.bank_code.is_empty())
-        && let Err(error) = Numbering::new(&bank.country, &bank.bank_code)
-    {
-        section.refuse("bank_code", format!("`bank_code`: {error}"));
-    }
+    let whole = planned.as_ref().filter(|bank| !bank.country.is_empty() && !bank.bank_code.is_empty());
+    let error = whole.and_then(|bank| Numbering::new(&bank.country, &bank.bank_code).err());
+    let unfoundable = error.map(|error| section.mistake("bank_code", format!("`bank_code`: {error}")));
     section.finish();
-    planned
+    (planned, unfoundable)
 }
 
 impl Map {
@@ -271,7 +273,7 @@ impl Map {
             Ok((code.to_owned(), decimals))
         });
         let has_bank = root.has("bank");
-        let bank = bank(root.optional_section("bank"), has_bank);
+        let (bank, unfoundable) = bank(root.optional_section("bank"), has_bank);
         let (lists_customers, lists_accounts) = (root.is_list("customers"), root.is_list("accounts"));
         let mut listed = |name| if root.is_list(name) { root.sections(name) } else { Vec::new() };
         let inline_customers = inline::customers(listed("customers"));
@@ -283,6 +285,7 @@ impl Map {
             currency,
             decimals,
             bank,
+            unfoundable,
             format: format(source),
             customers: (!lists_customers).then(|| customers(root.section("customers"))),
             accounts: (!lists_accounts).then(|| accounts(root.section("accounts"))),
@@ -395,6 +398,7 @@ fn accounts(mut section: Section<'_>) -> Accounts {
         number: section.text("number"),
         opened: section.text("opened"),
         name: section.optional("name", Template::parse),
+        opening_balance: section.optional_text("opening_balance"),
     };
     section.finish();
     accounts
@@ -718,13 +722,11 @@ mod tests {
         }
         let fields = "order = \"newest-first\"\nlate = \"book-now\"\nopening_account = \"Before\"";
         check(postings, &format!("{postings}\n{fields}"), &[]);
-        check(
-            "\"0800\"",
-            "\"08\"",
-            &["`bank_code`: country CZ with bank code 08 makes no IBAN that ISO 13616 allows: give \
-            the two capital letters of a country in the IBAN registry, and the bank's code (with the branch code where \
-            the country has one) as that country writes it"],
-        );
+        let bank =
+            |with: &str| Map::parse("map.toml", &GOOD.replace("\"0800\"", with), &|_| Some(2)).unwrap().unfoundable;
+        assert_eq!(bank("\"0800\""), None);
+        let mistake = bank("\"08\"").expect("a bank that can't be founded");
+        assert!(mistake.reason.starts_with("`bank_code`: country CZ with bank code 08 makes no IBAN"), "{mistake}");
         check(
             "decimal_separator = \".\"",
             "decimal_separator = \".\"\nthousands_separator = \".\"",

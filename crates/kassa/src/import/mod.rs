@@ -21,7 +21,9 @@
 //! A limit is granted where the source's own balances show that somebody was lent the money: as far below zero as the
 //! lowest of them. What rows alone add up to is no reason for one. A history that goes lower on the way has room for it
 //! only while it is booked. In the end an account has the largest of: the limit it had, the one that the source shows
-//! (less what the books end above the source), and what it is below zero, so that nothing can be spent of that.
+//! (less what the books end above the source), and what it is below zero, so that nothing can be spent of that. The last
+//! is taken back when a later import finds the account higher; and an import that would need it is refused where nothing
+//! tells what the account began with, or where the source's balances say that it wasn't overdrawn so far.
 //!
 //! # The map
 //!
@@ -48,6 +50,7 @@ mod source;
 mod suggest;
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 use map::Map;
@@ -132,7 +135,10 @@ fn read_map(map_file: &Path, currency_decimals: &dyn Fn(&str) -> Option<u32>) ->
 
 /// Reads the files that a map names in `folder`, and checks them all.
 fn plan(map: &Map, folder: &Path, surroundings: &Surroundings<'_>) -> Result<Plan, Mistakes> {
-    plan::build(map, surroundings, &|file| std::fs::read(folder.join(file)))
+    plan::build(map, surroundings, &|file| {
+        let path = folder.join(file);
+        std::fs::read(&path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    })
 }
 
 #[cfg(test)]

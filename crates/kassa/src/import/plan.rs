@@ -143,6 +143,8 @@ pub(crate) struct PlannedAccount {
     pub(crate) currency: String,
     /// How many decimals the currency's minor unit has.
     pub(crate) decimals: u32,
+    /// What the map says the account held before its first row, in minor units.
+    pub(crate) opening_minor: Option<i64>,
 }
 
 impl PlannedAccount {
@@ -386,6 +388,7 @@ impl Source<'_> {
         let number = rows.column(&table.number);
         let opened = rows.column(&table.opened);
         let name = table.name.as_ref().map(|name| name.resolve(&mut |column| rows.column(column)));
+        let opening = table.opening_balance.as_ref().map(|column| rows.column(column));
 
         let mut keys = Keys::new(!rows.lacks_columns());
         let mut numbers = HashMap::new();
@@ -403,7 +406,13 @@ impl Source<'_> {
             }
             let name = name.as_ref().and_then(|name| rows.check(name.fill(|column| rows.filled(column))));
             let (currency, decimals) = (map.currency.clone(), map.decimals);
-            accounts.push(PlannedAccount { key, line: rows.line(), number, opened, name, currency, decimals });
+            let opening = opening.filter(|column| !rows.get(*column).is_empty());
+            let opening_minor = opening.and_then(|column| {
+                let minor = rows.parse(column, |text| format.amount.signed_minor(text, decimals));
+                rows.check(minor)
+            });
+            let line = rows.line();
+            accounts.push(PlannedAccount { key, line, number, opened, name, currency, decimals, opening_minor });
         }
         (accounts, keys)
     }

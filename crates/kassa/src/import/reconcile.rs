@@ -102,7 +102,7 @@ impl Reconciliation {
 }
 
 /// Hundredths of the currency's unit as minor units; what is less than one minor unit counts as none.
-fn minor(hundredths: u64, decimals: u32) -> u64 {
+pub(super) fn minor(hundredths: u64, decimals: u32) -> u64 {
     hundredths.saturating_mul(10_u64.saturating_pow(decimals)) / 100
 }
 

@@ -145,15 +145,22 @@ impl Report {
             source: wide(one.account, one.found.found),
         });
         let overdrafts = booking.rooms.iter().filter_map(|needed| {
-            let limit = wide(needed.account, needed.room.after.into());
-            Some(ReportedOverdraft { account: iban(needed.account), limit, reason: needed.reason.clone()? })
+            let (account, limit) = (iban(needed.account), wide(needed.account, needed.room.after.into()));
+            let mut reason = needed.reason.clone()?;
+            if needed.room.is_owed {
+                reason.push_str(
+                    "; it stays until a later import of the account's rows ends higher, or until it is set by ",
+                );
+                reason.push_str(&format!("PUT /v1/accounts/{account}/overdraft"));
+            }
+            Some(ReportedOverdraft { account, limit, reason })
         });
         Self {
             dry_run: false,
             customers: plan.customers.len(),
             accounts: plan.accounts.len(),
             rights: plan.rights.len(),
-            contra_accounts: booking.contras.len(),
+            contra_accounts: plan.contras.len(),
             postings: plan.postings.len(),
             users: booking.users.len(),
             already_there: booking.already_there(plan),
@@ -312,6 +319,10 @@ impl Report {
 
     fn say_comparison(&self, lines: &mut Vec<String>) {
         let Some(found) = &self.comparison else { return };
+        if found.account_days == 0 {
+            lines.push("The source gives no balances to compare with.".to_owned());
+            return;
+        }
         lines.push(format!(
             "Of {} account-days, {} agree exactly with the source's balances, {} within 0.10, {} within 0.20, {} within \
              0.50, {} within 1.00, {} within 100.00; the largest difference is {} {}.",

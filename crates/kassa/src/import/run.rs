@@ -9,10 +9,12 @@
 //!
 //! An account whose history goes lower than the limit it is to have gets the room for it only while its rows are booked.
 //! Three commands do that, each under a key of its own: what the limit was, the wider one, and at the end the limit that
-//! the source's balances justify. A run that was broken off between them is known by its keys, and the next one ends it.
+//! the source's balances justify. A run that was broken off between them is known by its keys, and the next one ends it;
+//! unless the overdraft is another by then, which somebody else set and the import leaves. A limit that is there only
+//! because the account ends below zero is set with a mark, by which a later import knows it and takes it back.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use bank::{
@@ -24,7 +26,7 @@ use jiff::civil::Date;
 use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, Timestamp};
 use tokio::runtime::Runtime;
 
-use super::booking::{self, Booking, Entry, Orders, date, value_date};
+use super::booking::{self, AccountRoom, Booking, Entry, LASTING, OWED, Orders, date, value_date};
 use super::books::{Books, ReadBooks, founding_of};
 use super::map::Map;
 use super::plan::{Plan, Surroundings};
@@ -35,6 +37,7 @@ use super::{Mistake, Mistakes};
 use crate::bank_folder::{self, BankFolder, NewBank};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::serve::asked_to_end;
 
 /// How many rows are sent together: enough that syncing weighs little, few enough that the bar moves.
 const ROWS_AT_A_TIME: usize = 2_000;
@@ -127,7 +130,7 @@ pub(crate) fn run(import: &Import, output: &Output) -> Result<(), Failure> {
     let passwords = read_passwords(&import.users)?;
     let in_flags = wrong_flags(&import.users, &passwords);
     let map = super::read_map(import.map(), &decimals).map_err(|mistakes| refused(&mistakes.and(&in_flags)))?;
-    let place = place(import, &map)?;
+    let place = place(import, &map, &in_flags)?;
     let today = date(Timestamp(SystemClock.wall_ms()).day())?;
     let asked = |user: &ImportUser| {
         let key = user.customer_key.strip_prefix("customers:").unwrap_or_default();
@@ -174,8 +177,8 @@ fn wrong_flags(users: &[ImportUser], passwords: &[String]) -> Vec<Mistake> {
     wrong
 }
 
-/// Finds the bank, and refuses a map that describes another.
-fn place(import: &Import, map: &Map) -> Result<Place, Failure> {
+/// Finds the bank, and refuses a map that describes another, or one that can't be founded and isn't there.
+fn place(import: &Import, map: &Map, in_flags: &[Mistake]) -> Result<Place, Failure> {
     let folder = if bank_folder::is_there(&import.bank.data) || map.bank.is_none() || import.bank.data.is_file() {
         Some(BankFolder::find(&import.bank)?)
     } else {
@@ -189,12 +192,21 @@ fn place(import: &Import, map: &Map) -> Result<Place, Failure> {
             founding.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
         return Ok(Place { folder, numbering: founding.numbering, is_to_be_founded: false, currencies });
     };
-    let numbering = Numbering::new(&planned.country, &planned.bank_code)
-        .map_err(|error| Failure::new(format!("{}: {error}", import.map().display())))?;
+    // A bank of an earlier version may number its accounts in a way in which none is founded any more.
+    let is_the_same = |numbering: &Numbering| {
+        (numbering.country(), numbering.bank_code()) == (planned.country.as_str(), planned.bank_code.as_str())
+    };
     match founding {
-        None => Ok(Place { folder, numbering, is_to_be_founded: true, currencies }),
-        Some(founding) if founding.numbering == numbering => {
-            Ok(Place { folder, numbering, is_to_be_founded: false, currencies })
+        None => {
+            if let Some(mistake) = &map.unfoundable {
+                return Err(refused(&Mistakes(vec![mistake.clone()]).and(in_flags)));
+            }
+            let numbering = Numbering::new(&planned.country, &planned.bank_code)
+                .map_err(|error| Failure::new(format!("{}: {error}", import.map().display())))?;
+            Ok(Place { folder, numbering, is_to_be_founded: true, currencies })
+        }
+        Some(founding) if is_the_same(&founding.numbering) => {
+            Ok(Place { folder, numbering: founding.numbering, is_to_be_founded: false, currencies })
         }
         Some(founding) => Err(Failure::new(format!(
             "nothing was imported: {} is for the bank {:?} ({} {}), but {} holds {:?} ({} {}); give that bank's folder \
@@ -252,12 +264,24 @@ fn carry_out(
             // A making that was broken off is ended; one that is whole already is not changed by this.
             bank_folder::found(&engine, "found", &new)?;
         }
+        runtime.spawn(tell_when_interrupted());
         let mut importer = Importer::new(&engine, plan, &booking, &runtime, output);
         importer.carry_out(&import.users, passwords)?;
         Ok(Report::of(plan, &booking, &place.numbering).compared(&importer.reconcile()?, plan, &place.numbering))
     });
     engine.stop();
     done
+}
+
+/// Says what an interruption leaves, and ends. What was booked is booked: a row is whole or not there at all.
+async fn tell_when_interrupted() {
+    if asked_to_end().await.is_ok() {
+        let words =
+            "kassa: interrupted with a part of the rows booked; the same command books the rest, and ends the import\n";
+        // There may be nobody left to read it.
+        let _ = std::io::stderr().write_all(words.as_bytes());
+        std::process::exit(130);
+    }
 }
 
 /// The bank to be founded, if it is.
@@ -309,9 +333,9 @@ impl<'a> Importer<'a> {
             let command = self.command(&target.key, row.name.as_bytes(), body);
             (row.line, target.there, Submission { command, subject: Some(subject), past: None, rivals: None })
         });
-        self.send_new("customers", &self.plan.files.customers, rows.collect(), |what| match what {
-            What::CustomerAdded { id, .. } => Some(id),
-            _ => None,
+        self.send_new("customers", &self.plan.files.customers, rows.collect(), |what| {
+            let What::CustomerAdded { id, .. } = what else { return None };
+            Some(id)
         })
     }
 
@@ -367,13 +391,18 @@ impl<'a> Importer<'a> {
     /// Gives accounts the overdraft that they are to have, or the wider one that their history needs meanwhile.
     fn make_room(&mut self) -> Result<(), Failure> {
         let mut steps = Vec::new();
-        for (place, needed) in self.booking.rooms.iter().enumerate() {
+        for needed in &self.booking.rooms {
             match needed.room.meanwhile {
                 Some(meanwhile) => {
-                    steps.push((place, booking::BEFORE, needed.room.before));
-                    steps.push((place, booking::MEANWHILE, Overdraft::Limited(meanwhile)));
+                    steps.push((needed.account, &needed.steps.before, needed.room.before, LASTING));
+                    steps.push((needed.account, &needed.steps.meanwhile, Overdraft::Limited(meanwhile), LASTING));
                 }
-                None => steps.push((place, booking::AFTER, Overdraft::Limited(needed.room.after))),
+                None => {
+                    if needed.room.is_owed {
+                        steps.push((needed.account, &needed.steps.before, needed.room.before, LASTING));
+                    }
+                    steps.push(last_step(needed));
+                }
             }
         }
         self.set_overdrafts(&steps)
@@ -381,19 +410,15 @@ impl<'a> Importer<'a> {
 
     /// Leaves the accounts that had a wider overdraft meanwhile with the one they are to have.
     fn end_room(&mut self) -> Result<(), Failure> {
-        let rooms = self.booking.rooms.iter().enumerate().filter(|(_, needed)| needed.room.meanwhile.is_some());
-        let steps: Vec<_> =
-            rooms.map(|(place, needed)| (place, booking::AFTER, Overdraft::Limited(needed.room.after))).collect();
-        self.set_overdrafts(&steps)
+        let rooms = self.booking.rooms.iter().filter(|needed| needed.room.meanwhile.is_some());
+        self.set_overdrafts(&rooms.map(last_step).collect::<Vec<_>>())
     }
 
-    fn set_overdrafts(&mut self, steps: &[(usize, &str, Overdraft)]) -> Result<(), Failure> {
-        let rows = steps.iter().map(|(place, step, overdraft)| {
-            let needed = &self.booking.rooms[*place];
-            let row = &self.plan.accounts[needed.account];
-            let body = Body::SetOverdraft { account: self.accounts[needed.account], overdraft: *overdraft };
-            let key = booking::overdraft_key(self.plan, step, row, needed.number);
-            (row.line, self.command(&key, b"", body).into())
+    /// Takes steps of overdrafts.
+    fn set_overdrafts(&mut self, steps: &[Step<'_>]) -> Result<(), Failure> {
+        let rows = steps.iter().map(|(account, key, overdraft, content)| {
+            let body = Body::SetOverdraft { account: self.accounts[*account], overdraft: *overdraft };
+            (self.plan.accounts[*account].line, self.command(key, content.as_bytes(), body).into())
         });
         self.send("overdrafts", &self.plan.files.accounts, rows.collect()).map(drop)
     }
@@ -569,14 +594,21 @@ impl<'a> Importer<'a> {
     }
 }
 
+/// A step of an account's overdraft: the account's place in the plan, a key, what is set under it, and what is said of it.
+type Step<'b> = (usize, &'b String, Overdraft, &'static str);
+
+/// The step that leaves an account with its limit.
+fn last_step(needed: &AccountRoom) -> Step<'_> {
+    let content = if needed.room.is_owed { OWED } else { LASTING };
+    (needed.account, &needed.steps.after, Overdraft::Limited(needed.room.after), content)
+}
+
 /// What a customer reads of a balance that was brought in.
 const OPENING_TEXT: &str = "Opening balance";
 
 fn opened(what: What) -> Option<AccountId> {
-    match what {
-        What::AccountOpened { id, .. } => Some(id),
-        _ => None,
-    }
+    let What::AccountOpened { id, .. } = what else { return None };
+    Some(id)
 }
 
 fn unexpected() -> Failure {

@@ -52,9 +52,12 @@ impl<'t> Document<'t> {
         u64::try_from(newlines).unwrap_or(u64::MAX).saturating_add(1)
     }
 
+    fn mistake(&self, span: &Range<usize>, reason: String) -> Mistake {
+        Mistake { file: self.file.to_owned(), line: Some(self.line_of(span)), reason }
+    }
+
     fn note(&self, span: Range<usize>, reason: String) {
-        let line = self.line_of(&span);
-        self.mistakes.borrow_mut().push(Mistake { file: self.file.to_owned(), line: Some(line), reason });
+        self.mistakes.borrow_mut().push(self.mistake(&span, reason));
     }
 }
 
@@ -179,8 +182,17 @@ impl<'d> Section<'d> {
 
     /// Notes a mistake at the field `name`, or at the table if the field is missing.
     pub(super) fn refuse(&self, name: &str, reason: String) {
+        self.document.note(self.span_of(name), reason);
+    }
+
+    /// A mistake at the field `name`, which is not noted: it may turn out to be none.
+    pub(super) fn mistake(&self, name: &str, reason: String) -> Mistake {
+        self.document.mistake(&self.span_of(name), reason)
+    }
+
+    fn span_of(&self, name: &str) -> Range<usize> {
         let value = self.table.and_then(|table| table.get(name));
-        self.document.note(value.map_or_else(|| self.span.clone(), Spanned::span), reason);
+        value.map_or_else(|| self.span.clone(), Spanned::span)
     }
 
     /// Notes every field that was never asked for.

@@ -164,6 +164,31 @@ fn long_texts_are_refused_cut_or_split() {
 }
 
 #[test]
+fn an_account_of_the_map_says_what_it_began_with() {
+    let content = "Id;Date;Text;Amount EUR\nx1;2024-03-05;rent;-500,00\nx2;2024-03-06;pay;100,00\n";
+    let bank = "[bank]\nname = \"Trial\"\ncountry = \"AT\"\nbank_code = \"99999\"\n[[customers]]";
+    let import = Import::of("file.csv", content.as_bytes(), &[("[[customers]]", bank)]);
+    let told = import.fails();
+    assert!(told.contains("map.toml:") && told.contains("would end 400.00 EUR below zero"), "{told}");
+    let map = fs::read_to_string(&import.map).expect("the map");
+    let begins_with = |balance: &str| {
+        let with = format!("[[accounts]]\nopening_balance = {balance}");
+        fs::write(&import.map, map.replace("[[accounts]]", &with)).expect("the map");
+    };
+    for (balance, mistake) in [
+        ("\"650,00\"", "`opening_balance` \"650,00\" is not an amount such as 1234.56"),
+        ("650", "`opening_balance` must be a text"),
+    ] {
+        begins_with(balance);
+        let told = import.fails();
+        assert!(told.contains(mistake), "{told}");
+    }
+    begins_with("\"650.00\"");
+    let report = import.run();
+    assert_eq!((&report["opening_balances"][0]["amount"], &report["overdrafts"]), (&json!("650.00"), &json!([])));
+}
+
+#[test]
 fn the_guide_to_importing_works_as_printed() {
     let steps = steps(include_str!("../../../../docs/IMPORT.md"));
     assert!(steps.len() > 6, "the guide has commands");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Folder, Server, succeeds};
+use super::{Folder, Server, fails, succeeds};
 
 /// A bank as a released version left it.
 struct Kept {
@@ -131,4 +131,61 @@ fn a_bank_keeps_the_account_numbers_that_an_earlier_version_gave() {
     let (status, opened) =
         server.ask("POST", "/v1/accounts", Some(&operator), Some(&json!({ "currency": "EUR", "owner": 1 })));
     assert_eq!((status, &opened["iban"]), (201, &json!("BE92539000000002")), "{opened}");
+}
+
+#[test]
+fn an_import_goes_on_into_a_bank_that_an_earlier_version_founded() {
+    let folder = copied("0.1.0", "belgium");
+    let source = folder.data.with_file_name("source");
+    fs::create_dir_all(&source).expect("a folder");
+    let map = |country: &str, code: &str| {
+        let map = format!(
+            r#"
+            [source]
+            name = "later"
+            currency = "EUR"
+            encoding = "utf-8"
+            separator = ","
+            date_format = "%Y-%m-%d"
+            decimal_separator = "."
+            [bank]
+            name = "Belgium"
+            country = "{country}"
+            bank_code = "{code}"
+            [[customers]]
+            key = "c"
+            name = "Clara"
+            [[accounts]]
+            key = "main"
+            number = 77
+            opened = "2024-01-01"
+            opening_balance = "10.00"
+            owners = ["c"]
+            [postings]
+            file = "rows.csv"
+            key = "key"
+            account_template = "main"
+            date = "date"
+            amount = "amount"
+            contra = [{{ account = "Other banks", kind = "asset" }}]
+            "#
+        );
+        fs::write(source.join("map.toml"), map).expect("the map");
+    };
+    fs::write(source.join("rows.csv"), "key,date,amount\n1,2024-01-02,5.00\n").expect("the rows");
+    let file = source.join("map.toml");
+    let flags = ["import", "--data", folder.data(), "--map", file.to_str().expect("a plain path"), "--json"];
+    map("BE", "539");
+    let report: Value = serde_json::from_str(&succeeds(&flags, "")).expect("JSON");
+    assert_eq!((&report["postings_booked"], &report["opening_balances"][0]["amount"]), (&json!(1), &json!("10.00")));
+    assert_eq!(report["opening_balances"][0]["account"].as_str().map(|iban| &iban[4..]), Some("539000000077"));
+    // A code that no bank has any more is another bank's where one is there, and a mistake where none is.
+    map("BE", "53");
+    let told = fails(&flags, "");
+    assert!(told.contains("(BE 53), but") && told.contains("(BE 539)"), "{told}");
+    let nowhere = folder.data.with_file_name("nowhere");
+    let flags = [&flags[..2], &[nowhere.to_str().expect("a plain path")], &flags[3..]].concat();
+    let told = fails(&flags, "");
+    assert!(told.contains("map.toml:12: `bank_code`: country BE with bank code 53 makes no IBAN"), "{told}");
+    assert!(!nowhere.exists());
 }
