@@ -809,6 +809,9 @@ impl Auditor {
                     open.owner.is_some() && (open.cash || !of_a_kind)
                 }
                 Body::Grant { account, right, .. } => *right != Right::ReadOnly && !self.can_be_a_customers(account.0),
+                Body::Capture { hold, .. } => {
+                    self.holds.get(&hold.event()).is_some_and(|held| !self.can_be_a_customers(held.debit))
+                }
                 _ => false,
             },
             Refusal::OverdraftWithoutLimit => match body {
