@@ -12,39 +12,57 @@ mod roles;
 
 use std::path::Path;
 
+use encoding_rs::Encoding;
 use jiff::civil::Date;
 
 use super::map::Map;
 use super::plan::{self, Direction, Plan, Surroundings};
-use super::{MISTAKES_SHOWN_MAX, Mistakes};
+use super::{MISTAKES_SHOWN_MAX, Mistake, Mistakes};
 use crate::failure::Failure;
-use draft::Draft;
+use draft::{Draft, NO_CURRENCY};
 use look::Look;
 use roles::Roles;
 
 /// How many mistakes the head of a map tells: enough to see what kind they are of.
 const MISTAKES_TOLD_MAX: usize = 10;
 
+/// How many decimals amounts have where the currency isn't known: as most have.
+const DECIMALS_ASSUMED: u32 = 2;
+
 /// The map as its mistakes name it.
 const THIS_MAP: &str = "this map";
 
 const _: () = assert!(MISTAKES_TOLD_MAX <= MISTAKES_SHOWN_MAX, "an import tells more than a suggestion");
 
-/// The map for a file, as TOML.
-pub(crate) fn for_file(file: &Path, currency_decimals: &dyn Fn(&str) -> Option<u32>) -> Result<String, Failure> {
+/// The map for a file, as TOML. It is read in the encoding with this label, or else in one that is guessed.
+pub(crate) fn for_file(
+    file: &Path,
+    encoding: Option<&str>,
+    currency_decimals: &dyn Fn(&str) -> Option<u32>,
+) -> Result<String, Failure> {
     let told = |reason: String| Failure::new(format!("{}: {reason}", file.display()));
     let name = file.file_name().and_then(|name| name.to_str()).ok_or_else(|| told("has no plain name".to_owned()))?;
+    let encoding = encoding.map(|label| {
+        Encoding::for_label(label.as_bytes()).ok_or_else(|| {
+            Failure::new(format!("{label:?} is not a known encoding: right would be such as utf-8 or windows-1251"))
+        })
+    });
     let bytes = std::fs::read(file).map_err(|error| told(format!("cannot be read: {error}")))?;
-    for_bytes(name, &bytes, currency_decimals).map_err(told)
+    for_bytes(name, &bytes, encoding.transpose()?, currency_decimals).map_err(told)
 }
 
-fn for_bytes(name: &str, bytes: &[u8], currency_decimals: &dyn Fn(&str) -> Option<u32>) -> Result<String, String> {
-    let look = Look::at(bytes)?;
+fn for_bytes(
+    name: &str,
+    bytes: &[u8],
+    encoding: Option<&'static Encoding>,
+    currency_decimals: &dyn Fn(&str) -> Option<u32>,
+) -> Result<String, String> {
+    let look = Look::at(bytes, encoding)?;
     let is_currency = |code: &str| currency_decimals(code).is_some();
     let roles = Roles::of(&look, &is_currency);
-    let map = Draft::new(name, &look, &roles, currency_decimals).write();
+    let drafted = Draft::new(name, &look, &roles, currency_decimals).write();
     let mut head = format!("# A first map for {name}, made by `kassa import --suggest`. Read it before you import.\n");
-    match tried(name, &map, bytes, currency_decimals) {
+    match tried(name, &drafted.map, bytes, currency_decimals) {
         Ok(plan) => head.push_str(&summary(&plan)),
         Err(mistakes) => {
             head.push_str("#\n# It doesn't read the file yet. What is to be filled in or mended:\n");
@@ -56,9 +74,42 @@ fn for_bytes(name: &str, bytes: &[u8], currency_decimals: &dyn Fn(&str) -> Optio
             if let Some(more) = mistakes.all().len().checked_sub(MISTAKES_TOLD_MAX).filter(|more| *more > 0) {
                 head.push_str(&format!("#   and {more} more\n"));
             }
+            if drafted.trial != drafted.map {
+                head.push_str(&with_stand_ins(tried(name, &drafted.trial, bytes, &|code| match code {
+                    NO_CURRENCY => Some(DECIMALS_ASSUMED),
+                    code => currency_decimals(code),
+                })));
+            }
+            head.push_str("# When it is complete, look with `--dry-run` at what would be booked.\n");
         }
     }
-    Ok(format!("{head}\n{map}"))
+    if !drafted.doubts.is_empty() {
+        head.push_str("#\n# Look at this, too:\n");
+        for doubt in drafted.doubts {
+            head.push_str(&format!("#   {}\n", doubt.replace('\n', " ")));
+        }
+    }
+    Ok(format!("{head}\n{}", drafted.map))
+}
+
+/// What the rows come to, whatever is filled in; or else what is wrong with them.
+fn with_stand_ins(tried: Result<Plan, Mistakes>) -> String {
+    match tried {
+        Ok(plan) => summary(&plan),
+        Err(mistakes) => {
+            let rows: Vec<&Mistake> = mistakes.all().iter().filter(|mistake| mistake.file != THIS_MAP).collect();
+            let told = rows
+                .iter()
+                .take(MISTAKES_TOLD_MAX)
+                .map(|mistake| format!("#   {}\n", mistake.to_string().replace('\n', " ")));
+            let told: String = told.collect();
+            if told.is_empty() {
+                told
+            } else {
+                format!("# These rows are mistakes whatever is filled in, {} in all:\n{told}", rows.len())
+            }
+        }
+    }
 }
 
 fn tried(
@@ -85,11 +136,10 @@ fn summary(plan: &Plan) -> String {
             (own.count(), decimal(minor, account.decimals))
         };
         let ((count_in, sum_in), (count_out, sum_out)) = (of(Direction::Credit), of(Direction::Debit));
+        let code = if account.currency == NO_CURRENCY { String::new() } else { format!(" {}", account.currency) };
         let key = account.key.trim_start_matches("accounts:");
         told.push_str(&format!(
-            "# Tried on the file, account {key}: {count_in} rows bring in {sum_in} {code}, {count_out} take out {sum_out} \
-             {code}.\n",
-            code = account.currency
+            "# Tried on the file, account {key}: {count_in} rows bring in {sum_in}{code}, {count_out} take out {sum_out}{code}.\n"
         ));
     }
     for (reason, count) in &plan.skipped {
@@ -115,7 +165,7 @@ mod tests {
             "JPY" => Some(0),
             _ => None,
         };
-        for_bytes("file.csv", text.as_bytes(), &decimals).unwrap()
+        for_bytes("file.csv", text.as_bytes(), None, &decimals).unwrap()
     }
 
     fn check(text: &str, parts: &[&str]) {
@@ -168,7 +218,7 @@ mod tests {
     fn what_is_no_table_is_refused() {
         let decimals = |_: &str| Some(2);
         for (text, reason) in [("", "has no table"), ("a;b;c\nd;e;f\n", "has no row with a date and an amount")] {
-            assert!(for_bytes("f", text.as_bytes(), &decimals).unwrap_err().starts_with(reason), "{text}");
+            assert!(for_bytes("f", text.as_bytes(), None, &decimals).unwrap_err().starts_with(reason), "{text}");
         }
     }
 }
