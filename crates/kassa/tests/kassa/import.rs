@@ -56,6 +56,13 @@ impl Import {
 }
 
 #[test]
+fn an_import_needs_a_map_or_suggests_one() {
+    assert!(fails(&["import"], "").contains("--map <FILE.toml>|--suggest <FILE>"));
+    let unknown = fails(&["import", "--suggest", text_of(&sample("dkb.csv")), "--encoding", "klingon"], "");
+    assert!(unknown.contains("\"klingon\" is not a known encoding"), "{unknown}");
+}
+
+#[test]
 fn a_file_without_keys_is_taken_once_however_it_comes_again() {
     let content = fs::read_to_string(sample("barclays.csv")).expect("the sample");
     let import = Import::of("file.csv", content.as_bytes(), &[("# currency = \"EUR\"", "currency = \"GBP\"")]);

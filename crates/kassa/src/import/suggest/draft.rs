@@ -121,6 +121,13 @@ impl<'d> Draft<'d> {
         if let Some(more) = lines.len().checked_sub(LINES_TOLD_MAX).filter(|more| *more > 0) {
             self.doubts.push(format!("So have {more} more lines."));
         }
+        let named = self.look.header.as_ref().map_or(0, |header| header.fields.len());
+        let widest = self.rows.dated.iter().map(|row| row.fields.len()).max().unwrap_or(named);
+        if named > widest {
+            self.doubts.push(format!(
+                "The header names {named} columns, and no row has more than {widest} fields: look whether names and fields fit."
+            ));
+        }
         if let Some((column, counts)) = &self.roles.unknown_state {
             let told: Vec<String> = counts.iter().map(|(state, count)| format!("{state:?} {count} times")).collect();
             self.doubts.push(format!(

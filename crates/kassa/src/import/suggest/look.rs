@@ -149,7 +149,7 @@ impl Look {
     }
 
     /// Shows a column's field in each row of the file to `see`, as long as it asks for more.
-    pub(super) fn each_field<'f>(&'f self, column: usize, mut see: impl FnMut(&str) -> bool) {
+    pub(super) fn each_field(&self, column: usize, mut see: impl FnMut(&str) -> bool) {
         if self.rows.len() == self.row_count {
             let _ = self.rows.iter().all(|row| see(row.field(column)));
             return;
@@ -398,6 +398,14 @@ impl Shape {
             && self.amounts.iter().any(|column| numbers::is_like_an_amount(record.field(*column)))
     }
 
+    /// Whether a record has nothing else where rows have dates and amounts. A separator within a text moves them.
+    fn is_in_place(&self, record: &Record) -> bool {
+        let is_all = |columns: &[usize], is_so: &dyn Fn(&str) -> bool| {
+            columns.iter().map(|column| record.field(*column)).all(|field| field.is_empty() || is_so(field))
+        };
+        is_all(&self.dates, &dates::is_like_a_date) && is_all(&self.amounts, &numbers::is_like_an_amount)
+    }
+
     /// Whether a record goes on with the text of the row before: no date, no amount, but words.
     fn goes_on(&self, record: &Record) -> bool {
         self.dates.iter().all(|column| record.field(*column).is_empty())
@@ -422,8 +430,8 @@ impl Table {
         let last = records.iter().rposition(is_row)?;
         let (header, begin) = header_before(records, first, &shape, width);
         let header = header.filter(|header| *header < begin);
-        let rows = || records[begin..=last].iter().filter(|record| is_row(record));
-        let widest = rows().map(Record::filled).max().unwrap_or(width);
+        let is_whole = |record: &&Record| is_row(record) && shape.is_in_place(record);
+        let widest = records[begin..=last].iter().filter(is_whole).map(Record::filled).max().unwrap_or(width);
         let named = header.map_or(width, |header| records[header].fields.len());
         let width = widest.max(named);
         let is_short = |record: &Record| record.fields.len() < width && (shape.fits(record) || shape.goes_on(record));
@@ -584,7 +592,7 @@ mod tests {
         let look = look(&text);
         assert_eq!((look.rows.len(), look.row_count), (2 * RECORDS_KEPT_AT_AN_END - 2, rows));
         assert_eq!((look.after.len(), look.after[0].lines_before), (1, rows + 1));
-        assert!(look.is_unique(0) == false && !look.is_unique(1));
+        assert!(!look.is_unique(0) && !look.is_unique(1));
         assert_eq!(look.counts(3, 9), BTreeMap::from([(String::new(), rows - 1), ("x".to_owned(), 1)]));
         assert_eq!(look.counts(1, 9).len(), 9);
     }
@@ -601,6 +609,9 @@ mod tests {
         let short = look("Date,Value,Text,Out,In\n2024-01-02,x,A,1.00,\n,,more\n2024-01-01,x,B,2.00,\n,,the end\n");
         assert_eq!((short.rows.len(), short.after.len(), short.has_short_rows), (4, 0, true));
         assert!(!short.renames());
+        // Nor does a separator within a text make the table wider.
+        let moved = look("Date;Text;Out;In\n2024-01-02;a;1.00;\n2024-01-03;b;and more;2.00;\n2024-01-04;c;3.00;\n");
+        assert_eq!((moved.names.len(), moved.has_short_rows), (4, false));
         // A sum in a short row is none of that.
         let sum = look("Date,Value,Text,Out,In\n2024-01-02,x,A,1.00,\n,5.00\n2024-01-01,x,B,2.00,\n,6.00\n");
         assert_eq!((sum.rows.len(), sum.after.len(), sum.has_short_rows), (3, 1, false));

@@ -115,6 +115,7 @@ const MONEY_IN: &[&str] = &[
     "預入",
     "入金",
     "amount in",
+    "in",
     "приход",
     "зачислен",
     "поступлен",
@@ -149,6 +150,7 @@ const MONEY_OUT: &[&str] = &[
     "引出",
     "出金",
     "amount out",
+    "out",
     "debet",
     "расход",
     "списан",
@@ -269,6 +271,7 @@ const TEXT: &[&str] = &[
     "auftraggeber",
     "empfänger",
     "zahlungs",
+    "umsatztext",
     "title",
     "título",
     "histórico",
@@ -809,7 +812,14 @@ impl Columns<'_> {
         let named = |words: &[&str]| -> Vec<usize> {
             all.iter().copied().filter(|column| has_any(&self.name(*column), words)).take(TEXT_COLUMNS_MAX).collect()
         };
-        let texts = [named(TEXT), named(KIND), all.iter().copied().take(TEXT_COLUMNS_MAX).collect()];
+        // A text may take more fields than the header names.
+        let named_columns = self.look.header.as_ref().map_or(self.width(), |header| header.fields.len());
+        let beyond = all.iter().copied().filter(|column| *column >= named_columns);
+        let mut texts_named = named(TEXT);
+        if !texts_named.is_empty() {
+            texts_named.extend(beyond);
+        }
+        let texts = [texts_named, named(KIND), all.iter().copied().take(TEXT_COLUMNS_MAX).collect()];
         texts.into_iter().find(|texts| !texts.is_empty()).unwrap_or_default()
     }
 }
