@@ -26,6 +26,9 @@ pub(super) const TEXT_CHARS_MAX: usize = 140;
 /// How many columns are told where one is missing: as many as most tables have.
 const COLUMNS_TOLD_MAX: usize = 40;
 
+/// How much of a field is told: enough to see another separator in it.
+const FIELD_CHARS_TOLD: usize = 60;
+
 /// How the source writes its files.
 #[derive(Debug)]
 pub(super) struct SourceFormat {
@@ -399,14 +402,13 @@ impl<'t> Rows<'t> {
     /// The place of the column called `name`. If there is none, or more than one, that is a mistake.
     pub(super) fn column(&mut self, name: &str) -> usize {
         let places: Vec<usize> = (0..self.names.len()).filter(|place| self.names[*place] == name).collect();
-        let quantity = match places[..] {
+        let reason = match places[..] {
             [place] => return place,
-            [] => format!("no column {name:?}; {}", self.told_columns()),
-            _ => format!("more than one column {name:?}"),
+            [] => self.why_no_column(name),
+            _ => format!("there is more than one column {name:?}"),
         };
         self.lacks_columns = true;
-        let (file, line) = (self.file.to_owned(), Some(self.row.line));
-        let mistake = Mistake { file, line, reason: format!("there is {quantity}") };
+        let mistake = Mistake { file: self.file.to_owned(), line: Some(self.row.line), reason };
         // An empty file was told already, and several fields may ask for one column.
         if !self.names.is_empty() && !self.mistakes.contains(&mistake) {
             self.mistakes.push(mistake);
@@ -414,21 +416,24 @@ impl<'t> Rows<'t> {
         usize::MAX
     }
 
-    /// The columns that there are. If there is only one, the separator may be another.
-    fn told_columns(&self) -> String {
-        if let [name] = &self.names[..] {
+    /// What there is instead, told once. A line of one field lacks all columns for one reason.
+    fn why_no_column(&self, name: &str) -> String {
+        if let [field] = &self.names[..] {
+            let start: String = field.chars().take(FIELD_CHARS_TOLD).collect();
             return format!(
-                "the line has one field, {:?}: is {:?} the `separator`?",
-                name.chars().take(TEXT_CHARS_MAX).collect::<String>(),
+                "the line that names the columns has one field, {start:?}: {:?}, the map's `separator`, isn't in it",
                 self.separator
             );
+        }
+        if self.lacks_columns {
+            return format!("there is no column {name:?}");
         }
         let told: Vec<String> = self.names.iter().take(COLUMNS_TOLD_MAX).map(|name| format!("{name:?}")).collect();
         let more = match self.names.len().saturating_sub(COLUMNS_TOLD_MAX) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        format!("there are {}{more}", told.join(", "))
+        format!("there is no column {name:?}; there are {}{more}", told.join(", "))
     }
 
     /// Whether a column that was asked for isn't there. There are then no rows: each would lack the same.
@@ -768,11 +773,17 @@ mod tests {
     fn a_missing_column_is_told_with_those_that_there_are() {
         for (text, reason) in [
             ("a;b\n", "there is no column \"x\"; there are \"a\", \"b\""),
-            ("a,b\n", "there is no column \"x\"; the line has one field, \"a,b\": is ';' the `separator`?"),
+            (
+                "a,b\n",
+                "the line that names the columns has one field, \"a,b\": ';', the map's `separator`, isn't in it",
+            ),
         ] {
             let told = all(&Layout::default(), text, |rows| _ = rows.column("x")).2;
             assert_eq!(told, [format!("a.csv:1: {reason}")]);
         }
+        let ask = |rows: &mut Rows<'_>| _ = ["x", "y"].map(|name| rows.column(name));
+        assert_eq!(all(&Layout::default(), "a,b\n", ask).2.len(), 1);
+        assert_eq!(all(&Layout::default(), "a;b\n", ask).2[1], "a.csv:1: there is no column \"y\"");
         let names: Vec<String> = (0..=COLUMNS_TOLD_MAX).map(|number| number.to_string()).collect();
         let told = all(&Layout::default(), &names.join(";"), |rows| _ = rows.column("x")).2;
         assert!(told[0].ends_with(" and 1 more"), "{told:?}");
