@@ -509,6 +509,11 @@ fn skip_only(text: &str) -> Result<(), String> {
     if text == "skip" { Ok(()) } else { Err("must be skip, or left out".to_owned()) }
 }
 
+/// There is one thing that can be done about rows with fewer fields than columns; without it they are mistakes.
+fn fill_only(text: &str) -> Result<(), String> {
+    if text == "fill" { Ok(()) } else { Err("must be fill, or left out".to_owned()) }
+}
+
 fn skip_rules(postings: &mut Section<'_>) -> Vec<SkipRule> {
     let rules = postings.optional_sections("skip").into_iter().map(|mut section| {
         let rule = SkipRule {
@@ -593,6 +598,7 @@ fn table_file<K>(section: &mut Section<'_>, key: K) -> TableFile<K> {
         lines_before: section.optional_number("lines_before").unwrap_or_default(),
         header: section.optional("header", Pattern::parse),
         ends_before: section.optional("ends_before", Pattern::parse),
+        fills_short_rows: section.optional("short_rows", fill_only).is_some(),
     };
     if layout.header.is_some() && !layout.columns.is_empty() {
         section.refuse("header", "`header` says which line names the columns, but `columns` names them".to_owned());
@@ -758,6 +764,7 @@ mod tests {
             ("sign = \"same\"", "`sign` must be agrees, reverses or turned"),
             ("sign = \"turned\"", "`sign` can be turned only where no column says the direction"),
             ("zero_amounts = \"book\"", "`zero_amounts` must be skip, or left out"),
+            ("short_rows = \"join\"", "`short_rows` must be fill, or left out"),
             ("long_text = \"wrap\"", "`long_text` must be cut or split"),
             ("lines_before = -1", "`lines_before` must be a whole number"),
             ("lines_before = 0x10", "`lines_before` must be a whole number"),

@@ -695,12 +695,20 @@ mod tests {
     #[test]
     fn each_mistake_is_named_with_file_line_and_reason() {
         check("customers", CUSTOMERS, "", &["customers: cannot be read: entity not found"]);
-        check("customers", "id;first", "id;fist", &["customers:1: there is no column \"first\""]);
+        check(
+            "customers",
+            "id;first",
+            "id;fist",
+            &["customers:1: there is no column \"first\"; there are \"id\", \"fist\", \"last\""],
+        );
         check(
             "customers",
             "first;last",
             "last;last",
-            &["customers:1: there is more than one column \"last\"", "customers:1: there is no column \"first\""],
+            &[
+                "customers:1: there is more than one column \"last\"",
+                "customers:1: there is no column \"first\"; there are \"id\", \"last\", \"last\"",
+            ],
         );
         check(
             "customers",

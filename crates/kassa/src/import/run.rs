@@ -44,15 +44,19 @@ const ROWS_AT_A_TIME: usize = 2_000;
 
 /// `kassa import`
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["map", "suggest"])))]
 pub(crate) struct Import {
     #[command(flatten)]
     pub(crate) bank: bank_folder::Open,
     /// The map that says what the files mean.
-    #[arg(long, value_name = "FILE.toml", required_unless_present = "suggest")]
+    #[arg(long, value_name = "FILE.toml")]
     map: Option<PathBuf>,
     /// Look at a file of postings, write a first map for it to standard output with the reasons, and import nothing.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["map", "users", "accept_breaks", "dry_run", "json", "folder"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "accept_breaks", "dry_run", "json", "folder"])]
     suggest: Option<PathBuf>,
+    /// The encoding of the file that a map is suggested for, such as windows-1251. Without it, it is guessed.
+    #[arg(long, value_name = "NAME", requires = "suggest")]
+    encoding: Option<String>,
     /// Make a user who signs in as NAME for the customer with this key in the source. Its password is read from
     /// standard input, a line for each user.
     #[arg(long = "user", value_name = "client:NUMBER:NAME", value_parser = parse_user)]
@@ -125,7 +129,7 @@ struct Place {
 pub(crate) fn run(import: &Import, output: &Output) -> Result<(), Failure> {
     let decimals = |code: &str| Currency::from_code(code).map(Currency::decimals);
     if let Some(file) = &import.suggest {
-        return output.line(suggest::for_file(file, &decimals)?.trim_end());
+        return output.line(suggest::for_file(file, import.encoding.as_deref(), &decimals)?.trim_end());
     }
     let passwords = read_passwords(&import.users)?;
     let in_flags = wrong_flags(&import.users, &passwords);

@@ -23,6 +23,12 @@ pub(super) const KEY_CHARS_MAX: usize = 64;
 /// The longest name or text, as ISO 20022 has it for names and unstructured remittance information (Max140Text).
 pub(super) const TEXT_CHARS_MAX: usize = 140;
 
+/// How many columns are told where one is missing: as many as most tables have.
+const COLUMNS_TOLD_MAX: usize = 40;
+
+/// How much of a field is told: enough to see another separator in it.
+const FIELD_CHARS_TOLD: usize = 60;
+
 /// How the source writes its files.
 #[derive(Debug)]
 pub(super) struct SourceFormat {
@@ -217,6 +223,8 @@ pub(super) struct Layout {
     pub(super) header: Option<Pattern>,
     /// The table ends before the first line that is so.
     pub(super) ends_before: Option<Pattern>,
+    /// A row with fewer fields than columns has empty ones for those that it lacks.
+    pub(super) fills_short_rows: bool,
 }
 
 /// Why a line or a row was passed over, and how often.
@@ -275,6 +283,8 @@ pub(super) struct Rows<'t> {
     continuation: Option<usize>,
     skips: Vec<Skip>,
     lines: LineCounter,
+    separator: char,
+    fills_short_rows: bool,
     lacks_columns: bool,
     skipped: Skipped,
     mistakes: &'t mut Vec<Mistake>,
@@ -349,6 +359,8 @@ impl<'t> Rows<'t> {
             continuation: None,
             skips: Vec::new(),
             lines: LineCounter::default(),
+            separator: char::from(format.separator),
+            fills_short_rows: layout.fills_short_rows,
             lacks_columns: !has_table,
             skipped,
             mistakes,
@@ -390,19 +402,38 @@ impl<'t> Rows<'t> {
     /// The place of the column called `name`. If there is none, or more than one, that is a mistake.
     pub(super) fn column(&mut self, name: &str) -> usize {
         let places: Vec<usize> = (0..self.names.len()).filter(|place| self.names[*place] == name).collect();
-        let quantity = match places[..] {
+        let reason = match places[..] {
             [place] => return place,
-            [] => "no",
-            _ => "more than one",
+            [] => self.why_no_column(name),
+            _ => format!("there is more than one column {name:?}"),
         };
         self.lacks_columns = true;
-        let (file, line) = (self.file.to_owned(), Some(self.row.line));
-        let mistake = Mistake { file, line, reason: format!("there is {quantity} column {name:?}") };
+        let mistake = Mistake { file: self.file.to_owned(), line: Some(self.row.line), reason };
         // An empty file was told already, and several fields may ask for one column.
         if !self.names.is_empty() && !self.mistakes.contains(&mistake) {
             self.mistakes.push(mistake);
         }
         usize::MAX
+    }
+
+    /// What there is instead, told once. A line of one field lacks all columns for one reason.
+    fn why_no_column(&self, name: &str) -> String {
+        if let [field] = &self.names[..] {
+            let start: String = field.chars().take(FIELD_CHARS_TOLD).collect();
+            return format!(
+                "the line that names the columns has one field, {start:?}: {:?}, the map's `separator`, isn't in it",
+                self.separator
+            );
+        }
+        if self.lacks_columns {
+            return format!("there is no column {name:?}");
+        }
+        let told: Vec<String> = self.names.iter().take(COLUMNS_TOLD_MAX).map(|name| format!("{name:?}")).collect();
+        let more = match self.names.len().saturating_sub(COLUMNS_TOLD_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("there is no column {name:?}; there are {}{more}", told.join(", "))
     }
 
     /// Whether a column that was asked for isn't there. There are then no rows: each would lack the same.
@@ -443,7 +474,8 @@ impl<'t> Rows<'t> {
             self.check_quotes(raw, row.line);
             let (fields, columns) = (row.record.len(), self.names.len());
             // A separator at the end of each row, but not of the header, makes a field that says nothing.
-            if fields < columns || row.record.iter().skip(columns).any(|field| !field.trim().is_empty()) {
+            let is_short = fields < columns && !self.fills_short_rows;
+            if is_short || row.record.iter().skip(columns).any(|field| !field.trim().is_empty()) {
                 self.note(row.line, format!("has {fields} fields where there are {columns} columns"));
                 row.is_whole = false;
             }
@@ -553,7 +585,7 @@ fn field(record: &StringRecord, column: usize) -> &str {
 
 /// A row with another that goes on with it: the fields of each column, with a space between where both say something.
 fn joined(row: &StringRecord, other: &StringRecord) -> StringRecord {
-    let fields = (0..row.len()).map(|column| match (field(row, column), field(other, column)) {
+    let fields = (0..row.len().max(other.len())).map(|column| match (field(row, column), field(other, column)) {
         (first, "") => first.to_owned(),
         ("", second) => second.to_owned(),
         (first, second) => format!("{first} {second}"),
@@ -725,6 +757,36 @@ mod tests {
         assert_eq!(skipped["totals"], 1);
         assert_eq!(seen, [(2, "1|one two three|x".to_owned()), (6, "2|four|".to_owned())]);
         assert_eq!((skipped[CONTINUED], mistakes.len()), (2, 0));
+    }
+
+    #[test]
+    fn fields_too_few_are_empty_where_the_layout_says_so() {
+        let text = "a;b;c\n1;2\n;3;4\n5;6;7;8\n";
+        let layout = Layout { fills_short_rows: true, ..Layout::default() };
+        let (seen, _, mistakes) = all(&layout, text, |rows| rows.join_where_empty(0));
+        assert_eq!(seen, [(2, "1|2 3|4".to_owned()), (4, "5|6|7|8".to_owned())]);
+        assert_eq!(mistakes, ["a.csv:4: has 4 fields where there are 3 columns"]);
+        assert_eq!(all(&Layout::default(), text, |_| {}).2[0], "a.csv:2: has 2 fields where there are 3 columns");
+    }
+
+    #[test]
+    fn a_missing_column_is_told_with_those_that_there_are() {
+        for (text, reason) in [
+            ("a;b\n", "there is no column \"x\"; there are \"a\", \"b\""),
+            (
+                "a,b\n",
+                "the line that names the columns has one field, \"a,b\": ';', the map's `separator`, isn't in it",
+            ),
+        ] {
+            let told = all(&Layout::default(), text, |rows| _ = rows.column("x")).2;
+            assert_eq!(told, [format!("a.csv:1: {reason}")]);
+        }
+        let ask = |rows: &mut Rows<'_>| _ = ["x", "y"].map(|name| rows.column(name));
+        assert_eq!(all(&Layout::default(), "a,b\n", ask).2.len(), 1);
+        assert_eq!(all(&Layout::default(), "a;b\n", ask).2[1], "a.csv:1: there is no column \"y\"");
+        let names: Vec<String> = (0..=COLUMNS_TOLD_MAX).map(|number| number.to_string()).collect();
+        let told = all(&Layout::default(), &names.join(";"), |rows| _ = rows.column("x")).2;
+        assert!(told[0].ends_with(" and 1 more"), "{told:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::guide::{is_as_said, steps};
-use super::{Folder, Server, fails, succeeds, verified};
+use super::{Folder, Server, fails, kassa, run, succeeds, verified};
 
 fn sample(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import").join(file)
@@ -53,6 +53,15 @@ impl Import {
     fn fails(&self) -> String {
         fails(&["import", "--data", self.folder.data(), "--map", text_of(&self.map)], "")
     }
+}
+
+#[test]
+fn an_import_needs_a_map_or_suggests_one() {
+    let bare = run(&mut kassa(&["import"]), "");
+    assert!(String::from_utf8_lossy(&bare.stderr).contains("--map <FILE.toml>|--suggest <FILE>"));
+    assert!(!bare.status.success());
+    let unknown = fails(&["import", "--suggest", text_of(&sample("dkb.csv")), "--encoding", "klingon"], "");
+    assert!(unknown.contains("\"klingon\" is not a known encoding"), "{unknown}");
 }
 
 #[test]

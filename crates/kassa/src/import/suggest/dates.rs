@@ -1,10 +1,12 @@
 //! How a column's dates are written, as far as they tell.
 
+use std::sync::LazyLock;
+
 use jiff::civil::Date;
 use jiff::fmt::strtime;
 
 /// Days, as strptime. Of two that fit, the first isn't better: see [`Dates::formats`].
-const DAYS: [&str; 23] = [
+const DAYS: [&str; 29] = [
     "%Y-%m-%d",
     "%d.%m.%Y",
     "%d/%m/%Y",
@@ -22,6 +24,12 @@ const DAYS: [&str; 23] = [
     "%-d/%-m/%y",
     "%-m/%-d/%y",
     "%Y%m%d",
+    "%Y.%m.%d",
+    "%Y.%m.%d.",
+    "%Y. %m. %d.",
+    "%d.%m.%Y.",
+    "%Y:%m:%d",
+    "%Y %m %d",
     "%d %b %Y",
     "%d-%b-%Y",
     "%d-%b-%y",
@@ -47,13 +55,26 @@ const TIMES: [&str; 13] = [
     " %I:%M %p",
 ];
 
+/// All days with all times of day. They are asked for with each field.
+static FORMATS: LazyLock<Vec<String>> =
+    LazyLock::new(|| DAYS.iter().flat_map(|day| TIMES.iter().map(move |time| format!("{day}{time}"))).collect());
+
+/// The most letters that a date has: a month's three, and those of AM; or T and Z.
+const DATE_LETTERS_MAX: usize = 5;
+
+/// The fewest digits that a date has, as in 1.2.24.
+const DATE_DIGITS_MIN: usize = 4;
+
 /// Whether a field may be a date.
 pub(super) fn is_like_a_date(field: &str) -> bool {
-    all_formats().any(|format| read(&format, field).is_some())
+    FORMATS.iter().any(|format| read(format, field).is_some())
 }
 
-fn all_formats() -> impl Iterator<Item = String> {
-    DAYS.iter().flat_map(|day| TIMES.iter().map(move |time| format!("{day}{time}")))
+/// A date in some of the ways that are known, to be told where there is none.
+pub(super) fn examples() -> String {
+    let date = jiff::civil::date(2024, 12, 31);
+    let days = ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d-%b-%y", "%Y%m%d", "%Y.%m.%d."];
+    days.map(|day| strtime::format(day, date).unwrap_or_default()).join(", ")
 }
 
 /// The date in a field written exactly as the format says.
@@ -61,7 +82,11 @@ pub(super) fn read(format: &str, field: &str) -> Option<Date> {
     // Nearly all fields are no dates at all, and parsing is slow.
     let begins_well =
         field.starts_with(|c: char| c.is_ascii_digit()) || field.starts_with(|c: char| c.is_ascii_uppercase());
-    if !begins_well || field.len() > 40 || !field.contains(|c: char| c.is_ascii_digit()) {
+    if !begins_well
+        || field.len() > 40
+        || field.chars().filter(char::is_ascii_digit).count() < DATE_DIGITS_MIN
+        || field.chars().filter(|c| c.is_alphabetic()).count() > DATE_LETTERS_MAX
+    {
         return None;
     }
     let time = strtime::parse(format, field).ok()?;
@@ -82,7 +107,7 @@ pub(super) struct Dates {
 impl Dates {
     /// Looks at the fields that aren't empty. None if most aren't dates.
     pub(super) fn of<'f>(fields: impl Iterator<Item = &'f str>) -> Option<Self> {
-        let mut formats: Vec<String> = all_formats().collect();
+        let mut formats = FORMATS.clone();
         let (mut count, mut others) = (0, 0);
         for field in fields.filter(|field| !field.is_empty()) {
             let fitting: Vec<String> = formats.iter().filter(|format| read(format, field).is_some()).cloned().collect();
@@ -132,6 +157,11 @@ mod tests {
             (&["2024-02-03T10:11:12.123Z"], &["%Y-%m-%dT%H:%M:%S.%3fZ"]),
             (&["2024-02-03 10:11:12"], &["%Y-%m-%d %H:%M:%S"]),
             (&["2024年2月3日"], &["%Y年%-m月%-d日"]),
+            (&["2024.02.03."], &["%Y.%m.%d."]),
+            (&["2024.02.03"], &["%Y.%m.%d"]),
+            (&["2024:02:03"], &["%Y:%m:%d"]),
+            (&["03.02.2024."], &["%d.%m.%Y."]),
+            (&["03 Feb 2024 10:11 AM"], &["%d %b %Y %I:%M %p"]),
         ] {
             let dates = Dates::of(fields.iter().copied()).unwrap_or_else(|| panic!("{fields:?}"));
             assert_eq!(dates.formats, expected, "{fields:?}");

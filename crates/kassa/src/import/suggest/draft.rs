@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use super::dates;
 use super::look::{Look, Record};
 use super::numbers::{self, Numbers};
-use super::roles::{Money, Roles, tells_a_balance};
+use super::roles::{Money, Roles, is_above_zero, tells_a_balance};
 use crate::import::map::SOURCE_NAME_CHARS_MAX;
 use crate::import::source::{KEY_CHARS_MAX, TEXT_CHARS_MAX, has_offset};
 
@@ -21,6 +21,21 @@ const COMMON_CURRENCIES: [&str; 20] = [
 /// The account's key where no column names it.
 const ONE_ACCOUNT: &str = "main";
 
+/// The currency that stands in for one which isn't known, while sums are added up.
+pub(super) const NO_CURRENCY: &str = "???";
+
+/// How many lines are told that may be rows, and aren't read as such.
+const LINES_TOLD_MAX: usize = 5;
+
+/// A written map.
+pub(super) struct Drafted {
+    pub(super) map: String,
+    /// The same with stand-ins for what is to be filled in, so that the rows' sums can be told.
+    pub(super) trial: String,
+    /// What may be wrong, to be looked at.
+    pub(super) doubts: Vec<String>,
+}
+
 /// A map being written.
 pub(super) struct Draft<'d> {
     file: &'d str,
@@ -32,6 +47,9 @@ pub(super) struct Draft<'d> {
     date_format: Option<String>,
     rows: Rows<'d>,
     written: String,
+    /// Lines of the map that wait for somebody, and what stands in for them.
+    stand_ins: Vec<(String, String)>,
+    doubts: Vec<String>,
 }
 
 /// The rows by what they are.
@@ -44,7 +62,8 @@ struct Rows<'d> {
     continued: Vec<&'d Record>,
     /// Without a date, and no text either.
     others: Vec<&'d Record>,
-    has_zero: bool,
+    /// Dated, and without an amount.
+    zero: Vec<&'d Record>,
 }
 
 impl<'d> Draft<'d> {
@@ -66,6 +85,8 @@ impl<'d> Draft<'d> {
             date_format: None,
             rows: Rows::default(),
             written: String::new(),
+            stand_ins: Vec::new(),
+            doubts: Vec::new(),
         };
         draft.rows = draft.sorted_rows();
         if draft.currencies().0.first().is_some_and(|code| decimals(code) == Some(0)) {
@@ -75,12 +96,62 @@ impl<'d> Draft<'d> {
     }
 
     /// The map.
-    pub(super) fn write(mut self) -> String {
+    pub(super) fn write(mut self) -> Drafted {
         self.source();
         self.bank();
         self.people();
         self.postings();
-        self.written
+        self.doubt_rows();
+        let mut trial = self.written.clone();
+        for (line, stand_in) in &self.stand_ins {
+            trial = trial.replacen(line, stand_in, 1);
+        }
+        Drafted { map: self.written, trial, doubts: self.doubts }
+    }
+
+    /// Says which lines and rows may be postings, or none, though they are not taken for it.
+    fn doubt_rows(&mut self) {
+        let lines: Vec<(usize, &str)> = self.look.doubtful_lines().collect();
+        for (line, raw) in lines.iter().take(LINES_TOLD_MAX) {
+            let start: String = raw.chars().take(60).collect();
+            self.doubts.push(format!(
+                "Line {line} has a date and an amount, and is passed over because it stands outside the table: {start:?}"
+            ));
+        }
+        if let Some(more) = lines.len().checked_sub(LINES_TOLD_MAX).filter(|more| *more > 0) {
+            self.doubts.push(format!("So have {more} more lines."));
+        }
+        let named = self.look.header.as_ref().map_or(0, |header| header.fields.len());
+        let widest = self.rows.dated.iter().map(|row| row.fields.len()).max().unwrap_or(named);
+        if named > widest {
+            self.doubts.push(format!(
+                "The header names {named} columns, and no row has more than {widest} fields: look whether names and fields fit."
+            ));
+        }
+        if let Some((column, counts)) = &self.roles.unknown_state {
+            let told: Vec<String> = counts.iter().map(|(state, count)| format!("{state:?} {count} times")).collect();
+            self.doubts.push(format!(
+                "The column {:?} says {}. If rows of a kind are not booked, add a [[postings.skip]] for them.",
+                self.name(*column),
+                told.join(", ")
+            ));
+        }
+        if let Some((column, count)) = self.roles.lacking_dates.filter(|_| self.roles.state.is_none()) {
+            self.doubts.push(format!(
+                "{count} rows have no date in the column {:?}: perhaps they are not booked.",
+                self.name(column)
+            ));
+        }
+        let Some((date, _)) = &self.roles.date else { return };
+        let amounts: Vec<usize> = self.roles.money.iter().flat_map(Money::amounts).collect();
+        let has_money = |row: &&&Record| amounts.iter().any(|column| is_above_zero(row.field(*column)));
+        let undated = self.rows.others.iter().filter(has_money).count();
+        if undated > 0 {
+            self.doubts.push(format!(
+                "{undated} rows have an amount and no date in the column {:?}, and are passed over.",
+                self.name(*date)
+            ));
+        }
     }
 
     fn sorted_rows(&self) -> Rows<'d> {
@@ -99,7 +170,9 @@ impl<'d> Draft<'d> {
                 rows.balances.push(row);
             } else if is_dated {
                 let is_zero = |column: &usize| !row.field(*column).contains(|c| ('1'..='9').contains(&c));
-                rows.has_zero |= !amounts.is_empty() && amounts.iter().all(is_zero);
+                if !amounts.is_empty() && amounts.iter().all(is_zero) {
+                    rows.zero.push(row);
+                }
                 rows.dated.push(row);
             } else if goes_on && !rows.dated.is_empty() {
                 rows.continued.push(row);
@@ -143,6 +216,13 @@ impl<'d> Draft<'d> {
         self.line(&line);
     }
 
+    /// Leaves a field to be filled in, with a value that stands in for it meanwhile.
+    fn leave_open(&mut self, field: &str, example: &str, stand_in: &str) {
+        let line = format!("# {field} = {}", quoted(example));
+        self.stand_ins.push((line.clone(), format!("{field} = {}", quoted(stand_in))));
+        self.line(&line);
+    }
+
     fn name(&self, column: usize) -> &'d str {
         &self.look.names[column]
     }
@@ -178,19 +258,34 @@ impl<'d> Draft<'d> {
         self.because(&reason);
         match codes.first() {
             Some(code) => self.set("currency", code),
-            None => self.line("# currency = \"EUR\""),
+            None => self.leave_open("currency", "EUR", NO_CURRENCY),
+        }
+        if let (Some((column, counts)), [_, _, ..]) = (&self.roles.currency, &codes[..]) {
+            let told: Vec<String> = codes.iter().map(|code| format!("{code} in {} rows", counts[code])).collect();
+            self.doubts.push(format!(
+                "The column {:?} says {}, so each currency has an account of its own. If all amounts are in the account's \
+                 currency, and the column says only in what was paid, name one account and leave `currency` out of \
+                 [postings].",
+                self.name(*column),
+                told.join(", ")
+            ));
         }
     }
 
     /// The currencies of the rows, the first being the source's.
     fn currencies(&self) -> (Vec<String>, String) {
-        if let Some(column) = self.roles.currency {
-            let rows = self.rows.dated.iter().map(|row| row.field(column)).filter(|code| !code.is_empty());
-            let codes: BTreeSet<&str> = rows.clone().collect();
-            let most = codes.iter().max_by_key(|code| rows.clone().filter(|row| row == *code).count());
-            let mut all: Vec<String> = most.into_iter().map(|code| (*code).to_owned()).collect();
-            all.extend(codes.iter().filter(|code| Some(*code) != most).map(|code| (*code).to_owned()));
-            return (all, format!("As the column {:?} says.", self.name(column)));
+        if let Some((column, counts)) = &self.roles.currency {
+            let mut codes: Vec<&String> = counts.keys().collect();
+            codes.sort_by_key(|code| std::cmp::Reverse(counts[*code]));
+            let reason = format!("As the column {:?} says.", self.name(*column));
+            return (codes.into_iter().cloned().collect(), reason);
+        }
+        if let Some((column, code)) = &self.roles.unknown_currency {
+            let reason = format!(
+                "The column {:?} says {code:?}, which is no currency that is known here. Fill in which it is:",
+                self.name(*column)
+            );
+            return (Vec::new(), reason);
         }
         let marks = self.numbers.marks.iter().filter_map(|mark| self.currency_of_mark(mark));
         let columns = self.roles.money.iter().flat_map(Money::columns).chain(self.roles.balance);
@@ -244,15 +339,17 @@ impl<'d> Draft<'d> {
                 (*format, reason.to_owned())
             }
             (formats, _) => {
-                let lines: Vec<String> =
-                    formats.iter().map(|format| format!("# date_format = {}", quoted(format))).collect();
                 self.because(&format!(
                     "Can't be told: the dates of the column {name:?}, such as {}, can be read in {} ways. Keep the right one:",
                     fields.first().unwrap_or(&""),
                     formats.len()
                 ));
-                for line in lines {
-                    self.line(&line);
+                for (place, format) in formats.iter().enumerate() {
+                    match place {
+                        // Sums are the same whichever of them is right.
+                        0 => self.leave_open("date_format", format, format),
+                        _ => self.line(&format!("# date_format = {}", quoted(format))),
+                    }
                 }
                 return;
             }
@@ -326,7 +423,7 @@ impl<'d> Draft<'d> {
                 }
                 None => {
                     self.because("No row may be older. Fill in the day on which the account was opened:");
-                    self.line("# opened = \"2024-01-01\"");
+                    self.leave_open("opened", "2024-01-01", "1900-01-01");
                 }
             }
             if let Some(currency) = currency {
@@ -339,7 +436,17 @@ impl<'d> Draft<'d> {
     fn oldest(&self) -> Option<Date> {
         let (column, _) = self.roles.date.as_ref()?;
         let format = self.date_format.as_ref()?;
-        self.rows.dated.iter().filter_map(|row| dates::read(format, row.field(*column))).min()
+        let mut oldest: Option<Date> = None;
+        let mut last = String::new();
+        self.look.each_field(*column, |field| {
+            // Rows of a day mostly stand together.
+            if field != last {
+                last = field.to_owned();
+                oldest = oldest.into_iter().chain(dates::read(format, field)).min();
+            }
+            true
+        });
+        oldest
     }
 
     fn postings(&mut self) {
@@ -356,8 +463,9 @@ impl<'d> Draft<'d> {
             self.line("# date = \"\"");
         }
         self.money();
-        if let Some(column) = self.roles.currency {
-            self.set("currency", self.name(column));
+        if let Some((column, _)) = &self.roles.currency {
+            let name = self.name(*column);
+            self.set("currency", name);
         }
         if let Some(column) = self.roles.balance {
             self.because("What the bank says is left after each row, to compare with.");
@@ -365,10 +473,12 @@ impl<'d> Draft<'d> {
         }
         self.order();
         self.text();
-        if let Some(column) = self.roles.fees {
-            let name = self.name(column);
+        if !self.roles.others.is_empty() {
+            let names: Vec<String> =
+                self.roles.others.iter().map(|column| format!("{:?}", self.name(*column))).collect();
             self.because(&format!(
-                "The column {name:?} has amounts, and they are not booked. If the balances don't include them, add rows for them."
+                "Not booked: what has amounts in {}. If that moved money of the account too, add rows for it.",
+                names.join(" and ")
             ));
         }
         self.line("");
@@ -382,8 +492,8 @@ impl<'d> Draft<'d> {
     fn layout(&mut self) {
         let lines_of = |record: &Record| record.lines_before + record.raw.matches('\n').count() + 1;
         match &self.look.header {
-            Some(header) if self.look.renames() => {
-                self.because("The header has a name more than once, so the columns are named here.");
+            Some(header) if self.needs_names() => {
+                self.because("The header has a name more than once, or too few, so the columns are named here.");
                 let lines = lines_of(header);
                 self.line(&format!("lines_before = {lines}"));
                 self.set_list("columns", &self.look.names);
@@ -402,6 +512,10 @@ impl<'d> Draft<'d> {
                 self.set_list("columns", &self.look.names);
             }
         }
+        if self.look.has_short_rows {
+            self.because("Some rows have fewer fields than there are columns: the last ones are empty.");
+            self.set("short_rows", "fill");
+        }
         let worded = self.look.after.iter().find(|record| record.raw.chars().any(char::is_alphabetic));
         if let Some(record) = worded {
             self.because("Lines stand below the table, which ends before the first like this:");
@@ -410,11 +524,15 @@ impl<'d> Draft<'d> {
         }
     }
 
+    fn needs_names(&self) -> bool {
+        self.look.renames() || self.roles.columns().into_iter().any(|column| self.look.is_unnamed(column))
+    }
+
     fn key(&mut self) {
         let is_short =
             |column: &usize| self.rows.dated.iter().all(|row| row.field(*column).chars().count() <= KEY_CHARS_MAX);
         if let Some(column) = self.roles.id.filter(is_short) {
-            self.because(&format!("Each of the {} rows has another.", self.look.rows.len()));
+            self.because(&format!("Each of the {} rows has another.", self.look.row_count));
             self.set("key", self.name(column));
             return;
         }
@@ -435,6 +553,8 @@ impl<'d> Draft<'d> {
         if columns.is_empty() {
             columns.extend(date);
         }
+        let mut named = BTreeSet::new();
+        columns.retain(|column| named.insert(*column));
         let template = self.template(&columns);
         self.set("key_template", &template);
     }
@@ -446,15 +566,15 @@ impl<'d> Draft<'d> {
     fn account(&mut self) {
         let (currencies, _) = self.currencies();
         let account = self.roles.account.as_ref().map(|(column, _)| self.name(*column));
-        match (account, self.roles.currency.filter(|_| currencies.len() > 1)) {
+        match (account, self.roles.currency.as_ref().filter(|_| currencies.len() > 1)) {
             (Some(name), None) => self.set("account", name),
             (None, None) => {
                 self.because("All rows are of one account, the one above.");
                 self.set("account_template", ONE_ACCOUNT);
             }
-            (account, Some(currency)) => {
+            (account, Some((currency, _))) => {
                 self.because("Each currency has an account of its own.");
-                let currency = self.name(currency);
+                let currency = self.name(*currency);
                 let account = account.map_or_else(|| ONE_ACCOUNT.to_owned(), |name| format!("{{{name}}}"));
                 self.set("account_template", &format!("{account} {{{currency}}}"));
             }
@@ -468,7 +588,7 @@ impl<'d> Draft<'d> {
                 self.line("# amount = \"\"");
             }
             Some(Money::Signed(amount)) => {
-                self.because("Minus takes money out. If it is the other way round, add sign = \"turned\".");
+                self.signed(*amount);
                 self.set("amount", self.name(*amount));
             }
             Some(Money::Directed { amount, direction, credit, debit }) => {
@@ -481,6 +601,16 @@ impl<'d> Draft<'d> {
                 let signs = self.rows.dated.iter().map(|row| (is_out(row), *amount, *row));
                 let signs: Vec<_> = signs.filter_map(|(out, column, row)| sign_of(row.field(column), out)).collect();
                 self.sign(&signs);
+            }
+            Some(Money::Either([first, second])) => {
+                self.because(
+                    "In each row one of two columns has an amount, and nothing tells which of them is for money that comes in. \
+                     Keep the right two lines:",
+                );
+                for (money_in, money_out) in [(first, second), (second, first)] {
+                    let (money_in, money_out) = (quoted(self.name(*money_in)), quoted(self.name(*money_out)));
+                    self.line(&format!("# money_in = {money_in}\n# money_out = {money_out}"));
+                }
             }
             Some(Money::InOut { money_in, money_out }) => {
                 self.because("One column for money that comes in, another for what goes out.");
@@ -495,9 +625,55 @@ impl<'d> Draft<'d> {
                 self.sign(&signs);
             }
         }
-        if self.rows.has_zero {
-            self.because("Some rows move no money.");
-            self.set("zero_amounts", "skip");
+        if self.rows.zero.is_empty() {
+            return;
+        }
+        let (zero, all) = (self.rows.zero.len(), self.rows.dated.len());
+        let is_other = |column: &&usize| self.rows.zero.iter().any(|row| is_above_zero(row.field(**column)));
+        match self.roles.others.iter().find(is_other) {
+            None => {
+                self.because(&format!("{zero} of {all} rows move no money."));
+                self.set("zero_amounts", "skip");
+            }
+            Some(other) => {
+                self.because(&format!(
+                    "{zero} of {all} rows have no amount here, but some of them have one in {:?}. If that moved money, it is \
+                     to be booked in another way; if not, say:",
+                    self.name(*other)
+                ));
+                self.leave_open("zero_amounts", "skip", "skip");
+            }
+        }
+    }
+
+    /// Says what signs of amounts mean that have no direction beside them.
+    fn signed(&mut self, amount: usize) {
+        let shapes = self.rows.dated.iter().filter_map(|row| numbers::shape(row.field(amount)));
+        let (mut minus, mut plus, mut none) = (0, 0, 0);
+        for shape in shapes {
+            let is_plus = shape.has_sign || shape.side.is_some();
+            *(if shape.is_negative {
+                &mut minus
+            } else if is_plus {
+                &mut plus
+            } else {
+                &mut none
+            }) += 1;
+        }
+        match (minus, plus, none) {
+            (0, 1.., 1..) => {
+                self.because("All rows bring money in, as no amount has a minus.");
+                self.doubts.push(format!(
+                    "In the column {:?}, {plus} amounts have a plus, {none} have no sign, and none has a minus. If those without \
+                     a sign take money out, no map can say so yet: put a minus before them in the file.",
+                    self.name(amount)
+                ));
+            }
+            (0, ..) => self.because(
+                "All rows bring money in, as no amount has a minus. If they take it out, as credit cards have it, add \
+                 sign = \"turned\".",
+            ),
+            _ => self.because("Minus takes money out. If it is the other way round, add sign = \"turned\"."),
         }
     }
 
@@ -509,6 +685,9 @@ impl<'d> Draft<'d> {
         if signs.iter().all(|(goes_out, is_minus, _)| goes_out == is_minus) {
             self.because("The signs say the same.");
             self.set("sign", "agrees");
+        } else if !signs.iter().any(|(_, is_minus, _)| *is_minus) {
+            self.because("Some have a plus, which says no more than the direction does. A minus would turn it round.");
+            self.set("sign", "reverses");
         } else {
             self.because(
                 "Some have a minus, which is taken to turn the direction round, as in a reversal. Look at these rows.",
@@ -568,14 +747,17 @@ impl<'d> Draft<'d> {
         }
         let Some((date, _)) = &self.roles.date else { return };
         let (date, amounts): (usize, Vec<usize>) = (*date, self.roles.money.iter().flat_map(Money::amounts).collect());
+        let all: Vec<BTreeSet<&str>> = (0..self.look.names.len())
+            .map(|column| self.rows.dated.iter().map(|row| row.field(column)).collect())
+            .collect();
         let mut by_date = BTreeSet::new();
         let mut by_other: BTreeSet<(usize, String)> = BTreeSet::new();
         for row in &self.rows.others {
             // Only by what no payment says.
             let says = |column: &usize| {
                 let field = row.field(*column);
-                let is_same = |other: &&Record| other.field(*column) == field;
-                !field.is_empty() && !amounts.contains(column) && !self.rows.dated.iter().any(is_same)
+                let is_named = !self.look.is_unnamed(*column) || self.needs_names();
+                !field.is_empty() && is_named && !amounts.contains(column) && !all[*column].contains(field)
             };
             let other = (0..self.look.names.len()).filter(|column| *column != date).find(says);
             match other.filter(|_| row.field(date).is_empty() && !self.rows.continued.is_empty()) {
@@ -608,7 +790,7 @@ impl<'d> Draft<'d> {
 
 /// Whether an amount in a column of its own direction goes out, is minus, and has a sign at all. None if it is zero.
 fn sign_of(field: &str, goes_out: bool) -> Option<(bool, bool, bool)> {
-    let shape = numbers::shape(field).filter(|shape| shape.digits.contains(|c| ('1'..='9').contains(&c)))?;
+    let shape = numbers::shape(field).filter(|_| is_above_zero(field))?;
     Some((goes_out, shape.is_negative, shape.has_sign))
 }
 
