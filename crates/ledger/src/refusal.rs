@@ -2,8 +2,8 @@
 
 use crate::Money;
 
-/// Reason for which something was not booked. The variants stand in order of precedence: where several apply, the first
-/// is given. Of several legs, the first that is refused speaks; balances are looked at when all else is in order.
+/// Reason for not booking something. The variants stand in order of precedence: where several apply, the first is
+/// given. Of several legs, the first that is refused speaks; balances are looked at when all else is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The hold was never placed, or is already used up, voided or expired.
