@@ -1,5 +1,5 @@
-//! What is given up: operations that still work and will not for ever. Their answers say so in headers (RFC 9745, RFC
-//! 8594), and the description marks them.
+//! Deprecation: operations that still work and will not for ever. Their answers say so in headers (RFC 9745, RFC 8594),
+//! and the description marks them.
 
 use axum::http::header::LINK;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,7 +16,7 @@ pub(crate) struct Deprecated {
     since_s: i64,
     /// From when on it may stop answering, in seconds since 1970, where that is known: at least twelve months later.
     sunset_s: Option<i64>,
-    /// What to use in its place, as a sentence.
+    /// Advice on what to use in its place, as a sentence.
     instead: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub(crate) const DEPRECATED: &[Deprecated] = &[];
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
-/// Where it is said how operations are given up.
+/// Link to the page that says how operations are given up.
 const POLICY: &str = "</docs/versions>; rel=\"deprecation\"; type=\"text/html\"";
 
 impl Deprecated {

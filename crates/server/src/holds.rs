@@ -167,7 +167,7 @@ impl Known {
         })
     }
 
-    /// The same as it is now: a hold that is not open has nothing left.
+    /// Returns the hold as it is now: a hold that is not open has nothing left.
     pub(crate) fn now(mut self, open: Option<&ledger::Hold>) -> Self {
         self.remaining_minor = open.map_or(0, |hold| hold.remaining_minor);
         self.expires_at = open.map_or(self.expires_at, |hold| hold.expires_at);

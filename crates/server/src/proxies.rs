@@ -1,6 +1,6 @@
-//! Whose request it is. A proxy in front says so in a header field, which anybody can send: so it is believed of those
-//! proxies alone that the operator named, and read from its end, where the last of them wrote. What stands before the
-//! first address that is none of theirs was written by nobody who is trusted, and is not looked at.
+//! The client behind a request. A proxy in front says who it is in a header field, which anybody can send: so it is
+//! believed of those proxies alone that the operator named, and read from its end, where the last of them wrote. What
+//! stands before the first address that is none of theirs was written by nobody who is trusted, and is not looked at.
 //!
 //! One field is read, the one that the proxies are known to write. A proxy that writes the one hands the other on as it
 //! came, from whoever sent it.
@@ -18,8 +18,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The most proxies in a row whose word is followed: two data centres' worth, with room.
 const MAX_HOPS: usize = 16;
 
-/// Whose request it is: an IPv4 address, or an IPv6 network of 64 bits. Admission puts it into the request's extensions for
-/// whoever counts by address.
+/// The client whose request it is: an IPv4 address, or an IPv6 network of 64 bits. Admission puts it into the request's
+/// extensions for whoever counts by address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client(pub(crate) IpAddr);
 
@@ -71,7 +71,7 @@ impl Network {
     }
 }
 
-/// Why a text is no network.
+/// Reason a text is no network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// It is neither an address nor a network.
@@ -116,7 +116,7 @@ impl FromStr for Network {
 }
 
 impl Proxies {
-    /// Whether an address is a trusted proxy's.
+    /// Returns `true` if an address is a trusted proxy's.
     pub(crate) fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(address))
@@ -139,7 +139,7 @@ impl Proxies {
         client
     }
 
-    /// Whose request it is that came from `peer`.
+    /// Finds the client whose request it is that came from `peer`.
     pub(crate) fn whose(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         Client(network(self.client(peer, headers)))
     }

@@ -16,10 +16,10 @@ use tokio::sync::Semaphore;
 use super::desk::AT_A_TIME;
 use super::news::News;
 
-/// How many frames are read from the disk in one step: some three thousand payments, in a few milliseconds.
+/// Number of frames read from the disk in one step: some three thousand payments, in a few milliseconds.
 const FRAMES_AT_A_TIME: usize = 16;
 
-/// How many frames are looked at in one step where it is known what they concern: as quick as reading one.
+/// Number of frames looked at in one step where it is known what they concern: as quick as reading one.
 const KNOWN_AT_A_TIME: usize = 512;
 
 /// For how many frames it is kept what they concern: in 6 MiB, nearly 400,000 payments, more than a bank books in the
@@ -33,13 +33,13 @@ pub(super) struct Past {
     kept: Mutex<BTreeMap<u64, Arc<Contents>>>,
 }
 
-/// Whose events are looked for.
+/// Holders of the events that are looked for.
 pub(super) enum Wanted {
     All,
     Of(Option<CustomerId>, Vec<AccountId>),
 }
 
-/// Which events of a frame concern whom. Ordered, to be searched.
+/// The events of a frame by those whom they concern. Ordered, to be searched.
 struct Contents {
     last: u64,
     accounts: Box<[(AccountId, u32)]>,
@@ -105,7 +105,7 @@ impl Past {
         Ok((news, last))
     }
 
-    /// What is kept of the frame that holds an event, and the frame's first event.
+    /// Returns what is kept of the frame that holds an event, and the frame's first event.
     fn known(&self, event: u64) -> Option<(u64, Arc<Contents>)> {
         let kept = self.kept.lock().expect("no thread panics while it holds what frames concern");
         let (first, contents) = kept.range(..=event).next_back()?;
