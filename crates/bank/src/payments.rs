@@ -179,7 +179,7 @@ pub(crate) fn capture(
     must_be_payers_to_give(standing, state, hold)?;
     let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
     for booked in posting.legs() {
-        // What is captured was held, and so not available.
+        // Captured money was held, and so not available.
         must_leave(state, booked.leg.debit, |available| available)?;
     }
     accepted(What::Posted { posting, purpose: Purpose::Capture, text: None, metadata: None })

@@ -340,7 +340,7 @@ impl State {
             customers: customers.cut(),
             users: users.cut(),
             sessions: sessions.cut(),
-            // What follows from these, and the past, is not in it.
+            // The snapshot leaves out the past, and all that follows from these fields.
             ..Self::default()
         };
         let epoch = self.epoch;

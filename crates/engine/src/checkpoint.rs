@@ -74,7 +74,7 @@ impl Checkpoints {
         // If this fails, or if a cut is left out, the next one writes everything.
         let before = self.written.take().filter(|(epoch, _)| cut.epoch() == *epoch + 1);
         match self.put(cut, head, before) {
-            // What can't be read as a database is in the way of the next one.
+            // A file that can't be read as a database is in the way of the next one.
             Err(Error::Sqlite(error))
                 if matches!(
                     error.sqlite_error_code(),

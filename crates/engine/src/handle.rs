@@ -742,7 +742,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("bank");
         let engine = Engine::create(&data, &MasterKey::generate(), Arc::new(SystemClock)).expect("made");
-        // What a reader saw has become durable just before they could be told so.
+        // The event that a reader saw has become durable just before they could be told so.
         assert!(engine.shared.wait_to_be_told(1, || false).is_none());
         let told = engine.shared.wait_to_be_told(u64::MAX, || true);
         for _ in 0..1_000 {

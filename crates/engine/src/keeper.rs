@@ -100,7 +100,7 @@ fn write_rest(shared: &Shared) -> io::Result<()> {
         let mut books = shared.books.write().map_err(|_| io::Error::other("the state is not to be trusted"))?;
         let Books { state, recent } = &mut *books;
         drop(recent.let_go(state, shared.index.runs().covered()));
-        // What an earlier failure left aside must be written before what is newer.
+        // A memtable that an earlier failure left aside must be written before a newer one.
         let last = state.last_event();
         if recent.aside().is_some() || last - recent.after() < EVENTS_WORTH_A_RUN {
             return Ok(());
@@ -159,7 +159,7 @@ impl Work<'_> {
         while self.credit == 0 {
             self.wait(LEISURE)?;
             self.merge(to)?;
-            // When nothing is written for a while, merging goes on by and by.
+            // While nothing is written, compaction goes on by and by.
             self.credit = self.credit.max(RECORDS_BETWEEN_PAUSES);
         }
         Ok(())

@@ -285,7 +285,7 @@ fn stored(folder: &Path, reader: &mut Reader, accept_loss: bool) -> Result<Store
         }
     };
     if is_there(reader, at)? {
-        // What is changed from here on is not in the checkpoint.
+        // A change from here on is not in the checkpoint.
         let written = state.cut().epoch();
         return Ok((state, Some((written, at.last_event))));
     }

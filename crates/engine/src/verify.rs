@@ -74,7 +74,7 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     if let Err(law) = check.state.ledger().check_laws() {
         check.problem(0, "law-broken", law);
     }
-    // What is wrong with the journal would only be told once more by the comparison with it.
+    // A fault of the journal would only be told once more by the comparison with it.
     let comparable = check.problems.is_empty() && verified.problems.is_empty();
     for damage in std::mem::take(&mut check.index).finish(comparable) {
         check.problem(0, "history-damaged", damage);

@@ -133,7 +133,8 @@ impl Inspected {
             }
             Err(error) => return Err(error),
         };
-        // What SQLite has taken over from the log after a crash may be in memory only; from here on it counts as durable.
+        // The pages that SQLite has taken over from the log after a crash may be in memory only; from here on it counts
+        // as durable.
         sync_log(dir)?;
         Ok(Self { dir: dir.into(), conn, keyring: Arc::new(keyring), head, loss, lock })
     }
@@ -381,7 +382,7 @@ impl Journal {
                 .execute(params![run.key.id.cast_signed(), run.key.wrapped])?;
         }
         for (subject, wrapped) in &run.subject_keys {
-            // The same person may come twice, when somebody sends again what was not answered.
+            // A person may come twice, when somebody sends again what was not answered.
             let unwrap = |wrapped: &[u8]| self.keyring.unwrap(Purpose::SubjectKey, *subject, wrapped);
             if stored_subject_key(&transaction, *subject)?.is_some_and(|stored| unwrap(&stored) == unwrap(wrapped)) {
                 continue;

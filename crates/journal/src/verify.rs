@@ -46,7 +46,7 @@ pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> 
     while next_row <= last_row {
         let frames = match reader.stored_frames(next_row, last_row, limit) {
             Ok(frames) => frames,
-            // What comes after it can't be known to be what was written after it.
+            // A frame after it can't be known to be the one written after it.
             Err(ReadError::Damaged(problem)) => {
                 audit.found.problems.push(problem);
                 return Ok(audit.found);

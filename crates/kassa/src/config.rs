@@ -601,7 +601,7 @@ mod tests {
         assert!(config.master_key_file.ends_with("C:\\keys \"x\".key"), "{:?}", config.master_key_file);
         assert_eq!(with_settings(&written, &flags), written, "again, nothing changes");
 
-        // What somebody wrote stays; the last of several flags holds; numbers that TOML would not take are texts.
+        // Lines that somebody wrote stay; the last of several flags holds; numbers that TOML would not take are texts.
         let own = "# listen is ours\n  listen=\"127.0.0.1:1\" # why\n# listen = \"x\"\n";
         let flags = ["listen=127.0.0.1:2", "listen=127.0.0.1:3", "burst=007"].map(str::to_owned);
         let written = with_settings(own, &flags);

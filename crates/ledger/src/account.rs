@@ -127,7 +127,7 @@ impl Account {
     /// The available balance after `minor` more are spent or held.
     pub(crate) fn available_after(&self, minor: i64) -> Result<i64, Refusal> {
         let after = self.available_minor().checked_sub(minor);
-        // What is below all that can be told is below any overdraft that can be drawn, too.
+        // An amount below all that can be told is below any overdraft that can be drawn, too.
         if !self.allows_available(after.unwrap_or(i64::MIN)) {
             return Err(Refusal::InsufficientFunds { available: self.money(self.available_minor()) });
         }

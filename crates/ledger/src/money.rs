@@ -182,7 +182,7 @@ mod tests {
         {
             assert_eq!(is_in_use(&code), Some(true), "{code}");
         }
-        // What has no minor units can't be written as an amount at all.
+        // A currency that has no minor units can't be written as an amount at all.
         for code in ["XAU", "XDR", "XTS", "XXX", "XSU", "XUA", "XBA"] {
             assert_eq!(is_in_use(&code), None, "{code}");
         }

@@ -85,7 +85,7 @@ impl<T> Pages<T> {
     /// The pages in order, with their numbers and the epochs in which they were last changed. The last one may be empty.
     pub fn pages(&self) -> impl Iterator<Item = (u64, u32, &[T])> {
         let full = self.full.iter().map(|page| (page.changed, &*page.items));
-        // How the tail was is not known, so it counts as changed.
+        // The tail as it was at the last snapshot is not known, so it counts as changed.
         let pages = full.chain([(self.epoch, &*self.tail)]);
         (0..).zip(pages).map(|(number, (changed, items))| (number, changed, items))
     }

@@ -132,7 +132,7 @@ fn check_parameters(app: &App, request: &Request) -> Result<(), Problem> {
     let Some(route) = request.extensions().get::<MatchedPath>().filter(|_| request.uri().query().is_some()) else {
         return Ok(());
     };
-    // Where a parameter can't be read, the handler will say so.
+    // The handler will say so where a parameter can't be read.
     let Ok(Query(sent)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else { return Ok(()) };
     let Some(unknown) = app.parameters.unknown(request.method(), route.as_str(), &sent) else { return Ok(()) };
     if unknown == DRY_RUN && request.method() != Method::GET {

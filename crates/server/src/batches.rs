@@ -258,7 +258,8 @@ impl Drop for Turn {
         }
         let (app, key) = (self.app.clone(), self.key.clone());
         let give_up = async move {
-            // What this sending has in the queue is decided first: the queue is in order, and this changes nothing.
+            // The lines that this sending has in the queue are decided first: the queue is in order, and this changes
+            // nothing.
             let nothing =
                 || Command { caller: Caller::SYSTEM, request: None, body: Body::Unresolved(Refusal::InvalidRequest) };
             while let Err(Unavailable::Busy) = app.engine.submit(nothing()).await {
@@ -310,7 +311,7 @@ pub(crate) async fn pay_batch(
     request: HttpRequest,
 ) -> Result<Response, Problem> {
     let (who, ()) = app.prepare(token, |_, who| {
-        // What every line would be refused for is told at once.
+        // A refusal that every line would meet is told at once.
         if who.sees_all() { Err(Refusal::NotAllowed.into()) } else { Ok(()) }
     })?;
     if !is_lines(request.headers()) {
@@ -688,7 +689,7 @@ impl Work {
         let mut all = All::default();
         while let Some(chunk) = lines.next().await? {
             let read: Vec<&[u8]> = chunk.lines().collect();
-            // What all lines are remembered as must not hang on how they arrived.
+            // The form in which all lines are remembered must not hang on how they arrived.
             let room = (MAX_PAYMENTS_AT_ONCE + 1).saturating_sub(all.lines);
             all.read(&self.app, &read[..read.len().min(room)])?;
             if all.lines > MAX_PAYMENTS_AT_ONCE {

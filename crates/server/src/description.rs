@@ -160,7 +160,7 @@ fn add_components(components: &mut Value) -> Vec<String> {
     let parts = merge_parts(&mut components["schemas"]);
     let kinds = problem::slugs().map(|(slug, _)| format!("/problems/{slug}"));
     components["schemas"]["ProblemKind"]["enum"] = kinds.collect();
-    // What the values are called in languages that want a name: INSUFFICIENT_FUNDS and not PROBLEMS_INSUFFICIENT_FUNDS.
+    // Names of the values in languages that want a name: INSUFFICIENT_FUNDS and not PROBLEMS_INSUFFICIENT_FUNDS.
     let names = problem::slugs().map(|(slug, _)| slug.replace('-', "_").to_uppercase());
     components["schemas"]["ProblemKind"]["x-enum-varnames"] = names.collect();
     let examples = problem::slugs().filter_map(|(slug, advice)| {
@@ -200,7 +200,7 @@ fn merged(schema: &Value, whole: &Value, parts: &mut Vec<String>) -> (Map<String
     let schema = name.map_or(schema, |name| &whole[name]);
     let mut properties = schema["properties"].as_object().cloned().unwrap_or_default();
     let mut required = schema["required"].as_array().cloned().unwrap_or_default();
-    // What is a type's own comes last in what the library makes, and first in what is sent.
+    // A type's own properties come last in what the library makes, and first in what is sent.
     for part in schema["allOf"].as_array().into_iter().flatten().rev() {
         let (of_part, required_of_part) = merged(part, whole, parts);
         properties.extend(of_part);
@@ -246,7 +246,7 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, declared: Option
         });
     }
     add_headers(operation);
-    // What is not there must not be asked for by its name, which would put a null in its place.
+    // A field that is not there must not be asked for by its name, which would put a null in its place.
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if parameter.get("example").is_none()
@@ -364,7 +364,7 @@ fn add_refusals(operation: &mut Value, refusals: &[&str]) {
 
 /// Adds the headers that each answer carries by rule.
 fn add_headers(operation: &mut Value) {
-    // What is asked for by its key may be told again, too.
+    // An answer asked for by its key may be told again, too.
     let is_key = |it: &Value| it["name"] == KEY || it["name"] == "key";
     let keyed = operation["parameters"].as_array().is_some_and(|them| them.iter().any(is_key));
     let for_the_caller = operation.get("security").is_none();

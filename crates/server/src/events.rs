@@ -254,7 +254,7 @@ impl Stream {
         if let Some(wait) = reason.retry() {
             life::write_retry(&mut text, self.place.serial, Some(wait));
         }
-        // What can't be written is logged, and the stream ends all the same.
+        // An event that can't be written is logged, and the stream ends all the same.
         let _ = life::write_event(&mut text, "stream.closed", &closed, &self.id(self.position));
         text.into()
     }
@@ -287,7 +287,7 @@ impl Stream {
         });
         let (news, last) = reading.await.map_err(|_| EndReason::Unavailable)??;
         if last <= self.position {
-            // What is durable can be read. If it can't, the client had better ask anew.
+            // A durable event can be read. If it can't, the client had better ask anew.
             return Err(EndReason::Unavailable);
         }
         self.position = last;

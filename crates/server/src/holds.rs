@@ -276,7 +276,7 @@ pub(crate) async fn show_hold(
     token: Token,
     Path(id): Path<String>,
 ) -> Result<Json<Hold>, Problem> {
-    // Who asks is found out first, and with what they may see in the same look at the state below.
+    // The caller is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
     let id = hold_id(&app, &id)?;
     let known = placed(&app, id).await?;

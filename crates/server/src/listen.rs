@@ -269,8 +269,8 @@ impl Shared {
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: Peer, mut stopped: watch::Receiver<bool>) {
         // Without it the system may hold a small answer back, waiting for more to send; nothing breaks if it can't be.
         let _ = stream.set_nodelay(true);
-        // Where what was sent is not confirmed for so long, the client is gone without a word, as a telephone is that
-        // lost its network. The system itself would wait for a quarter of an hour, and the client's streams with it.
+        // If sent bytes are not confirmed for so long, the client is gone without a word, as a telephone is that lost
+        // its network. The system itself would wait for a quarter of an hour, and the client's streams with it.
         let unconfirmed_ms = u32::try_from(self.limits.idle.as_millis()).unwrap_or(u32::MAX);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, unconfirmed_ms);
         let Some(mut stream) = Box::pin(self.handshake(stream, &mut stopped)).await else { return };

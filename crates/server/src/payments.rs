@@ -383,7 +383,7 @@ pub(crate) async fn show_payment(
     token: Token,
     Path(id): Path<String>,
 ) -> Result<(Extension<Unchanging>, Json<Payment>), Problem> {
-    // Who asks is found out first, and with what they may see in the same look at the state below.
+    // The caller is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
     let event = app.payment_ids.event(&id).ok_or(Refusal::UnknownPayment)?;
     let recorded = app.engine.find_event(event).await?.ok_or(Refusal::UnknownPayment)?;

@@ -286,14 +286,14 @@ mod tests {
     fn the_last_that_no_trusted_proxy_wrote_of_itself_is_the_client() {
         let proxies = proxies(&["10.0.0.0/8", "2001:db8::7"], ForwardedField::XForwardedFor);
         for (peer, sent, expected) in [
-            // Who is not trusted is who connects, whatever they say.
+            // A peer that is not trusted is the client, whatever it says.
             ("192.0.2.1", &["198.51.100.9"][..], "192.0.2.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.9"], "198.51.100.9"),
             ("::ffff:10.0.0.1", &["198.51.100.9"], "198.51.100.9"),
             ("2001:db8::7", &["198.51.100.9"], "198.51.100.9"),
             ("2001:db8::8", &["198.51.100.9"], "2001:db8::8"),
-            // What the client itself wrote comes before.
+            // The client's own words come before.
             ("10.0.0.1", &["203.0.113.5, 198.51.100.9"], "198.51.100.9"),
             ("10.0.0.1", &["10.0.0.2, 198.51.100.9"], "198.51.100.9"),
             // Several proxies in a row, in one line or several.
@@ -307,7 +307,7 @@ mod tests {
             ("10.0.0.1", &["[2001:db8:1::5]:65535"], "2001:db8:1::5"),
             ("10.0.0.1", &["::ffff:198.51.100.9"], "198.51.100.9"),
             ("10.0.0.1", &[",198.51.100.9,, "], "198.51.100.9"),
-            // What can't be read is its writer's.
+            // An entry that can't be read counts as its writer's.
             ("10.0.0.1", &["198.51.100.9, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.9, unknown, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["198.51.100.9:port"], "10.0.0.1"),

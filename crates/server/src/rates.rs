@@ -200,7 +200,7 @@ struct Table {
 impl Table {
     fn new(which: Which, rate: Rate, places: u64) -> Self {
         let policy = Policy::new(which, rate);
-        // Where there is no limit, nothing is remembered.
+        // Nothing is remembered where there is no limit.
         let groups = policy.pace.map_or(0, |_| (places / WAYS as u64).max(1));
         let groups = (0..groups).map(|_| Mutex::default()).collect();
         Self { policy, hasher: RandomState::new(), groups }

@@ -64,7 +64,7 @@ fn plain(said: &str) -> (Option<&str>, String) {
     if let Some(name) = quoted(said, "unknown field `", "`, there are no fields") {
         return (Some(name), "there is no such field, nor any other".into());
     }
-    // What was sent may hold anything, so that its end is looked for from behind.
+    // The bytes sent may hold anything, so their end is looked for from behind.
     let (found, right) = said.rsplit_once(", expected ").unwrap_or((said, ""));
     if let Some(name) = quoted(found, "unknown field `", "`") {
         return (Some(name), format!("there is no such field; {}", known("there are", "there is", right)));

@@ -421,7 +421,7 @@ impl Auditor {
     fn objections(&self, customer: u32, body: &Body, moves: &[Moved]) -> Objections {
         let mut objections = Objections::new();
         match body {
-            // What is held was agreed to by the payer; the payee takes it, or lets it go.
+            // The payer agreed to what is held; the payee takes it, or lets it go.
             Body::Capture { hold, .. } | Body::Void { hold } => {
                 if let Some(held) = self.holds.get(&hold.event()) {
                     objections.extend(self.objection_to(customer, held.credit, 0, 0));

@@ -155,7 +155,7 @@ struct Starts {
 }
 
 pub(super) fn run(bench: &LedgerBench, output: &Output) -> Result<(), Failure> {
-    // What can't work is said before the transfers are made, not after.
+    // A bench that can't work is refused before the transfers are made, not after.
     if bench.drop_caches {
         process::drop_caches()?;
     }

@@ -96,7 +96,7 @@ impl Drop for Served {
 fn config(order: &Order) -> Result<Config, Failure> {
     let settings = SETTINGS.iter().map(|setting| (*setting).to_owned());
     let settings: Vec<String> = settings.chain(order.settings.iter().cloned()).collect();
-    // What the environment says about another bank is no matter here.
+    // The environment may speak of another bank, which is no matter here.
     Config::read(&order.folder, &settings, &BTreeMap::new())
 }
 

@@ -215,7 +215,7 @@ mod tests {
         }
         assert!(past.known(first(1)).is_some() && past.known(first(KEPT) + 3).is_some());
         assert!(past.known(first(KEPT) + 4).is_none() && past.known(first(1) - 1).is_none());
-        // What is older than all that is kept finds no place; what is newer does.
+        // A frame older than all that are kept finds no place; a newer one does.
         past.keep(first(0), &contents(first(0), 4));
         assert!(past.known(first(0)).is_none() && past.known(first(1)).is_some());
         past.keep(first(KEPT + 1), &contents(first(KEPT + 1), 4));

@@ -178,7 +178,7 @@ impl Chunks {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        // Where the last line that has not ended begins, or the last one that has.
+        // Beginning of the last line that has not ended, or the last one that has.
         let ended = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         match ended.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => self.last = bytes[end + 1..].to_vec(),

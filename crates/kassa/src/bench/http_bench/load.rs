@@ -163,7 +163,7 @@ impl Load {
             let mut now = Instant::now();
             for event in &events[..some] {
                 if event.data.u64() == TIMER {
-                    // What it tells, how often it has rung, is no matter.
+                    // The timer tells how often it has rung, which is no matter.
                     let _ = rustix::io::read(&timer, &mut [0; 8]);
                     continue;
                 }
