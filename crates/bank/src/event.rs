@@ -267,14 +267,14 @@ pub enum What {
         /// The hold.
         #[cbor(n(0), with = "codec::hold_id")]
         hold: HoldId,
-        /// Reason of the release.
+        /// Reason for the release.
         #[cbor(n(1), with = "codec::release_reason")]
         reason: ReleaseReason,
     },
     /// A request under an idempotency key was refused; a retry gets the same answer.
     #[n(15)]
     Refused {
-        /// Reason of the refusal.
+        /// Reason for the refusal.
         #[cbor(n(0), with = "codec::refusal")]
         refusal: Refusal,
         /// Of several payments all or none: which was refused, from 0.

@@ -80,8 +80,8 @@ impl Numbering {
     /// # Errors
     ///
     /// Refuses with [`NumberingError::NoSuchForm`] if the bank code does not have the country's form, and with
-    /// [`NumberingError::NoCheckDigits`] if the country's check digits can't be computed: others would refuse the
-    /// IBANs.
+    /// [`NumberingError::NoCheckDigits`] if the country has no IBANs, or check digits that can't be computed: others
+    /// would refuse the IBANs.
     pub fn new(country: &str, bank_code: &str) -> Result<Self, NumberingError> {
         let no_such_form =
             || NumberingError::NoSuchForm { country: country.to_owned(), bank_code: bank_code.to_owned() };

@@ -213,7 +213,7 @@ pub enum Outcome {
     Accepted(Receipt),
     /// Refused, now or under the same key before.
     Refused {
-        /// Reason of the refusal.
+        /// Reason for the refusal.
         refusal: Refusal,
         /// Index of the payment that was refused, from 0, where several were to be made all or none.
         place: Option<u32>,

@@ -17,7 +17,7 @@ pub struct Hold {
     pub expires_at: Timestamp,
 }
 
-/// Reason of a hold's release.
+/// Reason for a hold's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReleaseReason {
     /// Somebody entitled to it said so.

@@ -44,7 +44,7 @@ pub struct BookedLeg {
     pub credit: Entry,
 }
 
-/// Reason of a posting.
+/// Reason for a posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// By itself: a payment, a deposit, a fee.

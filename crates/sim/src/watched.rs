@@ -27,7 +27,7 @@ pub enum Restart {
 pub struct Fault {
     /// Kind of the fault: the same words for each of its kind.
     pub rule: String,
-    /// The event, in words.
+    /// Description of what happened, in words.
     pub what: String,
 }
 
