@@ -86,7 +86,7 @@ pub enum Body {
         password: Sealed,
         /// Role of the user at the bank.
         role: Role,
-        /// For whom the user acts; with the role of a customer, and only then.
+        /// Customer for whom the user acts; with the role of a customer, and only then.
         customer: Option<CustomerId>,
     },
     /// Another password for a user, whose sessions end. Only Kassa itself may ask: whoever does holds the master key.
@@ -104,7 +104,7 @@ pub enum Body {
         token: TokenHash,
         /// Time of its expiry.
         expires_at: Timestamp,
-        /// From where, where that is known.
+        /// Address that the sign-in came from, where that is known.
         from: Option<AddressHash>,
     },
     /// The end of a session.
@@ -181,7 +181,7 @@ pub enum Body {
     /// A booking of the bank's own, for a reason: between its own accounts, or between a customer's account and the
     /// bank's income or expenses.
     Book {
-        /// From which account, to which, how much.
+        /// Payer's account, payee's account and amount.
         leg: Leg,
         /// The reason, which is the text on the statement.
         reason: Sealed,
@@ -275,7 +275,7 @@ pub struct Pay {
     pub text: Option<Sealed>,
     /// The payer's own notes, which the payee doesn't see.
     pub metadata: Option<Sealed>,
-    /// From which day on it counts for interest; the day of booking where none is given.
+    /// Day from which it counts for interest; the day of booking where none is given.
     pub value_date: Option<ValueDate>,
     /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.
     pub booked_at: Option<Timestamp>,

@@ -124,7 +124,7 @@ pub enum What {
         /// Role of the user at the bank.
         #[n(4)]
         role: Role,
-        /// For whom the user acts.
+        /// Customer for whom the user acts.
         #[n(5)]
         customer: Option<CustomerId>,
     },
@@ -140,7 +140,8 @@ pub enum What {
         /// Time of its expiry.
         #[cbor(n(2), with = "codec::timestamp")]
         expires_at: Timestamp,
-        /// From where, where that was known: the user's sign-ins from there are counted apart from now on.
+        /// Address that the sign-in came from, where that was known: the user's sign-ins from there are counted apart
+        /// from now on.
         #[n(3)]
         from: Option<AddressHash>,
     },

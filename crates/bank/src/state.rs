@@ -115,13 +115,13 @@ pub struct User {
     pub password: Sealed,
     /// Role of the user at the bank.
     pub role: Role,
-    /// For whom the user acts.
+    /// Customer for whom the user acts.
     pub customer: Option<CustomerId>,
     /// The sessions not yet closed, the oldest first; some may be over.
     pub sessions: Vec<TokenHash>,
     /// Time at which a wrong password was last noted.
     pub failed_at: Option<Timestamp>,
-    /// From where the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
+    /// Addresses from which the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
     pub known_addresses: Vec<AddressHash>,
 }
 

@@ -249,7 +249,7 @@ pub enum Unavailable {
     /// The clock jumped forward.
     #[error("the clock jumped forward by {by_ms} ms, so writing has stopped until an operator confirms it")]
     ClockJumped {
-        /// By how much.
+        /// Length of the jump, in milliseconds.
         by_ms: i64,
     },
     /// Nothing can be written until there is room on the disk and the server was started again. What is there can be

@@ -125,7 +125,7 @@ pub(crate) struct Run {
     /// The time of all its events: looked at once, when the run begins. None while the clock is not to be trusted.
     at: Option<Timestamp>,
     last_event: u64,
-    /// Of which state it was decided; see [`crate::handle::Durable`].
+    /// Epoch of the state on which it was decided; see [`crate::handle::Durable`].
     epoch: u32,
     commands: usize,
     draft: Draft,

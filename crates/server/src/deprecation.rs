@@ -12,9 +12,9 @@ pub(crate) struct Deprecated {
     method: &'static str,
     /// Its path, as the description has it.
     path: &'static str,
-    /// Since when, in seconds since 1970.
+    /// Time of the deprecation, in seconds since 1970.
     since_s: i64,
-    /// From when on it may stop answering, in seconds since 1970, where that is known: at least twelve months later.
+    /// Time from which it may stop answering, in seconds since 1970, where that is known: at least twelve months later.
     sunset_s: Option<i64>,
     /// Advice on what to use in its place, as a sentence.
     instead: &'static str,

@@ -282,7 +282,7 @@ fn fields(description: &Value, schema: &Value, depth: usize) -> String {
         if !closed && !required(name) {
             form += ", not always there";
         }
-        // Of what is sent it matters what may be left out, of an answer what may be missing.
+        // In a request it matters what may be left out, in an answer what may be missing.
         row(name, &form, closed && required(name), said, &fields(description, within, depth + 1))
     });
     format!("<dl class=\"fields\">\n{}</dl>\n", rows.collect::<String>())

@@ -585,7 +585,7 @@ impl Drop for Place {
     }
 }
 
-/// From which address a request's connection came: a client's, or a proxy's. It is put into the request's extensions.
+/// Address that a request's connection came from: a client's, or a proxy's. It is put into the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 

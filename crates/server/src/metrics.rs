@@ -43,7 +43,7 @@ struct SignInLabels {
     result: &'static str,
 }
 
-/// By which rate a request was refused.
+/// Label of the rate by which a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RateLabels {
     rate: &'static str,

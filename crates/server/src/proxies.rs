@@ -32,7 +32,7 @@ pub struct Proxies {
     pub field: ForwardedField,
 }
 
-/// In which header field a proxy tells whose request it hands on.
+/// Header field in which a proxy tells whose request it hands on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardedField {
     /// `X-Forwarded-For`: addresses, the last written by the last proxy.

@@ -92,7 +92,7 @@ pub(crate) struct Standing {
     pub(crate) policy: HeaderValue,
     /// Number of requests that may still come at once.
     pub(crate) remaining: u64,
-    /// In how many seconds, rounded up, the whole burst is there again; or, for who was refused, one more may come.
+    /// Seconds, rounded up, until the whole burst is there again; or, for whoever was refused, until one more may come.
     pub(crate) seconds: u64,
     /// `true` if the request was refused.
     pub(crate) refused: bool,

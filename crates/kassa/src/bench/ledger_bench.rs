@@ -71,8 +71,8 @@ pub(crate) struct LedgerBench {
 /// overdraft.
 const MAX_TRANSFERS: u64 = 1_000_000_000;
 
-/// At how many points the bench looks, and after how many transfers at the latest, where nobody says otherwise: often
-/// enough for one long wait to show where it was.
+/// Number of points at which the bench looks, and of transfers after which it does at the latest, where nobody says
+/// otherwise: often enough for one long wait to show where it was.
 const POINTS: u64 = 50;
 const MAX_STEP: u64 = 250_000;
 
@@ -293,7 +293,7 @@ fn make_bank(engine: &Engine, accounts: u32, runtime: &Handle, output: &Output) 
     Ok(())
 }
 
-/// By how many bytes each kind of file has grown; less than nothing where it has shrunk.
+/// Returns the bytes by which each kind of file has grown; less than nothing where it has shrunk.
 fn grown(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, f64> {
     let of = |bytes: &BTreeMap<String, u64>, kind| bytes.get(kind).map_or(0.0, |bytes| *bytes as f64);
     before.keys().chain(after.keys()).map(|kind| (kind.clone(), of(after, kind) - of(before, kind))).collect()

@@ -34,11 +34,11 @@ pub(super) struct Panel {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// For what is so at a point, and changes between one and the next.
+    /// For a value that holds at a point, and changes between one and the next.
     Line,
-    /// For what holds of the whole stretch since the point before.
+    /// For a value that holds of the whole stretch since the point before.
     Steps,
-    /// For what happened once in that stretch.
+    /// For something that happened once in that stretch.
     Bars,
 }
 

@@ -373,7 +373,7 @@ fn http1(connector: &TlsConnector) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// From which account to which a payment goes.
+/// Returns the accounts from which and to which a payment goes.
 fn sides(bench: &StreamsBench, payment: u32) -> (u32, u32) {
     let from = payment % bench.streams;
     (from, (from + 1) % bench.streams)

@@ -339,7 +339,7 @@ struct Batch {
     /// The last event looked at.
     last: u64,
     news: Vec<Arc<News>>,
-    /// For whom each is, by its number.
+    /// The customers concerned, each with the number of the event.
     concerned: Vec<(CustomerId, u64)>,
     /// The sessions that ended.
     over: Vec<TokenHash>,

@@ -22,8 +22,8 @@ const FRAMES_AT_A_TIME: usize = 16;
 /// Number of frames looked at in one step where it is known what they concern: as quick as reading one.
 const KNOWN_AT_A_TIME: usize = 512;
 
-/// For how many frames it is kept what they concern: in 6 MiB, nearly 400,000 payments, more than a bank books in the
-/// minute in which clients come back that lost their connection.
+/// Number of frames for which it is kept what they concern: in 6 MiB, nearly 400,000 payments, more than a bank books
+/// in the minute in which clients come back that lost their connection.
 const KEPT: usize = 2_048;
 
 /// The past, for the few who may read it at once.
