@@ -181,7 +181,7 @@ pub enum Body {
     /// A booking of the bank's own, for a reason: between its own accounts, or between a customer's account and the
     /// bank's income or expenses.
     Book {
-        /// Payer's account, payee's account and amount.
+        /// Account debited, account credited, and amount.
         leg: Leg,
         /// The reason, which is the text on the statement.
         reason: Sealed,

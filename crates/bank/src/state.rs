@@ -121,7 +121,7 @@ pub struct User {
     pub sessions: Vec<TokenHash>,
     /// Time at which a wrong password was last noted.
     pub failed_at: Option<Timestamp>,
-    /// Addresses from which the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
+    /// Hashed addresses from which the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
     pub known_addresses: Vec<AddressHash>,
 }
 
