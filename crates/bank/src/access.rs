@@ -1,4 +1,4 @@
-//! Who may do what: users with roles, sessions, and the rights of customers on accounts.
+//! Access control: users with roles, sessions, and the rights of customers on accounts.
 
 use minicbor::{Decode, Encode};
 use smallvec::smallvec;
@@ -51,7 +51,7 @@ pub struct NameIndex(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 #[cbor(transparent)]
 pub struct AddressHash(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
-/// What a user is to the bank.
+/// Role of a user at the bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Role {
@@ -85,7 +85,7 @@ pub enum Right {
 }
 
 impl Right {
-    /// Whether it is one to move the account's money.
+    /// Returns `true` if it is a right to move the account's money.
     #[must_use]
     pub fn moves_money(self) -> bool {
         match self {
@@ -95,7 +95,7 @@ impl Right {
     }
 }
 
-/// Who stands behind a command, once its session has been looked at.
+/// Role in which a command is decided, found by looking at its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     System,
@@ -104,7 +104,7 @@ pub(crate) enum Standing {
     Customer(CustomerId),
 }
 
-/// Who the caller is, if the session it came with is still open.
+/// Finds the role of the caller, if the session it came with is still open.
 pub(crate) fn standing(state: &State, caller: &Caller, now: Timestamp) -> Result<Standing, Refusal> {
     let Some(token) = caller.session else {
         return if caller.user == UserId::SYSTEM { Ok(Standing::System) } else { Err(Refusal::NotSignedIn) };
@@ -154,7 +154,7 @@ impl Standing {
         }
     }
 
-    /// Whether this caller may take `amount` out of an account. An amount in another currency than the account's is
+    /// Checks that this caller may take `amount` out of an account. An amount in another currency than the account's is
     /// left to the ledger to refuse.
     pub(crate) fn may_debit(self, state: &State, account: AccountId, amount: Money) -> Result<(), Refusal> {
         let customer = match self {
@@ -184,8 +184,8 @@ impl Standing {
     }
 }
 
-/// Whether customers may have a right to move an account's money: a deposit's, or a loan's, to an end that the bank set.
-/// Otherwise documented calls would give them money that nobody lent.
+/// Checks that customers may have a right to move an account's money: a deposit's, or a loan's, to an end that the bank
+/// set. Otherwise documented calls would give them money that nobody lent.
 pub(crate) fn must_suit_a_customer(kind: Kind, is_cash: bool, overdraft: Overdraft) -> Result<(), Refusal> {
     match (kind, is_cash) {
         (Kind::Liability | Kind::Asset, false) => {}
@@ -199,7 +199,7 @@ pub(crate) fn must_suit_a_customer(kind: Kind, is_cash: bool, overdraft: Overdra
     }
 }
 
-/// Whether an account that exists can be a customer's, its overdraft aside.
+/// Returns `true` if an account can be a customer's, its overdraft aside.
 pub(crate) fn can_be_a_customers(state: &State, account: AccountId) -> bool {
     let suits =
         |it: &ledger::Account| must_suit_a_customer(it.kind, state.is_cash(account), Overdraft::Limited(0)).is_ok();

@@ -1,4 +1,4 @@
-//! How the ledger's types are written in events and records. The ledger knows no encodings, so each of its types gets a
+//! Encodings of the ledger's types in events and records. The ledger knows no encodings, so each of its types gets a
 //! module here for minicbor's `with`. Numbers once given to a value keep their meaning for ever.
 
 use minicbor::{Decoder, Encoder, decode, encode};

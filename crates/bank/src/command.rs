@@ -1,4 +1,4 @@
-//! What can be asked of the bank, and the facts that go with it.
+//! Commands to the bank, and the facts that go with them.
 
 use ledger::{
     AccountId, Currency, HoldId, Kind, Leg, Money, Overdraft, Posting, PostingId, Status, Timestamp, ValueDate,
@@ -11,16 +11,16 @@ use crate::{CustomerId, Numbering, Purpose, Refusal, Request, Right, Role, Seale
 /// A request to the bank. Personal fields are sealed and names resolved to ids before it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// Who asks.
+    /// The one who asks.
     pub caller: Caller,
     /// The idempotency key and the fingerprint of what was sent under it. Without one, nothing is remembered of a
     /// refusal, and a retry is another request.
     pub request: Option<Request>,
-    /// What is asked.
+    /// The request itself.
     pub body: Body,
 }
 
-/// Who asks: a user, and the session that proves it. Without a session it is Kassa itself.
+/// The one who asks: a user, and the session that proves it. Without a session it is Kassa itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
@@ -34,7 +34,7 @@ impl Caller {
     pub const SYSTEM: Self = Self { user: UserId::SYSTEM, session: None };
 }
 
-/// What a pure function can't have by itself.
+/// Inputs that a pure function can't have by itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// The time, as the journal tells it: it never runs backwards.
@@ -58,17 +58,17 @@ pub struct PastPosting {
 /// The most payments made all or none: a firm's payday, and a millisecond of the one thread that decides.
 pub const MAX_PAYMENTS_AT_ONCE: usize = 1_000;
 
-/// What is asked.
+/// The request itself, by kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The bank itself, once, as its first event.
     Found {
         /// Its name.
         name: String,
-        /// How its account numbers are made.
+        /// Scheme of its account numbers.
         numbering: Numbering,
     },
-    /// What was asked names something that does not exist, or the caller may not name: found out before the rest could
+    /// A request that names something that does not exist, or the caller may not name: found out before the rest could
     /// be made a command. It is refused with that reason, so that it is remembered like any other refusal.
     Unresolved(Refusal),
     /// A new customer.
@@ -80,13 +80,13 @@ pub enum Body {
     AddUser {
         /// The blind index of the name to sign in with.
         name_index: NameIndex,
-        /// That name.
+        /// The name to sign in with.
         name: Sealed,
         /// The password's hash, in the PHC string format.
         password: Sealed,
-        /// What the user is to the bank.
+        /// Role of the user at the bank.
         role: Role,
-        /// For whom the user acts; with the role of a customer, and only then.
+        /// Customer for whom the user acts; with the role of a customer, and only then.
         customer: Option<CustomerId>,
     },
     /// Another password for a user, whose sessions end. Only Kassa itself may ask: whoever does holds the master key.
@@ -102,9 +102,9 @@ pub enum Body {
         user: UserId,
         /// The hash of the new token.
         token: TokenHash,
-        /// When it is over.
+        /// Time of its expiry.
         expires_at: Timestamp,
-        /// From where, where that is known.
+        /// Address that the sign-in came from, where that is known.
         from: Option<AddressHash>,
     },
     /// The end of a session.
@@ -164,7 +164,7 @@ pub enum Body {
     Deposit {
         /// The account credited.
         account: AccountId,
-        /// How much.
+        /// Amount paid in.
         amount: Money,
         /// The text on the statement.
         text: Option<Sealed>,
@@ -173,7 +173,7 @@ pub enum Body {
     Withdraw {
         /// The account debited.
         account: AccountId,
-        /// How much.
+        /// Amount paid out.
         amount: Money,
         /// The text on the statement.
         text: Option<Sealed>,
@@ -181,7 +181,7 @@ pub enum Body {
     /// A booking of the bank's own, for a reason: between its own accounts, or between a customer's account and the
     /// bank's income or expenses.
     Book {
-        /// From which account, to which, how much.
+        /// Account debited, account credited, and amount.
         leg: Leg,
         /// The reason, which is the text on the statement.
         reason: Sealed,
@@ -208,9 +208,9 @@ pub enum Body {
     Capture {
         /// The hold.
         hold: HoldId,
-        /// How much of it.
+        /// Amount to capture.
         amount: Money,
-        /// Whether the rest is let go.
+        /// `true` if the rest is let go.
         last: bool,
     },
     /// Reserved money let go.
@@ -227,9 +227,9 @@ pub enum Body {
     Refund {
         /// The posting.
         of: PostingId,
-        /// Which leg of it.
+        /// Index of the leg, from 0.
         leg: u32,
-        /// How much.
+        /// Amount to refund.
         amount: Money,
         /// The text on the statement.
         text: Option<Sealed>,
@@ -243,7 +243,7 @@ pub enum Body {
     },
 }
 
-/// What a new account is to be.
+/// Properties of a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAccount {
     /// Its number within the bank; the next free one where none is given.
@@ -252,15 +252,15 @@ pub struct OpenAccount {
     pub currency: Currency,
     /// Its side of the trial balance.
     pub kind: Kind,
-    /// How far below zero it may go.
+    /// Limit of its available balance below zero.
     pub overdraft: Overdraft,
-    /// What it is called.
+    /// Its name.
     pub name: Option<Sealed>,
-    /// Who gets the right of an owner.
+    /// Customer who gets the right of an owner.
     pub owner: Option<CustomerId>,
-    /// Whether deposits and withdrawals at the desk in its currency are booked against it. One account per currency.
+    /// `true` if deposits and withdrawals at the desk in its currency are booked against it. One account per currency.
     pub cash: bool,
-    /// When it was opened, where that was in another system; now otherwise. Only Kassa itself may say.
+    /// Time of its opening in another system; none where it is opened now. Only Kassa itself may say.
     pub opened_at: Option<Timestamp>,
 }
 
@@ -269,14 +269,14 @@ pub struct OpenAccount {
 pub struct Pay {
     /// The legs, taking effect in order, all or none.
     pub legs: SmallVec<[Leg; 1]>,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// The text on the statement.
     pub text: Option<Sealed>,
     /// The payer's own notes, which the payee doesn't see.
     pub metadata: Option<Sealed>,
-    /// From which day on it counts for interest; the day of booking where none is given.
+    /// Day from which it counts for interest; the day of booking where none is given.
     pub value_date: Option<ValueDate>,
-    /// When it was booked, where that was in another system; now otherwise. Only Kassa itself may say.
+    /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.
     pub booked_at: Option<Timestamp>,
 }

@@ -4,10 +4,10 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::{Body, Command, Event, Events, Facts, Refusal, State, What, access, accounts, payments};
 
-/// What happened, before it is said by whom.
+/// Contents of events whose author is not named yet.
 pub(crate) type Whats = SmallVec<[What; 1]>;
 
-/// What a guard function gives.
+/// Answer of a guard function: the contents of the events, or the refusal.
 pub(crate) type Decided = Result<Whats, Refusal>;
 
 pub(crate) fn accepted(what: What) -> Decided {
@@ -55,7 +55,7 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     }
 }
 
-/// Why a command is refused, and of several payments which.
+/// Reason for refusing a command, and the place of the payment concerned where there are several.
 pub(crate) struct Refused {
     pub(crate) refusal: Refusal,
     pub(crate) place: Option<u32>,

@@ -1,4 +1,4 @@
-//! What happened. Events are what the journal keeps for ever, so their encoding can only grow: fields and variants are
+//! Events: the records that the journal keeps for ever, so their encoding can only grow: fields and variants are
 //! numbered (CBOR, RFC 8949), a new field is optional, and a number is never used again for something else.
 
 use minicbor::{Decode, Encode};
@@ -20,7 +20,7 @@ pub struct Event {
     /// The user who asked for it; 0 is Kassa itself.
     #[n(0)]
     pub by: UserId,
-    /// What it is.
+    /// Its content.
     #[n(1)]
     pub what: What,
     /// The idempotency key it was asked for under. Only a command's first event has it.
@@ -40,7 +40,7 @@ pub struct Request {
     pub fingerprint: u64,
 }
 
-/// What a payment is for, as a statement shows it.
+/// Purpose of a payment, as a statement shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Purpose {
@@ -70,7 +70,7 @@ pub enum Purpose {
     Booking,
 }
 
-/// What happened.
+/// Content of an event, by kind.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum What {
     /// The bank was founded.
@@ -85,7 +85,7 @@ pub enum What {
         /// Its code within the country's account numbers.
         #[n(2)]
         bank_code: String,
-        /// How its account numbers are made; see [`crate::Numbering::scheme`].
+        /// Scheme of its account numbers; see [`crate::Numbering::scheme`].
         #[n(3)]
         scheme: Option<u8>,
     },
@@ -115,16 +115,16 @@ pub enum What {
         /// The blind index of the name to sign in with.
         #[n(1)]
         name_index: NameIndex,
-        /// That name.
+        /// The name to sign in with.
         #[n(2)]
         name: Sealed,
         /// The password's hash.
         #[n(3)]
         password: Sealed,
-        /// What the user is to the bank.
+        /// Role of the user at the bank.
         #[n(4)]
         role: Role,
-        /// For whom the user acts.
+        /// Customer for whom the user acts.
         #[n(5)]
         customer: Option<CustomerId>,
     },
@@ -137,10 +137,11 @@ pub enum What {
         /// The hash of its token.
         #[n(1)]
         token: TokenHash,
-        /// When it is over.
+        /// Time of its expiry.
         #[cbor(n(2), with = "codec::timestamp")]
         expires_at: Timestamp,
-        /// From where, where that was known: the user's sign-ins from there are counted apart from now on.
+        /// Address that the sign-in came from, where that was known: the user's sign-ins from there are counted apart
+        /// from now on.
         #[n(3)]
         from: Option<AddressHash>,
     },
@@ -173,19 +174,19 @@ pub enum What {
         /// Its side of the trial balance.
         #[cbor(n(3), with = "codec::kind")]
         kind: Kind,
-        /// How far below zero it may go.
+        /// Limit of its available balance below zero.
         #[cbor(n(4), with = "codec::overdraft")]
         overdraft: Overdraft,
-        /// When it was opened.
+        /// Time of its opening.
         #[cbor(n(5), with = "codec::timestamp")]
         opened_at: Timestamp,
-        /// What it is called.
+        /// Its name.
         #[n(6)]
         name: Option<Sealed>,
-        /// Who got the right of an owner.
+        /// Customer who got the right of an owner.
         #[n(7)]
         owner: Option<CustomerId>,
-        /// Whether it is the cash account of its currency.
+        /// `true` if it is the cash account of its currency.
         #[n(8)]
         cash: bool,
     },
@@ -235,10 +236,10 @@ pub enum What {
     /// Money was moved.
     #[n(12)]
     Posted {
-        /// What was booked.
+        /// The posting as booked.
         #[cbor(n(0), with = "codec::posting")]
         posting: Posting,
-        /// What for.
+        /// Its purpose.
         #[n(1)]
         purpose: Purpose,
         /// The text on the statement.
@@ -251,7 +252,7 @@ pub enum What {
     /// Money was reserved.
     #[n(13)]
     HoldPlaced {
-        /// What was reserved.
+        /// The hold as placed.
         #[cbor(n(0), with = "codec::hold")]
         hold: Hold,
         /// The text on the statement.
@@ -267,14 +268,14 @@ pub enum What {
         /// The hold.
         #[cbor(n(0), with = "codec::hold_id")]
         hold: HoldId,
-        /// Why.
+        /// Reason for the release.
         #[cbor(n(1), with = "codec::release_reason")]
         reason: ReleaseReason,
     },
     /// A request under an idempotency key was refused; a retry gets the same answer.
     #[n(15)]
     Refused {
-        /// Why.
+        /// Reason for the refusal.
         #[cbor(n(0), with = "codec::refusal")]
         refusal: Refusal,
         /// Of several payments all or none: which was refused, from 0.
@@ -294,7 +295,7 @@ pub enum What {
     /// Several payments were made, all or none: the next so many events.
     #[n(18)]
     PaidAll {
-        /// How many.
+        /// Number of payments.
         #[n(0)]
         payments: u32,
     },
@@ -327,8 +328,12 @@ impl Event {
         minicbor::encode(self, out).expect("an event can be encoded into memory");
     }
 
-    /// All events of a frame's body, in order. Gives what was wrong in words if the bytes are not events of a version
-    /// that this program knows.
+    /// Decodes all events of a frame's body, in order.
+    ///
+    /// # Errors
+    ///
+    /// Each item says in words what is wrong where its bytes are not an event of a version that this program knows;
+    /// nothing follows it.
     pub fn decode_all(body: &[u8]) -> impl Iterator<Item = Result<Self, String>> + '_ {
         let mut decoder = minicbor::Decoder::new(body);
         let mut broken = false;
@@ -342,7 +347,12 @@ impl Event {
         })
     }
 
-    /// The event at place `index` of a frame's body, without reading those before it more than needed.
+    /// Decodes the event at place `index` of a frame's body, without reading those before it more than needed.
+    ///
+    /// # Errors
+    ///
+    /// Says in words what is wrong if the bytes are not events of a version that this program knows, or end before that
+    /// place.
     pub fn decode_nth(body: &[u8], index: u64) -> Result<Self, String> {
         let mut decoder = minicbor::Decoder::new(body);
         for _ in 0..index {

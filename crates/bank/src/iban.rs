@@ -11,19 +11,19 @@ use iban::{Iban, IbanLike, ParseIbanError};
 
 use crate::national::{self, Layout};
 
-/// How this bank's account numbers are made.
+/// Scheme of this bank's account numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbering {
     country: String,
     bank_code: String,
     digits: u32,
-    /// How the domestic part is made, where it has check digits.
+    /// Layout of the domestic part, where it has check digits.
     national: Option<&'static Layout>,
-    /// What the IBAN of account number 0 leaves when divided by 97, with the country and two zeros at its end.
+    /// Remainder modulo 97 of the IBAN of account number 0, with the country and two zeros at its end.
     remainder: u64,
 }
 
-/// Why a country and bank code can't make account numbers.
+/// Fault of a country and bank code that can't make account numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NumberingError {
     /// No length of account number makes a valid IBAN.
@@ -57,7 +57,7 @@ pub enum NumberingError {
 /// without have none: there is nothing to tell them by.
 const NATIONAL: u8 = 1;
 
-/// Why a text is not an account of this bank.
+/// Fault of a text that is not an account of this bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IbanError {
     /// Not a valid IBAN: a typing error, most likely.
@@ -75,8 +75,13 @@ const MAX_BBAN: usize = 30;
 const MAX_NUMBER_DIGITS: usize = 18;
 
 impl Numbering {
-    /// The numbering of a new bank of a country and bank code, such as `AT` and `99999`. Refuses countries with check
-    /// digits that can't be computed: others would refuse the IBANs.
+    /// Makes the numbering of a new bank of a country and bank code, such as `AT` and `99999`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`NumberingError::NoSuchForm`] if the bank code does not have the country's form, and with
+    /// [`NumberingError::NoCheckDigits`] if the country has no IBANs, or check digits that can't be computed: others
+    /// would refuse the IBANs.
     pub fn new(country: &str, bank_code: &str) -> Result<Self, NumberingError> {
         let no_such_form =
             || NumberingError::NoSuchForm { country: country.to_owned(), bank_code: bank_code.to_owned() };
@@ -91,7 +96,12 @@ impl Numbering {
         if is_right { Ok(plain) } else { Err(no_such_form()) }
     }
 
-    /// The numbering of a bank that was founded with a country, bank code and [`Numbering::scheme`].
+    /// Makes the numbering of a bank that was founded with a country, bank code and [`Numbering::scheme`].
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`NumberingError::LaterScheme`] if this version does not know the scheme, and with
+    /// [`NumberingError::NoSuchForm`] if the bank code does not have the country's form.
     pub fn recorded(country: &str, bank_code: &str, scheme: Option<u8>) -> Result<Self, NumberingError> {
         match scheme {
             None => Self::plain(country, bank_code),
@@ -146,7 +156,8 @@ impl Numbering {
             .ok_or_else(no_such_form)
     }
 
-    /// Whether the IBANs are valid, and their bank and branch the same whatever the account: the whole code was given.
+    /// Returns `true` if the IBANs are valid, and their bank and branch the same whatever the account: the whole code
+    /// was given.
     fn names_the_bank(&self) -> bool {
         let (Ok(first), Ok(last)) = (self.iban(0).parse::<Iban>(), self.iban(self.largest()).parse::<Iban>()) else {
             return false;
@@ -154,8 +165,8 @@ impl Numbering {
         first.bank_identifier() == last.bank_identifier() && first.branch_identifier() == last.branch_identifier()
     }
 
-    /// Whether the code ends where the country's codes of bank and branch do: a longer one would take its accounts' first
-    /// digits from another bank.
+    /// Returns `true` if the code ends where the country's codes of bank and branch do: a longer one would take its
+    /// accounts' first digits from another bank.
     fn is_of_the_banks_length(&self) -> bool {
         let Ok(iban) = self.iban(0).parse::<Iban>() else { return false };
         let bank = iban.bank_identifier().map_or(self.bank_code.len(), str::len);
@@ -204,7 +215,12 @@ impl Numbering {
         [check.div_euclid(10), check.rem_euclid(10)].map(|digit| b'0'.wrapping_add(u8::try_from(digit).unwrap_or(0)))
     }
 
-    /// The account number of an IBAN of this bank. Spaces and small letters are accepted, as people type them.
+    /// Returns the account number of an IBAN of this bank. Spaces and small letters are accepted, as people type them.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`IbanError::Invalid`] if the text is not a valid IBAN, and with [`IbanError::OtherBank`] if it is
+    /// another bank's.
     pub fn number(&self, text: &str) -> Result<u64, IbanError> {
         if let Some(number) = self.own(text) {
             return Ok(number);
@@ -248,8 +264,8 @@ impl Numbering {
     }
 }
 
-/// What an account number of so many zeros leaves when divided by 97, with the bank code before it, and the country and
-/// two zeros behind it. A letter counts as two digits: A as 10, Z as 35.
+/// Computes the remainder modulo 97 of an account number of so many zeros, with the bank code before it, and the
+/// country and two zeros behind it. A letter counts as two digits: A as 10, Z as 35.
 fn remainder(bank_code: &str, digits: u32, country: &str) -> u64 {
     let zeros = (0..digits).map(|_| b'0');
     let all = bank_code.bytes().chain(zeros).chain(country.bytes()).chain(*b"00");

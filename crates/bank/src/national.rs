@@ -1,22 +1,22 @@
 //! Check digits that countries keep inside their account numbers, beside the two that every IBAN has.
 //!
-//! What each country's domestic number (BBAN) is made of is told by the IBAN registry (ISO 13616, release 101); the
-//! rules of the check digits are those of the national schemes, as python-stdnum and ibantools check them too, or as the
-//! registry's examples show. In the Czech, Slovak and Norwegian schemes one number in eleven has no check digit. There one
-//! digit of the account number is kept free: it is 0, or the least with which there is a check digit.
+//! The structure of each country's domestic number (BBAN) is that of the IBAN registry (ISO 13616, release 101); the
+//! rules of the check digits are those of the national schemes, as python-stdnum and ibantools check them too, or as
+//! the registry's examples show. In the Czech, Slovak and Norwegian schemes one number in eleven has no check digit.
+//! There one digit of the account number is kept free: it is 0, or the least with which there is a check digit.
 
-/// How a country's account numbers are made, where they have check digits.
+/// Layout of a country's account numbers, where they have check digits.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     country: &'static str,
-    /// How many digits the bank's code has, with the branch's where the country has one.
+    /// Number of digits of the bank's code, with the branch's where the country has one.
     bank: usize,
-    /// How many digits of the account number are the bank's to give.
+    /// Number of digits of the account number that are the bank's to give.
     pub(crate) digits: u32,
     rule: Rule,
 }
 
-/// How the check digits are computed, and where they are.
+/// Rule and place of the check digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     /// Two at the end, so that the whole leaves 1 when divided by 97 (ISO 7064 MOD 97-10).
@@ -45,7 +45,7 @@ enum Rule {
 }
 
 impl Rule {
-    /// How many characters come before the bank's code, and how many between it and the account number.
+    /// Returns the number of characters before the bank's code, and between it and the account number.
     fn gaps(self) -> (usize, usize) {
         match self {
             Self::Italian => (1, 0),
@@ -103,7 +103,7 @@ pub(crate) fn layout_of(country: &str) -> Option<&'static Layout> {
     LAYOUTS.iter().find(|layout| layout.country == country)
 }
 
-/// Whether a country's account numbers have no check digits that would have to be computed.
+/// Returns `true` if a country's account numbers have no check digits that would have to be computed.
 pub(crate) fn is_plain(country: &str) -> bool {
     layout_of(country).is_none() && PLAIN.contains(&country)
 }
@@ -116,7 +116,8 @@ pub(crate) fn possible() -> Vec<&'static str> {
     possible
 }
 
-/// Whether a bank's code has the check digit that its country asks for, at its end, where it has one of its own.
+/// Returns `true` if a bank's code has the check digit that its country asks for, at its end, where it has one of its
+/// own.
 pub(crate) fn is_bank_code_right(country: &str, bank_code: &str) -> bool {
     let (length, check): (usize, fn(&str) -> u64) = match country {
         "HR" => (7, mod_11_10),
@@ -129,7 +130,7 @@ pub(crate) fn is_bank_code_right(country: &str, bank_code: &str) -> bool {
 }
 
 impl Layout {
-    /// Whether a bank's code has the country's form.
+    /// Returns `true` if a bank's code has the country's form.
     pub(crate) fn takes(&self, bank_code: &str) -> bool {
         bank_code.len() == self.bank && bank_code.bytes().all(|byte| byte.is_ascii_digit())
     }

@@ -56,7 +56,7 @@ pub(crate) fn pay_all(
     Ok(whats)
 }
 
-/// Whether a caller may make a payment, whatever the money.
+/// Checks that a caller may make a payment, whatever the money.
 fn may_pay(standing: Standing, state: &State, pay: &Pay) -> Result<(), Refusal> {
     standing.must_be_able_to_pay()?;
     if pay.booked_at.is_some() || pay.value_date.is_some() || pay.purpose != Purpose::Payment {
@@ -126,8 +126,8 @@ fn may_be_booked(state: &State, leg: Leg) -> Result<(), Refusal> {
     }
 }
 
-/// Whether an account is a customer's: one of a kind that customers have, on which any has a right. The others are the
-/// bank's own, whoever may read them.
+/// Returns `true` if an account is a customer's: one of a kind that customers have, on which any has a right. The
+/// others are the bank's own, whoever may read them.
 fn is_customers(state: &State, account: AccountId) -> bool {
     let info = state.account_info(account);
     info.is_some_and(|info| !info.rights.is_empty()) && access::can_be_a_customers(state, account)
@@ -179,7 +179,7 @@ pub(crate) fn capture(
     must_be_payers_to_give(standing, state, hold)?;
     let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
     for booked in posting.legs() {
-        // What is captured was held, and so not available.
+        // Captured money was held, and so not available.
         must_leave(state, booked.leg.debit, |available| available)?;
     }
     accepted(What::Posted { posting, purpose: Purpose::Capture, text: None, metadata: None })
@@ -286,7 +286,8 @@ fn must_be_covered(state: &State, posting: &Posting) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The same of an account of which nothing is booked.
+/// Checks that a customer's account without a limit stays at zero or above, where nothing is booked on it: `left` gives
+/// what would be available, from what is.
 fn must_leave(state: &State, account: AccountId, left: impl Fn(i64) -> i64) -> Result<(), Refusal> {
     let known = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
     if left(known.available_minor()) < 0 && lacks_its_limit(state, account) {
@@ -295,7 +296,8 @@ fn must_leave(state: &State, account: AccountId, left: impl Fn(i64) -> i64) -> R
     Ok(())
 }
 
-/// Whether an account has no limit and should. The bank's own need none, whatever right was had on them.
+/// Returns `true` if an account has no limit and should have one. The bank's own need none, whatever right was had on
+/// them.
 fn lacks_its_limit(state: &State, account: AccountId) -> bool {
     let is_unlimited = |account: &ledger::Account| account.overdraft == Overdraft::Unlimited;
     state.ledger().account(account).is_some_and(is_unlimited)

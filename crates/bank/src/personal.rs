@@ -4,8 +4,8 @@
 
 use minicbor::{Decode, Encode};
 
-/// Whose key a personal field is sealed under. Drawn at random by the edge; 0 is the bank itself, for the names of its
-/// own accounts.
+/// Subject under whose key a personal field is sealed. Drawn at random by the edge; 0 is the bank itself, for the names
+/// of its own accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]
 pub struct SubjectId(#[n(0)] pub u64);
@@ -19,7 +19,7 @@ impl SubjectId {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct Sealed {
-    /// Whose key opens it.
+    /// Subject whose key opens it.
     #[n(0)]
     pub subject: SubjectId,
     /// The sealed bytes.

@@ -87,7 +87,7 @@ pub enum Record {
         #[cbor(n(1), with = "codec::hold")]
         hold: Hold,
     },
-    /// What was undone of a posting: by leg, or all where there is no list.
+    /// The undone part of a posting: by leg, or all where there is no list.
     #[n(6)]
     Undone {
         #[cbor(n(0), with = "codec::posting_id")]
@@ -107,7 +107,7 @@ pub enum Record {
     },
 }
 
-/// Why records don't make a state.
+/// Fault of records that don't make a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored state does not hold together: {0}")]
 pub struct RestoreError(String);
@@ -127,6 +127,10 @@ pub struct RecordPage<'a> {
 
 impl Cut {
     /// Gives all records in canonical order, page by page, to `take`.
+    ///
+    /// # Errors
+    ///
+    /// Ends with the first error of `take`.
     pub fn write_pages<E>(&self, take: impl FnMut(RecordPage<'_>) -> Result<(), E>) -> Result<(), E> {
         self.state.write_pages(take)
     }
@@ -154,6 +158,10 @@ impl<T> Pager<T> {
 impl State {
     /// Gives the canonical bytes in order, some records at a time, to `take`: to a hash for the digest, to a file for a
     /// checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Ends with the first error of `take`.
     pub fn write_records<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         self.write_pages(|page| if page.records.is_empty() { Ok(()) } else { take(page.records) })
     }
@@ -200,6 +208,11 @@ impl State {
     }
 
     /// Adds one record, read back in canonical order, to a state that began as the default one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the founding's country, bank code and scheme make no account numbers, if there are more users than can
+    /// be numbered, or if a hold is on no account.
     pub fn restore(&mut self, record: Record) -> Result<(), RestoreError> {
         match record {
             Record::Head { last_event, time_ms, name, country, bank_code, scheme } => {
@@ -253,6 +266,10 @@ impl State {
     }
 
     /// Reads records from their canonical bytes, as [`State::write_records`] gives them.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not records, or as [`State::restore`] does.
     pub fn restore_bytes(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
         let mut decoder = minicbor::Decoder::new(bytes);
         while decoder.position() < bytes.len() {

@@ -2,8 +2,8 @@
 
 use ledger::Money;
 
-/// Why a command was refused. The bank's own reasons stand in order of precedence and come before the ledger's, but that
-/// the accounts, holds and legs a command names are looked up before anybody's right on them is.
+/// Reason for refusing a command. The bank's own reasons stand in order of precedence and come before the ledger's, but
+/// that the accounts, holds and legs a command names are looked up before anybody's right on them is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The caller's session is over, or never was.
@@ -69,7 +69,7 @@ pub enum Refusal {
     /// The amount is above what the caller may move in one payment.
     #[error("you may move at most {limit} from this account in one payment")]
     AboveSignatoryLimit {
-        /// That limit.
+        /// The limit.
         limit: Money,
     },
     /// Customers pay to customers' accounts.
@@ -88,13 +88,13 @@ pub enum Refusal {
     /// the order.
     #[error("the request is not as it must be")]
     InvalidRequest,
-    /// What was sent as an account's number is none.
+    /// The text sent as an account's number is none.
     #[error("this is not a valid IBAN")]
     InvalidIban,
     /// The account's number belongs to another bank.
     #[error("this IBAN belongs to another bank")]
     OtherBank,
-    /// What was sent as an amount is none.
+    /// The text sent as an amount is none.
     #[error("an amount is written as digits with a point before the decimals, like 12.50")]
     InvalidAmount,
     /// The amount has more decimals than its currency.

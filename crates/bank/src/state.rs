@@ -1,5 +1,5 @@
-//! What the bank is at one moment, and how an event changes it. `apply` is the only way in: it decides nothing and
-//! can't fail.
+//! The bank's state at one moment, and its change by an event. `apply` is the only way in: it decides nothing and can't
+//! fail.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -13,7 +13,8 @@ use crate::{CustomerId, Event, Numbering, Right, Role, Sealed, TokenHash, UserId
 
 /// The bank's state after some event.
 ///
-/// What grows is in pages, so that a [`Cut`] can be had at any moment without stopping.
+/// Its growing parts are in copy-on-write pages, so that a snapshot ([`Cut`]) can be taken at any moment without
+/// stopping.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     pub(crate) last_event: u64,
@@ -33,11 +34,11 @@ pub struct State {
     pub(crate) outcomes_aside: Option<Arc<Outcomes>>,
     /// Outcomes up to this event are found elsewhere.
     pub(crate) outcomes_after: u64,
-    /// How many cuts there were.
+    /// Number of snapshots (cuts) taken.
     epoch: u32,
 }
 
-/// The state as it was at one event, to be written down while the bank goes on.
+/// A snapshot of the state as it was at one event, to be written down while the bank goes on.
 #[derive(Debug)]
 pub struct Cut {
     pub(crate) state: State,
@@ -51,7 +52,8 @@ impl Cut {
         self.state.last_event
     }
 
-    /// What was changed after the cut before this one has this epoch or, if it was changed after this one, a later one.
+    /// Returns the epoch that this snapshot ends: a page changed after the one before has this epoch or, if it was
+    /// changed after this one too, a later one.
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch
@@ -69,27 +71,27 @@ impl PageKey for TokenHash {
 /// index of the past. Derived from the events, kept out of the digest, and never iterated but to store it.
 pub type Outcomes = HashMap<[u8; 16], u64, BuildHasherDefault<KeyHasher>>;
 
-/// How many outcomes the state keeps before they are set aside: seven eighths of 2^20, as many as fill a table of 26 MB
-/// that never has to grow.
+/// Number of outcomes that the state keeps before they are set aside: seven eighths of 2^20, as many as fill a table of
+/// 26 MB that never has to grow.
 pub const KEYS_AT_HAND: usize = 917_504;
 
-/// What the bank was founded as.
+/// Name and numbering that the bank was founded with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Founding {
     /// Its name.
     pub name: String,
-    /// How its account numbers are made.
+    /// Scheme of its account numbers.
     pub numbering: Numbering,
 }
 
-/// What the bank knows of an account beside its money.
+/// Facts about an account beside its money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountInfo {
     /// Its number within the bank.
     pub number: u64,
-    /// What it is called.
+    /// Its name.
     pub name: Option<Sealed>,
-    /// Who has which right on it, in the order in which the rights were granted.
+    /// Customers with a right on it, each with that right, in the order in which the rights were granted.
     pub rights: SmallVec<[(CustomerId, Right); 1]>,
 }
 
@@ -107,19 +109,19 @@ pub struct Customer {
 pub struct User {
     /// The blind index of the name to sign in with.
     pub name_index: NameIndex,
-    /// That name.
+    /// The name to sign in with.
     pub name: Sealed,
     /// The password's hash, in the PHC string format.
     pub password: Sealed,
-    /// What the user is to the bank.
+    /// Role of the user at the bank.
     pub role: Role,
-    /// For whom the user acts.
+    /// Customer for whom the user acts.
     pub customer: Option<CustomerId>,
     /// The sessions not yet closed, the oldest first; some may be over.
     pub sessions: Vec<TokenHash>,
-    /// When a wrong password was last noted.
+    /// Time at which a wrong password was last noted.
     pub failed_at: Option<Timestamp>,
-    /// From where the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
+    /// Hashed addresses from which the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
     pub known_addresses: Vec<AddressHash>,
 }
 
@@ -136,9 +138,9 @@ impl User {
 /// A session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// Whose it is.
+    /// User whose it is.
     pub user: UserId,
-    /// When it is over.
+    /// Time of its expiry.
     pub expires_at: Timestamp,
 }
 
@@ -176,7 +178,7 @@ impl State {
         self.time
     }
 
-    /// What the bank was founded as.
+    /// Returns the name and numbering that the bank was founded with.
     #[must_use]
     pub fn founding(&self) -> Option<&Founding> {
         self.founding.as_ref()
@@ -218,7 +220,7 @@ impl State {
         self.user_names.get(&index).copied()
     }
 
-    /// What the bank knows of an account beside its money.
+    /// Returns the facts about an account beside its money.
     #[must_use]
     pub fn account_info(&self, id: AccountId) -> Option<&AccountInfo> {
         self.infos.get(usize::try_from(id.0).ok()?)
@@ -230,7 +232,12 @@ impl State {
         self.numbers.get(&number).copied()
     }
 
-    /// The account of an IBAN of this bank.
+    /// Finds the account of an IBAN of this bank.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`crate::IbanError`] if the text is not a valid IBAN, or another bank's, or no bank has been
+    /// founded.
     pub fn account_of_iban(&self, iban: &str) -> Result<Option<AccountId>, crate::IbanError> {
         let founding = self.founding.as_ref().ok_or(crate::IbanError::OtherBank)?;
         Ok(self.account_numbered(founding.numbering.number(iban)?))
@@ -273,13 +280,13 @@ impl State {
         self.cash.get(&currency).copied()
     }
 
-    /// Whether an account is the cash account of its currency.
+    /// Returns `true` if an account is the cash account of its currency.
     #[must_use]
     pub fn is_cash(&self, id: AccountId) -> bool {
         self.ledger.account(id).is_some_and(|account| self.cash_account(account.currency) == Some(id))
     }
 
-    /// Whether a customer has a right to move the account's money.
+    /// Returns `true` if a customer has a right to move the account's money.
     #[must_use]
     pub fn is_a_customers(&self, id: AccountId) -> bool {
         self.account_info(id).is_some_and(|info| info.rights.iter().any(|(_, right)| right.moves_money()))
@@ -298,7 +305,7 @@ impl State {
         self.sessions.get(&token).filter(|session| session.expires_at > now)
     }
 
-    /// How many sessions are not closed; some may be over.
+    /// Returns the number of sessions that are not closed; some may be over.
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.sessions.len()
@@ -319,7 +326,8 @@ impl State {
 
     // ---- Changing ----
 
-    /// The state as it is now. Takes a moment, however large the bank: a pointer is copied for every page.
+    /// Takes a snapshot (cut) of the state as it is now, in a moment, however large the bank: a pointer is copied for
+    /// every page.
     pub fn cut(&mut self) -> Cut {
         let Self { last_event, time, founding, ledger, infos, cash, customers, users, sessions, .. } = self;
         let state = Self {
@@ -332,7 +340,7 @@ impl State {
             customers: customers.cut(),
             users: users.cut(),
             sessions: sessions.cut(),
-            // What follows from these, and the past, is not in it.
+            // The snapshot leaves out the past, and all that follows from these fields.
             ..Self::default()
         };
         let epoch = self.epoch;
@@ -344,8 +352,8 @@ impl State {
     ///
     /// # Panics
     ///
-    /// When `number` is not the next, or a law of the ledger would be broken: the journal is not this bank's, or there
-    /// is a bug, and going on would make it worse.
+    /// Panics if `number` is not the next, or a law of the ledger would be broken: the journal is not this bank's, or
+    /// there is a bug, and going on would make it worse.
     pub fn apply(&mut self, number: u64, at: Timestamp, event: &Event) {
         assert_eq!(Some(number), self.last_event.checked_add(1), "events are applied in order");
         self.last_event = number;
@@ -472,7 +480,11 @@ impl State {
         self.outcomes_aside.take()
     }
 
-    /// Says in words why an event from a journal doesn't fit this state, for a checker that must not stop.
+    /// Checks that an event from a journal fits this state, for a checker that must not stop.
+    ///
+    /// # Errors
+    ///
+    /// Says in words why the event doesn't fit.
     pub fn check(&self, number: u64, event: &Event) -> Result<(), String> {
         if Some(number) != self.last_event.checked_add(1) {
             return Err(format!("event {number} follows event {}", self.last_event));

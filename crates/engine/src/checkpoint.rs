@@ -1,8 +1,9 @@
 //! The checkpoint: the state at one event, so that a start need not read the whole journal.
 //!
-//! It is a cut: the writer goes on, and whoever first changes a page after it copies that page. Another thread encodes
-//! the pages, and writes those that were changed since the last checkpoint in one transaction, with the event, its
-//! frame's hash and the digest of the whole. It may be deleted at any time; a damaged one is not used, and written anew.
+//! It is a snapshot (cut) of copy-on-write pages: the writer goes on, and whoever first changes a page after it copies
+//! that page. Another thread encodes the pages, and writes those that were changed since the last checkpoint in one
+//! transaction, with the event, its frame's hash and the digest of the whole. It may be deleted at any time; a damaged
+//! one is not used, and written anew.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -21,7 +22,7 @@ const FILE: &str = "checkpoint.db";
 /// The row of what a checkpoint says of itself. Pages have ids from 0.
 const SELF: i64 = -1;
 
-/// How long one who writes waits for one who reads, and the other way round.
+/// Time that a writer waits for a reader, and the other way round.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A checkpoint that was read.
@@ -31,7 +32,7 @@ pub(crate) struct Checkpoint {
     pub(crate) state: State,
 }
 
-/// Why a checkpoint can't be written or read.
+/// Reason a checkpoint can't be written or read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -73,7 +74,7 @@ impl Checkpoints {
         // If this fails, or if a cut is left out, the next one writes everything.
         let before = self.written.take().filter(|(epoch, _)| cut.epoch() == *epoch + 1);
         match self.put(cut, head, before) {
-            // What can't be read as a database is in the way of the next one.
+            // A file that can't be read as a database is in the way of the next one.
             Err(Error::Sqlite(error))
                 if matches!(
                     error.sqlite_error_code(),

@@ -7,11 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ledger::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
-/// How far the wall clock may run ahead of monotonic time between two looks, in milliseconds. More than any step that
-/// a time service makes on a machine in order, leap seconds included.
+/// Limit of how far the wall clock may run ahead of monotonic time between two looks, in milliseconds. More than any
+/// step that a time service makes on a machine in order, leap seconds included.
 pub const MAX_CLOCK_JUMP_MS: i64 = 60_000;
 
-/// Where the time comes from. Handed in, so that a test can make it jump.
+/// Source of the time. Handed in, so that a test can make it jump.
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn wall_ms(&self) -> i64;

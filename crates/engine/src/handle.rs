@@ -34,32 +34,33 @@ pub struct Engine {
     pub(crate) threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
-/// What all threads share.
+/// State shared by all threads.
 pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     pub(crate) books: RwLock<Books>,
     pub(crate) durable: watch::Sender<Durable>,
-    /// Who has read something and waits until it is durable, by the event. Beside `durable`, so that they are told
+    /// Readers who wait until what they have read is durable, by the event. Beside `durable`, so that they are told
     /// together with those whose commands became durable.
     pub(crate) readers_waiting: Mutex<Vec<(u64, Asker<()>)>>,
-    /// Whether nobody is answered any more. Beside `durable`, so that who waits for the end is not woken by each run.
+    /// `true` once nobody is answered any more. Beside `durable`, so that whoever waits for the end is not woken by
+    /// each run.
     pub(crate) closed: watch::Sender<bool>,
-    /// Why the engine has stopped, or takes nothing more.
+    /// Reason the engine has stopped, or takes nothing more.
     pub(crate) failure: Mutex<Option<Unavailable>>,
     pub(crate) counters: Counters,
     pub(crate) pace: Pace,
     pub(crate) keyring: Keyring,
     pub(crate) frames: FrameCache,
-    /// What was read to open it, in words.
+    /// Summary of what was read to open it, in words.
     pub(crate) opening: String,
     pub(crate) index: Index,
     pub(crate) ceiling: Ceiling,
     pub(crate) clock: Arc<dyn Clock>,
     /// The journal's time, as the writer last looked.
     pub(crate) now_ms: AtomicI64,
-    /// Whether a checkpoint is being written.
+    /// `true` while a checkpoint is being written.
     pub(crate) checkpointing: AtomicBool,
-    /// How many commands wait to be decided.
+    /// Number of commands that wait to be decided.
     pub(crate) queued: AtomicUsize,
     pub(crate) secrets: Secrets,
     /// A reader not in use. Each takes a file handle, so a few are kept and used by turns.
@@ -70,26 +71,27 @@ pub(crate) struct Shared {
     pub(crate) open_reader: Box<dyn Fn() -> Result<Reader, journal::OpenError> + Send + Sync>,
 }
 
-/// How far the journal is durable, and who may be answered.
+/// End of the durable part of the journal, which decides who may be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Durable {
     /// The last durable event.
     pub(crate) last_event: u64,
-    /// Whether anybody is answered still.
+    /// `true` while anybody is answered still.
     pub(crate) open: bool,
-    /// How often the state in memory was thrown away, because it told of events that never came to be. What was read
-    /// from an earlier one is not let go.
+    /// Number of times the state in memory was thrown away, because it told of events that never came to be. What was
+    /// read from an earlier one is not let go.
     pub(crate) epoch: u32,
 }
 
-/// What must become durable before something that was read may be let go.
+/// Event that must become durable before something that was read may be let go, and the epoch of the state that it was
+/// read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     last_event: u64,
     epoch: u32,
 }
 
-/// The state, and what is newest of the past.
+/// The state, and the memtable of the index of the past.
 pub(crate) struct Books {
     pub(crate) state: State,
     pub(crate) recent: Recent,
@@ -105,7 +107,7 @@ pub(crate) struct Counters {
     pub(crate) append_us: AtomicU64,
 }
 
-/// What the engine counts, for a monitor.
+/// Counters of the engine, for a monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measures {
     /// The last durable event.
@@ -159,7 +161,7 @@ impl KeyedHashes {
         Self { request: all.derive("idempotency keys"), names }
     }
 
-    /// What an idempotency key and the request under it are kept as.
+    /// Hashes an idempotency key and the request under it to the form in which they are kept.
     #[must_use]
     pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
         let [.., secret] = self.request.as_chunks::<16>().0 else { unreachable!("32 bytes") };
@@ -202,7 +204,7 @@ impl From<Command> for Submission {
     }
 }
 
-/// What became of a command. It is durable when it is given.
+/// Outcome of a command. It is durable when it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "accepted is the ordinary case, and is moved once")]
 pub enum Outcome {
@@ -210,11 +212,11 @@ pub enum Outcome {
     Accepted(Receipt),
     /// Refused, now or under the same key before.
     Refused {
-        /// Why.
+        /// Reason for the refusal.
         refusal: Refusal,
-        /// Of several payments all or none: which was refused, from 0.
+        /// Index of the payment that was refused, from 0, where several were to be made all or none.
         place: Option<u32>,
-        /// Whether it was refused under the same key before, and this is the first outcome given again.
+        /// `true` if it was refused under the same key before, and this is the first outcome given again.
         repeated: bool,
     },
     /// Nothing was to be changed.
@@ -226,18 +228,18 @@ pub enum Outcome {
 pub struct Receipt {
     /// The event's number.
     pub event: u64,
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What happened: the first event that the command made.
+    /// Content of the first event that the command made.
     pub what: What,
-    /// Whether it happened under the same key before, and this is the first outcome given again.
+    /// `true` if it happened under the same key before, and this is the first outcome given again.
     pub repeated: bool,
 }
 
-/// Why the engine can't answer now. Whether the command was carried out is told by asking again under its key.
+/// Reason the engine can't answer now. Asking again under the command's key tells whether it was carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// The queue is full.
+    /// The queue is full: the engine pushes back at once rather than let callers wait (backpressure).
     #[error("the server is busy; try again in a moment")]
     Busy,
     /// More commands at once than a batch may hold.
@@ -246,20 +248,20 @@ pub enum Unavailable {
     /// The clock jumped forward.
     #[error("the clock jumped forward by {by_ms} ms, so writing has stopped until an operator confirms it")]
     ClockJumped {
-        /// By how much.
+        /// Length of the jump, in milliseconds.
         by_ms: i64,
     },
     /// Nothing can be written until there is room on the disk and the server was started again. What is there can be
     /// read.
     #[error("the disk is full, so nothing can be written: make room on it, and start the server again")]
     DiskFull,
-    /// The same, because the disk takes no writes: it is read-only, or failing.
+    /// As [`Unavailable::DiskFull`], because the disk takes no writes: it is read-only, or failing.
     #[error("the disk can't be written: see to it, and start the server again")]
     DiskReadOnly,
     /// Nothing is written while the process has this much memory in use. What is there can be read.
     #[error("the ceiling of memory, {} MiB, is reached, so nothing is written", ceiling_bytes >> 20)]
     MemoryFull {
-        /// How much it may have.
+        /// Limit of the memory in use, in bytes.
         ceiling_bytes: u64,
     },
     /// The server is stopping.
@@ -311,7 +313,7 @@ impl Shared {
         self.failure().clone().unwrap_or(Unavailable::Stopping)
     }
 
-    /// That nothing is written for want of memory.
+    /// Returns the reason that nothing is written, where that is want of memory.
     pub(crate) fn memory_full(&self) -> Option<Unavailable> {
         self.ceiling.reached().map(|ceiling_bytes| Unavailable::MemoryFull { ceiling_bytes })
     }
@@ -400,7 +402,12 @@ impl Shared {
 }
 
 impl Engine {
-    /// Has one command decided and made durable, and tells what became of it.
+    /// Has one command decided and made durable, and returns its outcome.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the queue is full, if nothing can be written, or if the engine is stopping or has
+    /// failed. Asking again under the command's key tells whether it was carried out.
     pub async fn submit(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
@@ -411,7 +418,11 @@ impl Engine {
         self.settle(answer, fingerprint).await
     }
 
-    /// The same as [`Engine::submit`], for a thread that may wait. Not for use within an async runtime.
+    /// Does as [`Engine::submit`], for a thread that may wait. Not for use within an async runtime.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::submit`] does.
     pub fn submit_blocking(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
         let submission = submission.into();
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
@@ -422,7 +433,13 @@ impl Engine {
         answer.outcome().unwrap_or_else(|first| first_outcome(first, self.event(first)?, fingerprint))
     }
 
-    /// The same for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what those before it did.
+    /// Does as [`Engine::submit`] for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what
+    /// those before it did.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable::BatchTooLarge`] if there are more commands, and as [`Engine::submit`] does, for the
+    /// whole batch or within it for one of its commands.
     pub async fn submit_batch(&self, batch: Vec<Submission>) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
         if batch.len() > MAX_BATCH {
             return Err(Unavailable::BatchTooLarge);
@@ -440,7 +457,12 @@ impl Engine {
         Ok(outcomes)
     }
 
-    /// Tells what would become of a command now, and does nothing. The number of an event that would be made is 0.
+    /// Makes a dry run of a command: decides it on the state as it is now, and does nothing. The number of an event
+    /// that would be made is 0.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if nothing can be written, or if the engine is stopping or has failed.
     pub async fn rehearse(&self, submission: impl Into<Submission>) -> Result<Outcome, Unavailable> {
         let submission = submission.into();
         self.writable()?;
@@ -504,6 +526,10 @@ impl Engine {
     }
 
     /// Reads the state. What was read is let go when all it saw is durable.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the engine is stopping or has failed, or if what was read never became durable.
     pub async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> Result<T, Unavailable> {
         let (value, stamp) = self.shared.look(|books| read(&books.state))?;
         self.shared.until_durable(stamp).await?;
@@ -511,6 +537,10 @@ impl Engine {
     }
 
     /// Looks at the state without waiting: for what only prepares a command, whose answer waits by itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the engine is stopping or has failed.
     pub fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Unavailable> {
         Ok(self.shared.look(|books| look(&books.state))?.0)
     }
@@ -522,7 +552,11 @@ impl Engine {
         Timestamp(self.shared.now_ms.load(Ordering::Relaxed))
     }
 
-    /// An operator has looked at the clock after it jumped, and says it is right.
+    /// Confirms the clock after it jumped: an operator has looked at it, and says it is right.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the queue is full, or if the engine is stopping or has failed.
     pub async fn confirm_clock(&self) -> Result<(), Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Work::ConfirmClock(reply))?;
@@ -535,7 +569,7 @@ impl Engine {
         &self.shared.secrets.hashes
     }
 
-    /// What an idempotency key and the request under it are kept as.
+    /// Hashes an idempotency key and the request under it to the form in which they are kept.
     #[must_use]
     pub fn request(&self, caller: UserId, key: &[u8], body: &[u8]) -> Request {
         self.hashes().request(caller, key, body)
@@ -547,8 +581,8 @@ impl Engine {
         self.hashes().name_index(name)
     }
 
-    /// What an address from which somebody signs in under a name is kept as. Of an IPv6 address its network of 64 bits
-    /// counts. Two names at the same address have nothing in common.
+    /// Hashes an address from which somebody signs in under a name to the form in which it is kept. Of an IPv6 address
+    /// its network of 64 bits counts. Two names at the same address have nothing in common.
     #[must_use]
     pub fn address_hash(&self, NameIndex(name): NameIndex, address: IpAddr) -> AddressHash {
         let (v4, v6);
@@ -571,7 +605,7 @@ impl Engine {
         random::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// What a session token is kept as.
+    /// Hashes a session token to the form in which it is kept.
     #[must_use]
     pub fn token_hash(&self, token: &str) -> TokenHash {
         TokenHash(first_16(&hmac::sign(&self.shared.secrets.tokens, token.as_bytes())))
@@ -583,7 +617,11 @@ impl Engine {
         self.shared.secrets.all.derive(label)
     }
 
-    /// What the engine counts.
+    /// Returns the counters of the engine.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the engine is stopping or has failed.
     pub fn measures(&self) -> Result<Measures, Unavailable> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.shared.counters;
@@ -605,18 +643,26 @@ impl Engine {
         })
     }
 
-    /// SHA-256 over the canonical records of the state: two banks with the same digest are the same.
+    /// Computes SHA-256 over the canonical records of the state: two banks with the same digest are the same.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::read`] does.
     pub async fn digest(&self) -> Result<[u8; 32], Unavailable> {
         self.read(digest_of).await
     }
 
-    /// What was read to open the bank, in words for its operator.
+    /// Returns a summary of what was read to open the bank, in words for its operator.
     #[must_use]
     pub fn opening(&self) -> &str {
         &self.shared.opening
     }
 
-    /// Whether anything can be written, as far as is known; reading may go on where it can't.
+    /// Checks that anything can be written, as far as is known; reading may go on where it can't.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason that nothing can be written: the disk, the memory, or that the engine has stopped.
     pub fn writable(&self) -> Result<(), Unavailable> {
         let failure = self.shared.failure().clone();
         failure.or_else(|| self.shared.memory_full()).map_or(Ok(()), Err)
@@ -695,7 +741,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("bank");
         let engine = Engine::create(&data, &MasterKey::generate(), Arc::new(SystemClock)).expect("made");
-        // What a reader saw has become durable just before they could be told so.
+        // The event that a reader saw has become durable just before they could be told so.
         assert!(engine.shared.wait_to_be_told(1, || false).is_none());
         let told = engine.shared.wait_to_be_told(u64::MAX, || true);
         for _ in 0..1_000 {

@@ -1,5 +1,5 @@
-//! The thread that keeps what is derived: it writes checkpoints, writes to the index of the past what the writer set
-//! aside, and merges its runs. Nobody but a bank that stops waits for it.
+//! The thread that keeps what is derived: it writes checkpoints, flushes the memtables that the writer set aside to the
+//! index of the past, and merges its sorted runs (compaction). Nobody but a bank that stops waits for it.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::history::{Aside, RECORDS_BETWEEN_PAUSES, is_damage};
 /// After something could not be written it is tried again, this much later.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How long merging waits for something to be written before it goes on without: at a few per cent of a processor.
+/// Time that compaction waits for something to be written before it goes on without: at a few per cent of a processor.
 const LEISURE: Duration = Duration::from_millis(100);
 
 /// At an orderly stop what is newest is written to the index if it is of more than this many events; fewer are read
@@ -35,7 +35,7 @@ pub(crate) enum Chore {
     Free((Arc<Aside>, Option<Arc<Outcomes>>)),
 }
 
-/// Whom to ask.
+/// Handle of the keeper's thread.
 pub(crate) struct Keeper {
     chores: Sender<Chore>,
     thread: JoinHandle<Checkpoints>,
@@ -100,7 +100,7 @@ fn write_rest(shared: &Shared) -> io::Result<()> {
         let mut books = shared.books.write().map_err(|_| io::Error::other("the state is not to be trusted"))?;
         let Books { state, recent } = &mut *books;
         drop(recent.let_go(state, shared.index.runs().covered()));
-        // What an earlier failure left aside must be written before what is newer.
+        // A memtable that an earlier failure left aside must be written before a newer one.
         let last = state.last_event();
         if recent.aside().is_some() || last - recent.after() < EVENTS_WORTH_A_RUN {
             return Ok(());
@@ -119,10 +119,10 @@ struct Work<'a> {
     shared: &'a Shared,
     asked: &'a Receiver<Chore>,
     checkpoints: Checkpoints,
-    /// What was asked and could not be done yet.
+    /// Chores that could not be done yet.
     waiting: Vec<Chore>,
-    /// How many records may be merged until more are written. So merging goes along with what it is for, and never takes
-    /// a processor for seconds.
+    /// Number of records that may be merged until more are written: compaction is throttled. So it goes along with what
+    /// it is for, and never takes a processor for seconds.
     credit: u64,
 }
 
@@ -159,7 +159,7 @@ impl Work<'_> {
         while self.credit == 0 {
             self.wait(LEISURE)?;
             self.merge(to)?;
-            // When nothing is written for a while, merging goes on by and by.
+            // While nothing is written, compaction goes on by and by.
             self.credit = self.credit.max(RECORDS_BETWEEN_PAUSES);
         }
         Ok(())

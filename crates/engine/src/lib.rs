@@ -1,8 +1,8 @@
 //! The one writer over one journal.
 //!
 //! One thread carries a command: it decides and applies, makes durable and lets the answers go (`writer`). Large runs
-//! are made durable by another (`committer`), so that the next is decided meanwhile. A run is whatever has queued up;
-//! only when several were just answered does it wait a moment for them to come back.
+//! are made durable by another (`committer`), so that the next is decided meanwhile. A run (a group commit) is whatever
+//! has queued up; only when several were just answered does it wait a moment for them to come back.
 //!
 //! Nothing leaves before it is durable: answers, refusals and reads are stamped with the last event they saw, and let
 //! go when that event is on disk. When an append fails, the engine stops serving, because the state in memory may tell

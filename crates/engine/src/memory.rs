@@ -4,10 +4,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often the memory in use is looked at. At a million payments a second it grows by a megabyte meanwhile.
+/// Interval between two looks at the memory in use. At a million payments a second it grows by a megabyte meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What the process may have in use.
+/// Limit of the memory that the process may have in use.
 pub(crate) struct Ceiling {
     bytes: Option<u64>,
     reached: AtomicBool,

@@ -12,7 +12,7 @@ use crate::{Engine, OpenError, Unavailable};
 /// The most subjects' keys kept at hand. At about 64 bytes each this is a few megabytes; others are read when needed.
 const MAX_KEYS_AT_HAND: usize = 65_536;
 
-/// Which field a seal belongs to, so that no sealed bytes can be put in another field's place.
+/// Field that a seal belongs to, so that no sealed bytes can be put in another field's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// A customer's name.
@@ -21,7 +21,7 @@ pub enum Field {
     UserName,
     /// The hash of a user's password.
     Password,
-    /// What an account is called.
+    /// Name of an account.
     AccountName,
     /// The text of a payment.
     Text,
@@ -119,6 +119,10 @@ fn open_with(key: &SubjectKey, field: Field, sealed: &Sealed) -> Option<String> 
 
 impl Engine {
     /// Seals a field of a subject known to the bank. None when the subject's key was destroyed.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the subject's key can't be read.
     pub fn seal(&self, subject: SubjectId, field: Field, text: &str) -> Result<Option<Sealed>, Unavailable> {
         Ok(self.subject_key(subject)?.map(|key| seal(&key, field, text)))
     }
@@ -130,6 +134,10 @@ impl Engine {
     }
 
     /// Opens a personal field. None when the subject's key was destroyed: the person has been erased.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the subject's key can't be read.
     pub fn open_sealed(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, Unavailable> {
         Ok(self.subject_key(sealed.subject)?.and_then(|key| open_with(&key, field, sealed)))
     }
@@ -149,12 +157,20 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// For the bank in `folder`.
+    /// Makes an opener for the bank in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the journal can't be opened for reading.
     pub fn new(folder: &Path, master: &MasterKey) -> Result<Self, OpenError> {
         Ok(Self { reader: Reader::open(folder, master)?, keyring: Keyring::default() })
     }
 
-    /// The same as [`Engine::open_sealed`].
+    /// Opens a personal field, as [`Engine::open_sealed`] does.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the subject's key can't be read.
     pub fn open_sealed(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, OpenError> {
         let key = self.keyring.key_of(sealed.subject, || match sealed.subject {
             SubjectId::BANK => Ok::<_, OpenError>(Some(bank_key(&self.reader.secrets()))),

@@ -25,7 +25,7 @@ use crate::{Engine, Recorded};
 /// After reading this many events at start, a checkpoint is written so that the next start is quick.
 const EVENTS_WORTH_A_CHECKPOINT: u64 = 200_000;
 
-/// How to open a bank.
+/// Options for opening a bank.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Open it even if its journal ends before what is known to have been durable.
@@ -34,7 +34,7 @@ pub struct Options {
     pub memory_ceiling: Option<u64>,
 }
 
-/// How far opening has come.
+/// Progress of opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The last event read.
@@ -43,7 +43,7 @@ pub struct Progress {
     pub of: u64,
 }
 
-/// Why a bank can't be opened.
+/// Reason a bank can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The journal can't be opened.
@@ -57,7 +57,7 @@ pub enum OpenError {
     Event {
         /// Its number.
         number: u64,
-        /// What is wrong with it.
+        /// The fault found in it.
         reason: String,
     },
     /// The journal ends before what was made from it.
@@ -66,7 +66,7 @@ pub enum OpenError {
          been lost. Put back the newest copy of the journal, or start once with --accept-loss to go on without them"
     )]
     LostTail {
-        /// What tells of lost events.
+        /// The file that tells of lost events.
         witness: &'static str,
         /// Its last event.
         known: u64,
@@ -89,6 +89,11 @@ pub enum OpenError {
 
 impl Engine {
     /// Opens the bank in `folder`, bringing its state up to the journal's end, and begins to serve it.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`OpenError`], among others, if another process has the bank open, if the journal, the checkpoint or
+    /// the index tells of lost events and `options` don't accept the loss, or if an event can't be understood.
     pub fn open(
         folder: &Path,
         master: &MasterKey,
@@ -113,6 +118,10 @@ impl Engine {
     }
 
     /// Makes a new, empty bank in `folder`, and begins to serve it.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`OpenError`] if there is a journal in `folder`, or if it can't be written.
     pub fn create(folder: &Path, master: &MasterKey, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let journal = Journal::create(folder, master)?;
         let mut reader = journal.reader()?;
@@ -194,7 +203,7 @@ impl Engine {
     }
 }
 
-/// What was read of a bank before its journal was taken over.
+/// Parts of a bank that were read before its journal was taken over.
 struct Read {
     reader: Reader,
     index: Index,
@@ -231,12 +240,12 @@ fn must_be_readable(folder: &Path, inspected: &Inspected) -> Result<(), OpenErro
     })
 }
 
-/// Whether the journal holds the frame that a head names.
+/// Returns `true` if the journal holds the frame that a head names.
 fn is_there(reader: &mut Reader, head: Head) -> Result<bool, OpenError> {
     Ok(reader.frame_with(head.last_event)?.is_some_and(|frame| frame.hash == head.hash))
 }
 
-/// What a start did, in words.
+/// Says in words what a start did.
 fn what_was_read(checkpointed: u64, indexed: u64, end: u64) -> String {
     if end == 0 {
         return "the bank is new".to_owned();
@@ -276,7 +285,7 @@ fn stored(folder: &Path, reader: &mut Reader, accept_loss: bool) -> Result<Store
         }
     };
     if is_there(reader, at)? {
-        // What is changed from here on is not in the checkpoint.
+        // A change from here on is not in the checkpoint.
         let written = state.cut().epoch();
         return Ok((state, Some((written, at.last_event))));
     }

@@ -9,7 +9,7 @@ use ledger::Timestamp;
 
 use crate::{KeyedHashes, OpenError, Options, Recorded};
 
-/// How many frames are read in one transaction: about a megabyte, so that no read holds up the writer's log.
+/// Number of frames read in one transaction: about a megabyte, so that no read holds up the writer's log.
 const FRAMES_AT_A_TIME: usize = 64;
 
 /// A bank about to be read, as far as it was durable when this was made.
@@ -19,8 +19,12 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Of the bank in `folder`. Refuses a journal that ends before what is known to have been durable, unless the
-    /// options accept the loss.
+    /// Begins to read the bank in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a journal that ends before what is known to have been durable, unless the options accept the loss; fails
+    /// if it can't be read.
     pub fn open(folder: &Path, master: &MasterKey, options: Options) -> Result<Self, OpenError> {
         let reader = Reader::open(folder, master)?;
         let head = if options.accept_loss { reader.head()? } else { reader.whole_head(folder)? };
@@ -41,6 +45,11 @@ impl Replay {
 
     /// Shows `visit` every event in order, each with the state after it, and gives the state after the last. Ends early
     /// when `visit` fails.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what `visit` fails with, and with [`OpenError`] if the journal can't be read or an event can't be
+    /// understood.
     pub fn run<E: From<OpenError>>(
         mut self,
         visit: &mut dyn FnMut(&State, &Recorded) -> Result<(), E>,
@@ -76,7 +85,7 @@ impl From<Misfit> for OpenError {
 }
 
 impl Recorded {
-    /// Whether it fits the state before it.
+    /// Checks that it fits the state before it.
     pub(crate) fn check(&self, state: &State) -> Result<(), Misfit> {
         let Self { number, event, .. } = self;
         state.check(*number, event).map_err(|reason| Misfit { number: *number, reason })

@@ -13,9 +13,9 @@ use crate::{Engine, Unavailable};
 pub struct Recorded {
     /// Its number.
     pub number: u64,
-    /// When it happened.
+    /// Its time.
     pub at: Timestamp,
-    /// What happened.
+    /// The event itself.
     pub event: Event,
 }
 
@@ -25,11 +25,15 @@ pub struct Subscription {
     next: u64,
 }
 
-/// How many frames are read at a time.
+/// Number of frames read at a time.
 const FRAMES_AT_A_TIME: usize = 16;
 
 impl Subscription {
-    /// The next events, at least one; waits for them where there are none yet. Fails where the journal doesn't give them,
+    /// Returns the next events, at least one; waits for them where there are none yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the engine is stopping or has failed, and if the journal doesn't give the events,
     /// so that nobody asks for ever.
     pub async fn next(&mut self) -> Result<Vec<Recorded>, Unavailable> {
         self.engine.shared.until_event(self.next).await?;
@@ -60,12 +64,20 @@ impl Engine {
     }
 
     /// Waits until an event is durable.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the engine stops or fails before that.
     pub async fn until_durable(&self, event: u64) -> Result<(), Unavailable> {
         self.shared.until_event(event).await
     }
 
-    /// All events of the frame that holds an event, in order; none where no frame does. For a thread that may wait for
-    /// the disk. A frame may hold events that are not yet told to be durable.
+    /// Reads all events of the frame that holds an event, in order; none where no frame does. For a thread that may
+    /// wait for the disk. A frame may hold events that are not yet told to be durable.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the journal can't be read, or an event can't be understood.
     pub fn written_with(&self, event: u64) -> Result<Vec<Recorded>, Unavailable> {
         let Some(frame) = self.shared.with_reader(|reader| reader.frame_with(event))? else { return Ok(Vec::new()) };
         all_of(&frame)

@@ -16,13 +16,13 @@ use crate::{OpenError, Recorded, checkpoint};
 pub struct Problem {
     /// The frame; 0 where it is about the bank as a whole.
     pub frame: u64,
-    /// What kind of problem it is: a stable word.
+    /// Kind of the problem: a stable word.
     pub kind: String,
-    /// What was found.
+    /// The finding, in words.
     pub detail: String,
 }
 
-/// What was checked, and what was found.
+/// Report of what was checked, and of what was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Frames checked.
@@ -35,7 +35,7 @@ pub struct Report {
     pub head: [u8; 32],
     /// The digest of the state after the last event.
     pub digest: [u8; 32],
-    /// What is wrong. Nothing, in a bank in order.
+    /// The problems found. None, in a bank in order.
     pub problems: Vec<Problem>,
 }
 
@@ -50,6 +50,11 @@ struct Check {
 }
 
 /// Checks the bank in `folder`, telling each frame's last event to `progress`.
+///
+/// # Errors
+///
+/// Fails with [`OpenError`] if the journal or the folder of the index can't be read. Damage that can be read around is
+/// a problem in the report.
 pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) -> Result<Report, OpenError> {
     let reader = journal::Reader::open(folder, master)?;
     let mut state = State::default();
@@ -69,7 +74,7 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     if let Err(law) = check.state.ledger().check_laws() {
         check.problem(0, "law-broken", law);
     }
-    // What is wrong with the journal would only be told once more by the comparison with it.
+    // A fault of the journal would only be told once more by the comparison with it.
     let comparable = check.problems.is_empty() && verified.problems.is_empty();
     for damage in std::mem::take(&mut check.index).finish(comparable) {
         check.problem(0, "history-damaged", damage);

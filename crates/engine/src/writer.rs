@@ -1,5 +1,5 @@
-//! The two threads that carry a command: the writer decides and applies, and makes a small run durable itself; a large
-//! one is made durable by the committer, while the writer decides the next.
+//! Group commit, and the two threads that carry a command: the writer decides and applies, and makes a small run
+//! durable itself; a large one is made durable by the committer, while the writer decides the next.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
@@ -21,8 +21,8 @@ use crate::keeper::{Chore, Keeper};
 use crate::recovery::rebuilt;
 use crate::{OpenError, memory};
 
-/// The most pieces of work (single commands or batches) that wait to be decided. At ten thousand the wait is well
-/// below a second; who comes later is told at once to try again.
+/// The most pieces of work (single commands or batches) that wait to be decided. At ten thousand the wait is well below
+/// a second; who comes later is told at once to try again (backpressure).
 pub const MAX_QUEUED: usize = 10_000;
 
 /// The most commands that wait in all, those of batches counted each: eight full batches, and some tens of megabytes.
@@ -44,7 +44,8 @@ const HANDED_OVER_COMMANDS: usize = 256;
 /// However long an append takes, nobody waits longer than this for company.
 const MAX_COMPANY_WAIT: Duration = Duration::from_millis(2);
 
-/// When nobody has come after so small a part of the time that company is worth, nobody is waited for any more.
+/// Part of the time that company is worth: when nobody has come after so small a part of the time that company is
+/// worth, nobody is waited for any more.
 const FIRST_PART: u32 = 8;
 
 /// After waiting was in vain again and again, so many runs go without before it is tried once more.
@@ -54,10 +55,10 @@ const MAX_REST: u32 = 256;
 /// enough that header and tag weigh little.
 const FRAME_BYTES: usize = 16 * 1024;
 
-/// What an event takes in a frame, about: a payment without text has 85 bytes.
+/// Size of an event in a frame, about, in bytes: a payment without text has 85 bytes.
 const EVENT_BYTES: usize = 128;
 
-/// How often the writer looks at the time when nothing comes in.
+/// Interval at which the writer looks at the time when nothing comes in.
 const TICK: Duration = Duration::from_millis(250);
 
 /// The most expired holds let go in one run, so that payments don't wait for a flood of them.
@@ -93,7 +94,7 @@ pub(crate) enum Answer {
     Unavailable(Unavailable),
 }
 
-/// Who waits for an answer, and on which runtime; on none where a thread waits.
+/// One who waits for an answer, and the runtime they wait on; on none where a thread waits.
 pub(crate) struct Asker<T> {
     answer: oneshot::Sender<T>,
     runtime: Option<Handle>,
@@ -105,13 +106,13 @@ impl<T> Asker<T> {
         (Self { answer, runtime }, receiver)
     }
 
-    /// Whether nobody waits any more.
+    /// Returns `true` if nobody waits any more.
     pub(crate) fn has_gone(&self) -> bool {
         self.answer.is_closed()
     }
 }
 
-/// Where the answers of a run go once it is durable.
+/// Receivers of the answers of a run once it is durable.
 enum Reply {
     One(Answer, Asker<Answer>),
     Batch(Vec<Answer>, Asker<Vec<Answer>>),
@@ -119,20 +120,20 @@ enum Reply {
     Read(Asker<()>),
 }
 
-/// What is made durable in one transaction, and who is told then.
+/// One group commit: the commands that are made durable in one transaction, and those who are told then.
 #[derive(Default)]
 pub(crate) struct Run {
     /// The time of all its events: looked at once, when the run begins. None while the clock is not to be trusted.
     at: Option<Timestamp>,
     last_event: u64,
-    /// Of which state it was decided; see [`crate::handle::Durable`].
+    /// Epoch of the state on which it was decided; see [`crate::handle::Durable`].
     epoch: u32,
     commands: usize,
     draft: Draft,
     replies: Vec<Reply>,
-    /// What the keeper is to do once it is durable.
+    /// Chores for the keeper once it is durable.
     chores: Vec<Chore>,
-    /// Whether the writer was told to stop after it.
+    /// `true` if the writer was told to stop after it.
     stop: bool,
 }
 
@@ -155,14 +156,14 @@ pub(crate) struct Writer {
 /// The events of the run that is being made, encoded in frames of about [`FRAME_BYTES`], and the keys that go with them.
 #[derive(Default)]
 pub(crate) struct Draft {
-    /// How large the events to come will be in all, as far as can be guessed.
+    /// Size of the events to come in all, in bytes, as far as can be guessed.
     body_bytes: usize,
     pub(crate) frames: Vec<PlainFrame>,
     subject_keys: Vec<SubjectKey>,
     refusals: u64,
 }
 
-/// What makes runs durable and lets their answers go: on the writer's thread, or on its own.
+/// Makes runs durable and lets their answers go: on the writer's thread, or on its own.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     /// None when an append has failed, and at the end.
@@ -174,7 +175,7 @@ struct Home {
     keeper: Keeper,
 }
 
-/// How the two threads keep step, and the callers with them.
+/// Pace at which the two threads keep step, and the callers with them.
 ///
 /// Callers who have just been answered often come back at once. A run waits for as many as that, though no longer than
 /// the last append took, so that nobody waits more than twice as long as they had to. So all go with one sync. Otherwise
@@ -184,26 +185,26 @@ struct Home {
 pub(crate) struct Pace {
     state: Mutex<Paced>,
     idle: Condvar,
-    /// How many callers are in the queue.
+    /// Number of callers in the queue.
     queued: AtomicUsize,
-    /// How many more callers the writer waits for, while it does.
+    /// Number of callers that the writer still waits for, while it does.
     awaited: AtomicIsize,
     /// The writer, to be woken when all have come: not by each, which would cost more than it gains.
     writer: OnceLock<Thread>,
 }
 
-/// Whether waiting for company is worth it, learned by trying. After it was in vain the next runs don't wait: one, then
-/// two, then four, and so on.
+/// Exponential backoff of waiting for company, learned by trying. After waiting was in vain the next runs don't wait:
+/// one, then two, then four, and so on.
 #[derive(Debug, Default)]
 struct Patience {
-    /// How many runs didn't wait after waiting was in vain last.
+    /// Number of runs that didn't wait after waiting was in vain last.
     rest: u32,
-    /// How many more runs don't wait.
+    /// Number of runs that are still not to wait.
     resting: u32,
 }
 
 impl Patience {
-    /// Whether this run is to wait.
+    /// Returns `true` if this run is to wait.
     fn waits(&mut self) -> bool {
         let waits = self.resting == 0;
         self.resting = self.resting.saturating_sub(1);
@@ -219,11 +220,11 @@ impl Patience {
 }
 
 struct Paced {
-    /// Whether a run is being made durable.
+    /// `true` while a run is being made durable.
     busy: bool,
-    /// How many callers were answered by the last run, or were in the queue by then.
+    /// Number of callers that were answered by the last run, or were in the queue by then.
     expected: usize,
-    /// How long the last run's append took, if it had one.
+    /// Time that the last run's append took, if it had one.
     append: Duration,
 }
 
@@ -459,7 +460,7 @@ impl Writer {
         }
     }
 
-    /// What is known of the time and of some keys.
+    /// Returns what is known of the time and of some keys, or why nothing may be written.
     fn facts(
         &self,
         now: &Result<Timestamp, Unavailable>,
@@ -545,7 +546,7 @@ fn answer(
     }
 }
 
-/// Whether something was asked for under a key that the command's own excludes, and nothing under its own.
+/// Returns `true` if something was asked for under a key that the command's own excludes, and nothing under its own.
 fn is_excluded(state: &State, submission: &Submission, earlier: &Earlier, place: usize) -> bool {
     let Some(request) = submission.command.request else { return false };
     let is_known = |key: &[u8; 16]| state.outcome_of(key).is_some();

@@ -1,4 +1,4 @@
-//! What can go wrong, in sentences that tell the operator what to do.
+//! Errors of the journal, in sentences that tell the operator what to do.
 
 use std::fmt;
 use std::io;
@@ -98,7 +98,7 @@ pub enum AppendError {
 /// Frames or keys that can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// What was read isn't what was written.
+    /// The bytes read aren't the bytes written.
     #[error("the journal is damaged: {0}")]
     Damaged(Problem),
     /// The database or the file system failed.
@@ -116,7 +116,7 @@ pub enum StorageError {
     Io(#[from] io::Error),
 }
 
-/// What the database says; of values that are not what they must be, in our words.
+/// Returns the database's own words or, of values that are not as they must be, ours.
 fn said(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::InvalidColumnType(_, column, found) => {
@@ -135,7 +135,7 @@ fn said(error: &rusqlite::Error) -> String {
 pub struct Problem {
     /// The sequence number of the frame it was found at: by the frame's place, where its own header can't be believed.
     pub frame: u64,
-    /// What it is.
+    /// Its kind.
     pub kind: ProblemKind,
     /// A sentence about it.
     pub detail: String,

@@ -39,7 +39,7 @@ pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 const END_MARK: u16 = 1;
 
-/// Where a journal ends. An empty one: sequence 0, event 0, and SHA-256 over its id.
+/// End of a journal. Of an empty one: sequence 0, event 0, and SHA-256 over its id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
     /// The sequence number of the last frame.
@@ -63,11 +63,11 @@ pub struct Frame {
     pub seq: u64,
     /// The number of its first event, from 1 without gaps.
     pub first_event: u64,
-    /// How many events it holds: at least one.
+    /// Number of its events: at least one.
     pub count: u32,
     /// The time of its run, in milliseconds since 1970.
     pub time_ms: i64,
-    /// Whether its run ends with it.
+    /// `true` if its run ends with it.
     pub end_mark: bool,
     /// Its hash, by which the next frame names it.
     pub hash: [u8; 32],
@@ -80,7 +80,7 @@ pub struct Frame {
 pub struct PlainFrame {
     /// The number of its first event: one more than that of the last event before.
     pub first_event: u64,
-    /// How many events it holds: at least one.
+    /// Number of its events: at least one.
     pub count: u32,
     /// The encoded events, at most [`MAX_BODY_BYTES`].
     pub body: Vec<u8>,
@@ -99,7 +99,7 @@ pub struct SealedRun {
 }
 
 impl SealedRun {
-    /// Where the journal ends once the run is appended.
+    /// Returns the end of the journal once the run is appended.
     #[must_use]
     pub fn head(&self) -> Head {
         self.head
@@ -182,7 +182,7 @@ impl Sealer {
     }
 }
 
-/// What a header says.
+/// Fields of a header.
 pub(crate) struct Header {
     pub(crate) seq: u64,
     pub(crate) first_event: u64,
@@ -269,7 +269,7 @@ impl Fields<'_> {
     }
 }
 
-/// What is wrong with a frame, before it is known which frame that is.
+/// Fault of a frame, before it is known which frame that is.
 pub(crate) struct Flaw(ProblemKind, String);
 
 impl Flaw {
@@ -334,7 +334,7 @@ pub(crate) fn claimed_seq(header: &[u8]) -> u64 {
     header.get(20..28).map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().expect("eight bytes")))
 }
 
-/// What the next frame must be, as far as that is known: after a damaged one, only its number.
+/// Expected place of the next frame in the chain, as far as it is known: after a damaged one, only its number.
 pub(crate) struct Expected {
     pub(crate) seq: u64,
     event_and_hash: Option<(u64, [u8; 32])>,

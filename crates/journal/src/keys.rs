@@ -41,7 +41,11 @@ impl MasterKey {
         Self(Zeroizing::new(random()))
     }
 
-    /// The key written as 64 hexadecimal digits, white space around them ignored. Refuses anything else.
+    /// Reads a key written as 64 hexadecimal digits, white space around them ignored.
+    ///
+    /// # Errors
+    ///
+    /// Refuses any other text with [`KeyError::Malformed`].
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         let digits = text.trim().as_bytes();
         if digits.len() != 2 * KEY_LEN {
@@ -54,8 +58,12 @@ impl MasterKey {
         Ok(Self(key))
     }
 
-    /// Reads a key file as `write_new_file` makes it. Refuses one that is missing or malformed, and one that the group
-    /// or others may read or write.
+    /// Reads a key file as `write_new_file` makes it.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a file that is missing or malformed, and one that the group or others may read or write; fails if the
+    /// file can't be read.
     pub fn read_file(path: &Path) -> Result<Self, KeyError> {
         let io_error = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => KeyError::Missing { path: path.into() },
@@ -72,7 +80,11 @@ impl MasterKey {
         Self::from_hex(text).map_err(|_| KeyError::MalformedFile { path: path.into() })
     }
 
-    /// Writes the key to a new file of mode 0600, durably. Refuses to overwrite.
+    /// Writes the key to a new file of mode 0600, durably.
+    ///
+    /// # Errors
+    ///
+    /// Refuses to overwrite a file, with [`KeyError::AlreadyThere`]; fails if the file can't be written.
     pub fn write_new_file(&self, path: &Path) -> Result<(), KeyError> {
         let mut text = Zeroizing::new(String::with_capacity(2 * KEY_LEN + 1));
         for byte in self.0.iter() {
@@ -199,7 +211,7 @@ impl PlaceKey {
     }
 }
 
-/// What a journal is known by: stored in its `meta` table.
+/// Identity of a journal, stored in its `meta` table.
 pub(crate) struct Identity {
     /// Random; in every frame's header, so that frames of another journal are refused.
     pub(crate) journal_id: [u8; 16],
@@ -216,7 +228,7 @@ impl Identity {
     }
 }
 
-/// What a wrapped key is for. The numbers are part of the format.
+/// Purpose of a wrapped key. The numbers are part of the format.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     BankSecret = 1,

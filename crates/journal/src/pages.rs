@@ -37,6 +37,10 @@ pub struct PageWriter<W: Write> {
 
 impl<W: Write> PageWriter<W> {
     /// Starts a file. `context` says which one it is and must be given again to read it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `inner` can't be written.
     pub fn new(mut inner: W, secrets: &Secrets, context: &[u8]) -> io::Result<Self> {
         let key = Zeroizing::new(random());
         inner.write_all(&[VERSION])?;
@@ -48,7 +52,7 @@ impl<W: Write> PageWriter<W> {
         Ok(Self { inner, key: aead(&key), page: Vec::with_capacity(SEALED_LEN), written: 0 })
     }
 
-    /// How many pages were written.
+    /// Returns the number of pages written.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written
@@ -58,7 +62,11 @@ impl<W: Write> PageWriter<W> {
     ///
     /// # Panics
     ///
-    /// When `plain` is longer than a page.
+    /// Panics if `plain` is longer than a page.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written.
     pub fn write(&mut self, plain: &[u8]) -> io::Result<()> {
         self.seal(plain, MORE)
     }
@@ -67,7 +75,11 @@ impl<W: Write> PageWriter<W> {
     ///
     /// # Panics
     ///
-    /// When `plain` is longer than a page.
+    /// Panics if `plain` is longer than a page.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written.
     pub fn finish(mut self, plain: &[u8]) -> io::Result<W> {
         self.seal(plain, LAST)?;
         self.inner.flush()?;
@@ -95,8 +107,12 @@ pub struct PageReader {
 }
 
 impl PageReader {
-    /// Opens a file, and gives its last page with it. `InvalidData` if bank or context is another than it was made
-    /// with, or if it was cut short or lengthened.
+    /// Opens a file, and returns its last page with it.
+    ///
+    /// # Errors
+    ///
+    /// Gives `InvalidData` if bank or context is another than it was made with, or if it was cut short or lengthened,
+    /// and fails if the file can't be read.
     pub fn open(file: File, secrets: &Secrets, context: &[u8]) -> io::Result<(Self, Vec<u8>)> {
         let mut start = [0; START_LEN];
         file.read_exact_at(&mut start, 0)?;
@@ -117,13 +133,17 @@ impl PageReader {
         Ok((reader, last))
     }
 
-    /// How many pages there are, the last one included.
+    /// Returns the number of pages, the last one included.
     #[must_use]
     pub fn pages(&self) -> u64 {
         self.pages
     }
 
     /// Reads the page of a number, counted from 0; not the last one.
+    ///
+    /// # Errors
+    ///
+    /// Gives `InvalidData` if the page was changed or put in another's place, and fails if the file can't be read.
     pub fn read(&self, number: u64) -> io::Result<Vec<u8>> {
         self.open_page(number, MORE)
     }

@@ -65,7 +65,7 @@ const LOG_RETRY_PAGES: i32 = 512;
 /// A log that a long read let grow past this many bytes gives the rest back to the file system afterwards.
 const LOG_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
-/// How long to wait for somebody else's lock: another process's recovery of the log, or its short read.
+/// Time to wait for somebody else's lock: another process's recovery of the log, or its short read.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The label of the head mark's key. Labels with this prefix are the journal's own.
@@ -101,13 +101,17 @@ pub struct Inspected {
     conn: Connection,
     keyring: Arc<Keyring>,
     head: Head,
-    /// What the operator accepted, in words.
+    /// The loss that the operator accepted, in words.
     loss: Option<String>,
     lock: File,
 }
 
 impl Inspected {
-    /// Locks a journal and compares its end with the head mark. Refuses what [`Journal::open`] refuses.
+    /// Locks a journal and compares its end with the head mark.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what [`Journal::open`] refuses.
     pub fn new(dir: &Path, master: &MasterKey, accept_loss: bool) -> Result<Self, OpenError> {
         check_sqlite()?;
         must_not_be_lost(dir)?;
@@ -129,7 +133,8 @@ impl Inspected {
             }
             Err(error) => return Err(error),
         };
-        // What SQLite has taken over from the log after a crash may be in memory only; from here on it counts as durable.
+        // The pages that SQLite has taken over from the log after a crash may be in memory only; from here on it counts
+        // as durable.
         sync_log(dir)?;
         Ok(Self { dir: dir.into(), conn, keyring: Arc::new(keyring), head, loss, lock })
     }
@@ -146,13 +151,21 @@ impl Inspected {
         Secrets(Arc::clone(&self.keyring))
     }
 
-    /// A reader of this journal.
+    /// Opens a reader of this journal.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database can't be opened.
     pub fn reader(&self) -> Result<Reader, OpenError> {
         Ok(Reader::new(connect_reader(&database(&self.dir))?, Arc::clone(&self.keyring)))
     }
 
     /// Becomes the writer, with a fresh data key: moves the log into the database, and has the head mark say where the
     /// journal ends. From then on a loss that was accepted is told no more.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the log can't be moved into the database, or the head mark can't be written.
     pub fn take_over(self) -> Result<Journal, OpenError> {
         let Self { dir, conn, keyring, head, loss, lock } = self;
         if let Some(loss) = loss {
@@ -205,7 +218,10 @@ pub struct Journal {
 
 impl Journal {
     /// Makes the folder (mode 0700), if it isn't there, and an empty journal in it (files of mode 0600), and opens it.
-    /// Refuses a folder that has a journal.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a folder that has a journal, had one or is in use; fails if it can't be written.
     pub fn create(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
         check_sqlite()?;
         must_not_be_lost(dir)?;
@@ -227,8 +243,12 @@ impl Journal {
         Inspected::with_lock(dir, master, false, lock)?.take_over()
     }
 
-    /// Opens a journal for writing, with a fresh data key. Refuses, among others, one that another process has opened,
-    /// and one that ends before the head mark or contradicts it; with `accept_loss` the latter is opened as it is.
+    /// Opens a journal for writing, with a fresh data key.
+    ///
+    /// # Errors
+    ///
+    /// Refuses, among others, a journal that another process has opened, and one that ends before the head mark or
+    /// contradicts it; with `accept_loss` the latter is opened as it is.
     pub fn open(dir: &Path, master: &MasterKey, accept_loss: bool) -> Result<Self, OpenError> {
         Inspected::new(dir, master, accept_loss)?.take_over()
     }
@@ -251,10 +271,14 @@ impl Journal {
     }
 
     /// Appends a run in one transaction, and returns the journal's head when it is durable. A run that is there
-    /// already, byte for byte, counts as appended; one that doesn't follow the journal's end is [`AppendError::Stale`].
-    /// After any other error but [`AppendError::Full`] and [`AppendError::Unwritable`] every later call fails: only
-    /// opening anew tells what is durable.
-    /// Opening anew is also how to give up runs that were sealed: until then, what is sealed next follows them.
+    /// already, byte for byte, counts as appended. Opening anew is also how to give up runs that were sealed: until
+    /// then, what is sealed next follows them.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a run that doesn't follow the journal's end with [`AppendError::Stale`]. After any other error but
+    /// [`AppendError::Full`] and [`AppendError::Unwritable`] every later call fails: only opening anew tells what is
+    /// durable.
     pub fn append(&mut self, run: &SealedRun) -> Result<Head, AppendError> {
         self.unless_poisoned(|journal| {
             let head = journal.insert(run)?;
@@ -268,7 +292,11 @@ impl Journal {
         })
     }
 
-    /// A reader of this journal, with a connection of its own, for any thread.
+    /// Opens a reader of this journal, with a connection of its own, for any thread.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database can't be opened.
     pub fn reader(&self) -> Result<Reader, OpenError> {
         Ok(Reader::new(connect_reader(&database(&self.dir))?, Arc::clone(&self.keyring)))
     }
@@ -276,6 +304,11 @@ impl Journal {
     /// Destroys a subject's key for ever: what was sealed under it can't be opened again. Tells whether it was there.
     /// The row is overwritten in the database and wiped from the log, the latter at once, or, if a long read prevents
     /// that, with the next checkpoint. Copies of the folder made before still hold the key, wrapped by the master key.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`AppendError::Poisoned`] after a failed write, and fails as [`Journal::append`] does if the row
+    /// can't be deleted.
     pub fn destroy_subject_key(&mut self, subject: u64) -> Result<bool, AppendError> {
         self.unless_poisoned(|journal| {
             let statement = "DELETE FROM subject_keys WHERE subject = ?1";
@@ -303,7 +336,12 @@ impl Journal {
     }
 
     /// Moves the log into the database file, syncs the head mark and closes. Nothing is lost without it: it makes the
-    /// next start quick. Refuses, doing nothing, after a failed write.
+    /// next start quick.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`AppendError::Poisoned`], doing nothing, after a failed write; fails if the files can't be
+    /// written.
     pub fn close(mut self) -> Result<(), AppendError> {
         self.wipe_due = true;
         self.unless_poisoned(|journal| {
@@ -344,7 +382,7 @@ impl Journal {
                 .execute(params![run.key.id.cast_signed(), run.key.wrapped])?;
         }
         for (subject, wrapped) in &run.subject_keys {
-            // The same person may come twice, when somebody sends again what was not answered.
+            // A person may come twice, when somebody sends again what was not answered.
             let unwrap = |wrapped: &[u8]| self.keyring.unwrap(Purpose::SubjectKey, *subject, wrapped);
             if stored_subject_key(&transaction, *subject)?.is_some_and(|stored| unwrap(&stored) == unwrap(wrapped)) {
                 continue;
@@ -409,6 +447,11 @@ pub struct Reader {
 
 impl Reader {
     /// Opens a journal for reading only.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a folder without a journal, a journal that was lost, one of a newer format, and a master key that is not
+    /// its own; fails if the database can't be opened.
     pub fn open(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
         check_sqlite()?;
         must_not_be_lost(dir)?;
@@ -425,12 +468,20 @@ impl Reader {
         Self { conn, keyring, keys: HashMap::new() }
     }
 
-    /// The durable head.
+    /// Returns the durable head.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the last frame is damaged, or the database can't be read.
     pub fn head(&self) -> Result<Head, ReadError> {
         read_head(&self.conn, &self.keyring)
     }
 
-    /// The durable head of a journal in `dir`; refuses one that ends before its head mark, as [`Journal::open`] does.
+    /// Returns the durable head of a journal in `dir`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a journal that ends before its head mark, as [`Journal::open`] does, and fails as [`Reader::head`] does.
     pub fn whole_head(&self, dir: &Path) -> Result<Head, OpenError> {
         let head = self.head()?;
         check_mark(dir, &self.conn, &self.keyring, &self.keyring.secret(MARK_LABEL), &head)?;
@@ -443,9 +494,13 @@ impl Reader {
         Secrets(Arc::clone(&self.keyring))
     }
 
-    /// At most `max_frames` frames, starting with the one that holds `event`; none when the journal ends before it.
-    /// Each is checked: its columns, hash and decryption, and that it follows the frame before it. When `event` is a
-    /// frame's first, as it is for whoever reads on, that includes the frame before, which is not returned.
+    /// Reads at most `max_frames` frames, starting with the one that holds `event`; none when the journal ends before
+    /// it. Each is checked: its columns, hash and decryption, and that it follows the frame before it. When `event` is
+    /// a frame's first, as it is for whoever reads on, that includes the frame before, which is not returned.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a frame is damaged or does not follow the one before it, or the database can't be read.
     pub fn frames_from(&mut self, event: u64, max_frames: usize) -> Result<Vec<Frame>, ReadError> {
         let before: Option<i64> = self
             .conn
@@ -474,12 +529,20 @@ impl Reader {
         Ok(frames)
     }
 
-    /// The frame that holds an event, if the journal goes so far.
+    /// Reads the frame that holds an event, if the journal goes so far.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Reader::frames_from`] does.
     pub fn frame_with(&mut self, event: u64) -> Result<Option<Frame>, ReadError> {
         Ok(self.frames_from(event, 1)?.pop().filter(|frame| frame.first_event <= event))
     }
 
-    /// A subject's key, unless it was never made or is destroyed.
+    /// Reads a subject's key, unless it was never made or is destroyed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the key isn't wrapped by this master key, or the database can't be read.
     pub fn subject_key(&self, subject: u64) -> Result<Option<SubjectKey>, ReadError> {
         let Some(wrapped) = stored_subject_key(&self.conn, subject)? else {
             return Ok(None);
@@ -671,8 +734,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
-/// Where the folder may not be written, SQLite can't make the index of its log; it needs none if the log is empty and
-/// nobody changes the file.
+/// Connects for reading. In a folder that may not be written SQLite can't make the index of its log; it needs none if
+/// the log is empty and nobody changes the file.
 fn connect_reader(path: &Path) -> Result<Connection, OpenError> {
     let connected = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|conn| {
         conn.table_exists(None::<&str>, "meta")?;
@@ -789,7 +852,8 @@ fn find_head(conn: &Connection, keyring: &Keyring, event: u64) -> Result<Option<
     found.optional()?.transpose()
 }
 
-/// Whether the journal holds a run already: then the run's last frame is there with the same hash, which covers the rest.
+/// Returns `true` if the journal holds a run already: then the run's last frame is there with the same hash, which
+/// covers the rest.
 fn holds_run(conn: &Connection, run: &SealedRun) -> Result<bool, AppendError> {
     let last = run.frames.last().expect("a run has at least one frame");
     let hash: Option<[u8; 32]> = conn

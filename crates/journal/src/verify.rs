@@ -13,22 +13,28 @@ const FRAMES_PER_READ: usize = 64;
 /// The subjects' keys read in one transaction.
 const KEYS_PER_READ: usize = 1_024;
 
-/// What [`verify`] found.
+/// Findings of [`verify`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verified {
-    /// How many frames are intact.
+    /// Number of intact frames.
     pub frames: u64,
-    /// How many events these hold.
+    /// Number of events in these.
     pub events: u64,
     /// The last intact frame: the journal's head at the start, if there is no problem.
     pub head: Head,
-    /// What is wrong, in the order of the frames; empty when the journal is whole.
+    /// The problems found, in the order of the frames; empty if the journal is whole.
     pub problems: Vec<Problem>,
 }
 
 /// Checks a journal up to the head that was durable at the start: sequence, numbering of events, chain, hashes,
-/// decryption, end mark, head mark; and the subjects' keys. Goes on after a problem, but not where the database gives frames out of order or not
-/// at all, so that no frame is checked twice. Shows `visit` each frame in order, up to the first problem.
+/// decryption, end mark, head mark; and the subjects' keys. Goes on after a problem, but not if the database gives
+/// frames out of order or not at all, so that no frame is checked twice. Shows `visit` each frame in order, up to the
+/// first problem.
+///
+/// # Errors
+///
+/// Fails if the journal can't be opened for reading, or if the head mark, the last row or a data key can't be read. A
+/// damaged frame is no failure, but a problem in the report.
 pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> Result<Verified, OpenError> {
     let mut reader = Reader::open(dir, master)?;
     // The mark first: a running server then can't have moved it past the last row.
@@ -40,7 +46,7 @@ pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> 
     while next_row <= last_row {
         let frames = match reader.stored_frames(next_row, last_row, limit) {
             Ok(frames) => frames,
-            // What comes after it can't be known to be what was written after it.
+            // A frame after it can't be known to be the one written after it.
             Err(ReadError::Damaged(problem)) => {
                 audit.found.problems.push(problem);
                 return Ok(audit.found);
@@ -71,12 +77,12 @@ pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> 
     Ok(audit.found)
 }
 
-/// What is known so far.
+/// State of the check so far.
 struct Audit {
     found: Verified,
     mark: Option<Head>,
     expected: Expected,
-    /// Whether the last frame ended its run; nothing is known of a damaged one.
+    /// `true` if the last frame ended its run, and after a damaged one, of which nothing is known.
     ended: bool,
 }
 

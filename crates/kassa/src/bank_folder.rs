@@ -39,7 +39,7 @@ pub(crate) struct BankFolder {
     pub(crate) folder: PathBuf,
     pub(crate) config: Config,
     pub(crate) master: MasterKey,
-    /// How much is logged.
+    /// Level of the log.
     pub(crate) log: log::Ceiling,
     /// The settings that were given as flags.
     pub(crate) set: Vec<String>,
@@ -77,7 +77,7 @@ impl BankFolder {
         Ok(self.open_engine(open, output)?)
     }
 
-    /// The same, for whoever has something to say about why it can't be.
+    /// Does as [`BankFolder::open`], for whoever has something to say about why it can't be.
     pub(crate) fn open_engine(&self, open: &Open, output: &Output) -> Result<Engine, OpenError> {
         let options = Options { accept_loss: open.accept_loss, memory_ceiling: self.config.memory_ceiling() };
         let bar = output.bar("events", 0);
@@ -90,7 +90,7 @@ impl BankFolder {
         opened
     }
 
-    /// How the bank began.
+    /// Reads how the bank began.
     pub(crate) fn beginning(&self, accept_loss: bool) -> Result<Beginning, Failure> {
         let options = Options { accept_loss, ..Options::default() };
         Beginning::read(Replay::open(&self.folder, &self.master, options)?)
@@ -107,17 +107,17 @@ pub(crate) fn must_be_a_folder(data: &Path) -> Result<(), Failure> {
     }
 }
 
-/// How a bank began. It is read from its first events, without opening the bank: beside a running server too, and
+/// Beginning of a bank. It is read from its first events, without opening the bank: beside a running server too, and
 /// nothing is written.
 #[derive(Debug)]
 pub(crate) struct Beginning {
-    /// What it was founded as; none where its making was broken off before that.
+    /// Name and numbering that it was founded with; none where its making was broken off before that.
     pub(crate) founded: Option<FoundedAs>,
     /// The currencies in which there was a cash account before anything else happened.
     pub(crate) cash: Vec<Currency>,
-    /// Whether `kassa demo` made it.
+    /// `true` if `kassa demo` made it.
     pub(crate) demo: bool,
-    /// Whether nothing has happened since: there are neither people nor money in it.
+    /// `true` if nothing has happened since: there are neither people nor money in it.
     pub(crate) bare: bool,
 }
 
@@ -146,7 +146,7 @@ impl From<&NewBank<'_>> for FoundedAs {
 pub(crate) const DEMO_FOUNDING: &str = "found a demo bank";
 pub(crate) const DEMO_FIRST_CUSTOMER: &str = "customer alice";
 
-/// Why the reading of a beginning ended.
+/// Reason the reading of a beginning ended.
 enum Ended {
     /// Something else happened than a making begins with.
     Begun,
@@ -207,12 +207,12 @@ pub(crate) fn in_shell(word: &str) -> String {
     if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// Whether a folder holds a bank, or what is left of one.
+/// Returns `true` if a folder holds a bank, or what is left of one.
 pub(crate) fn is_there(folder: &Path) -> bool {
     folder.join("journal.db").exists() || folder.join("head").exists()
 }
 
-/// What a new bank is to be.
+/// Properties of a new bank.
 #[derive(Debug, Clone)]
 pub(crate) struct NewBank<'a> {
     pub(crate) name: &'a str,
@@ -227,7 +227,7 @@ pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<
     create_by("found", open, new, &config::place_of_the_key(&open.set), output)
 }
 
-/// The same, founding the bank in a step of this name, and keeping these settings in the file.
+/// Does as [`create`], founding the bank in a step of this name, and keeping these settings in the file.
 pub(crate) fn create_by(
     founding: &str,
     open: &Open,
@@ -334,7 +334,7 @@ pub(crate) fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<()
     Ok(())
 }
 
-/// Whether somebody can sign in with a name.
+/// Tells whether somebody can sign in with a name.
 pub(crate) fn is_known(engine: &Engine, user: &str) -> Result<bool, Failure> {
     let index = engine.name_index(user);
     Ok(engine.peek(|state| state.user_named(index).is_some())?)
@@ -365,7 +365,7 @@ pub(crate) fn carry_out(engine: &Engine, step: &str, body: Body) -> Result<What,
     carry_out_for(engine, step, body, None)
 }
 
-/// The same where a new person comes in.
+/// Does as [`carry_out`], where a new person comes in.
 pub(crate) fn carry_out_for(
     engine: &Engine,
     step: &str,
@@ -398,7 +398,7 @@ pub(crate) fn submit(
     }
 }
 
-/// Whether a password may be used at all.
+/// Checks that a password may be used at all.
 pub(crate) fn check_password(password: &str) -> Result<(), Failure> {
     use server::password::{MAX_CHARACTERS, MIN_CHARACTERS};
     if (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&password.chars().count()) {

@@ -25,7 +25,7 @@ pub(crate) struct Config {
     texts: Vec<String>,
 }
 
-/// How the log is written.
+/// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Log {
     Text,
@@ -319,7 +319,7 @@ fn seconds(place: &mut Duration, text: &str) -> Result<(), String> {
 }
 
 impl Config {
-    /// How much memory the server may have in use, in bytes. None where it isn't set and can't be told.
+    /// Returns how much memory the server may have in use, in bytes. None where it isn't set and can't be told.
     pub(crate) fn memory_ceiling(&self) -> Option<u64> {
         match self.memory_mib {
             0 => machine_memory().map(|bytes| bytes / 4 * 3),
@@ -464,7 +464,7 @@ fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> BTreeMap<String, St
     values
 }
 
-/// How the names of Kassa's variables begin.
+/// Beginning of the names of Kassa's variables.
 const PREFIX: &str = "KASSA_";
 
 /// Variables that are no settings: the bank's folder and the master key, and what Kassa's own tests read.
@@ -482,7 +482,8 @@ fn check_environment(environment: &BTreeMap<String, String>, mistakes: &mut Vec<
     }
 }
 
-/// Whether Kubernetes set a variable: it tells every container of the services beside it, and one may be called kassa.
+/// Returns `true` if Kubernetes set a variable: it tells every container of the services beside it, and one may be
+/// called kassa.
 fn of_kubernetes(name: &str, value: &str) -> bool {
     let within = format!("_{name}");
     let told = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"].iter().any(|part| within.contains(part));
@@ -495,7 +496,7 @@ fn nearest(name: &str) -> &'static str {
     names.min_by_key(|known| distance(name, known)).unwrap_or_default()
 }
 
-/// How many letters to put in, leave out or change (Levenshtein).
+/// Counts the letters to put in, leave out or change (Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (number, letter) in from.chars().enumerate() {
@@ -600,7 +601,7 @@ mod tests {
         assert!(config.master_key_file.ends_with("C:\\keys \"x\".key"), "{:?}", config.master_key_file);
         assert_eq!(with_settings(&written, &flags), written, "again, nothing changes");
 
-        // What somebody wrote stays; the last of several flags holds; numbers that TOML would not take are texts.
+        // Lines that somebody wrote stay; the last of several flags holds; numbers that TOML would not take are texts.
         let own = "# listen is ours\n  listen=\"127.0.0.1:1\" # why\n# listen = \"x\"\n";
         let flags = ["listen=127.0.0.1:2", "listen=127.0.0.1:3", "burst=007"].map(str::to_owned);
         let written = with_settings(own, &flags);

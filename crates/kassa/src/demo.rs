@@ -27,7 +27,7 @@ pub(crate) struct Demo {
     pub(crate) set: Vec<String>,
 }
 
-/// Who may sign in: name, password, role. The passwords are no secret; a demo bank holds nothing of worth.
+/// Users who may sign in: name, password, role. The passwords are no secret; a demo bank holds nothing of worth.
 const USERS: [(&str, &str, Role); 4] = [
     ("alice", "alice-demo-password", Role::Customer),
     ("bob", "bob-demo-password", Role::Customer),
@@ -158,7 +158,7 @@ fn account(
     Ok(id)
 }
 
-/// Where to go, who may sign in, and three lines that work as printed.
+/// Says where to go, who may sign in, and three lines that work as printed.
 fn welcome(folder: &Path, port: u16, users: &str, alice: &str, bob: &str) -> String {
     let authority = tls::authority(folder);
     let curl = format!("curl -sS --cacert {}", in_shell(&authority.display().to_string()));
@@ -175,7 +175,7 @@ fn welcome(folder: &Path, port: u16, users: &str, alice: &str, bob: &str) -> Str
     )
 }
 
-/// Who may sign in with which password as what, a line each. A password that was set since is not told.
+/// Lists who may sign in with which password as what, a line each. A password that was set since is not told.
 fn users(engine: &Engine) -> Result<String, Failure> {
     let mut lines = String::new();
     for (name, password, role) in USERS {

@@ -1,4 +1,4 @@
-//! What went wrong, as the person who called the command reads it.
+//! Failures of a command, as the person who called the command reads it.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What the system says of reading a text.
+/// Says what the system says of reading a text.
 pub(crate) fn said(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::InvalidData => "it is no text in UTF-8".into(),

@@ -67,7 +67,7 @@ pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
     ))
 }
 
-/// How the bank's accounts are numbered. Its mistakes are told together with those of the settings.
+/// Makes the numbering of the bank's accounts. Its mistakes are told together with those of the settings.
 fn numbering(init: &Init) -> Result<Numbering, Failure> {
     let numbering = Numbering::new(&init.country, &init.bank_code);
     let config = Config::read(&init.data, &init.set, &variables());

@@ -16,7 +16,7 @@ use tracing_subscriber::{Registry, fmt, registry, reload};
 
 use crate::config::{Config, Log};
 
-/// How much is logged, to be changed while the program runs. Nothing is where another log was there already.
+/// Level of the log, to be changed while the program runs. Nothing is where another log was there already.
 #[derive(Debug, Clone)]
 pub(crate) struct Ceiling(Option<reload::Handle<LevelFilter, Registry>>);
 

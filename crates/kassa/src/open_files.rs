@@ -1,4 +1,4 @@
-//! How many files and connections the system lets this process have open.
+//! Limit on the files and connections that the system lets this process have open.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -1,4 +1,4 @@
-//! What the commands print: lines and figures on standard output, progress on standard error if that is a terminal.
+//! Output of the commands: lines and figures on standard output, progress on standard error if that is a terminal.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use crate::config::Log;
 use crate::failure::Failure;
 use crate::log;
 
-/// Where a command's words go.
+/// Place that a command's words go to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     /// The form of the log, which decides where a server's own words go, and whether anything may stand beside it.

@@ -110,7 +110,7 @@ fn warn_without_an_operator(engine: &Engine, folder: &BankFolder) -> Result<(), 
 pub(crate) struct Signals {
     runtime: Runtime,
     hangup: Signal,
-    /// Whether somebody sat at a terminal when it was started.
+    /// `true` if somebody sat at a terminal when it was started.
     at_terminal: bool,
 }
 
@@ -157,7 +157,7 @@ fn read_again(folder: &BankFolder, certificate: &Certificate) -> Result<Vec<&'st
     Ok(folder.config.waiting_for_a_start(&fresh))
 }
 
-/// How many threads all workers together may start for what waits or takes long.
+/// Number of threads that all workers together may start for what waits or takes long.
 const MAX_WAITING_THREADS: usize = 512;
 
 /// The threads that serve, each with a runtime of its own, on which a connection stays: what it needs is then found in

@@ -16,7 +16,7 @@ pub(crate) struct Verify {
     json: bool,
 }
 
-/// What was checked and found.
+/// Report of what was checked and found.
 #[derive(Debug, Serialize)]
 struct Report {
     frames: u64,

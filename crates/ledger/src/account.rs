@@ -2,18 +2,18 @@
 
 use crate::{Currency, Money, PostingId, Refusal, Timestamp};
 
-/// Which side of the trial balance an account stands on.
+/// Side of the trial balance that an account stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// What the bank owns or is owed: cash, claims on other banks, loans. Grows by debits.
+    /// Property and claims of the bank: cash, claims on other banks, loans. Grows by debits.
     Asset,
-    /// What the bank owes: its customers' deposits. Grows by credits.
+    /// Obligations of the bank: its customers' deposits. Grows by credits.
     Liability,
-    /// What the bank owes its owners, and the other side of balances brought in from another system. Grows by credits.
+    /// Claims of the bank's owners, and the other side of balances brought in from another system. Grows by credits.
     Equity,
-    /// What the bank earned: fees, interest received. Grows by credits.
+    /// Earnings of the bank: fees, interest received. Grows by credits.
     Income,
-    /// What the bank spent: interest paid. Grows by debits.
+    /// Expenses of the bank: interest paid. Grows by debits.
     Expense,
 }
 
@@ -22,7 +22,7 @@ impl Kind {
     pub const ALL: [Self; 5] = [Self::Asset, Self::Liability, Self::Equity, Self::Income, Self::Expense];
 }
 
-/// Whether an account may be moved.
+/// Restriction on the movements of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     /// Debits and credits are allowed.
@@ -35,7 +35,7 @@ pub enum Status {
     Closed,
 }
 
-/// How far below zero an account's available balance may go.
+/// Limit of an account's available balance below zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Overdraft {
     /// To minus this many minor units; 0 is the ordinary account.
@@ -51,17 +51,17 @@ pub struct Account {
     pub currency: Currency,
     /// Its side of the trial balance.
     pub kind: Kind,
-    /// Whether it may be moved.
+    /// Restriction on its movements.
     pub status: Status,
-    /// How far below zero it may go.
+    /// Limit of its available balance below zero.
     pub overdraft: Overdraft,
-    /// When it was opened.
+    /// Time of its opening.
     pub opened_at: Timestamp,
     /// Credits less debits, in minor units.
     pub posted_minor: i64,
     /// The sum of its open holds, in minor units; never negative.
     pub held_minor: i64,
-    /// How many entries it has; they are numbered from 1.
+    /// Number of its entries, which are numbered from 1.
     pub entries: u64,
     /// The posting that made its last entry.
     pub last_posting: Option<PostingId>,
@@ -87,7 +87,7 @@ impl Account {
         }
     }
 
-    /// What may be spent without an overdraft: posted less held, in minor units.
+    /// Returns the amount that may be spent without an overdraft: posted less held, in minor units.
     #[must_use]
     pub fn available_minor(&self) -> i64 {
         // Held only grows while available stays in range, so this is exact; saturation is for a reader of damaged data.
@@ -100,7 +100,7 @@ impl Account {
         Money { minor, currency: self.currency }
     }
 
-    /// Whether `available_minor` would keep the law of the overdraft.
+    /// Returns `true` if `available_minor` would keep the law of the overdraft.
     pub(crate) fn allows_available(&self, available_minor: i64) -> bool {
         match self.overdraft {
             Overdraft::Unlimited => true,
@@ -127,7 +127,7 @@ impl Account {
     /// The available balance after `minor` more are spent or held.
     pub(crate) fn available_after(&self, minor: i64) -> Result<i64, Refusal> {
         let after = self.available_minor().checked_sub(minor);
-        // What is below all that can be told is below any overdraft that can be drawn, too.
+        // An amount below all that can be told is below any overdraft that can be drawn, too.
         if !self.allows_available(after.unwrap_or(i64::MIN)) {
             return Err(Refusal::InsufficientFunds { available: self.money(self.available_minor()) });
         }

@@ -25,7 +25,7 @@ pub type Legs = SmallVec<[BookedLeg; 1]>;
 pub struct Ledger {
     accounts: Pages<Account>,
     holds: PagedMap<HoldId, Hold>,
-    /// Which hold is over when: known from the holds, and left out of a cut.
+    /// Open holds in the order of their expiry: derived from the holds, and left out of a snapshot (cut).
     expiries: BTreeSet<(Timestamp, HoldId)>,
     undone: PagedMap<PostingId, Undone>,
 }
@@ -42,12 +42,12 @@ impl PageKey for PostingId {
     }
 }
 
-/// How much of a past posting has been undone. Only postings with something undone are remembered.
+/// Part of a past posting that has been undone. Only postings with something undone are remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undone {
     /// All of it, by a reversal.
     Reversed,
-    /// What was refunded of each leg, in minor units.
+    /// The sum refunded of each leg, in minor units.
     Refunded(BTreeMap<u32, i64>),
 }
 
@@ -83,7 +83,7 @@ impl Draft<'_> {
         Ok(&mut self.touched[place].1)
     }
 
-    /// The next posting, seeing what those before it would do.
+    /// Drafts the next posting, seeing what those before it would do.
     fn post(
         &mut self,
         legs: &[Leg],
@@ -117,7 +117,7 @@ impl Draft<'_> {
         Ok(Posting { legs: booked, booked_at, value_date, cause })
     }
 
-    /// That a posting of this id was the last of its accounts.
+    /// Records in the draft that a posting of this id was the last of its accounts.
     fn number(&mut self, posting: &Posting, id: PostingId) -> Result<(), Refusal> {
         for booked in &posting.legs {
             self.account(booked.leg.debit)?.last_posting = Some(id);
@@ -128,7 +128,7 @@ impl Draft<'_> {
 }
 
 impl Ledger {
-    /// An account's state.
+    /// Returns an account's state.
     #[must_use]
     pub fn account(&self, id: AccountId) -> Option<&Account> {
         self.accounts.get(id.index())
@@ -156,37 +156,38 @@ impl Ledger {
         self.holds.iter().map(|(id, hold)| (*id, hold))
     }
 
-    /// What has been undone, by posting.
+    /// Iterates over the undone parts of past postings, by posting.
     pub fn undone(&self) -> impl Iterator<Item = (PostingId, &Undone)> {
         self.undone.iter().map(|(id, undone)| (*id, undone))
     }
 
-    /// The open holds in pages.
+    /// Returns the open holds in pages.
     #[must_use]
     pub fn hold_pages(&self) -> &PagedMap<HoldId, Hold> {
         &self.holds
     }
 
-    /// What has been undone, in pages.
+    /// Returns the undone parts of past postings, in pages.
     #[must_use]
     pub fn undone_pages(&self) -> &PagedMap<PostingId, Undone> {
         &self.undone
     }
 
-    /// The accounts in pages.
+    /// Returns the accounts in pages.
     #[must_use]
     pub fn account_pages(&self) -> &Pages<Account> {
         &self.accounts
     }
 
-    /// The ledger as it is now, to be read. Begins a new epoch; see [`Pages`].
+    /// Takes a snapshot (cut) of the ledger as it is now, for reading: its pages are shared copy-on-write. Begins a new
+    /// epoch; see [`Pages`].
     #[must_use]
     pub fn cut(&mut self) -> Self {
         let Self { accounts, holds, undone, .. } = self;
         Self { accounts: accounts.cut(), holds: holds.cut(), expiries: BTreeSet::new(), undone: undone.cut() }
     }
 
-    /// The first open hold whose time is over at `now`.
+    /// Returns the first open hold whose time is over at `now`.
     #[must_use]
     pub fn first_expired_hold(&self, now: Timestamp) -> Option<HoldId> {
         self.expiries.first().filter(|(expires_at, _)| *expires_at <= now).map(|(_, hold)| *hold)
@@ -194,14 +195,22 @@ impl Ledger {
 
     // ---- Questions: what would be booked, or why not. ----
 
-    /// A posting of `legs`. They take effect in the order given and each must be allowed by itself, so that no entry
-    /// ever shows a balance that is not. Refuses as [`Refusal`] lists, from `NoLegs` on.
+    /// Drafts a posting of `legs`. They take effect in the order given and each must be allowed by itself, so that no
+    /// entry ever shows a balance that is not.
+    ///
+    /// # Errors
+    ///
+    /// Refuses as [`Refusal`] lists, from `NoLegs` on.
     pub fn post(&self, legs: &[Leg], booked_at: Timestamp, value_date: ValueDate) -> Result<Posting, Refusal> {
         self.draft(legs, booked_at, value_date, Cause::Order)
     }
 
-    /// Several postings, all or none, each seeing what those before it do. They are to be booked by events that follow
-    /// each other, the first being `first`. Where one is refused, its place is told, from 0.
+    /// Drafts several postings, all or none, each seeing what those before it do. They are to be booked by events that
+    /// follow each other, the first being `first`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses if [`Ledger::post`] would refuse one of them, and gives its place, from 0, with the reason.
     pub fn post_all<'a>(
         &self,
         payments: impl Iterator<Item = &'a [Leg]>,
@@ -221,8 +230,12 @@ impl Ledger {
         Ok(postings)
     }
 
-    /// A hold of `amount` on `debit` in favour of `credit` until `expires_at`. Refuses as a payment of that amount
-    /// would, and if it would be over before it began.
+    /// Drafts a hold of the leg's amount on its debited account, in favour of its credited one, until `expires_at`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::HoldExpired`] if the hold would be over before it began, and as a payment of that amount
+    /// would.
     pub fn place_hold(&self, leg: Leg, now: Timestamp, expires_at: Timestamp) -> Result<Hold, Refusal> {
         if expires_at <= now {
             return Err(Refusal::HoldExpired);
@@ -234,8 +247,14 @@ impl Ledger {
         Ok(Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at })
     }
 
-    /// A posting that takes `amount` of a hold to its payee; `last` lets the rest go. Held money is there, so this is
-    /// never refused for lack of funds; a frozen or closed account refuses it.
+    /// Drafts a posting that takes `amount` of a hold to its payee; `last` lets the rest go. Held money is there, so
+    /// this is never refused for lack of funds.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::HoldNotOpen`] or [`Refusal::HoldExpired`] if there is nothing to capture from, with
+    /// [`Refusal::CaptureExceedsHold`] if `amount` is more than is still held, and as a payment otherwise would: a
+    /// frozen or closed account refuses it.
     pub fn capture(
         &self,
         hold: HoldId,
@@ -257,14 +276,23 @@ impl Ledger {
         self.draft(&[leg], now, value_date, Cause::Capture { hold, last })
     }
 
-    /// Whether a hold can be let go by somebody entitled to it: always, while it is open, whatever the account's
+    /// Checks that a hold can be released by somebody entitled to it: always, while it is open, whatever the account's
     /// status and balance.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::HoldNotOpen`] if there is no such open hold.
     pub fn void(&self, hold: HoldId) -> Result<(), Refusal> {
         self.holds.get(&hold).map(|_| ()).ok_or(Refusal::HoldNotOpen)
     }
 
-    /// Whether a hold can last until `expires_at` from now on: while it is open, and only if that is later than before.
-    /// What is reserved stays so, whatever the account's status and balance.
+    /// Checks that a hold can be extended to `expires_at`. Its amount stays reserved, whatever the account's status and
+    /// balance.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::HoldNotOpen`] or [`Refusal::HoldExpired`] if the hold is not open or its time is over,
+    /// and with [`Refusal::HoldNotLonger`] if `expires_at` is no later than before.
     pub fn extend(&self, hold: HoldId, expires_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
         let held = self.holds.get(&hold).ok_or(Refusal::HoldNotOpen)?;
         if held.expires_at <= now {
@@ -273,14 +301,25 @@ impl Ledger {
         if expires_at <= held.expires_at { Err(Refusal::HoldNotLonger) } else { Ok(()) }
     }
 
-    /// Whether a hold's time is over at `now`.
+    /// Checks that a hold's time is over at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::HoldNotOpen`] if there is no such open hold, and with [`Refusal::HoldNotExpired`] if its
+    /// time is not over.
     pub fn expire(&self, hold: HoldId, now: Timestamp) -> Result<(), Refusal> {
         let held = self.holds.get(&hold).ok_or(Refusal::HoldNotOpen)?;
         if held.expires_at > now { Err(Refusal::HoldNotExpired) } else { Ok(()) }
     }
 
-    /// A posting that gives back `amount` of leg `leg` of an earlier posting, `original`. All refunds of a leg
+    /// Drafts a posting that gives back `amount` of leg `leg` of an earlier posting, `original`. All refunds of a leg
     /// together never exceed it.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::NotUndoable`] or [`Refusal::AlreadyReversed`] if `original` can't be refunded, with
+    /// [`Refusal::NoSuchLeg`] if it has no such leg, with [`Refusal::RefundExceedsPayment`] if more than the rest of it
+    /// were given back, and as a payment the other way would.
     pub fn refund(
         &self,
         of: PostingId,
@@ -306,8 +345,13 @@ impl Ledger {
         self.draft(&[back], booked_at, value_date, Cause::Refund { of, leg })
     }
 
-    /// A posting that undoes `original` exactly: its legs the other way, the last first. Once only, and not after a
-    /// refund. A captured hold is not placed again.
+    /// Drafts a posting that undoes `original` exactly: its legs the other way, the last first. Once only, and not
+    /// after a refund. A captured hold is not placed again.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::NotUndoable`], [`Refusal::AlreadyReversed`] or [`Refusal::AlreadyRefunded`] if
+    /// `original` can't be undone exactly, and as a payment the other way would.
     pub fn reverse(
         &self,
         of: PostingId,
@@ -322,8 +366,13 @@ impl Ledger {
         self.draft(&legs, booked_at, value_date, Cause::Reversal { of })
     }
 
-    /// Whether an account's status can become `status`. A closed account stays closed; closing needs a posted balance
-    /// of zero and no open holds.
+    /// Checks that an account's status can become `status`. A closed account stays closed; closing needs a posted
+    /// balance of zero and no open holds.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::UnknownAccount`], [`Refusal::AccountClosed`], [`Refusal::AccountNotEmpty`] or
+    /// [`Refusal::HoldsOpen`].
     pub fn set_status(&self, id: AccountId, status: Status) -> Result<(), Refusal> {
         let account = self.account(id).ok_or(Refusal::UnknownAccount)?;
         if account.status == Status::Closed {
@@ -338,7 +387,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether an account's overdraft can become `overdraft`: not if it is used further than that.
+    /// Checks that an account's overdraft can become `overdraft`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::UnknownAccount`] or [`Refusal::AccountClosed`], and with [`Refusal::OverdraftInUse`] if
+    /// the overdraft is used further than the new limit.
     pub fn set_overdraft(&self, id: AccountId, overdraft: Overdraft) -> Result<(), Refusal> {
         let account = self.account(id).ok_or(Refusal::UnknownAccount)?;
         if account.status == Status::Closed {
@@ -373,7 +427,8 @@ impl Ledger {
     ///
     /// # Panics
     ///
-    /// When a law would be broken, which means a bug here or a journal of another bank: going on would make it worse.
+    /// Panics if a law would be broken, which means a bug here or a journal of another bank: going on would make it
+    /// worse.
     pub fn apply_posting(&mut self, id: PostingId, posting: &Posting) {
         if let Cause::Capture { hold, last } = posting.cause {
             for booked in &posting.legs {
@@ -447,7 +502,12 @@ impl Ledger {
 
     // ---- Checks ----
 
-    /// Says in words why a recorded posting doesn't fit the books as they are, for a checker that must not stop.
+    /// Checks that a recorded posting fits the books as they are, for a checker that must not stop.
+    ///
+    /// # Errors
+    ///
+    /// Says in words why it doesn't: its cause does not hold, the ledger would have refused it, or its entries should
+    /// read otherwise.
     pub fn check_posting(&self, posting: &Posting) -> Result<(), String> {
         let minors = posting.legs.iter().map(|booked| booked.leg.amount.minor);
         let minor = minors.fold(0, i64::saturating_add);
@@ -472,7 +532,11 @@ impl Ledger {
         }
     }
 
-    /// Says in words why a recorded hold doesn't fit the books as they are.
+    /// Checks that a recorded hold fits the books as they are.
+    ///
+    /// # Errors
+    ///
+    /// Says in words why it doesn't: the ledger would have refused it, or placed another.
     pub fn check_hold(&self, hold: &Hold) -> Result<(), String> {
         let leg = Leg { debit: hold.debit, credit: hold.credit, amount: hold.amount };
         match self.place_hold(leg, Timestamp::MIN, hold.expires_at) {
@@ -486,7 +550,7 @@ impl Ledger {
     ///
     /// # Panics
     ///
-    /// When debits and credits of a currency differ.
+    /// Panics if debits and credits of a currency differ.
     #[must_use]
     pub fn trial_balance(&self) -> TrialBalance {
         let mut balance = TrialBalance::new();
@@ -509,7 +573,11 @@ impl Ledger {
         balance
     }
 
-    /// The first broken law, in words. Looks at every account and hold.
+    /// Checks the laws, looking at every account and hold.
+    ///
+    /// # Errors
+    ///
+    /// Gives the first broken law in words.
     pub fn check_laws(&self) -> Result<(), String> {
         let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
         let mut held: BTreeMap<AccountId, i64> = BTreeMap::new();
@@ -535,7 +603,7 @@ impl Ledger {
 
     // ---- Helpers ----
 
-    /// What has been undone of a posting that can still be undone further.
+    /// Returns the part already undone of a posting, if the posting can still be undone further.
     fn undoable(&self, of: PostingId, original: &Posting) -> Result<Option<&Undone>, Refusal> {
         if matches!(original.cause, Cause::Refund { .. } | Cause::Reversal { .. }) {
             return Err(Refusal::NotUndoable);

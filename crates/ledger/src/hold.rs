@@ -5,19 +5,19 @@ use crate::{AccountId, Money, Timestamp};
 /// An open hold. A hold that is used up, voided or expired is no longer in the ledger; the journal remembers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
-    /// Whose money is reserved.
+    /// Account whose money is reserved.
     pub debit: AccountId,
-    /// To whom captures go.
+    /// Account that captures are credited to.
     pub credit: AccountId,
-    /// What was reserved at first.
+    /// Amount reserved at first.
     pub amount: Money,
-    /// What is still reserved, in minor units; more than 0 and at most `amount`.
+    /// Amount still reserved, in minor units; more than 0 and at most `amount`.
     pub remaining_minor: i64,
-    /// From this moment on it can't be captured, and is released.
+    /// Time of its expiry: from this moment on it can't be captured, and is released.
     pub expires_at: Timestamp,
 }
 
-/// Why a hold was let go.
+/// Reason for a hold's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReleaseReason {
     /// Somebody entitled to it said so.

@@ -109,8 +109,8 @@ impl Currency {
         Some(Self { listed: Listed::Historic(place), decimals: entry.2 })
     }
 
-    /// Whether people hold and pay in it today, so that new accounts can be had in it. Others can be read, because journals
-    /// and the history of other banks have them.
+    /// Returns `true` if people hold and pay in the currency today, so that new accounts can be had in it. Others can
+    /// be read, because journals and the history of other banks have them.
     #[must_use]
     pub fn is_in_use(self) -> bool {
         let is_of_the_library = matches!(self.listed, Listed::Library(_));
@@ -135,7 +135,7 @@ impl Currency {
         }
     }
 
-    /// How many decimals an amount has: 2 for EUR, 0 for JPY, 3 for KWD, 4 for UYW.
+    /// Returns the number of decimals of an amount: 2 for EUR, 0 for JPY, 3 for KWD, 4 for UYW.
     #[must_use]
     pub fn decimals(self) -> u32 {
         u32::from(self.decimals)
@@ -172,11 +172,11 @@ impl fmt::Display for Currency {
 pub struct Money {
     /// Whole minor units.
     pub minor: i64,
-    /// What they are units of.
+    /// Currency of the minor units.
     pub currency: Currency,
 }
 
-/// Why a text is not an amount.
+/// Fault in a text that should be an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
     /// Not of the form `-?digits(.digits)?`.
@@ -201,6 +201,11 @@ const MAX_AMOUNT_TEXT: usize = 32;
 impl Money {
     /// Reads the written form: digits, optionally a point and at most the currency's decimals (fewer are allowed:
     /// `12.5` is `12.50`). No plus sign, no spaces, no thousands separators, no exponent.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`AmountError::Malformed`] if the text is not of that form, with [`AmountError::TooPrecise`] if it
+    /// has more decimals than the currency, and with [`AmountError::TooLarge`] if the amount can't be held.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
         let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (whole, fraction) = match digits.split_once('.') {
@@ -261,7 +266,7 @@ mod tests {
             assert_eq!((Currency::from_numeric(numeric), found.is_in_use()), (Some(found), false), "{code}");
             assert!(iso_currency::Currency::from_code(code).is_none(), "{code}: the library knows it now");
         }
-        // What has no minor units can't be written as an amount at all.
+        // A currency that has no minor units can't be written as an amount at all.
         for code in ["XAU", "XDR", "XTS", "XXX", "XSU", "XUA", "XBA"] {
             assert_eq!(is_in_use(&code), None, "{code}");
         }

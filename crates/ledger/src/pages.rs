@@ -1,19 +1,19 @@
-//! Lists and maps in pages that can be cut: a cut is the whole as it was at one moment, had without copying it. The
-//! pages are shared until one is changed; whoever first changes a page after a cut copies it. Each page remembers in
-//! which epoch, between two cuts, it was last changed, so that a checkpoint writes only those that were.
+//! Lists and maps in copy-on-write pages, of which a snapshot (cut) can be taken at any moment without copying the
+//! whole. Pages are shared until one is changed; whoever first changes a page after a cut copies it. Each page
+//! remembers in which epoch, between two cuts, it was last changed, so that a checkpoint writes only those that were.
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-/// How many items of a list are in a page: some kilobytes, quickly copied, and few enough pages to be shared quickly.
+/// Number of items in a page of a list: some kilobytes, quickly copied, and few enough pages to be shared quickly.
 const ITEMS_PER_PAGE: usize = 64;
 
 /// A list that grows at its end, in pages.
 #[derive(Debug, Clone)]
 pub struct Pages<T> {
     full: Vec<Page<Arc<[T]>>>,
-    /// What does not fill a page yet.
+    /// Items that do not fill a page yet.
     tail: Vec<T>,
     epoch: u32,
 }
@@ -45,7 +45,7 @@ impl<T> Default for Pages<T> {
 }
 
 impl<T: PartialEq> PartialEq for Pages<T> {
-    /// Whether they hold the same; when it changed doesn't matter.
+    /// Compares the items; the epochs of their changes don't matter.
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().eq(other.iter())
     }
@@ -54,13 +54,13 @@ impl<T: PartialEq> PartialEq for Pages<T> {
 impl<T: Eq> Eq for Pages<T> {}
 
 impl<T> Pages<T> {
-    /// How many items there are.
+    /// Returns the number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.full.len().saturating_mul(ITEMS_PER_PAGE).saturating_add(self.tail.len())
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -85,7 +85,7 @@ impl<T> Pages<T> {
     /// The pages in order, with their numbers and the epochs in which they were last changed. The last one may be empty.
     pub fn pages(&self) -> impl Iterator<Item = (u64, u32, &[T])> {
         let full = self.full.iter().map(|page| (page.changed, &*page.items));
-        // How the tail was is not known, so it counts as changed.
+        // The tail as it was at the last snapshot is not known, so it counts as changed.
         let pages = full.chain([(self.epoch, &*self.tail)]);
         (0..).zip(pages).map(|(number, (changed, items))| (number, changed, items))
     }
@@ -100,7 +100,7 @@ impl<T: Clone> Pages<T> {
         }
     }
 
-    /// The item of an index, to be changed.
+    /// Returns the item of an index, to be changed.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let (page, place) = (index.div_euclid(ITEMS_PER_PAGE), index.rem_euclid(ITEMS_PER_PAGE));
         if page == self.full.len() {
@@ -111,7 +111,7 @@ impl<T: Clone> Pages<T> {
         Arc::make_mut(&mut page.items).get_mut(place)
     }
 
-    /// The list as it is now. Begins a new epoch.
+    /// Takes a snapshot (cut) of the list as it is now. Begins a new epoch.
     pub fn cut(&mut self) -> Self {
         let cut = self.clone();
         self.epoch = self.epoch.saturating_add(1);
@@ -140,7 +140,7 @@ impl<K, V> Default for PagedMap<K, V> {
 }
 
 impl<K: PageKey, V: PartialEq> PartialEq for PagedMap<K, V> {
-    /// Whether they hold the same; when it changed doesn't matter.
+    /// Compares the entries; the epochs of their changes don't matter.
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.iter().eq(other.iter())
     }
@@ -149,13 +149,13 @@ impl<K: PageKey, V: PartialEq> PartialEq for PagedMap<K, V> {
 impl<K: PageKey, V: Eq> Eq for PagedMap<K, V> {}
 
 impl<K: PageKey, V> PagedMap<K, V> {
-    /// How many entries there are.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -167,7 +167,7 @@ impl<K: PageKey, V> PagedMap<K, V> {
         self.pages.get(&key.page())?.items.get(key)
     }
 
-    /// Whether there is a value of a key.
+    /// Returns `true` if the key has a value.
     #[must_use]
     pub fn contains_key(&self, key: &K) -> bool {
         self.get(key).is_some()
@@ -197,7 +197,7 @@ impl<K: PageKey, V: Clone> PagedMap<K, V> {
         }
     }
 
-    /// The value of a key, to be changed.
+    /// Returns the value of a key, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let page = self.pages.get_mut(&key.page())?;
         page.changed = self.epoch;
@@ -213,7 +213,7 @@ impl<K: PageKey, V: Clone> PagedMap<K, V> {
         Some(removed)
     }
 
-    /// The map as it is now. Begins a new epoch.
+    /// Takes a snapshot (cut) of the map as it is now. Begins a new epoch.
     pub fn cut(&mut self) -> Self {
         let cut = self.clone();
         self.pages.retain(|_, page| !page.items.is_empty());
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// The same is what holds the same, whatever its past.
+    /// Equality depends on the contents alone, whatever their past.
     #[test]
     fn the_same_and_not_the_same() {
         let list = |items: std::ops::Range<u16>| {

@@ -10,19 +10,19 @@ pub struct Leg {
     pub debit: AccountId,
     /// The account that is credited.
     pub credit: AccountId,
-    /// How much; more than zero.
+    /// Amount moved; more than zero.
     pub amount: Money,
 }
 
 impl Leg {
-    /// The same amount the other way.
+    /// Returns the leg with its accounts exchanged.
     #[must_use]
     pub fn reversed(self) -> Self {
         Self { debit: self.credit, credit: self.debit, amount: self.amount }
     }
 }
 
-/// What one leg did to one of its accounts.
+/// Effect of one leg on one of its accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// The account's posted balance after it, credits positive, in minor units.
@@ -36,7 +36,7 @@ pub struct Entry {
 /// A leg as booked, with its two entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BookedLeg {
-    /// What was moved.
+    /// The movement itself.
     pub leg: Leg,
     /// The debited account's entry.
     pub debit: Entry,
@@ -44,7 +44,7 @@ pub struct BookedLeg {
     pub credit: Entry,
 }
 
-/// What a posting was made for.
+/// Reason for a posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// By itself: a payment, a deposit, a fee.
@@ -53,14 +53,14 @@ pub enum Cause {
     Capture {
         /// The hold.
         hold: HoldId,
-        /// Whether what remains is released.
+        /// `true` if the rest of the hold is released.
         last: bool,
     },
     /// Part or all of one leg of an earlier posting, given back.
     Refund {
         /// The earlier posting.
         of: PostingId,
-        /// Which of its legs, from 0.
+        /// Index of its leg, from 0.
         leg: u32,
     },
     /// An earlier posting undone exactly.
@@ -94,19 +94,19 @@ impl Posting {
         &self.legs
     }
 
-    /// When it was booked.
+    /// Returns its booking time.
     #[must_use]
     pub fn booked_at(&self) -> Timestamp {
         self.booked_at
     }
 
-    /// From which day on it counts for interest.
+    /// Returns its value date: the day from which it counts for interest.
     #[must_use]
     pub fn value_date(&self) -> ValueDate {
         self.value_date
     }
 
-    /// What it was made for.
+    /// Returns the reason it was made for.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause

@@ -1,9 +1,9 @@
-//! Every reason for which the ledger refuses, in order of precedence.
+//! Reasons for which the ledger refuses, in order of precedence.
 
 use crate::Money;
 
-/// Why something was not booked. The variants stand in order of precedence: where several apply, the first is given. Of
-/// several legs, the first that is refused speaks; balances are looked at when all else is in order.
+/// Reason for not booking something. The variants stand in order of precedence: where several apply, the first is
+/// given. Of several legs, the first that is refused speaks; balances are looked at when all else is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The hold was never placed, or is already used up, voided or expired.
@@ -57,13 +57,13 @@ pub enum Refusal {
     /// A capture of more than is still held.
     #[error("no more than what is still held ({remaining}) can be captured")]
     CaptureExceedsHold {
-        /// What is still held.
+        /// Amount still held.
         remaining: Money,
     },
     /// Refunds of more than was paid, together with those before.
     #[error("no more than what has not been refunded yet ({remaining}) can be refunded")]
     RefundExceedsPayment {
-        /// What has not been refunded yet.
+        /// Amount not refunded yet.
         remaining: Money,
     },
     /// The booking time lies before that of an account's last entry.
@@ -72,7 +72,7 @@ pub enum Refusal {
     /// The debited account would fall below zero minus its overdraft.
     #[error("the available balance does not suffice")]
     InsufficientFunds {
-        /// What was available before, overdraft not counted.
+        /// Available balance before, overdraft not counted.
         available: Money,
     },
     /// A balance would be larger than can be held.

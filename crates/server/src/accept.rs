@@ -1,4 +1,4 @@
-//! Which form of an answer a client would rather have (RFC 9110, section 12.5.1).
+//! Form of an answer that a client would rather have (RFC 9110, section 12.5.1).
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
@@ -9,7 +9,7 @@ pub(crate) fn accepted(headers: &HeaderMap) -> String {
     accepted.join(",")
 }
 
-/// How much a type is wanted, in thousandths: what the most exact of the ranges that match it says.
+/// Returns how much a type is wanted, in thousandths: as the most exact of the ranges that match it says.
 pub(crate) fn weight(accepted: &str, kind: &str, subtype: &str) -> u16 {
     let ranges = accepted.split(',').filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);

@@ -130,7 +130,7 @@ pub(crate) struct NewAccount {
 }
 
 impl NewAccount {
-    /// What the account is to be, and what it is to be called.
+    /// Returns the terms of the new account, and its name.
     fn terms(&self) -> Result<(OpenAccount, Option<&str>), Problem> {
         if self.number.is_some_and(|number| number == 0 || i64::try_from(number).is_err()) {
             return Err(Problem::field("number", "accounts are numbered from 1, and no number has more than 63 bits"));

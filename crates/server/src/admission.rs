@@ -1,5 +1,5 @@
-//! Whether a request may come in at all. What can be told from its head alone is refused here, before its handler runs
-//! or its body is read: a host that isn't clear, an address or a header without end, and requests that come too fast.
+//! Admission of requests. A request that can be refused from its head alone is refused here, before its handler runs or
+//! its body is read: a host that isn't clear, an address or a header without end, and requests that come too fast.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -20,14 +20,15 @@ use crate::problem::{Kind, Problem};
 use crate::proxies::Client;
 use crate::rates::Standing;
 
-/// How many requests are allowed, and how many are left (draft-ietf-httpapi-ratelimit-headers-11).
+/// Headers that tell how many requests are allowed, and how many are left (draft-ietf-httpapi-ratelimit-headers-11).
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The addresses for whoever watches the server: they must answer also when it has too much to do.
 pub(crate) const FOR_WATCHERS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
-/// How whoever was let in stands: by their user, or by their address where no user is known. None where nothing limits.
+/// Standing of whoever was let in, against the limits on rates: by their user, or by their address where no user is
+/// known. None where nothing limits.
 pub(crate) struct Admitted(pub(crate) Option<Standing>);
 
 /// Lets a request in, and hands its token on in its extensions. What costs the least to look at comes first; the rate of
@@ -58,13 +59,13 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
     Ok(Admitted(of_user.or(of_address)))
 }
 
-/// Whose session has a token. Where the engine can't answer, the handler will say so.
+/// Finds the user whose session has a token. Where the engine can't answer, the handler will say so.
 fn user_of(app: &App, Token(token): Token) -> Result<Option<UserId>, Unavailable> {
     let now = app.engine.now();
     app.engine.peek(|state| state.session(token, now).map(|session| session.user))
 }
 
-/// Whether somebody kept to a rate; a refusal is counted.
+/// Checks that somebody kept to a rate; a refusal is counted.
 pub(crate) fn within(app: &App, standing: Option<Standing>) -> Result<Option<Standing>, Problem> {
     match standing {
         Some(standing) if standing.refused => {
@@ -131,7 +132,7 @@ fn check_parameters(app: &App, request: &Request) -> Result<(), Problem> {
     let Some(route) = request.extensions().get::<MatchedPath>().filter(|_| request.uri().query().is_some()) else {
         return Ok(());
     };
-    // Where a parameter can't be read, the handler will say so.
+    // The handler will say so where a parameter can't be read.
     let Ok(Query(sent)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else { return Ok(()) };
     let Some(unknown) = app.parameters.unknown(request.method(), route.as_str(), &sent) else { return Ok(()) };
     if unknown == DRY_RUN && request.method() != Method::GET {
@@ -178,7 +179,7 @@ pub(crate) fn host_name(request: &Request) -> Option<String> {
     (!host.is_empty() && !is_local && !is_address).then_some(host)
 }
 
-/// Whether it is a host with or without a port, and nothing else.
+/// Returns `true` if it is a host with or without a port, and nothing else.
 fn is_host(authority: &Authority) -> bool {
     let port = authority.as_str().strip_prefix(authority.host());
     port.is_some_and(|port| port.is_empty() || port[1..].parse::<u16>().is_ok())

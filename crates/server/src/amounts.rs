@@ -25,7 +25,7 @@ impl Amount {
     }
 }
 
-/// How an overdraft without end is written.
+/// Written form of an overdraft without end.
 const UNLIMITED: &str = "unlimited";
 
 /// The currency of a code.

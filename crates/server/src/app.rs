@@ -1,4 +1,4 @@
-//! What all handlers share: the engine, who asks, and the way of a write from its request to its answer.
+//! State shared by all handlers: the engine, who asks, and the way of a write from its request to its answer.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const ORDINARY_BYTES: usize = 512;
 /// Room for the header fields that an answer gets on its way.
 const HEADER_FIELDS: usize = 12;
 
-/// What all handlers share. Cloning gives another handle on the same.
+/// State shared by all handlers. Cloning gives another handle on the same.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Parts>);
 
@@ -76,7 +76,7 @@ pub(crate) struct SignedIn {
 }
 
 impl SignedIn {
-    /// Who has a token, at a time.
+    /// Finds the caller who has a token, at a time.
     pub(crate) fn find(state: &State, Token(token): Token, now: Timestamp) -> Result<Self, Refusal> {
         let session = state.session(token, now).ok_or(Refusal::NotSignedIn)?;
         let user = state.user(session.user).ok_or(Refusal::NotSignedIn)?;
@@ -84,7 +84,7 @@ impl SignedIn {
         Ok(Self { caller, role: user.role, customer: user.customer })
     }
 
-    /// Whether the caller sees everything: operators and auditors do.
+    /// Returns `true` if the caller sees everything: operators and auditors do.
     pub(crate) fn sees_all(&self) -> bool {
         match self.role {
             Role::Operator | Role::Auditor => true,
@@ -115,7 +115,7 @@ pub(crate) struct Write {
     request: Request,
     /// The keys of a batch, which exclude the same key for anything else.
     rivals: Rivals,
-    /// Whether it is only to be told what would become of it.
+    /// `true` if it is only to be told what would become of it.
     dry_run: bool,
 }
 
@@ -223,8 +223,8 @@ impl App {
         self.engine.seal(subject, field, text)?.ok_or_else(|| Refusal::PersonErased.into())
     }
 
-    /// The same for a write under a key. What is found wrong already here, because something that is named does not
-    /// exist, is given to [`App::submit`], to be remembered like any other refusal.
+    /// Does as [`App::prepare`] for a write under a key. A fault found already here, because something that is named
+    /// does not exist, is given to [`App::submit`], to be remembered like any other refusal.
     pub(crate) fn prepare_write<T>(
         &self,
         token: Token,
@@ -239,7 +239,7 @@ impl App {
         self.prepare_movement(token, key, route, body, look)
     }
 
-    /// The same for what moves or reserves money, and so has a dry run.
+    /// Does as [`App::prepare_write`] for a write that moves or reserves money, and so has a dry run.
     pub(crate) fn prepare_movement<T>(
         &self,
         token: Token,
@@ -265,8 +265,8 @@ impl App {
         }
     }
 
-    /// What a write and its key are remembered as: `route` with what its address names, and the body as it was
-    /// understood, so that a retry may be spaced differently.
+    /// Hashes a write and its key to the form in which they are remembered: `route` with what its address names, and
+    /// the body as it was understood, so that a retry may be spaced differently.
     fn request(
         &self,
         who: &SignedIn,
@@ -287,7 +287,8 @@ impl App {
         self.submit_with(write, made.map(|body| (body, None)), None).await
     }
 
-    /// The same for a command that may have a new subject of personal fields, or is about a past posting.
+    /// Does as [`App::submit`] for a command that may have a new subject of personal fields, or is about a past
+    /// posting.
     pub(crate) async fn submit_with(
         &self,
         write: &Write,
@@ -322,10 +323,10 @@ impl App {
     }
 }
 
-/// What a receipt has in the place of an event's number when nothing was done.
+/// Number that a receipt has in the place of an event's when nothing was done.
 const NO_EVENT: u64 = 0;
 
-/// Whether a receipt tells what would have been done.
+/// Returns `true` if a receipt tells what would have been done.
 pub(crate) fn is_dry(receipt: &Receipt) -> bool {
     receipt.event == NO_EVENT
 }

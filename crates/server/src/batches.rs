@@ -1,9 +1,9 @@
 //! Batches: payments as a stream of JSON lines, and what became of each as another such stream.
 //!
 //! A batch of single payments is read as it comes: some lines at a time are decided, and told as soon as they are
-//! durable, while the next are read and looked up. What is not taken by the client holds the reading back. Each line is a request of its
-//! own under the batch's key and the line's number, its place, so that the same batch sent again is carried out once, and
-//! what became of a batch can be asked for by its key alone.
+//! durable, while the next are read and looked up. Outcomes that the client does not take hold the reading back
+//! (backpressure). Each line is a request of its own under the batch's key and the line's number, its place, so that
+//! the same batch sent again is carried out once, and what became of a batch can be asked for by its key alone.
 //!
 //! The key stands for all lines in their order. After a line that is another than its place stands for, nothing that is
 //! new is carried out: what looks new may be a line that was moved down, and was paid before. So places are looked up
@@ -58,21 +58,22 @@ const CHUNK_LINES: usize = 512;
 /// The most bytes of the lines that are decided at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// How many chunks of all batches are in the engine's hands at once: far below what its queue holds, so that batches never
+/// Number of chunks of all batches in the engine's hands at once: far below what its queue holds, so that batches never
 /// make it refuse single payments.
 const CHUNKS_AT_ONCE: usize = 16;
 
-/// How many chunks of one batch wait to be decided. With one in the reader's and one in the engine's hands no one is idle.
+/// Number of chunks of one batch that wait to be decided. With one in the reader's and one in the engine's hands no one
+/// is idle.
 const CHUNKS_AHEAD: usize = 2;
 
-/// How long a sending waits for an earlier one of the same key: longer than it takes to notice that a client is gone whose
-/// connection was closed.
+/// Time that a sending waits for an earlier one of the same key: longer than it takes to notice that a client is gone
+/// whose connection was closed.
 const TURN_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a full queue is given before it is tried again.
+/// Backoff after a full queue, before it is tried again.
 const BUSY_WAIT: Duration = Duration::from_millis(20);
 
-/// What a batch's media type is.
+/// Media type of a batch.
 const LINES: &str = "application/x-ndjson";
 
 /// One payment of a batch.
@@ -150,7 +151,7 @@ pub(crate) struct Mode {
     atomic: Option<bool>,
 }
 
-/// Which batches are being worked on, and how much of them.
+/// The batches that are being worked on, and how much of them.
 pub(crate) struct Batches {
     open: Mutex<HashMap<UserId, usize>>,
     most: usize,
@@ -159,7 +160,7 @@ pub(crate) struct Batches {
     /// The keys that are being worked on. Two sendings of one at once could each take the other's lines for new.
     keys: Mutex<HashSet<(UserId, String)>>,
     freed: Notify,
-    /// How long a client may take to send something, or to take something.
+    /// Time that a client may take to send something, or to take something.
     patience: Duration,
 }
 
@@ -216,11 +217,11 @@ impl Drop for Place {
     }
 }
 
-/// That a batch's key is worked on by nobody else.
+/// Turn of one sending of a batch, during which nobody else works on the batch's key.
 struct Turn {
     app: App,
     key: (UserId, String),
-    /// Whether all is decided that this sending has put into the queue.
+    /// `true` if all is decided that this sending has put into the queue.
     settled: AtomicBool,
 }
 
@@ -257,7 +258,8 @@ impl Drop for Turn {
         }
         let (app, key) = (self.app.clone(), self.key.clone());
         let give_up = async move {
-            // What this sending has in the queue is decided first: the queue is in order, and this changes nothing.
+            // The lines that this sending has in the queue are decided first: the queue is in order, and this changes
+            // nothing.
             let nothing =
                 || Command { caller: Caller::SYSTEM, request: None, body: Body::Unresolved(Refusal::InvalidRequest) };
             while let Err(Unavailable::Busy) = app.engine.submit(nothing()).await {
@@ -309,7 +311,7 @@ pub(crate) async fn pay_batch(
     request: HttpRequest,
 ) -> Result<Response, Problem> {
     let (who, ()) = app.prepare(token, |_, who| {
-        // What every line would be refused for is told at once.
+        // A refusal that every line would meet is told at once.
         if who.sees_all() { Err(Refusal::NotAllowed.into()) } else { Ok(()) }
     })?;
     if !is_lines(request.headers()) {
@@ -388,12 +390,12 @@ struct Work {
     app: App,
     who: SignedIn,
     key: String,
-    /// Where lines are carried out.
+    /// Turn of the batch, where its lines are carried out.
     turn: Option<Turn>,
     _place: Place,
 }
 
-/// What becomes of a line.
+/// Next step for a line.
 enum Step {
     /// It was decided, under this key before or just now.
     Known(LineOutcome),
@@ -407,11 +409,11 @@ struct Ready {
     steps: Vec<Step>,
     /// The commands of those that are new.
     submissions: Vec<Submission>,
-    /// Whether more lines came with these than a batch may have.
+    /// `true` if more lines came with these than a batch may have.
     too_long: bool,
 }
 
-/// What is read ahead of the lines that are decided.
+/// Lines read ahead of those that are decided, or the end of them.
 enum Ahead {
     Ready(Ready),
     /// All lines were read; this many.
@@ -531,7 +533,7 @@ impl Work {
         Ok(self.app.engine.submit_batch(submissions).await?)
     }
 
-    /// What a line's outcome is called; an error where it has none yet.
+    /// Names a line's outcome; an error where it has none yet.
     fn outcome(&self, line: usize, problem: Option<Problem>, outcome: Outcome) -> Result<LineOutcome, Problem> {
         match outcome {
             Outcome::Accepted(receipt) => Ok(self.paid(line, receipt.event, receipt.repeated)),
@@ -554,8 +556,8 @@ impl Work {
         LineOutcome { line, status: 201, payment, problem: None, replayed }
     }
 
-    /// What is to become of some lines, and the commands of those that are new. `changed` tells whether a line was
-    /// another than its place stands for, here or before.
+    /// Finds the next steps for some lines, and makes the commands of those that are new. `changed` tells whether a
+    /// line was another than its place stands for, here or before.
     async fn steps(
         &self,
         first: usize,
@@ -608,7 +610,7 @@ impl Work {
         Ok(Read { number, request, sent: line, line: read })
     }
 
-    /// What became of lines at their places before. Hardly anything is asked for where all are new.
+    /// Finds the earlier outcomes of lines at their places. Hardly anything is asked for where all are new.
     async fn done_before(&self, read: &[Read<'_>]) -> Result<Vec<Option<Recorded>>, Problem> {
         let requests: Vec<Request> = read.iter().map(|line| line.request).collect();
         let keys: Vec<_> = requests.iter().map(|request| request.key).collect();
@@ -630,7 +632,7 @@ impl Work {
         }
     }
 
-    /// What an earlier event made of a line: a payment. A line's command makes nothing else.
+    /// Tells what an earlier event made of a line: a payment. A line's command makes nothing else.
     fn told_again(&self, line: usize, event: u64, what: &What) -> LineOutcome {
         if let What::Posted { .. } = what {
             return self.paid(line, event, true);
@@ -687,7 +689,7 @@ impl Work {
         let mut all = All::default();
         while let Some(chunk) = lines.next().await? {
             let read: Vec<&[u8]> = chunk.lines().collect();
-            // What all lines are remembered as must not hang on how they arrived.
+            // The form in which all lines are remembered must not hang on how they arrived.
             let room = (MAX_PAYMENTS_AT_ONCE + 1).saturating_sub(all.lines);
             all.read(&self.app, &read[..read.len().min(room)])?;
             if all.lines > MAX_PAYMENTS_AT_ONCE {
@@ -713,7 +715,7 @@ impl Work {
         }
     }
 
-    /// What became of payments all or none: the event that counts them comes before theirs.
+    /// Tells the outcome of payments all or none: the event that counts them comes before theirs.
     fn told_all(&self, event: u64, what: What, replayed: bool) -> Result<Response, Problem> {
         let payments = match what {
             What::PaidAll { payments } => payments,
@@ -730,7 +732,7 @@ impl Work {
 
     // ---- Asked for again ----
 
-    /// What became of the lines from one on, at most of a chunk of them. It ends where one was not carried out.
+    /// Finds the outcomes of the lines from one on, at most of a chunk of them. It ends where one was not carried out.
     async fn known(&self, first: usize) -> Result<Vec<LineOutcome>, Problem> {
         let lines = first..(first + CHUNK_LINES).min(MAX_LINES + 1);
         let requests = lines.clone().map(|line| self.request(Some(line), b"")).collect();
@@ -816,7 +818,7 @@ fn written(line: &impl Serialize) -> Bytes {
 /// A line that was read.
 struct Read<'a> {
     number: usize,
-    /// What it is remembered as.
+    /// Key and fingerprint under which it is remembered.
     request: Request,
     /// As it was sent.
     sent: &'a [u8],
@@ -834,10 +836,10 @@ struct Ordered<'a> {
 #[derive(Default)]
 struct All {
     lines: usize,
-    /// What they are remembered as.
+    /// Form in which they are remembered.
     canonical: Vec<u8>,
     payments: Vec<Pay>,
-    /// What is wrong with the first that is not as it must be.
+    /// Problem of the first that is not as it must be.
     wrong: Option<Problem>,
 }
 
@@ -864,8 +866,8 @@ impl All {
     }
 }
 
-/// What a line, or all of them, and the batch's key are remembered as. No key that is sent holds the character between
-/// the two.
+/// Hashes a line, or all of them, and the batch's key to the form in which they are remembered. No key that is sent
+/// holds the character between the two.
 fn place(app: &App, user: UserId, key: &str, line: Option<usize>, content: &[u8]) -> Request {
     let place = line.map_or_else(|| "all".to_owned(), |line| line.to_string());
     let key = [key.as_bytes(), b"\0", place.as_bytes()].concat();
@@ -922,7 +924,7 @@ impl Ordered<'_> {
 /// The lines of a body as they arrive.
 struct Lines {
     body: HttpBody,
-    /// What has arrived and was not given yet.
+    /// Bytes that have arrived and were not given yet.
     arrived: Vec<u8>,
     ended: bool,
     patience: Duration,
@@ -965,7 +967,7 @@ impl Lines {
         }
     }
 
-    /// What of what has arrived is whole, as much as fits.
+    /// Takes the whole lines of what has arrived, as many as fit.
     fn chunk(&mut self) -> Option<Chunk> {
         let (mut whole, mut lines) = (0, 0);
         for (place, _) in self.arrived.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {

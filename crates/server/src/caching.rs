@@ -1,9 +1,9 @@
-//! What a client may keep of an answer, and how it learns that it is still good: entity tags and conditional requests
-//! (RFC 9110, 8.8 and 13; RFC 9111).
+//! Caching of answers by clients, and its revalidation: entity tags and conditional requests (RFC 9110, 8.8 and 13; RFC
+//! 9111).
 //!
-//! What the bank tells is for its caller alone: it is never kept in a cache that others share, and by the caller's own
-//! only for the same token. It is asked for again each time, and a tag spares sending it again. What can't change any
-//! more may be kept for long without asking.
+//! An answer of the bank's is for its caller alone: it is never kept in a cache that others share, and by the caller's
+//! own only for the same token. It is asked for again each time, and a tag spares sending it again. What can't change
+//! any more may be kept for long without asking.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -22,7 +22,7 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// Kept by the caller alone, for a year and without asking: the longest that HTTP knows.
 const FOR_LONG: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
-/// What an answer is told apart by, where its bytes tell more: such as the moment at which it was asked.
+/// Version that tells answers apart where their bytes tell more than that: such as the moment at which it was asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Version(u64);
 
@@ -34,14 +34,14 @@ impl Version {
     }
 }
 
-/// That an answer can't change any more.
+/// Mark of an answer that can't change any more.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unchanging;
 
-/// What a request asks of caching.
+/// Demands of a request on caching.
 pub(crate) struct Asked {
     known: Option<HeaderValue>,
-    /// Whether the answer is for the caller alone.
+    /// `true` if the answer is for the caller alone.
     private: bool,
 }
 
@@ -92,7 +92,7 @@ impl Asked {
     }
 }
 
-/// Whether If-None-Match names a tag, weak ones being as good as strong ones here (RFC 9110, 13.1.2).
+/// Returns `true` if If-None-Match names a tag, weak ones being as good as strong ones here (RFC 9110, 13.1.2).
 fn names(known: &HeaderValue, tag: &str) -> bool {
     let strong = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let known = known.to_str().unwrap_or_default();

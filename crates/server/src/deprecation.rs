@@ -1,5 +1,5 @@
-//! What is given up: operations that still work and will not for ever. Their answers say so in headers (RFC 9745, RFC
-//! 8594), and the description marks them.
+//! Deprecation: operations that still work and will not for ever. Their answers say so in headers (RFC 9745, RFC 8594),
+//! and the description marks them.
 
 use axum::http::header::LINK;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -12,11 +12,11 @@ pub(crate) struct Deprecated {
     method: &'static str,
     /// Its path, as the description has it.
     path: &'static str,
-    /// Since when, in seconds since 1970.
+    /// Time of the deprecation, in seconds since 1970.
     since_s: i64,
-    /// From when on it may stop answering, in seconds since 1970, where that is known: at least twelve months later.
+    /// Time from which it may stop answering, in seconds since 1970, where that is known: at least twelve months later.
     sunset_s: Option<i64>,
-    /// What to use in its place, as a sentence.
+    /// Advice on what to use in its place, as a sentence.
     instead: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub(crate) const DEPRECATED: &[Deprecated] = &[];
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
-/// Where it is said how operations are given up.
+/// Link to the page that says how operations are given up.
 const POLICY: &str = "</docs/versions>; rel=\"deprecation\"; type=\"text/html\"";
 
 impl Deprecated {

@@ -1,6 +1,6 @@
-//! What holds for every route, added to the description that the handlers' own declarations make: the forms of strings,
-//! who may ask, every refusal with its status, the headers of answers, examples, and the links from one answer to the
-//! next request.
+//! The parts of the description that hold for every route, added to the description that the handlers' own declarations
+//! make: the forms of strings, who may ask, every refusal with its status, the headers of answers, examples, and the
+//! links from one answer to the next request.
 //!
 //! A handler declares its own refusals, in `x-refusals`. Those that follow from what it takes (a token, a body, a key,
 //! an account's number) are added here. The tests compare each answer they get with the result.
@@ -18,10 +18,10 @@ const BEARER: &str = "bearer";
 /// The header with a write's key.
 const KEY: &str = "Idempotency-Key";
 
-/// What the address of a dry run has at its end, after that of what it tells about.
+/// Ending of the address of a dry run, after that of what it tells about.
 const DRY_RUN: &str = "/dry-run";
 
-/// What each group of operations is about.
+/// Subject of each group of operations.
 const TAGS: &[(&str, &str)] = &[
     ("Sign in", "Sessions: opening one, ending it, and whose it is."),
     ("Accounts", "Accounts, their balances and their past, and the rights on them."),
@@ -35,7 +35,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Pages", "Pages for people, and this description."),
 ];
 
-/// What an answer's status says.
+/// Meaning of an answer's status.
 const STATUSES: &[(u16, &str)] = &[
     (400, "The request is not as it must be"),
     (401, "Nobody is signed in, or the credentials are wrong"),
@@ -95,7 +95,7 @@ fn headers() -> Value {
 /// A link: from which operation and status, its name, to which operation, with which parameters.
 type Link = (&'static str, &'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-/// What can be done next with what was made or shown.
+/// Links to what can be done next with what was made or shown.
 const LINKS: &[Link] = &[
     ("pay", "201", "show", "show_payment", BY_ID),
     ("pay", "201", "refund", "refund_payment", BY_ID),
@@ -160,7 +160,7 @@ fn add_components(components: &mut Value) -> Vec<String> {
     let parts = merge_parts(&mut components["schemas"]);
     let kinds = problem::slugs().map(|(slug, _)| format!("/problems/{slug}"));
     components["schemas"]["ProblemKind"]["enum"] = kinds.collect();
-    // What the values are called in languages that want a name: INSUFFICIENT_FUNDS and not PROBLEMS_INSUFFICIENT_FUNDS.
+    // Names of the values in languages that want a name: INSUFFICIENT_FUNDS and not PROBLEMS_INSUFFICIENT_FUNDS.
     let names = problem::slugs().map(|(slug, _)| slug.replace('-', "_").to_uppercase());
     components["schemas"]["ProblemKind"]["x-enum-varnames"] = names.collect();
     let examples = problem::slugs().filter_map(|(slug, advice)| {
@@ -200,7 +200,7 @@ fn merged(schema: &Value, whole: &Value, parts: &mut Vec<String>) -> (Map<String
     let schema = name.map_or(schema, |name| &whole[name]);
     let mut properties = schema["properties"].as_object().cloned().unwrap_or_default();
     let mut required = schema["required"].as_array().cloned().unwrap_or_default();
-    // What is a type's own comes last in what the library makes, and first in what is sent.
+    // A type's own properties come last in what the library makes, and first in what is sent.
     for part in schema["allOf"].as_array().into_iter().flatten().rev() {
         let (of_part, required_of_part) = merged(part, whole, parts);
         properties.extend(of_part);
@@ -219,7 +219,7 @@ fn forget_parts(description: &mut Value, parts: &[String]) {
     }
 }
 
-/// Where an operation is.
+/// Place of an operation.
 struct Route<'a> {
     method: &'a str,
     path: &'a str,
@@ -246,7 +246,7 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, declared: Option
         });
     }
     add_headers(operation);
-    // What is not there must not be asked for by its name, which would put a null in its place.
+    // A field that is not there must not be asked for by its name, which would put a null in its place.
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if parameter.get("example").is_none()
@@ -311,7 +311,7 @@ fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Ve
     rules.iter().filter(|(holds, _)| *holds).flat_map(|(_, slugs)| *slugs).copied().collect()
 }
 
-/// Whether a path is for whoever watches the server, and is answered when it has too much to do, too.
+/// Returns `true` if a path is for whoever watches the server, and is answered when it has too much to do, too.
 fn is_for_watchers(path: &str) -> bool {
     FOR_WATCHERS.contains(&path)
 }
@@ -364,7 +364,7 @@ fn add_refusals(operation: &mut Value, refusals: &[&str]) {
 
 /// Adds the headers that each answer carries by rule.
 fn add_headers(operation: &mut Value) {
-    // What is asked for by its key may be told again, too.
+    // An answer asked for by its key may be told again, too.
     let is_key = |it: &Value| it["name"] == KEY || it["name"] == "key";
     let keyed = operation["parameters"].as_array().is_some_and(|them| them.iter().any(is_key));
     let for_the_caller = operation.get("security").is_none();

@@ -264,7 +264,7 @@ fn parameters(description: &Value, said: &Value) -> String {
     format!("<h3>Parameters</h3>\n<dl class=\"fields\">\n{}</dl>\n", rows.collect::<String>())
 }
 
-/// How deep fields within fields are shown.
+/// Depth to which fields within fields are shown.
 const DEPTH: usize = 3;
 
 /// The fields of an object, those of objects within it included.
@@ -282,7 +282,7 @@ fn fields(description: &Value, schema: &Value, depth: usize) -> String {
         if !closed && !required(name) {
             form += ", not always there";
         }
-        // Of what is sent it matters what may be left out, of an answer what may be missing.
+        // In a request it matters what may be left out, in an answer what may be missing.
         row(name, &form, closed && required(name), said, &fields(description, within, depth + 1))
     });
     format!("<dl class=\"fields\">\n{}</dl>\n", rows.collect::<String>())
@@ -297,7 +297,7 @@ fn row(name: &str, form: &str, needed: bool, said: &str, within: &str) -> String
     )
 }
 
-/// What a value looks like, in words, as HTML.
+/// Describes what a value looks like, in words, as HTML.
 fn form(description: &Value, schema: &Value) -> String {
     let given = not_null(schema);
     let null = if std::ptr::eq(given, schema) && !lists(&schema["type"], "null") { "" } else { " or null" };
@@ -471,7 +471,7 @@ fn markdown(text: &str) -> String {
     html
 }
 
-/// The same with an anchor on each heading of the second level.
+/// Returns the page with an anchor on each heading of the second level.
 fn anchored(html: &str) -> String {
     let mut parts = html.split("<h2>");
     let mut anchored = parts.next().unwrap_or_default().to_owned();

@@ -33,9 +33,9 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 #[derive(Default)]
 pub(crate) struct Handover {
     kept: Mutex<Option<Kept>>,
-    /// Whether hyper has made the head ready to be sent, and asks for the body.
+    /// `true` once hyper has made the head ready to be sent, and asks for the body.
     head_ready: AtomicBool,
-    /// Whether it was sent.
+    /// `true` once it was sent.
     head_sent: AtomicBool,
 }
 
@@ -50,7 +50,7 @@ impl Handover {
         self.kept.lock().expect("no thread panics while it holds an answer's body")
     }
 
-    /// How an answer's body to this request would be sent; none where there is none to be sent.
+    /// Tells whether an answer's body to this request would be sent in chunks; none where there is none to be sent.
     pub(crate) fn framing(request: &Request<Incoming>) -> Option<bool> {
         (request.method() != hyper::Method::HEAD).then(|| request.version() == Version::HTTP_11)
     }
@@ -135,7 +135,7 @@ pub(crate) struct Serving<T, S: hyper::service::HttpService<Incoming>> {
     handover: Arc<Handover>,
 }
 
-/// What is left of a connection: an answer's body, and where to send it.
+/// Rest of a connection: an answer's body, and where to send it.
 pub(crate) struct Remaining<T> {
     io: T,
     kept: Kept,

@@ -43,11 +43,11 @@ use life::{EndReason, Heartbeat, StreamClosed, StreamOpened};
 use news::News;
 use past::Wanted;
 
-/// How long after its last event a stream is cut whose client had better come back. What HTTP/2 has not sent by then is
-/// thrown away.
+/// Time after its last event at which a stream is cut whose client had better come back. What HTTP/2 has not sent by
+/// then is thrown away.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
-/// What asks a proxy such as nginx not to hold the events back.
+/// Header that asks a proxy such as nginx not to hold the events back.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The header with the position, by the name that it has in refusals.
@@ -163,17 +163,17 @@ struct Stream {
     position: u64,
     /// Up to this event it reads the journal; what comes after is brought by the desk.
     past_until: u64,
-    /// Whether it goes on after a position that the client sent.
+    /// `true` if it goes on after a position that the client sent.
     resumed: bool,
-    /// Whether anything was sent.
+    /// `true` once anything was sent.
     begun: bool,
-    /// When something was sent last.
+    /// Time at which something was sent last.
     told_at: Instant,
     heartbeat: Duration,
 }
 
 impl Stream {
-    /// What is sent next; waits for it.
+    /// Returns what is sent next; waits for it.
     async fn next(&mut self) -> Result<Bytes, EndReason> {
         if !mem::replace(&mut self.begun, true) {
             return self.first();
@@ -215,7 +215,7 @@ impl Stream {
         }
     }
 
-    /// How long to wait for something to tell: until a sign of life is due, or the session is over.
+    /// Returns the time to wait for something to tell: until a sign of life is due, or the session is over.
     fn until_heartbeat(&self) -> Result<Duration, EndReason> {
         let now = self.app.engine.now();
         let expires_at = self.app.engine.peek(|state| state.session(self.token.0, now).map(|it| it.expires_at))?;
@@ -224,7 +224,7 @@ impl Stream {
         Ok(left.min(self.heartbeat.saturating_sub(self.told_at.elapsed())))
     }
 
-    /// That the stream is open.
+    /// Writes that the stream is open.
     fn first(&self) -> Result<Bytes, EndReason> {
         let heartbeat_ms = u64::try_from(self.heartbeat.as_millis()).unwrap_or(u64::MAX);
         let opened = StreamOpened { at: moment(self.app.engine.now()), resumed: self.resumed, heartbeat_ms };
@@ -247,14 +247,14 @@ impl Stream {
         Ok(text.into())
     }
 
-    /// That the stream ends, and why.
+    /// Writes that the stream ends, and why.
     fn last(&self, reason: EndReason) -> Bytes {
         let closed = StreamClosed { at: moment(self.app.engine.now()), reason };
         let mut text = String::new();
         if let Some(wait) = reason.retry() {
             life::write_retry(&mut text, self.place.serial, Some(wait));
         }
-        // What can't be written is logged, and the stream ends all the same.
+        // An event that can't be written is logged, and the stream ends all the same.
         let _ = life::write_event(&mut text, "stream.closed", &closed, &self.id(self.position));
         text.into()
     }
@@ -287,7 +287,7 @@ impl Stream {
         });
         let (news, last) = reading.await.map_err(|_| EndReason::Unavailable)??;
         if last <= self.position {
-            // What is durable can be read. If it can't, the client had better ask anew.
+            // A durable event can be read. If it can't, the client had better ask anew.
             return Err(EndReason::Unavailable);
         }
         self.position = last;
@@ -338,7 +338,7 @@ enum Chunks {
 }
 
 impl Chunks {
-    /// What comes after the last, where the stream ends for a reason.
+    /// Returns what comes after the last, where the stream ends for a reason.
     fn ending(reason: EndReason) -> Self {
         if reason.is_whole() { Self::Resting(None) } else { Self::Cutting(Box::pin(sleep(LAST_WORD))) }
     }

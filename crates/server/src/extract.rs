@@ -1,4 +1,5 @@
-//! What a handler takes from a request. Whatever can't be taken is a problem document that names the field.
+//! Extractors: the parts of a request that a handler takes. Whatever can't be taken is a problem document that names
+//! the field.
 
 use std::str::FromStr;
 
@@ -117,7 +118,7 @@ pub(crate) struct Token(pub(crate) TokenHash);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Brought {
     pub(crate) token: Token,
-    /// Whether no session has it.
+    /// `true` if no session has it.
     pub(crate) is_worthless: bool,
 }
 
@@ -164,12 +165,12 @@ pub(crate) struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// What a dry run has in a key's place: one that no client can send, and so was never used.
+    /// Makes the key that a dry run has in place of the client's: one that no client can send, and so was never used.
     pub(crate) fn of_dry_run() -> Self {
         Self { key: String::new(), dry_run: true }
     }
 
-    /// Whether a text is one that a client can send as a key.
+    /// Returns `true` if a text is one that a client can send as a key.
     pub(crate) fn is_one(text: &[u8]) -> bool {
         (1..=MAX_KEY_CHARACTERS).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
     }
@@ -190,7 +191,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// How many things a page shows where nothing is asked: a screen.
+/// Number of things that a page shows where nothing is asked: a screen.
 const PAGE: u16 = 50;
 
 /// The most things a page shows, so that one answer stays below 100 KiB.
@@ -211,7 +212,7 @@ pub(crate) struct Page {
     pub(crate) limit: Option<u16>,
 }
 
-/// How many things a page shows.
+/// Returns the number of things that a page shows.
 pub(crate) fn page_limit(asked: Option<u16>) -> Result<usize, Problem> {
     let limit = asked.unwrap_or(PAGE);
     if limit == 0 || limit > MAX_PAGE {
@@ -249,12 +250,12 @@ fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
 }
 
 impl Page {
-    /// The cursor, and how many.
+    /// Reads the cursor and the limit of a page.
     pub(crate) fn read(&self) -> Result<(Option<u64>, usize), Problem> {
         Ok((self.cursor, page_limit(self.limit)?))
     }
 
-    /// The same for a list whose cursor is a place, counted from 0.
+    /// Reads cursor and limit for a list whose cursor is a place, counted from 0.
     pub(crate) fn places(&self) -> Result<(usize, usize), Problem> {
         let (cursor, limit) = self.read()?;
         // No list is longer than 32 bits can count, so a cursor beyond that is as good as one at their end.
@@ -271,7 +272,7 @@ pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
     text_of(field, text, MAX_TEXT_CHARACTERS)
 }
 
-/// The same with a limit of its own.
+/// Returns a text that was sent, as [`text`] does, with a limit of its own.
 pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> Result<&'a str, Problem> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
@@ -289,9 +290,9 @@ pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> 
     Ok(trimmed)
 }
 
-/// Whether a character controls how others are shown instead of being one. Beside the control characters these are the
-/// ones that turn the direction of what follows (Unicode's UAX #9): with them a text can be shown as another than it is,
-/// such as an account number backwards.
+/// Returns `true` if a character controls how others are shown instead of being one. Beside the control characters
+/// these are the ones that turn the direction of what follows (Unicode's UAX #9): with them a text can be shown as
+/// another than it is, such as an account number backwards.
 #[must_use]
 pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,5 +1,5 @@
-//! What happens around every request: whether it may come in, its time, its count in the metrics, the headers that every
-//! answer carries, and an answer even when a handler panics.
+//! The layer around every request: its admission, its time, its count in the metrics, the headers that every answer
+//! carries, and an answer even when a handler panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;

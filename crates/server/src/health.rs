@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can serve: for whoever restarts it or sends it work.
+//! Liveness and readiness of the server: for whoever restarts it or sends it work.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 
-/// How long a read may take before the server is not called ready: a disk that syncs slower serves nobody.
+/// Time that a read may take before the server is not called ready: a disk that syncs slower serves nobody.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// That all is well.

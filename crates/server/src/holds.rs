@@ -167,7 +167,7 @@ impl Known {
         })
     }
 
-    /// The same as it is now: a hold that is not open has nothing left.
+    /// Returns the hold as it is now: a hold that is not open has nothing left.
     pub(crate) fn now(mut self, open: Option<&ledger::Hold>) -> Self {
         self.remaining_minor = open.map_or(0, |hold| hold.remaining_minor);
         self.expires_at = open.map_or(self.expires_at, |hold| hold.expires_at);
@@ -276,7 +276,7 @@ pub(crate) async fn show_hold(
     token: Token,
     Path(id): Path<String>,
 ) -> Result<Json<Hold>, Problem> {
-    // Who asks is found out first, and with what they may see in the same look at the state below.
+    // The caller is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
     let id = hold_id(&app, &id)?;
     let known = placed(&app, id).await?;

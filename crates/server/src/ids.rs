@@ -48,7 +48,7 @@ impl Ids {
     }
 }
 
-/// Whether a text has the form of an id, whosever it is.
+/// Returns `true` if a text has the form of an id, whosever it is.
 pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

@@ -86,7 +86,8 @@ impl Server {
         Self::bind_with(settings, engine, Router::new()).await
     }
 
-    /// The same, with further routes behind the same limits: those of a benchmark, which compares them with ours.
+    /// Does as [`Server::bind`], with further routes behind the same limits: those of a benchmark, which compares them
+    /// with ours.
     pub async fn bind_with(settings: Settings, engine: Engine, more: Router) -> Result<Self, ServeError> {
         let tls = Arc::new(listen::tls(&settings.certificate, &settings.private_key)?);
         let certificate = Certificate::from(tls);
@@ -116,8 +117,8 @@ impl Server {
         self.run_on(&[], stop).await;
     }
 
-    /// The same, with each connection on one of the runtimes of `workers` for its whole life, so that what it needs
-    /// stays in the cache of one processor.
+    /// Does as [`Server::run`], with each connection on one of the runtimes of `workers` for its whole life, so that
+    /// what it needs stays in the cache of one processor.
     pub async fn run_on(self, workers: &[Handle], stop: impl Future<Output = ()>) {
         tracing::info!(address = %self.address, "serving HTTPS");
         listen::serve(self.listener, self.certificate, self.router, &self.limits, &self.counts, workers, stop).await;

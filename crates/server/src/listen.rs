@@ -44,15 +44,15 @@ use tower::Service;
 use crate::endless::{Handover, Remaining, Serving};
 use crate::{Limits, ServeError};
 
-/// How long accepting rests when the system has no more sockets to give; trying at once would only take a core.
+/// Time that accepting rests when the system has no more sockets to give; trying at once would only take a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a stream, and all streams of a connection together, may send before it is read: HTTP/2's own default. Bodies
-/// are small and read at once, so more would only let a client fill the memory.
+/// Bytes that a stream, and all streams of a connection together, may send before they are read: HTTP/2's own default.
+/// Bodies are small and read at once, so more would only let a client fill the memory.
 const WINDOW_BYTES: u32 = 65_535;
 
-/// What may wait in TLS to be sent before no more of an answer is taken: one record of TLS. rustls's own limit of 64 KiB
-/// would let each client that reads nothing keep as much.
+/// Bytes that may wait in TLS to be sent before no more of an answer is taken: one record of TLS. rustls's own limit of
+/// 64 KiB would let each client that reads nothing keep as much.
 const UNSENT_BYTES: usize = 16 * 1024;
 
 /// TLS 1.3 and 1.2 with a certificate and its key, offering HTTP/2 and HTTP/1.1.
@@ -77,7 +77,7 @@ pub fn tls(certificate: &Path, private_key: &Path) -> Result<ServerConfig, Serve
     Ok(config)
 }
 
-/// Why a PEM file (RFC 7468) can't be used.
+/// Says why a PEM file (RFC 7468) can't be used.
 fn pem_said(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
@@ -86,7 +86,7 @@ fn pem_said(error: &pem::Error) -> String {
     }
 }
 
-/// Why a key and a certificate can't be used together.
+/// Says why a key and a certificate can't be used together.
 fn pair_said(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => "it is the key of another certificate".into(),
@@ -111,7 +111,7 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// Where either can't be used, or the key is another certificate's: then the old one stays.
+    /// Fails if either can't be used, or the key is another certificate's: then the old one stays.
     pub fn replace(&self, certificate: &Path, private_key: &Path) -> Result<(), ServeError> {
         let fresh = Arc::new(tls(certificate, private_key)?);
         // A pointer is put there whole or not at all, so a panic meanwhile has broken nothing.
@@ -124,8 +124,9 @@ impl Certificate {
     }
 }
 
-/// How much of a body is still taken that a handler did not want, and for how long: a client that is refused while it
-/// sends an ordinary request gets to send it, and so reads the refusal. Else it may see nothing but a broken stream.
+/// Bytes of a body that are still taken though a handler did not want them, and the time given to it: a client that is
+/// refused while it sends an ordinary request gets to send it, and so reads the refusal. Else it may see nothing but a
+/// broken stream.
 const UNWANTED_BYTES: u64 = 1 << 20;
 const UNWANTED_TIME: Duration = Duration::from_secs(1);
 
@@ -183,7 +184,7 @@ pub async fn serve(
     connections.shutdown().await;
 }
 
-/// Whether an error of accepting concerns the one connection only, and not the system's ability to accept.
+/// Returns `true` if an error of accepting concerns the one connection only, and not the system's ability to accept.
 fn of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -233,7 +234,7 @@ impl Worker {
     }
 }
 
-/// What every connection uses.
+/// State that every connection uses.
 struct Shared {
     certificate: Certificate,
     http1: http1::Builder,
@@ -268,8 +269,8 @@ impl Shared {
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: Peer, mut stopped: watch::Receiver<bool>) {
         // Without it the system may hold a small answer back, waiting for more to send; nothing breaks if it can't be.
         let _ = stream.set_nodelay(true);
-        // Where what was sent is not confirmed for so long, the client is gone without a word, as a telephone is that
-        // lost its network. The system itself would wait for a quarter of an hour, and the client's streams with it.
+        // If sent bytes are not confirmed for so long, the client is gone without a word, as a telephone is that lost
+        // its network. The system itself would wait for a quarter of an hour, and the client's streams with it.
         let unconfirmed_ms = u32::try_from(self.limits.idle.as_millis()).unwrap_or(u32::MAX);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, unconfirmed_ms);
         let Some(mut stream) = Box::pin(self.handshake(stream, &mut stopped)).await else { return };
@@ -341,7 +342,7 @@ impl Shared {
         }
     }
 
-    /// How long a connection that was asked to close may take to do so.
+    /// Returns the time that a connection may take to close once it was asked to.
     fn close_time(&self) -> Duration {
         self.limits.idle.max(self.limits.request)
     }
@@ -380,7 +381,7 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Whether requests come.
+/// Activity of a connection: the requests begun and ended.
 #[derive(Default)]
 struct Activity {
     begun: AtomicU64,
@@ -407,7 +408,7 @@ impl Drop for Busy {
 struct Sent {
     /// None once it has ended.
     body: Option<Incoming>,
-    /// Whether the client waits to be asked for it.
+    /// `true` if the client waits to be asked for it.
     held_back: bool,
 }
 
@@ -512,7 +513,7 @@ impl Activity {
     }
 }
 
-/// How many connections there are, in all and by address, how many were turned away, and whether the server is stopping.
+/// Number of connections, in all and by address, and of those turned away, and whether the server is stopping.
 #[derive(Debug, Default)]
 pub struct Counts {
     stopping: watch::Sender<bool>,
@@ -584,11 +585,11 @@ impl Drop for Place {
     }
 }
 
-/// From which address a request's connection came: a client's, or a proxy's. It is put into the request's extensions.
+/// Address that a request's connection came from: a client's, or a proxy's. It is put into the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// What counts as one client's address: an IPv6 client has 64 bits to choose from.
+/// Returns what counts as one client's address: an IPv6 client has 64 bits to choose from.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),

@@ -47,7 +47,7 @@ fn check(sent: &Metadata) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What was sealed; none where there was nothing, or the person has been erased.
+/// Opens what was sealed; none where there was nothing, or the person has been erased.
 pub(crate) fn opened(app: &App, sealed: Option<&Sealed>) -> Result<Option<Metadata>, Problem> {
     let json = app.open_some(Field::Metadata, sealed)?;
     json.map(|json| serde_json::from_str(&json)).transpose().map_err(|error| Problem::failed(&error))

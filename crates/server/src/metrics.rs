@@ -1,6 +1,6 @@
-//! What a monitor reads at `/metrics`: the requests, connections and sign-ins counted here, and what the engine counts.
-//! In the text format of Prometheus, version 0.0.4, which all monitors read, or as OpenMetrics 1.0 for those that would
-//! rather have that. Times are in seconds, sizes in bytes.
+//! The metrics that a monitor reads at `/metrics`: the requests, connections and sign-ins counted here, and what the
+//! engine counts. In the text format of Prometheus, version 0.0.4, which all monitors read, or as OpenMetrics 1.0 for
+//! those that would rather have that. Times are in seconds, sizes in bytes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::strings;
 /// The bounds of the time of a request, in seconds: from a read in memory to a sign-in in a queue.
 const SECONDS: [f64; 11] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0];
 
-/// How requests are told apart. The route is the template, not the address, so that there are few.
+/// Labels that tell requests apart. The route is the template, not the address, so that there are few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
@@ -37,13 +37,13 @@ struct RequestLabels {
     status: u16,
 }
 
-/// What became of a sign-in.
+/// Outcome of a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SignInLabels {
     result: &'static str,
 }
 
-/// By which rate a request was refused.
+/// Label of the rate by which a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RateLabels {
     rate: &'static str,
@@ -97,7 +97,7 @@ fn known(method: &Method) -> &'static str {
     known.iter().position(|known| known == method).map_or("other", |place| names[place])
 }
 
-/// What is counted elsewhere, and asked for when a monitor reads.
+/// Figures that are counted elsewhere, and asked for when a monitor reads.
 struct Elsewhere {
     engine: Engine,
     counts: Arc<Counts>,
@@ -148,7 +148,7 @@ impl<M: EncodeMetric> Encode for M {
     }
 }
 
-/// What an answer to each of the two says it is.
+/// Media types of the two formats.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -172,7 +172,8 @@ pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Resul
     Ok(([(CONTENT_TYPE, content_type), (VARY, "Accept")], counts).into_response())
 }
 
-/// Whether a client would rather have OpenMetrics. One that likes both as much, or says nothing, gets the older format.
+/// Returns `true` if a client would rather have OpenMetrics. One that likes both as much, or says nothing, gets the
+/// older format.
 fn prefers_open_metrics(headers: &HeaderMap) -> bool {
     let accepted = accepted(headers);
     weight(&accepted, "application", "openmetrics-text") > weight(&accepted, "text", "plain")

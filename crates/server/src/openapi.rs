@@ -17,7 +17,7 @@ use crate::{
     undo, users,
 };
 
-/// What there is to know before the first request.
+/// Introduction: what there is to know before the first request.
 const INTRODUCTION: &str = "\
 The interface of a bank's transaction server.
 

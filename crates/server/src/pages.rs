@@ -13,7 +13,7 @@ use crate::extract::Path;
 use crate::problem::{self, Kind, Problem};
 use crate::strings;
 
-/// What the pages may load: nothing but the style sheet.
+/// Content security policy of the pages: they load nothing but the style sheet.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

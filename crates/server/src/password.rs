@@ -29,7 +29,7 @@ pub const MIN_CHARACTERS: usize = 12;
 /// The most characters of a password: longer than any that is typed, short enough that hashing it costs nothing more.
 pub const MAX_CHARACTERS: usize = 200;
 
-/// Why a password can't be hashed: the system gave no random bytes or no memory.
+/// Reason a password can't be hashed: the system gave no random bytes or no memory.
 #[derive(Debug, thiserror::Error)]
 #[error("the password can't be hashed: {0}")]
 pub struct HashError(String);
@@ -43,7 +43,7 @@ pub fn hash(password: &str) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-/// Whether a password is the one of a hash. A hash that can't be read is nobody's.
+/// Returns `true` if a password is the one of a hash. A hash that can't be read is nobody's.
 #[must_use]
 pub fn verify(password: &str, hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else { return false };
@@ -79,8 +79,8 @@ impl Passwords {
         hashed.map_err(|error| Problem::failed(&error))
     }
 
-    /// Whether a password is the one of a hash; without a hash it takes as long, and is not. `is_expected` where it comes
-    /// from an address from which its user signed in before.
+    /// Tells whether a password is the one of a hash; without a hash it takes as long, and it is not. `is_expected`
+    /// where it comes from an address from which its user signed in before.
     pub(crate) async fn verify(
         &self,
         password: Zeroizing<String>,

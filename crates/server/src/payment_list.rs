@@ -74,7 +74,7 @@ fn place(app: &App, cursor: &str) -> Result<u64, Problem> {
     app.payment_ids.event(cursor).ok_or_else(|| Problem::of(Kind::UnknownCursor).in_field("cursor"))
 }
 
-/// What a payment must be to be in the list.
+/// Conditions that a payment must meet to be in the list.
 struct Filter {
     from: Option<Timestamp>,
     until: Option<Timestamp>,

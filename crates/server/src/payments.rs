@@ -228,7 +228,7 @@ impl Parties {
         Self { ibans: ibans_of(state, ids), payer }
     }
 
-    /// The same, for a caller with a right on one of the accounts.
+    /// Does as [`Parties::of`], for a caller with a right on one of the accounts.
     pub(crate) fn seen(state: &Bank, who: &SignedIn, ids: &[AccountId]) -> Result<Self, Problem> {
         let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
         if seen { Ok(Self::of(state, who, ids)) } else { Err(Refusal::NoRight.into()) }
@@ -383,15 +383,16 @@ pub(crate) async fn show_payment(
     token: Token,
     Path(id): Path<String>,
 ) -> Result<(Extension<Unchanging>, Json<Payment>), Problem> {
-    // Who asks is found out first, and with what they may see in the same look at the state below.
+    // The caller is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
     let event = app.payment_ids.event(&id).ok_or(Refusal::UnknownPayment)?;
     let recorded = app.engine.find_event(event).await?.ok_or(Refusal::UnknownPayment)?;
     Ok((Extension(Unchanging), Json(shown(&app, token, &recorded).await?)))
 }
 
-/// What a payment of whatever purpose can be refused for: an order, cash, a booking, a capture, a refund or a reversal. A refusal is
-/// remembered without what was asked for, so another one, such as a taken name, tells that the key was not a payment's.
+/// Refusals that a payment of whatever purpose can meet: an order, cash, a booking, a capture, a refund or a reversal.
+/// A refusal is remembered without what was asked for, so another one, such as a taken name, tells that the key was not
+/// a payment's.
 const REFUSED_FOR: &[&str] = &[
     "unknown-payment",
     "unknown-account",

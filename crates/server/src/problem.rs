@@ -44,7 +44,7 @@ macro_rules! kinds {
         /// Every kind of the server's own.
         const KINDS: &[Kind] = &[$(Kind::$kind,)+];
 
-        /// The same by their names, with what to do about them.
+        /// Those kinds by their names, with what to do about them.
         const OWN: &[(&str, &str)] = &[$(($slug, $advice),)+];
     };
 }
@@ -113,9 +113,9 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     /// The bank's refusal that it tells of.
     refusal: Option<Refusal>,
-    /// Whether it was told before, under the same idempotency key.
+    /// `true` if it was told before, under the same idempotency key.
     repeated: bool,
-    /// How whoever asked stands, where they asked too often.
+    /// Standing of whoever asked, where they asked too often.
     standing: Option<Box<Standing>>,
 }
 
@@ -166,7 +166,7 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// What is wrong.
+    /// Returns what is wrong, in words.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
@@ -196,19 +196,19 @@ impl Problem {
         Self::of(Kind::InvalidRequest).at(field, detail)
     }
 
-    /// The same, naming a field.
+    /// Adds the name of a field, and what is wrong with it.
     pub(crate) fn at(mut self, field: &str, detail: impl Into<String>) -> Self {
         self.errors.push(FieldError { field: field.to_owned(), detail: detail.into() });
         self
     }
 
-    /// The same, naming a field with what the problem says itself.
+    /// Adds the name of a field, with what the problem says itself.
     pub(crate) fn in_field(self, field: &str) -> Self {
         let detail = self.detail.clone();
         self.at(field, detail)
     }
 
-    /// The same, its fields being those of a part of the request; of that part where it names no field.
+    /// Makes its fields those of a part of the request; of that part where it names no field.
     pub(crate) fn within(mut self, part: &str) -> Self {
         if self.errors.is_empty() {
             return self.in_field(part);
@@ -230,7 +230,7 @@ impl Problem {
         self.status
     }
 
-    /// What is told of it.
+    /// Makes the document that is told of it.
     pub(crate) fn document(&self) -> Document {
         let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
         let (available, limit, remaining) = match self.refusal {
@@ -260,7 +260,7 @@ impl Problem {
         Self { repeated, ..refusal.into() }
     }
 
-    /// Whether it was told before, under the same idempotency key.
+    /// Returns `true` if it was told before, under the same idempotency key.
     pub(crate) fn is_repeated(&self) -> bool {
         self.repeated
     }
@@ -270,7 +270,7 @@ impl Problem {
         self.refusal
     }
 
-    /// The same, which was told before under the same key if `repeated`.
+    /// Marks the problem as one that was told before under the same key if `repeated`.
     pub(crate) fn told_before(self, repeated: bool) -> Self {
         Self { repeated, ..self }
     }
@@ -287,7 +287,7 @@ impl Problem {
         Self { detail, ..Refusal::NotSignedIn.into() }
     }
 
-    /// The same as what a line of a batch is refused for.
+    /// Turns the problem into the refusal of a line of a batch, with the same words.
     pub(crate) fn into_invalid_line(self) -> Self {
         Self { detail: self.detail, errors: self.errors, ..Refusal::InvalidLine.into() }
     }
@@ -319,7 +319,7 @@ impl Problem {
         Self::of(Kind::Internal)
     }
 
-    /// Why a text is not an amount.
+    /// Says why a text is not an amount.
     pub(crate) fn amount(field: &str, error: AmountError) -> Self {
         let refusal = match error {
             AmountError::TooPrecise { .. } => Refusal::AmountTooPrecise,
@@ -328,7 +328,7 @@ impl Problem {
         Self::refusing(refusal, error.to_string()).in_field(field)
     }
 
-    /// Whether it is of a kind.
+    /// Returns `true` if it is of a kind.
     pub(crate) fn is(&self, kind: Kind) -> bool {
         self.slug == kind.slug()
     }

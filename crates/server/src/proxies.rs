@@ -1,6 +1,6 @@
-//! Whose request it is. A proxy in front says so in a header field, which anybody can send: so it is believed of those
-//! proxies alone that the operator named, and read from its end, where the last of them wrote. What stands before the
-//! first address that is none of theirs was written by nobody who is trusted, and is not looked at.
+//! The client behind a request. A proxy in front says who it is in a header field, which anybody can send: so it is
+//! believed of those proxies alone that the operator named, and read from its end, where the last of them wrote. What
+//! stands before the first address that is none of theirs was written by nobody who is trusted, and is not looked at.
 //!
 //! One field is read, the one that the proxies are known to write. A proxy that writes the one hands the other on as it
 //! came, from whoever sent it.
@@ -18,8 +18,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The most proxies in a row whose word is followed: two data centres' worth, with room.
 const MAX_HOPS: usize = 16;
 
-/// Whose request it is: an IPv4 address, or an IPv6 network of 64 bits. Admission puts it into the request's extensions for
-/// whoever counts by address.
+/// The client whose request it is: an IPv4 address, or an IPv6 network of 64 bits. Admission puts it into the request's
+/// extensions for whoever counts by address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client(pub(crate) IpAddr);
 
@@ -32,7 +32,7 @@ pub struct Proxies {
     pub field: ForwardedField,
 }
 
-/// In which header field a proxy tells whose request it hands on.
+/// Header field in which a proxy tells whose request it hands on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardedField {
     /// `X-Forwarded-For`: addresses, the last written by the last proxy.
@@ -71,7 +71,7 @@ impl Network {
     }
 }
 
-/// Why a text is no network.
+/// Reason a text is no network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// It is neither an address nor a network.
@@ -116,7 +116,7 @@ impl FromStr for Network {
 }
 
 impl Proxies {
-    /// Whether an address is a trusted proxy's.
+    /// Returns `true` if an address is a trusted proxy's.
     pub(crate) fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(address))
@@ -139,7 +139,7 @@ impl Proxies {
         client
     }
 
-    /// Whose request it is that came from `peer`.
+    /// Finds the client whose request it is that came from `peer`.
     pub(crate) fn whose(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         Client(network(self.client(peer, headers)))
     }
@@ -286,14 +286,14 @@ mod tests {
     fn the_last_that_no_trusted_proxy_wrote_of_itself_is_the_client() {
         let proxies = proxies(&["10.0.0.0/8", "2001:db8::7"], ForwardedField::XForwardedFor);
         for (peer, sent, expected) in [
-            // Who is not trusted is who connects, whatever they say.
+            // A peer that is not trusted is the client, whatever it says.
             ("192.0.2.1", &["198.51.100.9"][..], "192.0.2.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.9"], "198.51.100.9"),
             ("::ffff:10.0.0.1", &["198.51.100.9"], "198.51.100.9"),
             ("2001:db8::7", &["198.51.100.9"], "198.51.100.9"),
             ("2001:db8::8", &["198.51.100.9"], "2001:db8::8"),
-            // What the client itself wrote comes before.
+            // The client's own words come before.
             ("10.0.0.1", &["203.0.113.5, 198.51.100.9"], "198.51.100.9"),
             ("10.0.0.1", &["10.0.0.2, 198.51.100.9"], "198.51.100.9"),
             // Several proxies in a row, in one line or several.
@@ -307,7 +307,7 @@ mod tests {
             ("10.0.0.1", &["[2001:db8:1::5]:65535"], "2001:db8:1::5"),
             ("10.0.0.1", &["::ffff:198.51.100.9"], "198.51.100.9"),
             ("10.0.0.1", &[",198.51.100.9,, "], "198.51.100.9"),
-            // What can't be read is its writer's.
+            // An entry that can't be read counts as its writer's.
             ("10.0.0.1", &["198.51.100.9, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.9, unknown, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["198.51.100.9:port"], "10.0.0.1"),

@@ -1,13 +1,13 @@
-//! How fast requests may come: by user, by address, and in all; and sign-ins, which are where passwords are guessed, by
-//! address and by name.
+//! The rate limiter: how fast requests may come, by user, by address, and in all; and sign-ins, which are where
+//! passwords are guessed, by address and by name.
 //!
 //! Each rate is kept by the generic cell rate algorithm (GCRA; ITU-T I.371): all that is remembered of somebody is one
 //! moment, until which what they asked for so far would have taken at the steady pace. Who runs ahead of the clock by
 //! more than the burst has to wait. Nothing runs in the background, and whoever has rested long enough is the same as
 //! one who was never there.
 //!
-//! That is why a table of a fixed size serves any number of clients: a place whose moment has passed holds nothing and
-//! is anybody's. Where all places that a client could have are taken, the one who used least of their burst is
+//! Because of this a table of a fixed size serves any number of clients: a place whose moment has passed holds nothing
+//! and is anybody's. Where all places that a client could have are taken, the one who used least of their burst is
 //! forgotten. So nobody is ever refused because of others, a flood of fresh addresses forgets itself first, and who is
 //! near their limit stays known. What such a flood could gain by being forgotten, the rate in all bounds.
 //!
@@ -25,14 +25,14 @@ use bank::{AddressHash, NameIndex, UserId};
 
 use crate::Limits;
 
-/// How many requests may come: so many in a time at a steady pace, and so many at once after a rest.
+/// Limit on requests: so many in a time at a steady pace, and so many at once after a rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many in the time. 0 stands for no limit.
+    /// Number of requests in the time. 0 stands for no limit.
     pub requests: u32,
     /// The time, in seconds.
     pub seconds: u32,
-    /// How many at once. 0 counts as 1, since a rate that lets nobody through serves nobody.
+    /// Number of requests at once. 0 counts as 1, since a rate that lets nobody through serves nobody.
     pub burst: u32,
 }
 
@@ -59,7 +59,7 @@ impl Rate {
     }
 }
 
-/// Which of the rates.
+/// One of the rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     User,
@@ -84,17 +84,17 @@ impl Which {
     }
 }
 
-/// How somebody stands after a request, for the header fields that tell it.
+/// Standing of somebody after a request, for the header fields that tell it.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     pub(crate) which: Which,
     /// The field `RateLimit-Policy`.
     pub(crate) policy: HeaderValue,
-    /// How many more may come at once.
+    /// Number of requests that may still come at once.
     pub(crate) remaining: u64,
-    /// In how many seconds, rounded up, the whole burst is there again; or, for who was refused, one more may come.
+    /// Seconds, rounded up, until the whole burst is there again; or, for whoever was refused, until one more may come.
     pub(crate) seconds: u64,
-    /// Whether the request was refused.
+    /// `true` if the request was refused.
     pub(crate) refused: bool,
 }
 
@@ -111,11 +111,11 @@ impl Standing {
 struct Pace {
     /// The time from one request to the next, at the steady pace.
     interval: u64,
-    /// How far somebody may run ahead of the clock.
+    /// Limit of how far somebody may run ahead of the clock.
     burst: u64,
 }
 
-/// What one request makes of somebody's moment.
+/// Effect of one request on somebody's moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     /// It may come; `moment` is to be remembered.
@@ -174,14 +174,14 @@ fn seconds(nanoseconds: u64) -> u64 {
     nanoseconds.div_ceil(1_000_000_000)
 }
 
-/// How many clients of each kind are remembered. Only who asked within the time of a burst takes a place, so this is
-/// many times the connections that may be open; the five tables take 2.8 MiB together.
+/// Number of clients of each kind that are remembered. Only who asked within the time of a burst takes a place, so this
+/// is many times the connections that may be open; the five tables take 2.8 MiB together.
 const PLACES: u64 = 32_768;
 
-/// How many places a client could have. With eight, a table is nearly full before anybody is forgotten.
+/// Number of places that a client could have. With eight, a table is nearly full before anybody is forgotten.
 const WAYS: usize = 8;
 
-/// What is remembered of one client: a keyed hash of who it is, and the moment.
+/// Entry of one client: a keyed hash of who it is, and the moment.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     who: u64,
@@ -200,7 +200,7 @@ struct Table {
 impl Table {
     fn new(which: Which, rate: Rate, places: u64) -> Self {
         let policy = Policy::new(which, rate);
-        // Where there is no limit, nothing is remembered.
+        // Nothing is remembered where there is no limit.
         let groups = policy.pace.map_or(0, |_| (places / WAYS as u64).max(1));
         let groups = (0..groups).map(|_| Mutex::default()).collect();
         Self { policy, hasher: RandomState::new(), groups }
@@ -306,7 +306,8 @@ impl Rates {
         self.sign_ins_of_names.take(name, self.moment(now))
     }
 
-    /// The same from an address from which the name's user signed in before: nobody elsewhere takes anything from it.
+    /// Counts a sign-in from an address from which the name's user signed in before: nobody elsewhere takes anything
+    /// from it.
     pub(crate) fn sign_in_from_known(&self, address: AddressHash, now: Instant) -> Option<Standing> {
         self.sign_ins_of_known.take(address, self.moment(now))
     }

@@ -1,12 +1,12 @@
-//! What is wrong with a request, in our own words. The libraries that read JSON and query strings say it for programmers
+//! Our own words on what is wrong with a request. The libraries that read JSON and query strings say it for programmers
 //! of Rust; whoever sent the request is told the field, what was found there, and what would be right.
 
 use crate::problem::{Kind, Problem};
 
-/// What is said where no better words are known.
+/// Words for when no better ones are known.
 const OTHERWISE: &str = "it is not what the description of the interface asks for";
 
-/// What is wrong with a text that is not JSON, and where.
+/// Says what is wrong with a text that is not JSON, and where.
 pub(crate) fn not_json(what: &str, error: &serde_json::Error) -> String {
     let said = error.to_string();
     let why = SYNTAX.iter().find(|(theirs, _)| said.starts_with(theirs)).map_or("it can't be read", |(_, ours)| ours);
@@ -64,7 +64,7 @@ fn plain(said: &str) -> (Option<&str>, String) {
     if let Some(name) = quoted(said, "unknown field `", "`, there are no fields") {
         return (Some(name), "there is no such field, nor any other".into());
     }
-    // What was sent may hold anything, so that its end is looked for from behind.
+    // The bytes sent may hold anything, so their end is looked for from behind.
     let (found, right) = said.rsplit_once(", expected ").unwrap_or((said, ""));
     if let Some(name) = quoted(found, "unknown field `", "`") {
         return (Some(name), format!("there is no such field; {}", known("there are", "there is", right)));
@@ -135,7 +135,7 @@ fn mistaken(found: &str, right: &str) -> String {
     }
 }
 
-/// What a library says of digits and truths, said plainly.
+/// Says plainly what a library says of digits and truths.
 fn as_number(said: &str) -> Option<&'static str> {
     if said.contains("invalid digit") || said.contains("cannot parse integer") {
         Some("it must be a whole number of digits")
@@ -148,7 +148,7 @@ fn as_number(said: &str) -> Option<&'static str> {
     }
 }
 
-/// What our own reading of a field says, which begins so; of what anybody else says, nothing is told.
+/// Returns what our own reading of a field says, which begins so; of what anybody else says, nothing is told.
 fn ours(said: &str) -> &str {
     let starts = ["it ", "this ", "the number ", "a ", "an ", "there "];
     let is_ours = starts.iter().any(|start| said.starts_with(start)) && !said.contains("expected");

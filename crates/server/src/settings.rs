@@ -1,4 +1,4 @@
-//! What an operator can set, and the limits of everything that others can make grow.
+//! The settings of an operator, and the limits of everything that others can make grow.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 pub use crate::proxies::{ForwardedField, Network, NetworkError, Proxies};
 pub use crate::rates::Rate;
 
-/// How to serve. Plain data: the program fills it from its configuration.
+/// Settings for serving. Plain data: the program fills it from its configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The address and port to listen on.
@@ -16,13 +16,13 @@ pub struct Settings {
     pub certificate: PathBuf,
     /// The file with the certificate's private key, in PEM.
     pub private_key: PathBuf,
-    /// How long a session lasts, in minutes.
+    /// Duration of a session, in minutes.
     pub session_minutes: u32,
-    /// What nobody may exceed.
+    /// Limits that nobody may exceed.
     pub limits: Limits,
 }
 
-/// What nobody may exceed. The defaults suit a machine with two cores and a gigabyte of memory.
+/// Limits that nobody may exceed. The defaults suit a machine with two cores and a gigabyte of memory.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections open at once; further ones are closed when they come. With TLS each takes some 40 KiB over HTTP/2, 30
@@ -32,17 +32,17 @@ pub struct Limits {
     /// Connections open at once from one IPv4 address or IPv6 network of 64 bits, so that one client can't take all. An
     /// office behind one address has room. A trusted proxy may take all: behind it are many clients.
     pub connections_per_address: usize,
-    /// Who is believed about whose request it is, for all that is counted by address.
+    /// Proxies that are believed about whose request it is, for all that is counted by address.
     pub proxies: Proxies,
-    /// How long a client may take for the TLS handshake. A second suffices on bad lines; more is an attack.
+    /// Time that a client may take for the TLS handshake. A second suffices on bad lines; more is an attack.
     pub handshake: Duration,
-    /// How long a client may take to send a request's header. For HTTP/1.1 it is also how long a connection is kept
+    /// Time that a client may take to send a request's header. For HTTP/1.1 it is also how long a connection is kept
     /// without a request, because hyper counts both as one.
     pub header_read: Duration,
-    /// How long an HTTP/2 connection is kept without a request, or any connection with an answer that its client
+    /// Time that an HTTP/2 connection is kept without a request, or any connection with an answer that its client
     /// doesn't take. Counted in steps: it may last up to twice this long.
     pub idle: Duration,
-    /// How long one request may take, its body's arrival included. What takes longer has met a failure.
+    /// Time that one request may take, its body's arrival included. What takes longer has met a failure.
     pub request: Duration,
     /// The largest body of a request. The largest that makes sense, a payment of a hundred movements with as much
     /// metadata as may be, has some 40 KiB; an ordinary one has less than 1 KiB.
@@ -74,11 +74,11 @@ pub struct Limits {
     /// Clients who read the past of the events at once. Each takes a core while it does, for a few milliseconds at a
     /// time, by turns; so fewer than there are cores.
     pub event_readers: usize,
-    /// How long a stream of events is silent: proxies close what is silent for a minute, and some for half a minute.
+    /// Time that a stream of events is silent: proxies close what is silent for a minute, and some for half a minute.
     pub heartbeat: Duration,
-    /// How long a stopping server lets requests in flight finish.
+    /// Time that a stopping server lets requests in flight finish.
     pub stop: Duration,
-    /// How long the body of a request may take to arrive, from the moment it is wanted. The largest takes a second on
+    /// Time that the body of a request may take to arrive, from the moment it is wanted. The largest takes a second on
     /// the slowest telephone line; more is an attack.
     pub body_read: Duration,
     /// The longest address of a request, query included. The longest that makes sense, a search for a text with all
@@ -148,7 +148,7 @@ impl Default for Limits {
     }
 }
 
-/// Why serving can't begin.
+/// Reason serving can't begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The certificate can't be used.
@@ -156,7 +156,7 @@ pub enum ServeError {
     Certificate {
         /// Its file.
         path: PathBuf,
-        /// Why not.
+        /// Reason it can't.
         reason: String,
     },
     /// The private key can't be used.
@@ -164,7 +164,7 @@ pub enum ServeError {
     PrivateKey {
         /// Its file.
         path: PathBuf,
-        /// Why not.
+        /// Reason it can't.
         reason: String,
     },
     /// The address can't be taken.
@@ -172,7 +172,7 @@ pub enum ServeError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// Reason it can't.
         source: std::io::Error,
     },
     /// The cryptographic library does not work on this machine.

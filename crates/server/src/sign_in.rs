@@ -118,7 +118,7 @@ impl From<RoleName> for Role {
     }
 }
 
-/// That not too many sign-ins came from the address, which is given. Looked at before the body is read.
+/// Proof that not too many sign-ins came from the address, which is given. Looked at before the body is read.
 pub(crate) struct SeldomEnough(Option<IpAddr>);
 
 impl FromRequestParts<App> for SeldomEnough {
@@ -181,7 +181,7 @@ pub(crate) async fn sign_in(
     Ok(Json(Session { token, expires_at: moment(expires_at), user }))
 }
 
-/// Whether a password is the one of a hash, in the same time where there is none.
+/// Tells whether a password is the one of a hash, in the same time where there is none.
 async fn right_password(
     app: &App,
     password: Password,

@@ -82,7 +82,7 @@ pub(crate) async fn refund(
         let paid = legs.get(sent.movement as usize).ok_or(Refusal::from(ledger::Refusal::NoSuchLeg))?.leg;
         let amount = amount.unwrap_or_else(|| match state.ledger().undone_pages().get(&past.id) {
             Some(Undone::Refunded(refunded)) => match refunded.get(&sent.movement) {
-                // Where nothing is left, the whole is refused.
+                // Asks for the whole if nothing is left, so that it is refused.
                 Some(minor) if *minor < paid.amount.minor => Money { minor: paid.amount.minor - minor, ..paid.amount },
                 _ => paid.amount,
             },

@@ -59,8 +59,8 @@ impl NewUser {
     }
 }
 
-/// What a password is remembered as with a request: nothing; of one that is refused for its length, that it is, so that
-/// the same request with a better one is another.
+/// Writes what a password is remembered as with a request: nothing; of one that is refused for its length, that it is,
+/// so that the same request with a better one is another.
 fn nothing<S: Serializer>(password: &Password, to: S) -> Result<S::Ok, S::Error> {
     if has_its_length(password) { to.serialize_unit() } else { to.serialize_bool(false) }
 }

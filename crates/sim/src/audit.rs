@@ -14,7 +14,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::Observed;
 use crate::mix::Mix;
 
-/// What doesn't agree.
+/// A point on which the books and the bank don't agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
     /// The number of the last event that agreed.
@@ -69,7 +69,7 @@ pub struct Auditor {
     accounts: Vec<Account>,
     cash: Map<u16, u32>,
     holds: Map<u64, Held>,
-    /// What each event paid, the first event first; `None` for those that are no payments.
+    /// Payment of each event, the first event first; `None` for those that are no payments.
     payments: Vec<Option<Payment>>,
     /// Of the few payments with several legs, those after the first.
     further_legs: Map<u64, Vec<Paid>>,
@@ -79,7 +79,7 @@ pub struct Auditor {
     users: Vec<Who>,
     sessions: Map<[u8; 16], Session>,
     rights: Map<(u32, u32), Right>,
-    /// How many customers have a right to move an account's money.
+    /// Number of customers with a right to move an account's money.
     movers: Map<u32, u32>,
 }
 
@@ -137,7 +137,7 @@ struct Session {
     expires_at: Timestamp,
 }
 
-/// Who asks, as far as was seen.
+/// The one who asks, as far as was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     System,
@@ -146,7 +146,7 @@ enum Who {
     Customer(u32),
 }
 
-/// Why a customer may not do what was asked.
+/// Reason a customer may not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Objection {
     NoRight,
@@ -231,19 +231,19 @@ impl Auditor {
         self.compare_with(state).map_err(told)
     }
 
-    /// How many accounts were seen to be opened.
+    /// Returns the number of accounts seen to be opened.
     #[must_use]
     pub fn accounts(&self) -> usize {
         self.accounts.len()
     }
 
-    /// How many events were seen.
+    /// Returns the number of events seen.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// How many open holds were over before `at`.
+    /// Counts the open holds that were over before `at`.
     #[must_use]
     pub fn holds_over_at(&self, at: Timestamp) -> usize {
         self.holds.values().filter(|held| held.expires_at <= at).count()
@@ -336,7 +336,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Whether these events end each of a user's sessions, once.
+    /// Returns `true` if these events end each of a user's sessions, once.
     fn are_all_sessions_of(&self, user: u32, closed: &[Event]) -> bool {
         let own = |token: &[u8; 16]| self.sessions.get(token).is_some_and(|session| session.user == user);
         let mut tokens: Vec<[u8; 16]> = Vec::with_capacity(closed.len());
@@ -349,7 +349,8 @@ impl Auditor {
         tokens.len() == self.sessions.values().filter(|session| session.user == user).count()
     }
 
-    /// What a command would move; none where it moves nothing, or names what there is not.
+    /// Returns the movement of money that a command would make; none where it moves nothing, or names what there is
+    /// not.
     fn movement(&self, body: &Body) -> Option<Moves> {
         match body {
             Body::Pay(pay) => Some(movement_of(pay)),
@@ -400,7 +401,7 @@ impl Auditor {
 
     // ---- Was the caller entitled to it? ----
 
-    /// Who asks, by a session that is not over.
+    /// Finds the one who asks, by a session that is not over.
     fn who(&self, caller: &Caller, at: Timestamp) -> Agreed<Who> {
         let Some(token) = caller.session else {
             agree!(caller.user.0 == 0, "user {} has no session", caller.user.0);
@@ -420,7 +421,7 @@ impl Auditor {
     fn objections(&self, customer: u32, body: &Body, moves: &[Moved]) -> Objections {
         let mut objections = Objections::new();
         match body {
-            // What is held was agreed to by the payer; the payee takes it, or lets it go.
+            // The payer agreed to what is held; the payee takes it, or lets it go.
             Body::Capture { hold, .. } | Body::Void { hold } => {
                 if let Some(held) = self.holds.get(&hold.event()) {
                     objections.extend(self.objection_to(customer, held.credit, 0, 0));
@@ -470,7 +471,7 @@ impl Auditor {
         objections
     }
 
-    /// What speaks against the bank's booking something itself.
+    /// Returns what speaks against the bank's booking something itself.
     fn objection_to_booking(&self, body: &Body) -> Option<Refusal> {
         let Body::Book { leg, .. } = body else { return None };
         let customers =
@@ -484,7 +485,7 @@ impl Auditor {
         }
     }
 
-    /// What speaks against a customer's moving so much out of an account.
+    /// Returns what speaks against a customer's moving so much out of an account.
     fn objection_to(&self, customer: u32, account: u32, minor: i128, currency: u16) -> Option<Objection> {
         match self.rights.get(&(customer, account)) {
             Some(Right::Owner | Right::Signatory { limit_minor: None }) => None,
@@ -580,7 +581,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// What a customer may draw has an end: of the bank's own accounts, nothing.
+    /// Gives a customer a right. There is an end to what a customer may draw: of the bank's own accounts, nothing.
     fn give_right(&mut self, customer: u32, id: u32, right: Right) -> Agreed {
         let account = self.account(id)?;
         let suits = right == Right::ReadOnly || (self.can_be_a_customers(id) && account.overdraft.is_some());
@@ -942,7 +943,7 @@ impl Auditor {
         }
     }
 
-    /// What was available at the first leg that the payer can't cover.
+    /// Returns what was available at the first leg that the payer can't cover.
     fn first_shortage(&self, body: &Body, moves: &[Moved]) -> Option<i128> {
         if matches!(body, Body::Capture { .. }) {
             return None;
@@ -957,7 +958,7 @@ impl Auditor {
         None
     }
 
-    /// Whether a balance would not fit in 64 bits.
+    /// Returns `true` if a balance would not fit in 64 bits.
     fn is_out_of_range(&self, body: &Body, moves: &[Moved]) -> bool {
         let fits = |minor: i128| i64::try_from(minor).is_ok();
         moves.iter().enumerate().any(|(place, moved)| {
@@ -1013,19 +1014,19 @@ impl Auditor {
 const FROZEN: [Status; 2] = [Status::FrozenForDebits, Status::Frozen];
 const CLOSED: [Status; 1] = [Status::Closed];
 
-/// Whether this is a posting of these moves and this cause.
+/// Returns `true` if this is a posting of these moves and this cause.
 fn posts(moves: &[Moved], cause: Option<Cause>, what: &What) -> bool {
     let What::Posted { posting, .. } = what else { return false };
     let moved = posting.legs().iter().map(|booked| Moved::of(&booked.leg));
     moved.eq(moves.iter().copied()) && cause == Some(posting.cause())
 }
 
-/// What a payment would move.
+/// Returns the movements of a payment.
 fn movement_of(pay: &Pay) -> Moves {
     pay.legs.iter().map(Moved::of).collect()
 }
 
-/// Whether a command answered by this event was asked for with these words.
+/// Returns `true` if a command answered by this event was asked for with these words.
 fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
     match (body, what) {
         (Body::Book { reason, .. }, What::Posted { purpose, text, .. }) => {
@@ -1067,7 +1068,7 @@ fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
     }
 }
 
-/// Whether something is not for such a caller, whatever the rights on accounts.
+/// Returns `true` if something is not for such a caller, whatever the rights on accounts.
 fn is_forbidden(who: Who, body: &Body) -> bool {
     match body {
         Body::Unresolved(_) => false,
@@ -1100,12 +1101,12 @@ fn is_forbidden(who: Who, body: &Body) -> bool {
     }
 }
 
-/// Whether a payment is booked now, and for what payments are for.
+/// Returns `true` if a payment is booked now, and for what payments are for.
 fn is_ordinary(pay: &Pay) -> bool {
     pay.booked_at.is_none() && pay.value_date.is_none() && pay.purpose == Purpose::Payment
 }
 
-/// What some moves change about one account.
+/// Sums what some moves change about one account.
 fn change(account: u32, moves: &[Moved]) -> i128 {
     let changes = moves.iter().map(|moved| {
         i128::from(moved.credit == account) * moved.minor - i128::from(moved.debit == account) * moved.minor
@@ -1135,7 +1136,7 @@ fn limit(overdraft: Overdraft) -> Option<i128> {
     }
 }
 
-/// What a posting that answers a command says it was made for.
+/// Returns the cause that a posting must have to answer a command.
 fn cause(body: &Body) -> Option<Cause> {
     match body {
         Body::Pay(_) | Body::Deposit { .. } | Body::Withdraw { .. } | Body::Book { .. } => Some(Cause::Order),

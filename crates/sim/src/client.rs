@@ -11,10 +11,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
-/// How long a client waits for anything. A killed server shows at once; this is for one that hangs.
+/// Time that a client waits for anything. A killed server shows at once; this is for one that hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a client needs to know of the server.
+/// Facts that a client needs to know of the server.
 #[derive(Clone)]
 pub(crate) struct Target {
     address: SocketAddr,

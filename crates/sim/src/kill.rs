@@ -38,13 +38,13 @@ pub(crate) struct Kill {
 /// The accounts among which is paid.
 const ACCOUNTS: usize = 20;
 
-/// What each account has at first, in cents. Payments are of at most 10.00, so some are refused towards the end.
+/// Balance of each account at first, in cents. Payments are of at most 10.00, so some are refused towards the end.
 const START_CENTS: i64 = 20_000;
 
 /// The longest time from a start to the kill.
 const MAX_LIFE_MS: u64 = 400;
 
-/// How many clients' payments are checked by one page of entries.
+/// Number of clients whose payments are checked by one page of entries.
 const PAGE: usize = 500;
 
 /// A payment that a client sent.
@@ -56,7 +56,7 @@ struct Sent {
     cents: i64,
 }
 
-/// What became of it, as far as the client was told.
+/// Outcome of a payment, as far as the client was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
     /// Booked, under this id.
@@ -87,7 +87,7 @@ struct Bank {
     folder: PathBuf,
     token: String,
     ibans: Vec<String>,
-    /// What was booked, by id.
+    /// The payments booked, by id.
     booked: BTreeMap<String, Sent>,
     refused: u64,
 }
@@ -351,7 +351,7 @@ fn sign_in(client: &mut Client, name: &str, password: &str) -> Result<String, St
     token.map(str::to_owned).ok_or_else(|| format!("{name} can't sign in: {status} {answer}"))
 }
 
-/// What an answer to a payment says. Anything but booked or short of funds is a failure of the server.
+/// Reads what an answer to a payment says. Anything but booked or short of funds is a failure of the server.
 fn told((status, answer): (u16, Value)) -> Result<Told, String> {
     match (status, answer["id"].as_str(), answer["type"].as_str()) {
         (201, Some(id), _) => Ok(Told::Booked(id.to_owned())),

@@ -30,9 +30,9 @@ pub use workload::Workload;
 /// One command and its answer, as an onlooker sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// When it was decided.
+    /// Time at which it was decided.
     pub at: Timestamp,
-    /// What was asked.
+    /// The command.
     pub command: Command,
     /// The answer.
     pub decision: Decision,

@@ -8,7 +8,7 @@ use std::hash::Hasher;
 pub(crate) struct Mix(u64);
 
 impl Mix {
-    /// What it has come to, for a digest.
+    /// Returns the value it has come to, for a digest.
     pub(crate) fn value(self) -> u64 {
         self.0 ^ (self.0 >> 29)
     }

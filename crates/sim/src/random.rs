@@ -35,7 +35,7 @@ impl Random {
         i64::try_from(self.below(end.unsigned_abs())).expect("it is below the end")
     }
 
-    /// Whether something happens that happens once in `times`.
+    /// Draws whether something happens that happens once in `times`.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

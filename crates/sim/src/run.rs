@@ -12,8 +12,9 @@ use crate::mix::Mix;
 use crate::watched::Fault;
 use crate::{Decide, Observed, Random, Restart, Watched, Workload};
 
-/// How often the auditor compares its books with the whole state: often enough to find the step, seldom enough to be
-/// quick. With many accounts it is once in as many steps as there are accounts, times [`STEPS_PER_ACCOUNT_COMPARED`].
+/// Number of steps after which the auditor compares its books with the whole state: often enough to find the step,
+/// seldom enough to be quick. With many accounts it is once in as many steps as there are accounts, times
+/// [`STEPS_PER_ACCOUNT_COMPARED`].
 const STEPS_BETWEEN_COMPARISONS: u64 = 1_000;
 
 /// See [`STEPS_BETWEEN_COMPARISONS`].
@@ -23,14 +24,14 @@ const STEPS_PER_ACCOUNT_COMPARED: u64 = 16;
 /// here it is seldom enough that some holds are captured too late, as they are when a clock leaps.
 const COMMANDS_BETWEEN_EXPIRIES: u64 = 16;
 
-/// What is to be run.
+/// Plan of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// What everything follows from.
+    /// Seed that everything follows from.
     pub seed: u64,
-    /// How many commands.
+    /// Number of commands.
     pub steps: u64,
-    /// Whether the bank is restarted at steps drawn from the seed. It must change nothing.
+    /// `true` if the bank is restarted at steps drawn from the seed. It must change nothing.
     pub restarts: bool,
     /// The core: [`bank::decide`], but where a test gives a wrong one.
     pub decide: Decide,
@@ -66,25 +67,25 @@ pub fn run(seed: u64, steps: u64) -> Result<Summary, Failure> {
     Plan::new(seed, steps).run()
 }
 
-/// What a run came to. Equal for equal seeds and steps, however often the bank was restarted.
+/// Result of a run. Equal for equal seeds and steps, however often the bank was restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// How many events were made.
+    /// Number of events made.
     pub events: u64,
     /// A digest of all events as they were written and of the state they made.
     pub digest: u64,
-    /// How often each outcome was had: `posted`, `refused insufficient-funds`, `repeated`, ….
+    /// Number of times each outcome was had: `posted`, `refused insufficient-funds`, `repeated`, ….
     pub outcomes: BTreeMap<String, u64>,
 }
 
-/// Where a run ended early, and why.
+/// A run that ended early: its place, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The seed.
     pub seed: u64,
     /// The step, the first being 1.
     pub step: u64,
-    /// What the bank did that it must not.
+    /// The fault of the bank.
     pub fault: Fault,
 }
 
@@ -96,7 +97,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What happens to a bank under watch.
+/// One thing that happens to a bank under watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// It is asked something.
@@ -114,7 +115,7 @@ pub struct Simulation {
     workload: Workload,
     bank: Watched,
     expiries: Random,
-    /// Whether the holds whose time is over are being let go, one after the other.
+    /// `true` while the holds whose time is over are being let go, one after the other.
     letting_go: bool,
     restarts: Option<Restarts>,
     outcomes: HashMap<Outcome, u64, BuildHasherDefault<Mix>>,
@@ -123,7 +124,7 @@ pub struct Simulation {
     recorded: Option<Vec<Act>>,
 }
 
-/// What became of a command, in two words.
+/// Outcome of a command, in two words.
 type Outcome = (&'static str, &'static str);
 
 impl Simulation {
@@ -144,7 +145,7 @@ impl Simulation {
         }
     }
 
-    /// The same, that remembers all that happens.
+    /// Begins a run that remembers all that happens.
     #[must_use]
     pub fn recording(plan: Plan) -> Self {
         Self { recorded: Some(Vec::new()), ..Self::new(plan) }
@@ -156,7 +157,7 @@ impl Simulation {
         self.bank.state()
     }
 
-    /// What happened so far, where it was to be remembered.
+    /// Returns what happened so far, where it was to be remembered.
     #[must_use]
     pub fn into_recorded(self) -> Vec<Act> {
         self.recorded.unwrap_or_default()
@@ -241,8 +242,8 @@ impl Simulation {
     }
 }
 
-/// When the bank is restarted: at ever longer intervals, so that reading the journal again costs no more than a part of
-/// the run, and a short run has restarts as well as a long one.
+/// Schedule of the bank's restarts: at ever longer intervals, so that reading the journal again costs no more than a
+/// part of the run, and a short run has restarts as well as a long one.
 #[derive(Debug)]
 struct Restarts {
     random: Random,

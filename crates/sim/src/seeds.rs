@@ -30,7 +30,7 @@ pub(crate) struct Run {
     no_restarts: bool,
 }
 
-/// What the threads share: which seed is next, and what those before came to.
+/// State shared by the threads: the next seed, and what those before came to.
 struct Progress {
     next: AtomicU64,
     failed: Mutex<Option<Failure>>,

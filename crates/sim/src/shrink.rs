@@ -22,7 +22,7 @@ use crate::{Decide, Failure, Observed, Plan, Simulation, Watched};
 pub struct Shrunk {
     /// The failure as the seed gives it when it is run again.
     pub replayed: Failure,
-    /// How many acts led to it.
+    /// Number of acts that led to it.
     pub acts: usize,
     /// The few that are enough, with their names as the bank gives them when nothing else is asked.
     pub few: Vec<Act>,
@@ -157,7 +157,7 @@ fn ask(bank: &mut Watched, names: &mut Names, told: &Told<'_>, at: Timestamp, co
     Ok(())
 }
 
-/// What the things that had a number at first are called now.
+/// New numbers of the things that had another at first.
 #[derive(Debug, Default)]
 struct Names {
     events: HashMap<u64, u64>,

@@ -13,7 +13,7 @@ use crate::{Auditor, Observed};
 /// The core that decides. Handed in, so that a test can give a wrong one.
 pub type Decide = fn(&State, &Command, &Facts<'_>) -> Decision;
 
-/// How a bank begins again.
+/// Way in which a bank begins again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
     /// From its state's own records, as from a checkpoint.
@@ -22,12 +22,12 @@ pub enum Restart {
     FromJournal,
 }
 
-/// What a bank under watch did that it must not do.
+/// Something that a bank under watch did and must not do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What kind of fault it is: the same words for each of its kind.
+    /// Kind of the fault: the same words for each of its kind.
     pub rule: String,
-    /// What happened, in words.
+    /// Description of what happened, in words.
     pub what: String,
 }
 
@@ -123,7 +123,7 @@ impl Watched {
         &self.state
     }
 
-    /// How many accounts there are.
+    /// Returns the number of accounts.
     #[must_use]
     pub fn accounts(&self) -> usize {
         self.auditor.accounts()
@@ -163,7 +163,8 @@ impl From<crate::Disagreement> for Fault {
     }
 }
 
-/// What a panic said. Figures are left out of the rule, so that the same law broken by another amount is the same.
+/// Makes a fault of what a panic said. Figures are left out of the rule, so that the same law broken by another amount
+/// is the same.
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something without words");

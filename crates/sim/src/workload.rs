@@ -21,7 +21,8 @@ const CUSTOMERS: u8 = 8;
 /// Few enough that the same accounts meet again and again.
 const MAX_OPEN_ACCOUNTS: usize = 40;
 
-/// How many past commands and payments are remembered. New ones take the places of any, so that some are very old.
+/// Number of past commands and payments that are remembered. New ones take the places of any, so that some are very
+/// old.
 const MAX_REMEMBERED: usize = 2_000;
 
 /// Makes commands.
@@ -466,7 +467,8 @@ fn remember<T>(random: &mut Random, list: &mut Vec<T>, new: T) {
     }
 }
 
-/// How every bank here begins: founded, with cash in two currencies, its people and a first account for each customer.
+/// Returns the first commands of every bank here: it is founded, with cash in two currencies, its people and a first
+/// account for each customer.
 fn opening() -> VecDeque<Body> {
     let numbering = Numbering::new("AT", "99999").expect("a form of the IBAN registry");
     let mut bodies = VecDeque::from([Body::Found { name: "Simulated".into(), numbering }]);

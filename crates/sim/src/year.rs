@@ -21,35 +21,35 @@ use desk::Desk;
 use people::People;
 use traffic::Traffic;
 
-/// What is to be made.
+/// Order of a year to be made.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// The folder of the bank; the master key is written beside it, with the ending `.key`.
     pub data: PathBuf,
-    /// How many accounts its customers have.
+    /// Number of its customers' accounts.
     pub accounts: u32,
-    /// How many payments they make: transfers, card payments and cash, refused ones among them; not counted are
+    /// Number of payments they make: transfers, card payments and cash, refused ones among them; not counted are
     /// captures, refunds, reversals and retries.
     pub payments: u64,
-    /// What everything follows from.
+    /// Seed that everything follows from.
     pub seed: u64,
 }
 
 /// The fewest accounts: below, there would be no firm to buy from.
 pub const MIN_ACCOUNTS: u32 = 100;
 
-/// What stopped the year, in words.
+/// Error that stopped the year, in words.
 pub type Stopped = Box<dyn std::error::Error + Send + Sync>;
 
 /// At the ends of these days of the year the bank is closed, and opened again.
 const RESTARTS_AFTER: [u32; 3] = [58, 180, 303];
 
-/// What a year came to.
+/// Result of a year.
 #[derive(Debug, Clone)]
 pub struct Figures {
     order: Order,
     customers: u32,
-    /// What was asked and answered.
+    /// Counts of what was asked and answered.
     pub counts: Counts,
     /// The journal's last event.
     pub events: u64,
@@ -58,7 +58,7 @@ pub struct Figures {
     restarts: Vec<Duration>,
     reopening: Duration,
     verifying: Duration,
-    /// What `engine::verify` found wrong.
+    /// Number of problems that `engine::verify` found.
     pub problems: usize,
     peak_rss_bytes: u64,
     folder_bytes: u64,

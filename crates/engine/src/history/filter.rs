@@ -14,8 +14,8 @@ use std::io::{self, Read, Write};
 
 use memmap2::{Advice, MmapMut};
 
-/// How often a filter is tried with another seed. A try fails about once in a hundred times, with few sizes four times in
-/// five, so this never comes about.
+/// Limit of the tries to make a filter, each with another seed. A try fails about once in a hundred times, with few
+/// sizes four times in five, so this never comes about.
 const MAX_TRIES: u64 = 64;
 
 /// After so many a filter is made a little larger.
@@ -38,7 +38,7 @@ struct Shape {
     segments: u32,
 }
 
-/// Where a key's fingerprints are, as bytes and bits, and what they must come to.
+/// Places of a key's fingerprints, as bytes and bits, and the value they must come to.
 #[derive(Clone, Copy, Default)]
 struct Look {
     at: [(usize, u8); 3],
@@ -63,7 +63,7 @@ impl Filters {
         Ok(Self { shapes: Vec::new(), memory: memory(bytes + (1 << 16))?, used: 0 })
     }
 
-    /// How many filters there are.
+    /// Returns the number of filters.
     pub(super) fn len(&self) -> usize {
         self.shapes.len()
     }
@@ -76,7 +76,7 @@ impl Filters {
         Ok(())
     }
 
-    /// Whether `key` is a member of a filter. Never wrong about those that are.
+    /// Returns `true` if `key` is a member of a filter. Never wrong about those that are.
     pub(super) fn contains(&self, filter: usize, key: u64) -> bool {
         self.agrees(&self.look(filter, key))
     }

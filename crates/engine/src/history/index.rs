@@ -1,8 +1,9 @@
-//! The index of the past: by idempotency key its first outcome, by account a mark for every 64th entry.
+//! The index of the past, a small log-structured merge tree (LSM): by idempotency key its first outcome, by account a
+//! mark for every 64th entry.
 //!
-//! What is newest is in memory, exact: the keys in the state, the marks in [`Recent`]. When that is full it is set aside
-//! and written as a [`Run`]; runs are merged so that there are never many. All of it is derived from the journal: what
-//! is missing or damaged is made again at the next start.
+//! The newest records are in memory, exact: the keys in the state, the marks in [`Recent`]. When this memtable is full
+//! it is set aside and written as a sorted run ([`Run`]); runs are merged (compaction) so that there are never many.
+//! All of it is derived from the journal: what is missing or damaged is made again at the next start.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,17 +33,17 @@ const KEYS_PER_RUN: usize = 2 * MAX_RUN_COMMANDS;
 /// The most events that a start has to read to know what is newest, whatever they are.
 const EVENTS_AT_HAND: u64 = 1 << 21;
 
-/// A run is merged with all that are newer when these have this many times its records together. So sizes grow
-/// fourfold from tier to tier, and a record is written about once per tier.
+/// A run is merged with all that are newer when these have this many times its records together. So sizes grow fourfold
+/// from tier to tier (tiered compaction), and a record is written about once per tier.
 const MERGE_SHARE: u64 = 3;
 
-/// How much room merging leaves on the disk, in bytes.
+/// Room that compaction leaves on the disk, in bytes.
 const ROOM_LEFT_BYTES: u64 = 256 << 20;
 
 /// Beyond this many runs a look would take too long, and the last two are merged in any case.
 const MAX_RUNS: usize = 10;
 
-/// What is newest.
+/// The memtable: the newest marks, and the event after which the newest keys are in the state.
 #[derive(Default)]
 pub(crate) struct Recent {
     /// The last event that the runs tell of.
@@ -53,7 +54,7 @@ pub(crate) struct Recent {
 
 type Marks = BTreeMap<(AccountId, u32), Mark>;
 
-/// What was newest, on its way to the disk.
+/// An immutable memtable, set aside on its way to the disk.
 pub(crate) struct Aside {
     pub(crate) after: u64,
     pub(crate) to: u64,
@@ -62,7 +63,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// How many records it makes.
+    /// Returns the number of records that it makes.
     pub(crate) fn records(&self) -> u64 {
         (self.keys.len() + self.marks.len()) as u64
     }
@@ -78,7 +79,7 @@ impl Recent {
         self.aside.as_ref().map_or(self.after, |aside| aside.after)
     }
 
-    /// Notes an event's entries.
+    /// Notes the marks among an event's entries.
     pub(crate) fn note(&mut self, number: u64, event: &Event) {
         let What::Posted { posting, .. } = &event.what else { return };
         for booked in posting.legs() {
@@ -92,8 +93,8 @@ impl Recent {
         }
     }
 
-    /// Whether it is time to set it aside, if `last` is the last event it knows. Before the first event that the runs
-    /// don't tell of it knows nothing.
+    /// Returns `true` if it is time to set it aside, if `last` is the last event it knows. Before the first event that
+    /// the runs don't tell of it knows nothing.
     pub(crate) fn is_full(&self, state: &State, last: u64) -> bool {
         let much = state.outcomes().len() >= KEYS_AT_HAND - KEYS_PER_RUN || self.marks.len() >= MARKS_AT_HAND;
         self.aside.is_none() && last > self.after && (much || last - self.after >= EVENTS_AT_HAND)
@@ -108,7 +109,7 @@ impl Recent {
         aside
     }
 
-    /// What was set aside and is not yet let go.
+    /// Returns the memtable that was set aside and is not yet let go.
     pub(crate) fn aside(&self) -> Option<Arc<Aside>> {
         self.aside.clone()
     }
@@ -183,7 +184,7 @@ impl Runs {
         self.0.last().map_or(0, |run| run.span.to)
     }
 
-    /// Which of some keys may be known, by their places; nearly always right. Asks memory alone.
+    /// Returns the places of those keys that may be known; nearly always right. Asks memory alone.
     pub(crate) fn suspects(&self, keys: &[[u8; 16]]) -> Vec<usize> {
         let mut suspects = Vec::new();
         for run in self.0.iter() {
@@ -283,9 +284,9 @@ impl Index {
         Ok(())
     }
 
-    /// Merges runs that tell of events after this one, until there is nothing worth merging. Calls `pause` every
-    /// [`RECORDS_BETWEEN_PAUSES`] records with the last event of the merge under way: what is newer may be written and
-    /// merged meanwhile. Gives up when that fails.
+    /// Compacts runs that tell of events after this one: merges them, until there is nothing worth merging. Calls
+    /// `pause` every [`RECORDS_BETWEEN_PAUSES`] records with the last event of the merge under way: what is newer may
+    /// be written and merged meanwhile. Gives up when that fails.
     pub(crate) fn merge(&self, after: u64, pause: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<()> {
         loop {
             let runs = self.runs().0;
@@ -317,7 +318,8 @@ impl Index {
         if room >= bytes.saturating_add(ROOM_LEFT_BYTES) { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 
-    /// How many records must be merged for one that is written, so that runs stay few: about one for every tier.
+    /// Returns the number of records to be merged for one that is written, so that runs stay few: about one for every
+    /// tier.
     pub(crate) fn merges_per_record(&self) -> u64 {
         let runs = self.runs().0;
         let total: u64 = runs.iter().map(|run| run.weight()).sum();
@@ -335,7 +337,7 @@ impl Index {
     }
 }
 
-/// From which run on all are worth merging into one, of those that tell of events after this one.
+/// Finds the run from which on all are worth merging into one, of those that tell of events after this one.
 fn worth_merging(runs: &[Arc<Run>], after: u64) -> Option<usize> {
     let weights: Vec<u64> = runs.iter().map(|run| run.weight()).collect();
     let newer = |from: usize| weights[from + 1..].iter().sum::<u64>();
@@ -370,7 +372,7 @@ fn merged<const N: usize>(
     })
 }
 
-/// Whether an error says that what was read is not what was written; others may pass.
+/// Returns `true` if an error says that the bytes read are not the bytes written; others may pass.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
@@ -437,7 +439,7 @@ fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<Run>>, Vec<Us
     Ok((runs, useless))
 }
 
-/// How often the folder is looked at anew when a file is gone.
+/// Number of times the folder is looked at when a file is gone.
 const LOOKS: usize = 10;
 
 /// The index of a bank, compared with its journal while that is read.
@@ -488,7 +490,7 @@ impl Comparison {
         *sum = marks.chain(key).fold(*sum, u128::wrapping_add);
     }
 
-    /// What is damaged and, where the journal is in order, what doesn't agree with it.
+    /// Says in words which files are damaged and, where the journal is in order, which don't agree with it.
     pub(crate) fn finish(self, comparable: bool) -> Vec<String> {
         let mut found = self.damages;
         for (run, sums) in self.runs.iter().zip(self.sums) {

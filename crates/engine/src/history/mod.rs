@@ -25,8 +25,8 @@ use index::Runs;
 pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent, is_damage};
 pub use payments::{Listed, MAX_LOOKED_AT, MAX_MERGED, Wanted};
 
-/// How many entries of an account lie between two marks. At 32 bytes a mark this costs a byte a transfer on disk, and
-/// a walk from a mark to any entry reads at most this many frames.
+/// Number of entries of an account from one mark to the next. At 32 bytes a mark this costs a byte a transfer on disk,
+/// and a walk from a mark to any entry reads at most this many frames.
 const ENTRIES_PER_MARK: u64 = 64;
 
 /// The most entries that one statement may have, so that one request can't fill the memory. A page of print has 50.
@@ -35,10 +35,10 @@ pub const MAX_WALK: usize = 100_000;
 /// The most entries that one search looks at. Where the account's entries are far apart each takes a frame, of 0.1 ms.
 pub const MAX_SCAN: usize = 2_000;
 
-/// How many decrypted frames are kept at hand, of about 16 KiB each. Walks often come back to the frame they left.
+/// Number of decrypted frames kept at hand, of about 16 KiB each. Walks often come back to the frame they left.
 const FRAMES_AT_HAND: usize = 512;
 
-/// What an account was after its entry number 64, 128, ….
+/// State of an account after its entry number 64, 128, ….
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) event: u64,
@@ -53,21 +53,21 @@ pub struct HistoryEntry {
     pub posting: PostingId,
     /// Its number within the account, from 1.
     pub ordinal: u64,
-    /// What it added to the balance, in minor units; negative for a debit.
+    /// Amount it added to the balance, in minor units; negative for a debit.
     pub amount_minor: i64,
     /// The balance after it, in minor units.
     pub balance_minor: i64,
-    /// When it was booked.
+    /// Time of its booking.
     pub booked_at: Timestamp,
-    /// From which day on it counts for interest.
+    /// Day from which it counts for interest.
     pub value_date: ValueDate,
     /// The account on the other side.
     pub counterparty: AccountId,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
-    /// What it captured or undid.
+    /// The hold or posting that it captured or undid, if any.
     pub cause: Cause,
-    /// Who asked for it.
+    /// User who asked for it.
     pub by: UserId,
     /// The text that went with it.
     pub text: Option<Sealed>,
@@ -84,7 +84,7 @@ pub struct Period {
     pub closing_minor: i64,
 }
 
-/// Why the past can't be told.
+/// Reason the past can't be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// There is no such account.
@@ -98,7 +98,7 @@ pub enum HistoryError {
     Unavailable(#[from] Unavailable),
 }
 
-/// Where a walk begins: an entry of an account, and the event that made it.
+/// Start of a walk: an entry of an account, and the event that made it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Start {
     event: u64,
@@ -111,10 +111,10 @@ impl Start {
     }
 }
 
-/// Which entries of an account are asked for. Every field that is given must hold.
+/// Filter on the entries of an account. Every field that is given must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// Below this number.
+    /// Below this number: the cursor of a page.
     pub before: Option<u64>,
     /// Booked at this moment or later.
     pub from: Option<Timestamp>,
@@ -143,16 +143,16 @@ impl Search {
     }
 }
 
-/// What a search found.
+/// One page of what a search found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Found {
     /// The entries, the newest first.
     pub entries: Vec<HistoryEntry>,
-    /// Where to go on, as [`Search::before`]; none where nothing is left.
+    /// Cursor of the next page, as [`Search::before`]; none where nothing is left.
     pub next: Option<u64>,
 }
 
-/// What the index says of the keys of some commands.
+/// Findings of the index about the keys of some commands.
 pub(crate) struct Earlier {
     /// Up to this event it was looked for on disk. What is later is in memory.
     pub(crate) covered: u64,
@@ -160,7 +160,7 @@ pub(crate) struct Earlier {
     outcomes: Vec<(Whose, u64)>,
 }
 
-/// Whose key it is: that of the command at a place, or of its rivals.
+/// Owner of a key: that of the command at a place, or of its rivals.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
     Own(usize),
@@ -173,7 +173,7 @@ impl Earlier {
         self.of(Whose::Own(place))
     }
 
-    /// Whether anything was asked for under a key that the one of the command at a place excludes.
+    /// Returns `true` if anything was asked for under a key that the one of the command at a place excludes.
     pub(crate) fn knows_rival(&self, place: usize) -> bool {
         self.of(Whose::Rivals(place)).is_some()
     }
@@ -211,7 +211,7 @@ fn keys_of(commands: &[Submission]) -> impl Iterator<Item = (Whose, [u8; 16])> {
 }
 
 impl Shared {
-    /// Which of these keys may be known to the index.
+    /// Finds those of some keys that may be known to the index.
     fn suspects(&self, keys: impl IntoIterator<Item = (Whose, [u8; 16])>) -> Suspects {
         let runs = self.index.runs();
         let (whose, keys): (Vec<Whose>, Vec<[u8; 16]>) = keys.into_iter().unzip();
@@ -233,7 +233,7 @@ impl Shared {
 }
 
 impl Engine {
-    /// The same as [`Shared::look_back`], where nobody may wait for the disk.
+    /// Does as [`Shared::look_back`], where nobody may wait for the disk.
     pub(crate) async fn look_back(&self, commands: &[Submission]) -> Result<Earlier, Unavailable> {
         self.look_back_for(keys_of(commands)).await
     }
@@ -250,13 +250,22 @@ impl Engine {
         confirmed.map_err(|error| self.shared.damaged(&error))
     }
 
-    /// The event that was the first outcome of a key under which something was asked for, of whatever age. It is durable
-    /// when it is given.
+    /// Finds the event that was the first outcome of a key under which something was asked for, of whatever age. It is
+    /// durable when it is given.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the index or the journal can't be read, or if the engine is stopping or has
+    /// failed.
     pub async fn outcome_of(&self, request: Request) -> Result<Option<Recorded>, Unavailable> {
         Ok(self.outcomes_of(vec![request]).await?.pop().flatten())
     }
 
-    /// The same for several keys, in order.
+    /// Does as [`Engine::outcome_of`] for several keys, in order.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::outcome_of`] does.
     pub async fn outcomes_of(&self, requests: Vec<Request>) -> Result<Vec<Option<Recorded>>, Unavailable> {
         let newest = |state: &State| requests.iter().map(|request| state.outcome_of(&request.key)).collect::<Vec<_>>();
         let (newest, stamp) = self.shared.look(|books| newest(&books.state))?;
@@ -274,13 +283,21 @@ impl Engine {
         read.await?
     }
 
-    /// Whether anything was asked for under one of these keys, durable or not. The disk is asked only where the filters
-    /// in memory say that it may be so.
+    /// Tells whether anything was asked for under one of these keys, durable or not. The disk is asked only where the
+    /// filters in memory say that it may be so.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the index can't be read, or if the engine is stopping or has failed.
     pub async fn knows_any(&self, keys: &[[u8; 16]]) -> Result<bool, Unavailable> {
         Ok(self.known(keys).await?.iter().any(|known| *known))
     }
 
-    /// Under which of these keys anything was asked for, in order; durable or not.
+    /// Tells for each of these keys, in order, whether anything was asked for under it; durable or not.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::knows_any`] does.
     pub async fn known(&self, keys: &[[u8; 16]]) -> Result<Vec<bool>, Unavailable> {
         let known = |state: &State| keys.iter().map(|key| state.outcome_of(key).is_some()).collect();
         let mut known: Vec<bool> = self.peek(known)?;
@@ -292,13 +309,21 @@ impl Engine {
         Ok(known)
     }
 
-    /// One durable event. For a thread that may wait for the disk.
+    /// Reads one durable event. For a thread that may wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the journal can't be read, or its frame can't be understood.
     pub fn event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
         let frame = self.shared.frames.frame_with(&self.shared, number)?;
         frame.map(|frame| recorded(&frame, number)).transpose()
     }
 
-    /// The same, where nobody may wait for the disk.
+    /// Does as [`Engine::event`], where nobody may wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::event`] does, and with [`Unavailable::Stopping`] if the runtime is shutting down.
     pub async fn find_event(&self, number: u64) -> Result<Option<Recorded>, Unavailable> {
         if let Some(frame) = self.shared.frames.at_hand(number) {
             return recorded(&frame, number).map(Some);
@@ -311,7 +336,11 @@ impl Engine {
         self.shared.look_into_the_past(move || engine.event(number)).await?
     }
 
-    /// The posting that a refund or reversal names, for its [`crate::Submission`].
+    /// Reads the posting that a refund or reversal names, for its [`crate::Submission`].
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::event`] does.
     pub fn past_posting(&self, id: PostingId) -> Result<Option<PastPosting>, Unavailable> {
         Ok(match self.event(id.event())?.map(|recorded| recorded.event.what) {
             Some(What::Posted { posting, .. }) => Some(PastPosting { id, posting }),
@@ -319,8 +348,13 @@ impl Engine {
         })
     }
 
-    /// Up to `limit` entries of an account, the newest first, from before the entry numbered `before` on, or from the
-    /// newest of all.
+    /// Reads up to `limit` entries of an account, the newest first, from before the entry numbered `before` on, or from
+    /// the newest of all.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`HistoryError::UnknownAccount`] if there is no such account, and with [`HistoryError::Unavailable`]
+    /// if the past can't be read.
     pub async fn entries(
         &self,
         account: AccountId,
@@ -330,8 +364,12 @@ impl Engine {
         Ok(self.search(account, Search { before, ..Search::default() }, limit).await?.entries)
     }
 
-    /// Up to `limit` entries of an account that a search asks for, the newest first. Looks at [`MAX_SCAN`] entries at
-    /// most, and says where to go on.
+    /// Reads one page of up to `limit` entries of an account that a search asks for, the newest first. Looks at
+    /// [`MAX_SCAN`] entries at most, and gives a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::entries`] does.
     pub async fn search(&self, account: AccountId, search: Search, limit: usize) -> Result<Found, HistoryError> {
         let newest = search.before.map_or(u64::MAX, |before| before.saturating_sub(1));
         let until = search.until.unwrap_or(Timestamp(i64::MAX));
@@ -358,7 +396,11 @@ impl Engine {
         .await
     }
 
-    /// The posted balance of an account at the end of the moment `at`, by booking time, in minor units.
+    /// Finds the posted balance of an account at the end of the moment `at`, by booking time, in minor units.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::entries`] does.
     pub async fn balance_at(&self, account: AccountId, at: Timestamp) -> Result<i64, HistoryError> {
         self.walk(
             account,
@@ -374,7 +416,12 @@ impl Engine {
         .await
     }
 
-    /// An account from the moment `from` to the one before `until`, by booking time.
+    /// Reads an account from the moment `from` to the one before `until`, by booking time.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`HistoryError::TooLong`] if the period has more than [`MAX_WALK`] entries, and as
+    /// [`Engine::entries`] does.
     pub async fn period(&self, account: AccountId, from: Timestamp, until: Timestamp) -> Result<Period, HistoryError> {
         let after = move |mark: &Mark, _| mark.booked_at >= until;
         let mut entries = self

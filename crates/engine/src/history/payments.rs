@@ -18,7 +18,7 @@ pub const MAX_MERGED: usize = 100;
 /// The most events that one page looks at: a hundred frames when the journal is read backwards.
 pub const MAX_LOOKED_AT: usize = 16_384;
 
-/// What becomes of a posting that a list came upon.
+/// Verdict on a posting that a list came upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// It is in the list.
@@ -34,13 +34,18 @@ pub enum Wanted {
 pub struct Listed {
     /// The postings, the newest first.
     pub postings: Vec<Recorded>,
-    /// The list goes on before this event; none where nothing is left.
+    /// Cursor of the next page: the list goes on before this event; none where nothing is left.
     pub before: Option<u64>,
 }
 
 impl Engine {
-    /// Up to `limit` postings from before an event on, or from the newest on, that moved one of `accounts` (at most
-    /// [`MAX_MERGED`]), or any where none are named. Looks at [`MAX_LOOKED_AT`] events at most. What is given is durable.
+    /// Reads one page of up to `limit` postings from before an event on, or from the newest on, that moved one of
+    /// `accounts` (at most [`MAX_MERGED`]), or any where none are named. Looks at [`MAX_LOOKED_AT`] events at most.
+    /// What is given is durable.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`HistoryError::Unavailable`] if the past can't be read, and with what `wanted` fails with.
     pub async fn postings(
         &self,
         accounts: Option<Vec<AccountId>>,
@@ -112,7 +117,7 @@ impl Engine {
     }
 }
 
-/// Where the next older event comes from.
+/// Source of the next older event.
 enum Source {
     /// The next posting of each account, by its event.
     Accounts(BTreeSet<(u64, AccountId)>),

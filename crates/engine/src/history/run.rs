@@ -1,4 +1,4 @@
-//! One run of the index: what a span of events left behind, sorted, in a file that never changes.
+//! One sorted run of the index: the records of a span of events, in a file that never changes.
 //!
 //! A run has two sections of records of one length each: idempotency keys (key, event), and marks (account, number,
 //! event, booking time, balance), all numbers big-endian, so that records sort as their bytes do. In memory are the
@@ -17,16 +17,16 @@ use ledger::{AccountId, Timestamp};
 use super::Mark;
 use super::filter::Filters;
 
-/// What the files are sealed as, with the version of their form.
+/// Context that the files are sealed under, with the version of their form.
 const CONTEXT: &[u8] = b"kassa history 1";
 
 /// The most keys that one filter is to hold, about. Small enough to be made within the processor's cache.
 const KEYS_PER_FILTER: u64 = 1 << 16;
 
-/// How many records are written between two pauses: some milliseconds of work.
+/// Number of records written between two pauses: some milliseconds of work.
 pub(crate) const RECORDS_BETWEEN_PAUSES: u64 = 1 << 16;
 
-/// How much is written before it is synced, so that the journal's syncs don't wait behind all of it.
+/// Bytes written before they are synced, so that the journal's syncs don't wait behind all of it.
 const BYTES_BETWEEN_SYNCS: u64 = 4 << 20;
 
 /// An idempotency key and the event that was its first outcome.
@@ -71,18 +71,18 @@ fn number_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(*bytes[at..].first_chunk().expect("a record holds the number"))
 }
 
-/// Of which events a run tells.
+/// Span of the events that a run tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     /// The event before the first.
     pub(crate) after: u64,
     /// The last event, which is the last of its frame.
     pub(crate) to: u64,
-    /// That frame's hash.
+    /// The hash of that frame.
     pub(crate) hash: [u8; 32],
 }
 
-/// An open run.
+/// An open sorted run.
 pub(crate) struct Run {
     pub(super) path: PathBuf,
     pub(super) span: Span,
@@ -93,7 +93,7 @@ pub(crate) struct Run {
     marks: Section,
 }
 
-/// Where the records of one kind are.
+/// Place of the records of one kind.
 struct Section {
     first_page: u64,
     records: u64,
@@ -134,7 +134,7 @@ fn record_at<const N: usize>(page: &[u8], number: u64) -> [u8; N] {
     *page[number as usize * N..].first_chunk().expect("a page holds as many records as fit")
 }
 
-/// Which of `1 << bits` filters a key belongs to.
+/// Returns the one of `1 << bits` filters that a key belongs to.
 fn filter_of(key: &[u8], bits: u32) -> usize {
     // A shift by all 64 bits is none.
     number_at(key, 0).checked_shr(64 - bits).unwrap_or(0) as usize
@@ -160,12 +160,12 @@ impl Run {
         Ok(Self { path: path.to_owned(), span, pages, keys, filter_bits, filters, marks })
     }
 
-    /// How much of the disk it takes, in bytes.
+    /// Returns its size on disk, in bytes.
     pub(super) fn bytes(&self) -> io::Result<u64> {
         Ok(std::fs::metadata(&self.path)?.len())
     }
 
-    /// How many records it has, which is what merging it costs.
+    /// Returns the number of its records, which is the cost of merging it.
     pub(super) fn weight(&self) -> u64 {
         self.keys.records + self.marks.records
     }
@@ -182,12 +182,12 @@ impl Run {
         self.marks.records(&self.pages)
     }
 
-    /// Whether it may hold a key; nearly always right. Asks memory alone.
+    /// Returns `true` if it may hold a key; nearly always right. Asks memory alone.
     pub(super) fn may_hold(&self, key: &[u8; 16]) -> bool {
         self.filters.contains(filter_of(key, self.filter_bits), number_at(key, 8))
     }
 
-    /// The same of many keys: gives the places of those that it may hold.
+    /// Asks [`Run::may_hold`] of many keys: gives the places of those that it may hold.
     pub(super) fn may_hold_of(&self, keys: &[[u8; 16]], found: impl FnMut(usize)) {
         let keys: Vec<_> = keys.iter().map(|key| (filter_of(key, self.filter_bits), number_at(key, 8))).collect();
         self.filters.members(&keys, found);
@@ -313,7 +313,7 @@ pub(super) fn write(
     written
 }
 
-/// What is kept in memory of a run.
+/// The parts of a run that are kept in memory.
 struct Parts {
     keys: Section,
     filters: Filters,

@@ -28,7 +28,7 @@ use super::traffic::{Traffic, in_batches};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What a fresh process is to do.
+/// Order to a fresh process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     /// The bank's folder.
@@ -38,7 +38,7 @@ pub(super) struct Order {
     pub(super) task: Task,
 }
 
-/// What is done once the bank is open.
+/// Task to be done once the bank is open.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Task {
     Nothing,

@@ -83,11 +83,11 @@ impl HttpBench {
     }
 }
 
-/// How many payments each account makes before anything is measured. Each is paid by another as often, so that it has
-/// more entries than a page shows.
+/// Number of payments that each account makes before anything is measured. Each is paid by another as often, so that it
+/// has more entries than a page shows.
 const PAYMENTS_BEFORE: u32 = 26;
 
-/// How long a load goes on before it is measured, as a share of that: connections, caches and the pace of the journal
+/// Time that a load goes on before it is measured, as a share of that: connections, caches and the pace of the journal
 /// have settled by then.
 const WARM_UP_SHARE: u32 = 5;
 
@@ -96,7 +96,7 @@ const WARM_UP_SHARE: u32 = 5;
 struct Figures {
     connections: u32,
     accounts: usize,
-    /// How long each part was measured.
+    /// Time that each part was measured, in seconds.
     seconds: u32,
     rounds: u32,
     /// The processors, which the servers and the client share.
@@ -119,7 +119,7 @@ struct Figures {
     floor_latency_ms_p99: Option<f64>,
     latency_ms_p50: Option<f64>,
     latency_ms_p99: Option<f64>,
-    /// How many payments were made durable together, and how long that took, on average.
+    /// Number of payments made durable together (group commit), and the time that took, on average.
     payments_per_run: Option<f64>,
     append_ms_mean: Option<f64>,
     /// At half the rate, from when a payment was due until its answer.
@@ -253,7 +253,7 @@ fn open(bench: &HttpBench, master_key: &str) -> Result<Engine, Failure> {
     Ok(Engine::open(&bench.data, &master, Options::default(), Arc::new(SystemClock), &mut |_| {})?)
 }
 
-/// How many postings the bank holds: each is an entry of two accounts.
+/// Counts the postings that the bank holds: each is an entry of two accounts.
 fn postings(engine: &Engine) -> Result<u64, Failure> {
     let entries: u64 = engine.peek(|state| state.ledger().accounts().map(|(_, account)| account.entries).sum())?;
     Ok(entries / 2)
@@ -265,7 +265,7 @@ struct Measuring<'a> {
     accounts: Arc<Accounts>,
     server: &'a Served,
     target: Target,
-    /// How many connections there were, so that each has a number of its own.
+    /// Number of connections there were, so that each has a number of its own.
     lines: u32,
     figures: Figures,
 }
@@ -392,7 +392,7 @@ impl Measuring<'_> {
         self.figures.errors += counted.wrong;
     }
 
-    /// How many runs the engine has made durable, and how many seconds that took, as a monitor reads it.
+    /// Reads how many runs the engine has made durable, and how many seconds that took, as a monitor reads it.
     fn engine_counts(&self) -> Result<(f64, f64), Failure> {
         let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", self.server.address);
         let (_, text) = self.target.connect()?.ask(request.as_bytes())?;
@@ -432,7 +432,7 @@ impl Rounds {
         sorted.get(sorted.len() / 2).copied()
     }
 
-    /// What an answer took of some seconds, in microseconds.
+    /// Returns what an answer took of some seconds, in microseconds.
     fn each_us(&self, seconds: f64) -> Option<f64> {
         (self.answers > 0).then(|| seconds * 1e6 / self.answers as f64)
     }

@@ -71,17 +71,17 @@ pub(crate) struct LedgerBench {
 /// overdraft.
 const MAX_TRANSFERS: u64 = 1_000_000_000;
 
-/// At how many points the bench looks, and after how many transfers at the latest, where nobody says otherwise: often
-/// enough for one long wait to show where it was.
+/// Number of points at which the bench looks, and of transfers after which it does at the latest, where nobody says
+/// otherwise: often enough for one long wait to show where it was.
 const POINTS: u64 = 50;
 const MAX_STEP: u64 = 250_000;
 
-/// What the bank may take in memory without any accounts or transfers, and for each of them, by Kassa's own budget.
+/// Memory that the bank may take without any accounts or transfers, and for each of them, by Kassa's own budget.
 const FIXED_BYTES: f64 = 128.0 * MIB;
 const BYTES_PER_ACCOUNT: f64 = 256.0;
 const BYTES_PER_TRANSFER: f64 = 2.0;
 
-/// How much of the first tenth's rate the last should have, by Kassa's own budget.
+/// Share of the first tenth's rate that the last should have, by Kassa's own budget.
 const LEAST_GROWTH_RATIO: f64 = 0.8;
 
 const MIB: f64 = 1_048_576.0;
@@ -106,9 +106,9 @@ struct Figures {
     /// with a single caller.
     sync_us: Option<f64>,
     added_latency_us: Option<f64>,
-    /// How many transfers were made durable together, on average.
+    /// Number of transfers made durable together (group commit), on average.
     transfers_per_run: f64,
-    /// How long that took, from sealing to synced, on average.
+    /// Time that took, from sealing to synced, on average.
     append_ms_mean: f64,
     journal_bytes_per_transfer: f64,
     /// All that was written to disk until the bank had stopped in order, and how it splits: what the folder grew by,
@@ -118,8 +118,8 @@ struct Figures {
     rewritten_bytes_per_transfer: f64,
     rss_bytes_at_start: u64,
     rss_bytes: u64,
-    /// What a transfer adds to the memory: by the straight line nearest to the points of the second half; from a tenth
-    /// of the transfers to the end; and above a fixed 128 MiB and 256 bytes an account.
+    /// Memory that a transfer adds: by the straight line nearest to the points of the second half; from a tenth of the
+    /// transfers to the end; and above a fixed 128 MiB and 256 bytes an account.
     slope_bytes_per_transfer: Option<f64>,
     growth_bytes_per_transfer: Option<f64>,
     above_128_mib_bytes_per_transfer: f64,
@@ -134,10 +134,10 @@ struct Figures {
     points: Vec<Point>,
 }
 
-/// How long the bank takes to open, in a fresh process, and the memory this has in use right afterwards.
+/// Time that the bank takes to open, in a fresh process, and the memory this has in use right afterwards.
 #[derive(Debug, Serialize)]
 struct Starts {
-    /// Whether the system's file caches were dropped before.
+    /// `true` if the system's file caches were dropped before.
     dropped_caches: bool,
     /// After an orderly stop.
     start_s: f64,
@@ -155,7 +155,7 @@ struct Starts {
 }
 
 pub(super) fn run(bench: &LedgerBench, output: &Output) -> Result<(), Failure> {
-    // What can't work is said before the transfers are made, not after.
+    // A bench that can't work is refused before the transfers are made, not after.
     if bench.drop_caches {
         process::drop_caches()?;
     }
@@ -273,7 +273,7 @@ fn step(bench: &LedgerBench) -> u64 {
     }
 }
 
-/// What the bank may take in memory before the first transfer.
+/// Returns the memory that the bank may take before the first transfer.
 fn allowed_bytes(accounts: u32) -> f64 {
     FIXED_BYTES + BYTES_PER_ACCOUNT * f64::from(accounts)
 }
@@ -293,7 +293,7 @@ fn make_bank(engine: &Engine, accounts: u32, runtime: &Handle, output: &Output) 
     Ok(())
 }
 
-/// By how many bytes each kind of file has grown; less than nothing where it has shrunk.
+/// Returns the bytes by which each kind of file has grown; less than nothing where it has shrunk.
 fn grown(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, f64> {
     let of = |bytes: &BTreeMap<String, u64>, kind| bytes.get(kind).map_or(0.0, |bytes| *bytes as f64);
     before.keys().chain(after.keys()).map(|kind| (kind.clone(), of(after, kind) - of(before, kind))).collect()
@@ -415,7 +415,7 @@ fn among(figures: &Figures) -> String {
     format!("Among {} accounts{hot}", grouped(&figures.accounts.to_string()))
 }
 
-/// How they are sent, in words.
+/// Says in words how they are sent.
 fn sent(figures: &Figures) -> String {
     match (figures.batch, figures.callers) {
         (1, 1) => "one at a time".to_owned(),

@@ -40,18 +40,18 @@ pub(crate) struct MemoryBench {
 struct Figures {
     accounts: u32,
     customers: u32,
-    /// How much more memory the process has in use after adding them than before.
+    /// Growth of the process's memory in use by adding them.
     bytes_per_customer: f64,
     bytes_per_account: f64,
-    /// How much more memory a process has in use that has just opened the bank with them than one that has just opened
-    /// it without.
+    /// Difference between the memory in use of a process that has just opened the bank with them and of one that has
+    /// just opened it without.
     bytes_per_customer_after_start: f64,
     bytes_per_account_after_start: f64,
     /// The memory in use after opening the bank when it was empty, with the customers, and with the accounts, too.
     rss_bytes_empty: u64,
     rss_bytes_with_customers: u64,
     rss_bytes_with_accounts: u64,
-    /// How long the last of these starts took.
+    /// Time that the last of these starts took.
     start_s: f64,
 }
 

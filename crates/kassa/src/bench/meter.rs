@@ -1,4 +1,4 @@
-//! What is counted while the transfers are made: how long answers take, and points along the way that show how rate,
+//! The counts kept while the transfers are made: how long answers take, and points along the way that show how rate,
 //! memory and disk grow. All of it takes the same few kilobytes however long the bench runs, so that the memory
 //! measured is the bank's.
 
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 const STEPS_BITS: u32 = 7;
 const STEPS: u64 = 1 << STEPS_BITS;
 
-/// How long things took.
+/// Times that things took.
 pub(super) struct Waits {
     counts: Vec<u64>,
     longest: Duration,
@@ -53,7 +53,8 @@ impl Waits {
     }
 }
 
-/// Where a wait is counted: each nanosecond by itself at first, then so many steps for each doubling.
+/// Returns the place at which a wait is counted: each nanosecond by itself at first, then so many steps for each
+/// doubling.
 fn place(ns: u64) -> usize {
     let doublings = ns.max(1).ilog2().saturating_sub(STEPS_BITS);
     usize::try_from(u64::from(doublings) * STEPS + (ns >> doublings)).expect("a few thousand places")
@@ -74,7 +75,7 @@ fn ms(time: Duration) -> f64 {
 /// The bank at one moment of the bench.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Point {
-    /// How many transfers were answered by then, and the seconds since the first was sent.
+    /// Number of transfers answered by then, and the seconds since the first was sent.
     pub(super) transfers: u64,
     pub(super) seconds: f64,
     /// Since the point before.
@@ -152,7 +153,7 @@ impl Meter {
         Ok(())
     }
 
-    /// What was written since the beginning.
+    /// Returns the bytes written since the beginning.
     pub(super) fn written_bytes(&self) -> Result<u64, Failure> {
         Ok(process::written_bytes()?.saturating_sub(self.written_before))
     }
@@ -174,7 +175,7 @@ pub(super) fn first_tenth_rate(points: &[Point]) -> Option<f64> {
     Some(tenth.transfers as f64 / tenth.seconds)
 }
 
-/// How much memory a transfer adds from a tenth of them to the end. None where there are no such points.
+/// Returns how much memory a transfer adds from a tenth of them to the end. None where there are no such points.
 pub(super) fn growth_bytes(points: &[Point]) -> Option<f64> {
     let end = points.last()?;
     let tenth = points.iter().find(|point| point.transfers * 10 >= end.transfers)?;
@@ -182,8 +183,8 @@ pub(super) fn growth_bytes(points: &[Point]) -> Option<f64> {
     (transfers > 0).then(|| (end.rss_bytes as f64 - tenth.rss_bytes as f64) / transfers as f64)
 }
 
-/// How much memory a transfer adds in the second half: the slope of the straight line nearest to the points there, by
-/// least squares. None with fewer than two of them.
+/// Returns how much memory a transfer adds in the second half: the slope of the straight line nearest to the points
+/// there, by least squares. None with fewer than two of them.
 pub(super) fn slope_bytes(points: &[Point]) -> Option<f64> {
     let end = points.last()?.transfers;
     let half = points.iter().filter(|point| point.transfers * 2 >= end);

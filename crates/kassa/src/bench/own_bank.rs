@@ -16,11 +16,11 @@ use super::{accepted, all_accepted, command, euro, unexpected};
 use crate::bank_folder;
 use crate::failure::Failure;
 
-/// How far each account may go below zero, in cents: far enough that no transfer is refused, even if one account pays
-/// all of the most transfers that a bench makes. Each is checked all the same.
+/// Overdraft of each account, in cents: far enough that no transfer is refused, even if one account pays all of the
+/// most transfers that a bench makes. Each is checked all the same.
 const OVERDRAFT_MINOR: u64 = 100_000_000_000_000;
 
-/// How many commands are sent together while the bank is made.
+/// Number of commands sent together while the bank is made.
 const COMMANDS_AT_A_TIME: usize = 4_000;
 
 /// A folder that a bench has made, and that is removed when this is dropped.

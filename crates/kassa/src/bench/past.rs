@@ -1,4 +1,4 @@
-//! How long it takes to look into an account's past.
+//! Measures how long it takes to look into an account's past.
 
 use std::time::Instant;
 
@@ -10,16 +10,16 @@ use super::meter::Waits;
 use super::{mix, unexpected};
 use crate::failure::Failure;
 
-/// How many pages are read, and how many balances.
+/// Number of pages that are read, and of balances.
 const LOOKS: u64 = 200;
 
-/// How many entries a page has.
+/// Number of entries of a page.
 const PAGE: u64 = 50;
 
-/// What was measured.
+/// The measures.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Past {
-    /// How many entries the account has.
+    /// Number of entries of the account.
     account_entries: u64,
     pub(super) page_ms_p50: f64,
     pub(super) page_ms_p99: f64,

@@ -12,9 +12,9 @@ use super::table::grouped;
 /// Figures over a common horizontal axis that begins at nought.
 pub(super) struct Picture {
     pub(super) title: String,
-    /// What the figures are of: two lines of up to 110 characters.
+    /// Subject of the figures: two lines of up to 110 characters.
     pub(super) subtitle: [String; 2],
-    /// What the horizontal axis counts.
+    /// Name of what the horizontal axis counts.
     pub(super) across: &'static str,
     pub(super) panels: Vec<Panel>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Picture {
 /// One figure, drawn from nought.
 pub(super) struct Panel {
     pub(super) title: &'static str,
-    /// What there is to say about it, in a few words.
+    /// Note on it, in a few words.
     pub(super) note: String,
     /// Of its line or bars, as `#rrggbb`.
     pub(super) colour: &'static str,
@@ -34,15 +34,15 @@ pub(super) struct Panel {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// For what is so at a point, and changes between one and the next.
+    /// For a value that holds at a point, and changes between one and the next.
     Line,
-    /// For what holds of the whole stretch since the point before.
+    /// For a value that holds of the whole stretch since the point before.
     Steps,
-    /// For what happened once in that stretch.
+    /// For something that happened once in that stretch.
     Bars,
 }
 
-/// What the figure is measured against: a dashed straight line across the panel.
+/// Limit that the figure is measured against: a dashed straight line across the panel.
 pub(super) struct Limit {
     pub(super) name: &'static str,
     /// Its height at the left and at the right.
@@ -184,7 +184,7 @@ impl Panel {
     }
 }
 
-/// Where a value of the horizontal axis lies.
+/// Returns where a value of the horizontal axis lies.
 fn across(x: f64, end: f64) -> f64 {
     LEFT + (RIGHT - LEFT) * x / end
 }

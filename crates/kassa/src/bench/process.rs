@@ -1,4 +1,4 @@
-//! What Linux tells about this process, its files and the disk under them.
+//! Figures that Linux tells about this process, its files and the disk under them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,13 +14,13 @@ use crate::failure::Failure;
 /// derived from them.
 const JOURNAL: [&str; 5] = ["journal.db", "journal.db-wal", "journal.db-shm", "head", "lock"];
 
-/// What the name of a checkpoint's file or folder begins with.
+/// Beginning of the name of a checkpoint's file or folder.
 const CHECKPOINT: &str = "checkpoint";
 
-/// How often a sync is tried to learn how long one takes.
+/// Number of syncs tried to learn how long one takes.
 const SYNCS: u64 = 500;
 
-/// What a sync is tried with: a page of the journal's database, the least that its log takes for a run.
+/// Size of what a sync is tried with: a page of the journal's database, the least that its log takes for a run.
 const SYNC_BYTES: u64 = 8_192;
 
 fn told(file: &str) -> Result<String, Failure> {
@@ -38,7 +38,7 @@ pub(super) fn rss_bytes() -> Result<u64, Failure> {
     rss_bytes_of("self")
 }
 
-/// The same of a process by its number.
+/// Reads the memory that a process of a number has in use, in bytes.
 pub(super) fn rss_bytes_of(process: &str) -> Result<u64, Failure> {
     Ok(labelled(&told(&format!("/proc/{process}/status"))?, "VmRSS:") * 1024)
 }
@@ -55,7 +55,7 @@ pub(super) fn cpu_s() -> Result<f64, Failure> {
     cpu_s_in("/proc/self/stat")
 }
 
-/// The same of another process.
+/// Reads the processor time that another process has used, in seconds.
 pub(super) fn cpu_s_of(pid: u32) -> Result<f64, Failure> {
     cpu_s_in(&format!("/proc/{pid}/stat"))
 }
@@ -80,8 +80,8 @@ pub(super) fn disk_bytes(folder: &Path) -> Result<BTreeMap<String, u64>, Failure
     Ok(bytes)
 }
 
-/// What a file or folder counts as: the database and its log by their names, all else by the letters its name begins
-/// with, so that `checkpoint` and `checkpoint.next` are one kind, and numbered files, too.
+/// Returns the kind that a file or folder counts as: the database and its log by their names, all else by the letters
+/// its name begins with, so that `checkpoint` and `checkpoint.next` are one kind, and numbered files, too.
 fn kind(name: &str) -> String {
     if JOURNAL.contains(&name) {
         return name.to_owned();
@@ -105,7 +105,7 @@ fn bytes_below(path: &Path) -> Result<u64, Failure> {
     Ok(bytes)
 }
 
-/// What of a bank's folder is thrown away.
+/// Part of a bank's folder that is thrown away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Derived {
     /// All that is neither the journal nor the checkpoint.

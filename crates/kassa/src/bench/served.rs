@@ -36,24 +36,24 @@ const SETTINGS: &[&str] = &[
     "log_level=warn",
 ];
 
-/// What a server is to do.
+/// Order to a server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     /// The bank's folder.
     pub(super) folder: PathBuf,
     /// Its master key, in hexadecimal.
     pub(super) master_key: String,
-    /// What else is set, as `name=value`.
+    /// The other settings, as `name=value`.
     pub(super) settings: Vec<String>,
 }
 
-/// Where the floor is.
+/// Path of the floor.
 pub(super) const ECHO: &str = "/v1/echo";
 
 /// A server that is open. It is killed when this is dropped.
 pub(super) struct Served {
     child: Child,
-    /// What keeps it going, and what it says.
+    /// The pipe that keeps it going, and the one with what it says.
     _held: (ChildStdin, ChildStdout),
     pub(super) address: SocketAddr,
 }
@@ -96,7 +96,7 @@ impl Drop for Served {
 fn config(order: &Order) -> Result<Config, Failure> {
     let settings = SETTINGS.iter().map(|setting| (*setting).to_owned());
     let settings: Vec<String> = settings.chain(order.settings.iter().cloned()).collect();
-    // What the environment says about another bank is no matter here.
+    // The environment may speak of another bank, which is no matter here.
     Config::read(&order.folder, &settings, &BTreeMap::new())
 }
 
@@ -134,7 +134,7 @@ struct Sent {
     text: Option<String>,
 }
 
-/// What is answered, as long as a payment that was booked.
+/// The answer, as long as a payment that was booked.
 #[derive(Serialize)]
 struct Echoed {
     id: &'static str,

@@ -33,16 +33,16 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::{open_files, tls};
 
-/// How many clients shake hands at the same time.
+/// Number of clients that shake hands at the same time.
 const CONNECTING: usize = 32;
 
-/// How long the server is left alone before its memory is looked at, so that nothing is under way.
+/// Time that the server is left alone before its memory is looked at, so that nothing is under way.
 const REST: Duration = Duration::from_secs(2);
 
 /// Events that have not come after so long without any are lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How much a client reads at a time, in bytes.
+/// Number of bytes that a client reads at a time.
 const READ_BYTES: usize = 4_096;
 
 /// What `kassa bench streams` is asked to do.
@@ -73,7 +73,7 @@ pub(crate) struct StreamsBench {
 struct Figures {
     streams: u32,
     http2: bool,
-    /// How long opening all of them took.
+    /// Time that opening all of them took.
     open_s: f64,
     /// The server's memory with one stream, with all of them, and after the payments.
     rss_bytes_before: u64,
@@ -82,11 +82,11 @@ struct Figures {
     bytes_per_stream: f64,
     payments: u32,
     payments_per_s: f64,
-    /// How long after a payment was sent both streams that it concerns had told it.
+    /// Time after a payment was sent at which both streams that it concerns had told it.
     told_ms_p50: f64,
     told_ms_p99: f64,
     told_ms_max: f64,
-    /// How long after the last payment's answer all had been told all.
+    /// Time after the last payment's answer at which all had been told all.
     all_told_ms: f64,
     /// Events that did not come, and that came more than once.
     lost: u64,
@@ -158,7 +158,7 @@ struct Told {
     at: Instant,
 }
 
-/// What the streams are told of.
+/// Part of an event that the streams are told of.
 #[derive(Deserialize)]
 struct Data {
     amount: String,
@@ -258,10 +258,10 @@ async fn open(
     Ok(())
 }
 
-/// What a client has of its stream.
+/// State of a client on its stream.
 struct Listener {
     number: u32,
-    /// What has arrived of a line that is not whole yet.
+    /// Part that has arrived of a line that is not whole yet.
     text: String,
     opened: Option<mpsc::Sender<()>>,
     telling: UnboundedSender<Told>,
@@ -366,14 +366,14 @@ async fn pay(
     Ok((sent, took))
 }
 
-/// The same trust, for HTTP/1.1.
+/// Makes a TLS configuration of the same trust, for HTTP/1.1.
 fn http1(connector: &TlsConnector) -> Arc<ClientConfig> {
     let mut config = ClientConfig::clone(connector.config());
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
 }
 
-/// From which account to which a payment goes.
+/// Returns the accounts from which and to which a payment goes.
 fn sides(bench: &StreamsBench, payment: u32) -> (u32, u32) {
     let from = payment % bench.streams;
     (from, (from + 1) % bench.streams)
@@ -415,10 +415,10 @@ async fn pay_one(
     Err(Failure::new(format!("a payment was not made: {}", String::from_utf8_lossy(&answer))))
 }
 
-/// What came of the payments.
+/// Results of the payments.
 struct Tally {
     waits: Waits,
-    /// When the last event came.
+    /// Time at which the last event came.
     last: Instant,
     lost: u64,
     twice: u64,

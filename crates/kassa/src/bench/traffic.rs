@@ -14,13 +14,13 @@ use super::meter::Meter;
 use super::{accepted, all_accepted, euro, mix, own_bank};
 use crate::failure::Failure;
 
-/// How many accounts belong to one of the bench's customers.
+/// Number of accounts that belong to one of the bench's customers.
 pub(super) const ACCOUNTS_PER_CUSTOMER: u32 = 1_000;
 
-/// How many batches are on their way at once: one being made durable, one being decided, and one waiting.
+/// Number of batches on their way at once: one being made durable, one being decided, and one waiting.
 const BATCHES_IN_FLIGHT: usize = 3;
 
-/// Where the transfers come from.
+/// Source of the transfers.
 pub(super) struct Traffic {
     pub(super) engine: Engine,
     callers: Vec<Caller>,

@@ -74,7 +74,7 @@ impl Form for Csv<'_> {
     }
 }
 
-/// What all entries of a posting have in common.
+/// Cells that all entries of a posting have in common.
 struct Whole {
     number: String,
     booked_at: String,
@@ -113,7 +113,7 @@ impl Csv<'_> {
     }
 }
 
-/// What a posting was made for, where that is another event: `refund-of 12`.
+/// Names what a posting was made for, where that is another event: `refund-of 12`.
 fn cause(posting: &Posting) -> String {
     match posting.cause() {
         Cause::Order => String::new(),

@@ -1,8 +1,8 @@
 //! Every event as a JSON object on a line of its own: its number, when it happened, the number of the user who asked for
 //! it (0 is Kassa itself), its type, what the type tells, and the idempotency key as it is kept, a keyed hash.
 //!
-//! What guards a secret never leaves: neither the hashes of passwords and of session tokens, nor the blind indexes by
-//! which users are found.
+//! Values that guard a secret never leave: neither the hashes of passwords and of session tokens, nor the blind indexes
+//! by which users are found.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -33,7 +33,7 @@ struct Line<'a> {
 /// A personal field: not there where personal fields are left out, null where the person has been erased.
 type Opened = Option<Option<String>>;
 
-/// What is told of an event: each [`What`] under its name, in the words of the REST interface.
+/// Content told of an event: each [`What`] under its name, in the words of the REST interface.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 enum Told<'a> {
@@ -166,7 +166,7 @@ struct Leg {
     to_entry: EntryOfLeg,
 }
 
-/// What a leg did to one of its accounts.
+/// Effect of a leg on one of its accounts.
 #[derive(Serialize)]
 struct EntryOfLeg {
     number: u64,

@@ -67,7 +67,7 @@ trait Form {
     fn end(&mut self) -> Result<(), Ended>;
 }
 
-/// Why an export ended early.
+/// Reason an export ended early.
 enum Ended {
     /// Whoever read it has seen enough.
     Unread,
@@ -199,7 +199,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::new(format!("{} can't be written: {error}", path.display()))
 }
 
-/// What opens personal fields, where they were asked for.
+/// Opener of personal fields, where they were asked for.
 struct Personal(Option<Opener>);
 
 impl Personal {

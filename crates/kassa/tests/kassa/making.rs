@@ -339,7 +339,7 @@ fn a_lost_password_is_replaced_by_whoever_holds_the_master_key() {
     assert_eq!(server.ask("POST", "/v1/users", Some(&tokens[0]), Some(&user)).0, 201);
     // Beside a running server nothing is set, and who there is can be seen.
     let told = fails(&set, "another-password\n");
-    assert!(told.contains("stop the server") && told.contains("POST /v1/users"), "{told}");
+    assert!(told.contains("stop the server"), "{told}");
     let list = [&["operator", "list"][..], &data].concat();
     assert_eq!(succeeds(&list, ""), "operator is an operator, user 1.\n");
     assert!(server.interrupt());

@@ -22,19 +22,19 @@ use crate::Limits;
 use crate::app::{App, SignedIn};
 use crate::problem::{Kind, Problem};
 
-/// How many events may be noted with one stream. A client that reads gets each in a moment; one that is further behind
-/// is no worse off reading the journal, and at this number the notes take 256 bytes.
+/// Number of events that may be noted with one stream. A client that reads gets each in a moment; one that is further
+/// behind is no worse off reading the journal, and at this number the notes take 256 bytes.
 const NOTED: usize = 32;
 
-/// How many events are kept in memory for the streams: those of half a second when the bank is busiest. Most take less
+/// Number of events kept in memory for the streams: those of half a second when the bank is busiest. Most take less
 /// than half a KiB.
 const RECENT: usize = 8_192;
 
-/// How many events a stream takes at a time, so that what is made ready for a client that doesn't take it stays below
-/// some 16 KiB.
+/// Number of events that a stream takes at a time, so that what is made ready for a client that doesn't take it stays
+/// below some 16 KiB.
 pub(super) const AT_A_TIME: usize = 16;
 
-/// How many events are brought at a time, about: those of a few frames, read in a few milliseconds.
+/// Number of events brought at a time, about: those of a few frames, read in a few milliseconds.
 const BROUGHT_AT_A_TIME: usize = 2_048;
 
 /// The open streams and what is newest.
@@ -47,9 +47,9 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct Inside {
-    /// Whether the task is there.
+    /// `true` while the task is there.
     followed: bool,
-    /// Whether no stream is taken on any more.
+    /// `true` once no stream is taken on any more.
     closed: bool,
     /// The last event that was brought.
     position: u64,
@@ -60,9 +60,9 @@ struct Inside {
     see_all: Vec<Arc<Slip>>,
     sessions: HashMap<TokenHash, Vec<Arc<Slip>>>,
     users: HashMap<UserId, OfUser>,
-    /// How many there are, but for those that have yielded to another of their user.
+    /// Number of open streams, but for those that have yielded to another of their user.
     open: usize,
-    /// How many streams there have been.
+    /// Number of streams there have been.
     serial: u64,
 }
 
@@ -71,11 +71,11 @@ struct Inside {
 struct OfUser {
     /// Those that are open, the oldest first.
     open: VecDeque<Arc<Slip>>,
-    /// How many have yielded to a newer one, and are not gone yet.
+    /// Number of those that have yielded to a newer one, and are not gone yet.
     yielded: usize,
 }
 
-/// What is noted with one stream. Its lock is taken after the desk's.
+/// Notes kept with one stream. Its lock is taken after the desk's.
 #[derive(Default)]
 struct Slip {
     notes: Mutex<Notes>,
@@ -102,11 +102,11 @@ pub(super) struct Place {
     slip: Arc<Slip>,
     who: SignedIn,
     token: TokenHash,
-    /// How many streams there were before this one.
+    /// Number of streams there were before this one.
     pub(super) serial: u64,
 }
 
-/// What a stream finds at the desk.
+/// Findings of a stream at the desk.
 pub(super) enum Found {
     /// The next events that concern it, at least one.
     News(Vec<Arc<News>>),
@@ -221,7 +221,7 @@ impl Place {
         }
     }
 
-    /// What there is for the stream after the event `position`.
+    /// Takes what there is for the stream after the event `position`.
     pub(super) fn look(&self, position: u64) -> Found {
         let inside = self.app.events.inside();
         let mut notes = self.slip.notes();
@@ -334,12 +334,12 @@ impl Inside {
     }
 }
 
-/// What happened, on its way to the streams.
+/// Events on their way to the streams.
 struct Batch {
     /// The last event looked at.
     last: u64,
     news: Vec<Arc<News>>,
-    /// For whom each is, by its number.
+    /// The customers concerned, each with the number of the event.
     concerned: Vec<(CustomerId, u64)>,
     /// The sessions that ended.
     over: Vec<TokenHash>,

@@ -1,4 +1,4 @@
-//! What a stream says of itself: that it is open, that it is still there, and why it ends.
+//! Events of the stream about itself: that it is open, that it is still there, and why it ends.
 //!
 //! All of it is events with a name and data, as what is told of the bank is. By the standard a block with an `id` and no
 //! `data` would do, and a comment for a sign of life; but some clients forget the id of such a block, and some hand it,
@@ -15,18 +15,19 @@ use utoipa::ToSchema;
 use crate::problem::{Kind, Problem};
 use crate::strings;
 
-/// How long a client waits before it connects anew: this, and up to as much more as [`RETRY_STEPS`] give, so that when
-/// the server starts again not all come back at once.
+/// Backoff of a client before it connects anew: this, and up to as much more as [`RETRY_STEPS`] give (jitter), so that
+/// when the server starts again not all come back at once.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The same for one whose place another client of its user has taken. If there are more clients than places, and each
-/// came back at once, they would take each other's places all the time; so each has its place for a minute or more.
+/// Backoff of a client whose place another client of its user has taken. If there are more clients than places, and
+/// each came back at once, they would take each other's places all the time; so each has its place for a minute or
+/// more.
 const RETRY_REPLACED: Duration = Duration::from_secs(60);
 
-/// The same where the bank can't be read: what `Retry-After` says of it.
+/// Backoff of a client where the bank can't be read: what `Retry-After` says of it.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(30);
 
-/// Into how many groups, a [`RETRY_STEP`] apart, the clients are shared out.
+/// Number of groups, a [`RETRY_STEP`] apart, into which the clients are shared out.
 const RETRY_STEPS: u64 = 64;
 
 /// See [`RETRY_STEPS`].
@@ -79,8 +80,8 @@ pub(crate) enum EndReason {
 }
 
 impl EndReason {
-    /// Whether the answer ends as one that is whole. Where the client had better come back it is cut: some clients take
-    /// an answer that is whole for the last, and are silent from then on.
+    /// Returns `true` if the answer ends as one that is whole. Where the client had better come back it is cut: some
+    /// clients take an answer that is whole for the last, and are silent from then on.
     pub(super) fn is_whole(self) -> bool {
         match self {
             Self::Replaced | Self::SessionOver => true,
@@ -88,7 +89,8 @@ impl EndReason {
         }
     }
 
-    /// How long the client waits before it comes back, where it isn't as long as it was told at the beginning.
+    /// Returns the time that the client waits before it comes back, where it isn't as long as it was told at the
+    /// beginning.
     pub(super) fn retry(self) -> Option<Duration> {
         match self {
             Self::Replaced => Some(RETRY_REPLACED),

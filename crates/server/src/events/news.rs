@@ -1,5 +1,5 @@
-//! What of the journal is told to those whom it concerns: which events, to whom, and in the same words and shapes as
-//! REST has for them. What REST shows to nobody (sessions, wrong passwords, refusals) is not told either.
+//! The parts of the journal that are told to those whom they concern: which events, to whom, and in the same words and
+//! shapes as REST has for them. What REST shows to nobody (sessions, wrong passwords, refusals) is not told either.
 
 use bank::{CustomerId, Right, State, What};
 use engine::{Engine, Field, Recorded, Unavailable};
@@ -19,8 +19,8 @@ use crate::strings;
 use crate::times::moment;
 use crate::users::UserView;
 
-/// What an event on the stream says: its `data`, by the name in its `event` field. `strings.rs` describes which name has
-/// which.
+/// Content of an event on the stream: its `data`, by the name in its `event` field. `strings.rs` describes which name
+/// has which.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Data {
@@ -255,13 +255,13 @@ pub(crate) struct News {
     placed: Option<Box<Known>>,
 }
 
-/// What the state says about an event to somebody who may see it.
+/// Facts from the state about an event to somebody who may see it.
 pub(crate) struct Seen {
     parties: Parties,
     currency: Option<Currency>,
     /// The right that one's customer has on the account.
     right: Option<Right>,
-    /// Whether the rights of others may be seen, too.
+    /// `true` if the rights of others may be seen, too.
     sees_all: bool,
     customer: Option<CustomerId>,
 }
@@ -308,7 +308,7 @@ impl News {
         }
     }
 
-    /// What the state says about it to a caller; none where the caller may not see it.
+    /// Takes from the state what a caller may know about it; none where the caller may not see it.
     pub(crate) fn seen_by(&self, state: &State, who: &SignedIn) -> Option<Seen> {
         let own = who.customer.is_some() && self.holder() == who.customer;
         let seen = |account: &AccountId| who.must_see(state, *account).is_ok();
@@ -344,7 +344,7 @@ impl News {
         }
     }
 
-    /// What it says, its texts opened. None is told of an event that is not as it must be.
+    /// Makes its content, its texts opened. None is told of an event that is not as it must be.
     pub(crate) fn data(&self, app: &App, seen: &Seen) -> Result<Option<Data>, Problem> {
         let Self { number, what, placed, .. } = self;
         let (at, parties) = (moment(self.at), &seen.parties);

@@ -16,14 +16,14 @@ use tokio::sync::Semaphore;
 use super::desk::AT_A_TIME;
 use super::news::News;
 
-/// How many frames are read from the disk in one step: some three thousand payments, in a few milliseconds.
+/// Number of frames read from the disk in one step: some three thousand payments, in a few milliseconds.
 const FRAMES_AT_A_TIME: usize = 16;
 
-/// How many frames are looked at in one step where it is known what they concern: as quick as reading one.
+/// Number of frames looked at in one step where it is known what they concern: as quick as reading one.
 const KNOWN_AT_A_TIME: usize = 512;
 
-/// For how many frames it is kept what they concern: in 6 MiB, nearly 400,000 payments, more than a bank books in the
-/// minute in which clients come back that lost their connection.
+/// Number of frames for which it is kept what they concern: in 6 MiB, nearly 400,000 payments, more than a bank books
+/// in the minute in which clients come back that lost their connection.
 const KEPT: usize = 2_048;
 
 /// The past, for the few who may read it at once.
@@ -33,13 +33,13 @@ pub(super) struct Past {
     kept: Mutex<BTreeMap<u64, Arc<Contents>>>,
 }
 
-/// Whose events are looked for.
+/// Holders of the events that are looked for.
 pub(super) enum Wanted {
     All,
     Of(Option<CustomerId>, Vec<AccountId>),
 }
 
-/// Which events of a frame concern whom. Ordered, to be searched.
+/// The events of a frame by those whom they concern. Ordered, to be searched.
 struct Contents {
     last: u64,
     accounts: Box<[(AccountId, u32)]>,
@@ -105,7 +105,7 @@ impl Past {
         Ok((news, last))
     }
 
-    /// What is kept of the frame that holds an event, and the frame's first event.
+    /// Returns what is kept of the frame that holds an event, and the frame's first event.
     fn known(&self, event: u64) -> Option<(u64, Arc<Contents>)> {
         let kept = self.kept.lock().expect("no thread panics while it holds what frames concern");
         let (first, contents) = kept.range(..=event).next_back()?;
@@ -215,7 +215,7 @@ mod tests {
         }
         assert!(past.known(first(1)).is_some() && past.known(first(KEPT) + 3).is_some());
         assert!(past.known(first(KEPT) + 4).is_none() && past.known(first(1) - 1).is_none());
-        // What is older than all that is kept finds no place; what is newer does.
+        // A frame older than all that are kept finds no place; a newer one does.
         past.keep(first(0), &contents(first(0), 4));
         assert!(past.known(first(0)).is_none() && past.known(first(1)).is_some());
         past.keep(first(KEPT + 1), &contents(first(KEPT + 1), 4));

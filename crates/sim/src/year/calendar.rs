@@ -14,16 +14,16 @@ const NEW_YEAR: Timestamp = Timestamp(1_735_689_600_000);
 
 const MONTH_DAYS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/// How busy each part of a day is, from midnight on.
+/// Weight of each part of a day, from midnight on.
 const PART_WEIGHTS: [u64; STEPS_PER_DAY as usize] = [1, 1, 3, 12, 16, 15, 13, 5];
 
-/// How busy each day of the week is, from Monday on: people shop on Fridays and Saturdays, and shops rest on Sundays.
+/// Weight of each day of the week, from Monday on: people shop on Fridays and Saturdays, and shops rest on Sundays.
 const WEEKDAY_WEIGHTS: [u64; 7] = [10, 10, 10, 11, 13, 14, 6];
 
 /// The days of the year.
 pub(super) struct Calendar {
     days: Vec<Day>,
-    /// How busy all of the year is.
+    /// Weight of the whole year.
     weight: u64,
 }
 
@@ -36,11 +36,11 @@ pub(super) struct Day {
     pub(super) month: u32,
     /// From 1 on.
     pub(super) of_month: u32,
-    /// Whether it is its month's last.
+    /// `true` if it is its month's last.
     pub(super) ends_month: bool,
-    /// How busy the year was before it.
+    /// Weight of the year before it.
     weight_before: u64,
-    /// How busy it is: to be multiplied by those of its parts.
+    /// Weight of the day: to be multiplied by those of its parts.
     weight: u64,
 }
 
@@ -63,7 +63,7 @@ impl Calendar {
         self.days.iter()
     }
 
-    /// How many of a year's payments are made by the end of a part of a day.
+    /// Returns the number of a year's payments made by the end of a part of a day.
     pub(super) fn made_by(&self, payments: u64, day: &Day, part: u32) -> u64 {
         let parts: u64 = PART_WEIGHTS.iter().take(part as usize + 1).sum();
         let made = u128::from(payments) * u128::from(day.weight_before + day.weight * parts) / u128::from(self.weight);
@@ -72,7 +72,7 @@ impl Calendar {
 }
 
 impl Day {
-    /// When a part of it begins.
+    /// Returns the time at which a part of it begins.
     pub(super) fn at(&self, part: u32) -> Timestamp {
         NEW_YEAR.plus_ms(i64::from(self.of_year) * DAY_MS + i64::from(part) * STEP_MS)
     }

@@ -1,5 +1,5 @@
-//! Where everything is asked: the engine, commands gathered into batches, several batches on their way at once, and the
-//! auditor to whom each answer is shown.
+//! The desk at which everything is asked: the engine, commands gathered into batches, several batches on their way at
+//! once, and the auditor to whom each answer is shown.
 //!
 //! Batches are sent one after the other from one thread, so the order in which commands were given is the order in which
 //! they are decided. What the engine does unasked, letting go expired holds and announcing itself after a start, is read
@@ -24,11 +24,11 @@ use super::calendar::eve;
 use super::{Stopped, people};
 use crate::{Auditor, Observed};
 
-/// How many commands are sent together: few, so that the engine is soon at work while more are made. It takes what has
+/// Number of commands sent together: few, so that the engine is soon at work while more are made. It takes what has
 /// queued up in one run anyway.
 const BATCH: usize = 1_024;
 
-/// How many batches are on their way before the oldest is waited for: enough for a run being made durable and another
+/// Number of batches on their way before the oldest is waited for: enough for a run being made durable and another
 /// being decided.
 const BATCHES_IN_FLIGHT: usize = 12;
 
@@ -50,7 +50,7 @@ impl Clock for Hands {
 pub(super) struct Question {
     pub(super) command: Command,
     pub(super) expected: Expected,
-    /// What the answer is to be kept for.
+    /// Use that the answer is to be kept for.
     pub(super) lesson: Option<Lesson>,
     pub(super) subject: Option<Box<NewSubject>>,
     pub(super) past: Option<Box<PastPosting>>,
@@ -62,25 +62,25 @@ impl Question {
         Self { command, expected: Expected::Fresh, lesson: None, subject: None, past: None }
     }
 
-    /// What Kassa itself does.
+    /// Makes a question of Kassa itself.
     pub(super) fn of_system(body: Body) -> Self {
         Self::new(Caller::SYSTEM, None, body)
     }
 }
 
-/// Which answer is expected.
+/// Expected answer.
 pub(super) enum Expected {
     /// Any that the auditor agrees with.
     Fresh,
-    /// That of the question before it, which has the same key.
+    /// The answer to the question before it, which has the same key.
     SameAsBefore,
     /// This first outcome of the same key.
     Again(Box<Observed>),
-    /// That the key was used for something else.
+    /// A refusal, because the key was used for something else.
     KeyReused,
 }
 
-/// What an answer is kept for.
+/// Use that an answer is kept for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lesson {
     /// A hold that will be captured, voided or left.
@@ -93,7 +93,7 @@ pub(super) enum Lesson {
     SendAgain,
 }
 
-/// How often what was had.
+/// Number of times each thing was had.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     /// Commands sent, retries included.
@@ -120,7 +120,7 @@ pub struct Counts {
     pub retries: u64,
     /// Keys sent again with something else, and refused.
     pub keys_reused: u64,
-    /// How often all balances were compared.
+    /// Number of times all balances were compared.
     pub comparisons: u64,
 }
 
@@ -148,7 +148,7 @@ pub(super) struct Desk {
     /// The answer before the next one, where nothing was to be learned from it.
     before: Option<Observed>,
     counts: Counts,
-    /// How often the engine was started and has not been seen to say so.
+    /// Number of times the engine was started and has not been seen to say so.
     starts: u32,
 }
 
@@ -205,7 +205,7 @@ impl Desk {
         if self.batch.len() >= BATCH { self.send() } else { Ok(()) }
     }
 
-    /// What was learned since it was asked last.
+    /// Takes what was learned since it was asked last.
     pub(super) fn take_lessons(&mut self) -> Vec<(Lesson, Observed)> {
         std::mem::take(&mut self.lessons)
     }
@@ -400,7 +400,7 @@ fn observed(at: Timestamp, next_event: u64, command: Command, outcome: Outcome) 
     Some(Observed { at, command, decision, first_event })
 }
 
-/// Whether an outcome is the first outcome of its key, given again.
+/// Returns `true` if an outcome is the first outcome of its key, given again.
 fn is_first_again(first: &Observed, outcome: &Outcome) -> bool {
     match (&first.decision, outcome) {
         (Decision::Accepted(events), Outcome::Accepted(receipt)) => {

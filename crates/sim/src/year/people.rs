@@ -15,23 +15,23 @@ use crate::Random;
 /// The first user, with whom the bank can be run when the year is over.
 pub(super) const OPERATOR: UserId = UserId(1);
 
-/// What the operator signs in with. It is no secret; the bank holds nothing of worth.
+/// Name that the operator signs in with. It is no secret; the bank holds nothing of worth.
 const OPERATOR_NAME: &str = "operator";
 const OPERATOR_PASSWORD: &str = "operator-year-password";
 
 /// The bank's own accounts are opened first.
 const BANKS_OWN: u32 = 3;
 
-/// Where fees go.
+/// Account that fees go to.
 pub(super) const FEES: AccountId = AccountId(2);
 
 /// Every so manieth customer is a firm: a shop, a landlord and an employer.
 const CUSTOMERS_PER_FIRM: u32 = 50;
 
-/// How long a session lasts; then its owner signs in again.
+/// Duration of a session; then its owner signs in again.
 const SESSION_MS: i64 = 90 * 86_400_000;
 
-/// How far a firm's account may go below zero, in minor units.
+/// Overdraft of a firm's account, in minor units.
 const FIRM_OVERDRAFT: u64 = 2_000_000_000;
 
 const FIRST_NAMES: [&str; 12] =
@@ -106,7 +106,7 @@ impl People {
         if Self::is_firm(customer) { customer - 1 } else { customer }
     }
 
-    /// Who else may do what with an account.
+    /// Returns the other customer with a right on an account, and that right.
     pub(super) fn partner(&self, account: u32) -> Option<(u32, Right)> {
         if self.is_second(account) || !self.is_private(account) || !drawn(account, 1).is_multiple_of(20) {
             return None;
@@ -169,7 +169,7 @@ impl People {
         Ok(Caller { user, session: Some(session.token) })
     }
 
-    /// What a token is kept as. Nobody bears the token.
+    /// Draws the hash that a token is kept as. Nobody bears the token.
     fn new_token(&mut self) -> TokenHash {
         let mut token = [0; 16];
         token[..8].copy_from_slice(&self.random.bits().to_le_bytes());

@@ -1,4 +1,4 @@
-//! What the customers ask for, and what comes of it later: captures of what was held, refunds, corrections, and what is
+//! The customers' commands, and what comes of them later: captures of what was held, refunds, corrections, and what is
 //! sent a second time because the answer was lost.
 
 use std::collections::BTreeMap;
@@ -16,27 +16,27 @@ use crate::{Observed, Random};
 /// An account with regular payments has so many in a year, at most: salary and rent each month, and a fee each quarter.
 const REGULAR_PAYMENTS: u64 = 28;
 
-/// How long a card's hold lasts.
+/// Duration of a card's hold.
 const HOLD_MS: i64 = 7 * 86_400_000;
 
-/// What follows from an answer comes so many steps later at the soonest: nobody captures what was held a moment ago.
+/// Number of steps after an answer before anything follows from it: nobody captures what was held a moment ago.
 const SOONEST: u64 = 2;
 
 /// Account keeping, a quarter, in minor units.
 const FEE: i64 = 450;
 
-/// What an instant payment costs, in minor units.
+/// Fee of an instant payment, in minor units.
 const INSTANT_FEE: i64 = 20;
 
 pub(super) struct Traffic {
     random: Random,
-    /// What is drawn when answers come. They come at other moments than questions are made.
+    /// Source of what is drawn when answers come. They come at other moments than questions are made.
     afterwards: Random,
     seed: u64,
     step: u64,
     /// The accounts below this one have regular payments.
     regulars: u32,
-    /// How many payments are not regular.
+    /// Number of payments that are not regular.
     free: u64,
     free_made: u64,
     made: u64,
@@ -44,7 +44,7 @@ pub(super) struct Traffic {
     due: BTreeMap<u64, Vec<Due>>,
 }
 
-/// What is to be done at a later step.
+/// Something to be done at a later step.
 enum Due {
     Capture {
         hold: HoldId,
@@ -65,7 +65,7 @@ enum Due {
         of: PostingId,
     },
     SendAgain(Box<Observed>),
-    /// The same key, for something else.
+    /// A key again, for something else.
     ReuseKey(Box<Command>),
 }
 
@@ -90,7 +90,7 @@ impl Traffic {
         traffic
     }
 
-    /// How many payments were asked for.
+    /// Returns the number of payments asked for.
     pub(super) fn made(&self) -> u64 {
         self.made
     }

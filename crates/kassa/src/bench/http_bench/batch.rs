@@ -11,10 +11,10 @@ use super::client::{Head, Length, Line};
 use super::requests::Accounts;
 use crate::failure::Failure;
 
-/// How much is prepared to be sent at once: a few of TLS's largest records.
+/// Number of bytes prepared to be sent at once: a few of TLS's largest records.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What came of the batches.
+/// Results of the batches.
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     /// All lines that were answered.
@@ -54,7 +54,7 @@ pub(super) fn measure(
     Ok(batches)
 }
 
-/// What the server made of a batch.
+/// Outcome of a batch at the server.
 enum Outcome {
     /// The answer has ended.
     Answered(Chunks),
@@ -178,7 +178,7 @@ impl Chunks {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        // Where the last line that has not ended begins, or the last one that has.
+        // Beginning of the last line that has not ended, or the last one that has.
         let ended = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         match ended.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => self.last = bytes[end + 1..].to_vec(),
@@ -187,7 +187,7 @@ impl Chunks {
         }
     }
 
-    /// How many payments were made; none where the answer broke off before its last line.
+    /// Reads how many payments were made; none where the answer broke off before its last line.
     fn accepted(&self) -> u64 {
         let last: serde_json::Value = serde_json::from_slice(&self.last).unwrap_or_default();
         last["accepted"].as_u64().unwrap_or(0)

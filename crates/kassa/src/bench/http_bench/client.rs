@@ -15,7 +15,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::failure::Failure;
 
-/// How long a handshake may take, and an answer. It is far more than either needs, so that only a server that hangs
+/// Time that a handshake may take, and an answer. It is far more than either needs, so that only a server that hangs
 /// ends a bench.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -70,7 +70,7 @@ impl Target {
 pub(super) struct Line {
     socket: TcpStream,
     tls: ClientConnection,
-    /// What has come of the answer, without TLS.
+    /// Bytes that have come of the answer, without TLS.
     received: Vec<u8>,
 }
 
@@ -131,7 +131,7 @@ impl Line {
         self.tls.writer().write_all(piece)
     }
 
-    /// Whether all that was added has been sent.
+    /// Returns `true` if all that was added has been sent.
     pub(super) fn has_sent_all(&self) -> bool {
         !self.tls.wants_write()
     }
@@ -187,12 +187,12 @@ impl AsFd for Line {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// How long the head is.
+    /// Length of the head.
     pub(super) bytes: usize,
     pub(super) length: Length,
 }
 
-/// How the end of a body is told.
+/// Way in which the end of a body is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Length {
     Of(usize),
@@ -235,7 +235,7 @@ fn line_at(bytes: &[u8], from: usize) -> Option<(&[u8], usize)> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), from + length + 1))
 }
 
-/// What a header of a name says.
+/// Returns what a header of a name says.
 fn header<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (start, value) = line.split_at_checked(name.len())?;
     start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())

@@ -20,13 +20,13 @@ use super::client::{Line, PATIENCE};
 use super::requests::Asker;
 use crate::failure::Failure;
 
-/// How many answers are taken between two looks at the clocks of both processes, at the most.
+/// Number of answers taken between two looks at the clocks of both processes, at the most.
 const EVENTS: usize = 256;
 
-/// What the timer is known by among the connections.
+/// Token of the timer among those of the connections.
 const TIMER: u64 = u64::MAX;
 
-/// What came of a load.
+/// Results of a load.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     /// The answers while it was measured, how long that was, and the processor time that both processes took for it.
@@ -38,7 +38,7 @@ pub(super) struct Counted {
     pub(super) right: u64,
     /// All that were wrong.
     pub(super) wrong: u64,
-    /// What the first wrong answer said.
+    /// Text of the first wrong answer.
     pub(super) first_wrong: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Counted {
     }
 }
 
-/// When a load is measured: for so long, after so long.
+/// Times at which a load is measured: for so long, after so long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) warm_up: Duration,
@@ -65,7 +65,7 @@ pub(super) struct Load {
 struct Caller {
     line: Line,
     asker: Asker,
-    /// When its request was sent, or due; none when it has its answer.
+    /// Time at which its request was sent, or due; none when it has its answer.
     waiting_since: Option<Instant>,
     /// In an open loop, the number of the request that it sends next.
     next: u64,
@@ -163,7 +163,7 @@ impl Load {
             let mut now = Instant::now();
             for event in &events[..some] {
                 if event.data.u64() == TIMER {
-                    // What it tells, how often it has rung, is no matter.
+                    // The timer tells how often it has rung, which is no matter.
                     let _ = rustix::io::read(&timer, &mut [0; 8]);
                     continue;
                 }

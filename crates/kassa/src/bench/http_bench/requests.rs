@@ -13,7 +13,7 @@ use super::super::{mix, own_bank, unexpected};
 use super::client::Answer;
 use crate::failure::Failure;
 
-/// How long an IBAN of the bench's bank is.
+/// Length of an IBAN of the bench's bank, in bytes.
 const IBAN_BYTES: usize = 20;
 
 /// A key as long as a UUID: the connection's number, and that of the request. The zeros are put in the place of both.
@@ -21,7 +21,7 @@ const KEY: &str = "00000000-0000-4000-8000-000000000000";
 const KEY_LINE: Range<usize> = 0..8;
 const KEY_REQUEST: Range<usize> = 24..36;
 
-/// What stands for an IBAN in a request until it is made.
+/// Text that stands for an IBAN in a request until it is made.
 const NO_IBAN: &str = "AT000000000000000000";
 
 /// The bench's accounts.
@@ -65,12 +65,13 @@ fn below(random: u64, limit: u32) -> u32 {
     u32::try_from(((random >> 32) * u64::from(limit)) >> 32).expect("less than a 32-bit limit")
 }
 
-/// What is asked.
+/// Kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     /// A payment of 1.00 EUR, without a text.
     Payment,
-    /// The same of the floor. Nobody signs in there, so what is the token elsewhere has another name, as long.
+    /// A payment at the floor, which books nothing. Nobody signs in there, so what is the token elsewhere has another
+    /// name, as long.
     Echo,
     /// The balance of an account now.
     Balance,
@@ -78,19 +79,19 @@ pub(super) enum Ask {
     Entries,
 }
 
-/// What one connection asks, again and again.
+/// Requests of one connection, again and again.
 pub(super) struct Asker {
     ask: Ask,
     accounts: Arc<Accounts>,
     customer: u32,
-    /// What the next accounts are drawn by.
+    /// State of the random source that the next accounts are drawn by.
     drawn: u64,
     request: Vec<u8>,
-    /// Where in the request the number in the key is, and the IBANs are.
+    /// Places in the request of the number in the key, and of the IBANs.
     key_at: Option<usize>,
     from_at: usize,
     to_at: Option<usize>,
-    /// What the right answer holds.
+    /// Text that the right answer holds.
     expected: Vec<u8>,
     asked: u64,
 }
@@ -160,7 +161,7 @@ impl Asker {
         &self.request
     }
 
-    /// Whether an answer is the right one to the last request.
+    /// Returns `true` if an answer is the right one to the last request.
     pub(super) fn is_right(&self, answer: &Answer<'_>) -> bool {
         let Answer { status, body } = answer;
         // It comes soon after the beginning, so that the search is short.
@@ -174,7 +175,7 @@ impl Asker {
     }
 }
 
-/// Where the IBANs are in what is expected: after `"from":"` or the equally long `"iban":"`, and after `","to":"`.
+/// Places of the IBANs in what is expected: after `"from":"` or the equally long `"iban":"`, and after `","to":"`.
 const FROM_EXPECTED_AT: usize = r#""from":""#.len();
 const TO_EXPECTED_AT: usize = FROM_EXPECTED_AT + IBAN_BYTES + r#"","to":""#.len();
 
