@@ -204,6 +204,45 @@ impl From<Command> for Submission {
     }
 }
 
+/// Batches of which none may be decided where one before it was not: once a command of one is left undecided, all later
+/// ones are. Cloning gives another handle on the same.
+#[derive(Debug, Clone, Default)]
+pub struct Chain(Arc<AtomicBool>);
+
+impl Chain {
+    pub(crate) fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn break_off(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Commands that have their place in the queue.
+pub struct Batch {
+    engine: Engine,
+    fingerprints: Vec<Option<u64>>,
+    answers: oneshot::Receiver<Vec<Answer>>,
+}
+
+impl Batch {
+    /// Waits for the outcome of each of them, in order.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine stopped or failed before they were decided.
+    pub async fn outcomes(self) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
+        let Self { engine, fingerprints, answers } = self;
+        let answers = answers.await.map_err(|_| engine.shared.why_unavailable())?;
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for (answer, fingerprint) in answers.into_iter().zip(fingerprints) {
+            outcomes.push(engine.settle(answer, fingerprint).await);
+        }
+        Ok(outcomes)
+    }
+}
+
 /// Outcome of a command. It is durable when it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "accepted is the ordinary case, and is moved once")]
@@ -242,6 +281,9 @@ pub enum Unavailable {
     /// The queue is full: the engine pushes back at once rather than let callers wait (backpressure).
     #[error("the server is busy; try again in a moment")]
     Busy,
+    /// A command before it in the same chain was left undecided.
+    #[error("what came before it was left undecided")]
+    AfterUndecided,
     /// More commands at once than a batch may hold.
     #[error("a batch holds at most {MAX_BATCH} commands")]
     BatchTooLarge,
@@ -441,6 +483,21 @@ impl Engine {
     /// Fails with [`Unavailable::BatchTooLarge`] if there are more commands, and as [`Engine::submit`] does, for the
     /// whole batch or within it for one of its commands.
     pub async fn submit_batch(&self, batch: Vec<Submission>) -> Result<Vec<Result<Outcome, Unavailable>>, Unavailable> {
+        self.enqueue_batch(batch, None).await?.outcomes().await
+    }
+
+    /// Puts commands into the queue behind those of the same chain. Their outcomes are waited for apart, so that the next
+    /// can follow meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable::BatchTooLarge`] if there are more than [`MAX_BATCH`], and if the queue is full or the
+    /// engine is stopping or has failed.
+    pub async fn begin_batch(&self, batch: Vec<Submission>, chain: &Chain) -> Result<Batch, Unavailable> {
+        self.enqueue_batch(batch, Some(chain.clone())).await
+    }
+
+    async fn enqueue_batch(&self, batch: Vec<Submission>, chain: Option<Chain>) -> Result<Batch, Unavailable> {
         if batch.len() > MAX_BATCH {
             return Err(Unavailable::BatchTooLarge);
         }
@@ -448,13 +505,8 @@ impl Engine {
             batch.iter().map(|one| one.command.request.map(|request| request.fingerprint)).collect();
         let earlier = self.look_back(&batch).await?;
         let (asker, answers) = Asker::new(Handle::try_current().ok());
-        self.enqueue(Work::Batch(batch, earlier, asker))?;
-        let answers = answers.await.map_err(|_| self.shared.why_unavailable())?;
-        let mut outcomes = Vec::with_capacity(answers.len());
-        for (answer, fingerprint) in answers.into_iter().zip(fingerprints) {
-            outcomes.push(self.settle(answer, fingerprint).await);
-        }
-        Ok(outcomes)
+        self.enqueue(Work::Batch(batch, earlier, chain, asker))?;
+        Ok(Batch { engine: self.clone(), fingerprints, answers })
     }
 
     /// Makes a dry run of a command: decides it on the state as it is now, and does nothing. The number of an event

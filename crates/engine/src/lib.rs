@@ -24,7 +24,7 @@ mod verify;
 mod writer;
 
 pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
-pub use handle::{Engine, KeyedHashes, Measures, Outcome, Receipt, Rivals, Submission, Unavailable};
+pub use handle::{Batch, Chain, Engine, KeyedHashes, Measures, Outcome, Receipt, Rivals, Submission, Unavailable};
 pub use history::{
     Found, HistoryEntry, HistoryError, Listed, MAX_LOOKED_AT, MAX_MERGED, MAX_SCAN, MAX_WALK, Period, Search, Wanted,
 };

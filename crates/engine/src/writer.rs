@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::clock::Timekeeper;
-use crate::handle::{Books, Outcome, Receipt, Shared, Submission, Unavailable};
+use crate::handle::{Books, Chain, Outcome, Receipt, Shared, Submission, Unavailable};
 use crate::history::Earlier;
 use crate::keeper::{Chore, Keeper};
 use crate::recovery::rebuilt;
@@ -71,7 +71,7 @@ const EVENTS_PER_CHECKPOINT: u64 = 1 << 21;
 #[allow(clippy::large_enum_variant, reason = "one command is the ordinary case, and is moved once")]
 pub(crate) enum Work {
     One(Submission, Earlier, Asker<Answer>),
-    Batch(Vec<Submission>, Earlier, Asker<Vec<Answer>>),
+    Batch(Vec<Submission>, Earlier, Option<Chain>, Asker<Vec<Answer>>),
     ConfirmClock(oneshot::Sender<()>),
     Stop,
 }
@@ -416,9 +416,16 @@ impl Writer {
                     let answer = answer(&mut books, &mut run.draft, 0, submission, &facts);
                     run.replies.push(Reply::One(answer, asker));
                 }
-                Work::Batch(batch, earlier, asker) => {
+                Work::Batch(batch, earlier, chain, asker) => {
                     let facts = self.facts(&now, earlier);
-                    let answer = |(place, one)| answer(&mut books, &mut run.draft, place, one, &facts);
+                    let answer = |(place, one)| {
+                        if chain.as_ref().is_some_and(Chain::is_broken) {
+                            return Answer::Unavailable(Unavailable::AfterUndecided);
+                        }
+                        let answer = answer(&mut books, &mut run.draft, place, one, &facts);
+                        chain.iter().filter(|_| answer.leaves_undecided()).for_each(Chain::break_off);
+                        answer
+                    };
                     let answers = batch.into_iter().enumerate().map(answer).collect();
                     run.replies.push(Reply::Batch(answers, asker));
                 }
@@ -448,9 +455,10 @@ impl Writer {
                     }
                 }
             }
-            Work::Batch(batch, earlier, asker) if stale(&earlier) => match self.shared.look_back(&batch) {
-                Ok(earlier) => Some(Work::Batch(batch, earlier, asker)),
+            Work::Batch(batch, earlier, chain, asker) if stale(&earlier) => match self.shared.look_back(&batch) {
+                Ok(earlier) => Some(Work::Batch(batch, earlier, chain, asker)),
                 Err(unavailable) => {
+                    chain.iter().for_each(Chain::break_off);
                     let answers = batch.iter().map(|_| Answer::Unavailable(unavailable.clone())).collect();
                     Reply::Batch(answers, asker).let_go();
                     None
@@ -506,6 +514,19 @@ fn release_expired(books: &mut Books, draft: &mut Draft, now: Timestamp) {
         let command = Command { caller: Caller::SYSTEM, request: None, body: Body::Expire { hold } };
         if let Decision::Accepted(events) = decide(&books.state, &command, &Facts { now, past: None, earlier: None }) {
             draft.record_all(books, now, events);
+        }
+    }
+}
+
+impl Answer {
+    /// Returns `true` if nothing is kept of the command, so that the same key can still get another outcome.
+    fn leaves_undecided(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Outcome(Outcome::Refused { refusal, .. }) => {
+                matches!(refusal, Refusal::NotSignedIn | Refusal::KeyReused)
+            }
+            Self::Outcome(Outcome::Accepted(_) | Outcome::Unchanged) | Self::Repeated(_) => false,
         }
     }
 }

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bank::{Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Pay, Purpose, Refusal, Request, UserId, What};
-use engine::{Outcome, Recorded, Rivals, Submission, Unavailable};
+use engine::{Batch, Chain, Outcome, Recorded, Rivals, Submission, Unavailable};
 use hyper::body::{Body as _, Frame};
 use ledger::Leg;
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use utoipa::{IntoParams, ToSchema};
 
@@ -156,7 +156,7 @@ pub(crate) struct Batches {
     open: Mutex<HashMap<UserId, usize>>,
     most: usize,
     most_per_user: usize,
-    chunks: Semaphore,
+    chunks: Arc<Semaphore>,
     /// The keys that are being worked on. Two sendings of one at once could each take the other's lines for new.
     keys: Mutex<HashSet<(UserId, String)>>,
     freed: Notify,
@@ -176,7 +176,7 @@ impl Batches {
             open: Mutex::default(),
             most: limits.batches,
             most_per_user: limits.batches_per_user,
-            chunks: Semaphore::new(CHUNKS_AT_ONCE),
+            chunks: Arc::new(Semaphore::new(CHUNKS_AT_ONCE)),
             keys: Mutex::default(),
             freed: Notify::new(),
             patience: limits.request,
@@ -403,19 +403,19 @@ enum Step {
     New(Option<Problem>),
 }
 
-/// Some of a batch's lines, looked up and to be decided.
-struct Ready {
+/// Some of a batch's lines, looked up, of which those that are new have their place in the engine's queue.
+struct Begun {
     first: usize,
     steps: Vec<Step>,
-    /// The commands of those that are new.
-    submissions: Vec<Submission>,
+    batch: Option<Batch>,
+    _place: OwnedSemaphorePermit,
     /// `true` if more lines came with these than a batch may have.
     too_long: bool,
 }
 
 /// Lines read ahead of those that are decided, or the end of them.
 enum Ahead {
-    Ready(Ready),
+    Begun(Begun),
     /// All lines were read; this many.
     End {
         lines: usize,
@@ -432,36 +432,44 @@ impl Work {
 
     /// Carries the lines out as they come, and tells of each.
     async fn pay_each(self, lines: Lines, told: Sender<Bytes>) {
-        let (ready, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let (mut read, mut pay) = (pin!(self.read_ahead(lines, ready)), pin!(self.pay(chunks, &told)));
+        let (begun, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let (mut read, mut tell) = (pin!(self.read_ahead(lines, begun)), pin!(self.tell(chunks, &told)));
         tokio::select! {
-            () = &mut read => pay.await,
+            () = &mut read => tell.await,
             // Nobody takes the answer any more, or it has come to its end.
-            () = &mut pay => {}
+            () = &mut tell => {}
         }
     }
 
-    /// Looks up the lines as they come, while those before them are decided.
-    async fn read_ahead(&self, mut lines: Lines, ready: Sender<Ahead>) {
+    /// Begins the lines as they come, while those before them are decided.
+    async fn read_ahead(&self, mut lines: Lines, begun: Sender<Ahead>) {
         let (mut first, mut changed) = (1, false);
+        // Where a line is left undecided nothing after it may be paid, since the lines may come again as others.
+        let chain = Chain::default();
         loop {
-            let ahead = match self.next_chunk(&mut lines, first, &mut changed).await {
-                Ok(Some(chunk)) => Ahead::Ready(chunk),
+            let ahead = match self.next_chunk(&mut lines, first, &mut changed, &chain).await {
+                Ok(Some(chunk)) => Ahead::Begun(chunk),
                 Ok(None) => Ahead::End { lines: first - 1 },
                 Err(problem) => Ahead::Broken { line: first, problem },
             };
             let more = match &ahead {
-                Ahead::Ready(chunk) => Some(chunk.steps.len()),
+                Ahead::Begun(chunk) => Some(chunk.steps.len()),
                 Ahead::End { .. } | Ahead::Broken { .. } => None,
             };
-            let nobody_takes_it = ready.send(ahead).await.is_err();
+            let nobody_takes_it = begun.send(ahead).await.is_err();
             let Some(lines) = more.filter(|_| !nobody_takes_it) else { return };
             first += lines;
         }
     }
 
     /// The lines that came next, looked up; none at the end.
-    async fn next_chunk(&self, lines: &mut Lines, first: usize, changed: &mut bool) -> Result<Option<Ready>, Problem> {
+    async fn next_chunk(
+        &self,
+        lines: &mut Lines,
+        first: usize,
+        changed: &mut bool,
+        chain: &Chain,
+    ) -> Result<Option<Begun>, Problem> {
         let Some(chunk) = lines.next().await? else { return Ok(None) };
         let read: Vec<&[u8]> = chunk.lines().collect();
         let within = read.len().min((MAX_LINES + 1).saturating_sub(first));
@@ -469,17 +477,21 @@ impl Work {
             return Err(Problem::of(Kind::BatchTooLong));
         }
         let (steps, submissions) = self.steps(first, &read[..within], changed).await?;
-        Ok(Some(Ready { first, steps, submissions, too_long: within < read.len() }))
+        let place = Arc::clone(&self.app.batches.chunks).acquire_owned().await;
+        let _place = place.map_err(|_| Problem::of(Kind::Stopping))?;
+        let batch = match submissions.is_empty() {
+            true => None,
+            false => Some(self.app.engine.begin_batch(submissions, chain).await?),
+        };
+        Ok(Some(Begun { first, steps, batch, too_long: within < read.len(), _place }))
     }
 
-    /// Has some lines decided after others, and tells what became of each. Nothing is handed to the engine while the
-    /// outcome of a line before it is open: where one is left undecided, nothing after it may be paid, since the lines
-    /// may come again as others.
-    async fn pay(&self, mut chunks: Receiver<Ahead>, told: &Sender<Bytes>) {
+    /// Tells the outcomes of lines, in their order.
+    async fn tell(&self, mut begun: Receiver<Ahead>, told: &Sender<Bytes>) {
         let mut end = BatchEnd::default();
-        while let Some(ahead) = chunks.recv().await {
+        while let Some(ahead) = begun.recv().await {
             let chunk = match ahead {
-                Ahead::Ready(chunk) => chunk,
+                Ahead::Begun(chunk) => chunk,
                 Ahead::End { lines } => {
                     end.lines = lines;
                     self.settle();
@@ -493,24 +505,29 @@ impl Work {
             };
             let (after, too_long) = (chunk.first + chunk.steps.len(), chunk.too_long);
             let mut out = Vec::with_capacity(chunk.steps.len() * 80);
-            let mut carried_out = self.pay_chunk(chunk, &mut end, &mut out).await;
-            if carried_out.is_ok() && too_long {
-                carried_out = Err((after, Problem::of(Kind::BatchTooLong)));
+            let mut broken = self.tell_chunk(chunk, &mut end, &mut out).await.err();
+            if broken.is_none() && too_long {
+                broken = Some((after, Problem::of(Kind::BatchTooLong)));
             }
-            if let Err((line, problem)) = &carried_out {
+            let is_broken = broken.is_some();
+            if let Some((line, problem)) = broken {
                 // The rest waits for the batch to be sent again.
-                write(&LineOutcome::refused(*line, problem.clone()), &mut out);
+                write(&LineOutcome::refused(line, problem), &mut out);
             }
-            if !self.send(told, out.into()).await || carried_out.is_err() {
+            if !self.send(told, out.into()).await || is_broken {
                 return;
             }
         }
     }
 
-    /// Has a chunk's lines decided. An error names the line that has no outcome.
-    async fn pay_chunk(&self, chunk: Ready, end: &mut BatchEnd, out: &mut Vec<u8>) -> Result<(), (usize, Problem)> {
-        let Ready { first, steps, submissions, .. } = chunk;
-        let mut decided = self.decided(submissions).await.map_err(|problem| (first, problem))?.into_iter();
+    /// Tells the outcomes of a chunk's lines. An error names the line that has none.
+    async fn tell_chunk(&self, chunk: Begun, end: &mut BatchEnd, out: &mut Vec<u8>) -> Result<(), (usize, Problem)> {
+        let Begun { first, steps, batch, .. } = chunk;
+        let decided = match batch {
+            Some(batch) => batch.outcomes().await.map_err(|error| (first, error.into()))?,
+            None => Vec::new(),
+        };
+        let mut decided = decided.into_iter();
         for (line, step) in (first..).zip(steps) {
             let outcome = match step {
                 Step::Known(outcome) => Ok(outcome),
@@ -523,14 +540,6 @@ impl Work {
             end.count(&outcome.map_err(|problem| (line, problem))?, out);
         }
         Ok(())
-    }
-
-    async fn decided(&self, submissions: Vec<Submission>) -> Result<Vec<Result<Outcome, Unavailable>>, Problem> {
-        if submissions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let _place = self.app.batches.chunks.acquire().await.map_err(|_| Problem::of(Kind::Stopping))?;
-        Ok(self.app.engine.submit_batch(submissions).await?)
     }
 
     /// Names a line's outcome; an error where it has none yet.

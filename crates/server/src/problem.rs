@@ -403,7 +403,7 @@ impl From<ledger::Refusal> for Problem {
 impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         match unavailable {
-            Unavailable::Busy => Self::of(Kind::Busy),
+            Unavailable::Busy | Unavailable::AfterUndecided => Self::of(Kind::Busy),
             Unavailable::Stopping => Self::of(Kind::Stopping),
             Unavailable::DiskFull => Self::of(Kind::DiskFull),
             Unavailable::DiskReadOnly => Self::of(Kind::DiskReadOnly),

@@ -117,6 +117,7 @@ impl From<Unavailable> for EndReason {
         match unavailable {
             Unavailable::Stopping => Self::Stopping,
             Unavailable::Busy
+            | Unavailable::AfterUndecided
             | Unavailable::DiskFull
             | Unavailable::DiskReadOnly
             | Unavailable::MemoryFull { .. }
