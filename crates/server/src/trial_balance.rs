@@ -45,7 +45,7 @@ pub(crate) struct CurrencyRows {
 pub(crate) struct KindRow {
     /// The kind.
     kind: KindName,
-    /// How many accounts it has, closed ones included.
+    /// Number of its accounts, closed ones included.
     #[schema(minimum = 0, example = 3)]
     accounts: u64,
     /// The sum of its balances that are debits.
