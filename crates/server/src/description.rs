@@ -71,12 +71,13 @@ fn headers() -> Value {
             json!({ "type": "integer", "minimum": 1 }),
         ),
         "RateLimit": header(
-            "The number of requests that may still come at once, and of seconds until all that are allowed may come \
-             again (draft-ietf-httpapi-ratelimit-headers): of the user where one is signed in, else of the address.",
+            "The number of requests that may still come at once (`r`), and of seconds until all that are allowed may \
+             come again (`t`; draft-ietf-httpapi-ratelimit-headers): of the user where one is signed in, else of the \
+             address.",
             json!({ "type": "string", "examples": ["\"user\";r=399;t=1"] }),
         ),
         "RateLimit-Policy": header(
-            "The number of requests that are allowed, and the number of seconds that this holds for.",
+            "The number of requests that are allowed (`q`), and of seconds in which they are (`w`).",
             json!({ "type": "string", "examples": ["\"user\";q=400;w=2"] }),
         ),
         "ETag": header(
@@ -88,8 +89,8 @@ fn headers() -> Value {
             json!({ "type": "string", "examples": ["Authorization"] }),
         ),
         "Cache-Control": header(
-            "The rule by which the answer may be kept: what the bank tells by the caller alone, never by a cache that is \
-             shared; and for how long without asking again.",
+            "The rule by which the answer may be kept: what the bank tells by the caller alone, never by a cache that \
+             is shared; and for how long without asking again.",
             json!({ "type": "string" }),
         ),
     })

@@ -149,7 +149,7 @@ impl From<OpenError> for Stop {
     }
 }
 
-/// Reads as which bank a folder's was founded, which is at the beginning of its journal; none if it wasn't yet.
+/// Reads the founding of a folder's bank, which is at the beginning of its journal; none if it wasn't founded yet.
 pub(super) fn founding_of(folder: &BankFolder, accept_loss: bool) -> Result<Option<Founding>, Failure> {
     let mut founding = None;
     let read = open(folder, accept_loss)?.run::<Stop>(&mut |state, _| {

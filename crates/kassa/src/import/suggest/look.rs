@@ -29,7 +29,7 @@ const RECORD_LINES_MAX: usize = 100;
 /// Number of rows looked at to see in which columns dates and amounts stand.
 const ROWS_COMPARED: usize = 200;
 
-/// Number of bytes looked at for those that no text has.
+/// Number of bytes searched for ones that no text has.
 const BINARY_BYTES: usize = 8 * 1024;
 
 /// A record of the file.
