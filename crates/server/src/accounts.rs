@@ -381,7 +381,7 @@ pub(crate) async fn show_account(
     Ok(Json(found.view(&app)?))
 }
 
-/// Of which moment a balance is asked.
+/// Query of a balance: its moment.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

@@ -333,8 +333,8 @@ pub(crate) async fn pay_batch(
 
 /// Tells what became of a batch.
 ///
-/// Of its lines, as far as they were carried out; the caller's own batches only. A batch that is all or none and was
-/// refused gives that refusal again.
+/// The outcomes of its lines, as far as they were carried out; the caller's own batches only. A batch that is all or
+/// none and was refused gives that refusal again.
 #[utoipa::path(
     get, path = "/v1/batches/{key}", tag = "Batches",
     params(("key" = strings::Key, Path, description = "The batch's idempotency key")),

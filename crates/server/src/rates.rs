@@ -292,7 +292,7 @@ impl Rates {
         self.all.take(self.moment(now))
     }
 
-    /// Of all who are not signed in.
+    /// Takes a request from the rate of all who are not signed in.
     pub(crate) fn of_strangers(&self, now: Instant) -> Option<Standing> {
         self.strangers.take(self.moment(now))
     }

@@ -251,7 +251,7 @@ pub(crate) struct News {
     what: What,
     /// The accounts that it concerns.
     pub(crate) accounts: Vec<AccountId>,
-    /// Of a hold that is let go or gets more time: how it was placed.
+    /// The hold as it was placed, where it is let go or gets more time.
     placed: Option<Box<Known>>,
 }
 
