@@ -190,7 +190,7 @@ pub enum Body {
     PlaceHold {
         /// From whom, to whom, how much.
         leg: Leg,
-        /// Until when.
+        /// Time until which it is reserved.
         expires_at: Timestamp,
         /// The text on the statement.
         text: Option<Sealed>,
@@ -201,7 +201,7 @@ pub enum Body {
     Extend {
         /// The hold.
         hold: HoldId,
-        /// Until when.
+        /// New time until which it is reserved.
         expires_at: Timestamp,
     },
     /// Reserved money taken.

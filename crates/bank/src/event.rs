@@ -278,7 +278,7 @@ pub enum What {
         /// Reason for the refusal.
         #[cbor(n(0), with = "codec::refusal")]
         refusal: Refusal,
-        /// Of several payments all or none: which was refused, from 0.
+        /// Number of the refused payment among several that are all or none, from 0.
         #[n(1)]
         place: Option<u32>,
     },
@@ -288,7 +288,7 @@ pub enum What {
         /// The hold.
         #[cbor(n(0), with = "codec::hold_id")]
         hold: HoldId,
-        /// Until when it is reserved from now on.
+        /// Expiry from now on: the time until which it is reserved.
         #[cbor(n(1), with = "codec::timestamp")]
         expires_at: Timestamp,
     },

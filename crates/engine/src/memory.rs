@@ -14,7 +14,7 @@ pub(crate) struct Ceiling {
 }
 
 impl Ceiling {
-    /// Of so many bytes; none without.
+    /// Makes a ceiling of so many bytes; none without.
     pub(crate) fn new(bytes: Option<u64>) -> Self {
         let ceiling = Self { bytes, reached: AtomicBool::new(false) };
         ceiling.look();

@@ -442,7 +442,7 @@ impl Writer {
     }
 
     /// Looks for the keys of some commands again where they have left memory for the disk since they were looked for.
-    /// Where that fails the caller is told so.
+    /// The caller is told where that fails.
     fn look_again(&self, work: Work) -> Option<Work> {
         let stale = |earlier: &Earlier| earlier.covered < self.remembered_after;
         match work {

@@ -29,7 +29,7 @@ pub(crate) struct Add {
     /// The name to sign in with.
     #[arg(value_name = "NAME", value_parser = parse_name)]
     name: String,
-    /// Whether to run the bank, or to see all and change nothing.
+    /// Role: to run the bank, or to see all and change nothing.
     #[arg(long, value_enum, default_value_t = Staff::Operator)]
     role: Staff,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// What those are to the bank who act for no customer.
+/// Role of a user who acts for no customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 enum Staff {

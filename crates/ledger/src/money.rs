@@ -76,7 +76,7 @@ pub struct Currency {
     decimals: u8,
 }
 
-/// Where a currency is found.
+/// List in which a currency is found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Listed {
     Library(iso_currency::Currency),

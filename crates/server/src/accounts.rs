@@ -18,20 +18,20 @@ use crate::rights::RightName;
 use crate::strings;
 use crate::times::{moment, parse_moment};
 
-/// Which side of the trial balance an account stands on.
+/// Side of the trial balance that an account stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = AccountKind)]
 pub(crate) enum KindName {
-    /// What the bank owns or is owed.
+    /// Property of the bank, and money that it is owed.
     Asset,
-    /// What the bank owes: its customers' deposits.
+    /// Money that the bank owes: its customers' deposits.
     Liability,
-    /// What the bank owes its owners, and the other side of balances brought in from another system.
+    /// Money that the bank owes its owners, and the other side of balances brought in from another system.
     Equity,
-    /// What the bank earned.
+    /// Money that the bank earned.
     Income,
-    /// What the bank spent.
+    /// Money that the bank spent.
     Expense,
 }
 
@@ -59,7 +59,7 @@ impl From<KindName> for Kind {
     }
 }
 
-/// Whether an account may be moved.
+/// Status of an account: whether its money may be moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = AccountStatus)]
@@ -108,7 +108,7 @@ pub(crate) struct NewAccount {
     currency: String,
     /// Its side of the trial balance; a liability where none is given.
     kind: Option<KindName>,
-    /// What it is called, of at most 140 characters.
+    /// Name, of at most 140 characters.
     #[schema(value_type = Option<strings::Text>)]
     name: Option<String>,
     /// The number of the customer who gets the right of an owner. Customers own liabilities; or loans, which are assets
@@ -116,15 +116,16 @@ pub(crate) struct NewAccount {
     #[schema(value_type = Option<strings::Number>)]
     #[serde(default, deserialize_with = "integer")]
     owner: Option<u32>,
-    /// How far below zero it may go: an amount, or `unlimited`, which a customer's account never is. Where none is given,
-    /// the bank's own assets and expenses, which grow by debits, are unlimited, and all others are 0.
+    /// Overdraft, the limit below zero: an amount, or `unlimited`, which a customer's account never is. Where none is
+    /// given, the bank's own assets and expenses, which grow by debits, are unlimited, and all others are 0.
     #[schema(value_type = Option<strings::Overdraft>)]
     overdraft: Option<String>,
     /// Its number within the bank; the next free one where none is given.
     #[schema(value_type = Option<strings::AccountNumber>)]
     #[serde(default, deserialize_with = "integer")]
     number: Option<u64>,
-    /// Whether deposits and withdrawals in its currency are booked against it. One account of kind asset per currency.
+    /// `true` if deposits and withdrawals in its currency are booked against it. One account of kind asset per
+    /// currency.
     #[schema(example = false)]
     cash: Option<bool>,
 }
@@ -163,24 +164,24 @@ pub(crate) struct AccountView {
     currency: String,
     /// Its side of the trial balance.
     kind: KindName,
-    /// Whether it may be moved.
+    /// Status: whether its money may be moved.
     status: StatusName,
-    /// What it is called; null where it has no name, or its owner has been erased.
+    /// Name; null where it has none, or its owner has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
-    /// How far below zero it may go: an amount, or `unlimited`.
+    /// Overdraft, the limit below zero: an amount, or `unlimited`.
     #[schema(value_type = strings::Overdraft)]
     overdraft: String,
-    /// What is booked.
+    /// Posted balance: all that is booked.
     #[schema(value_type = strings::SignedDecimal)]
     posted: String,
-    /// What is reserved.
+    /// Held balance: all that is reserved.
     #[schema(value_type = strings::Decimal)]
     held: String,
-    /// What may be spent: posted less held, overdraft not counted.
+    /// Available balance: posted less held, overdraft not counted.
     #[schema(value_type = strings::SignedDecimal)]
     available: String,
-    /// When it was opened.
+    /// Time at which it was opened.
     #[schema(value_type = strings::Moment)]
     opened_at: String,
     /// The right that one's customer has on it; in the list of a customer's accounts, that customer's.
@@ -193,7 +194,7 @@ pub(crate) struct AccountView {
 pub(crate) struct Accounts {
     /// In the order in which they were opened.
     accounts: Vec<AccountView>,
-    /// Where the next page begins; null where there is none.
+    /// Cursor of the next page; null where there is none.
     #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
@@ -305,7 +306,7 @@ pub(crate) async fn open_account(
     Ok(created(&receipt, &format!("/v1/accounts/{}", view.iban), view))
 }
 
-/// Which accounts are asked for.
+/// Query of a list of accounts.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -316,7 +317,7 @@ pub(crate) struct AccountsAsked {
     #[param(value_type = Option<strings::Cursor>)]
     #[serde(default, deserialize_with = "cursor")]
     cursor: Option<u64>,
-    /// How many at most.
+    /// Maximum number of accounts per page.
     #[param(minimum = 1, maximum = 500, default = 50)]
     #[serde(default, deserialize_with = "digits")]
     limit: Option<u16>,
@@ -380,7 +381,7 @@ pub(crate) async fn show_account(
     Ok(Json(found.view(&app)?))
 }
 
-/// Of which moment a balance is asked.
+/// Query of a balance: its moment.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -400,17 +401,17 @@ pub(crate) struct Balance {
     /// The account's number.
     #[schema(value_type = strings::Iban)]
     iban: String,
-    /// Of which moment it is.
+    /// Moment of which it is the balance.
     #[schema(value_type = strings::Moment)]
     at: String,
-    /// What is booked.
+    /// Posted balance: all that is booked.
     #[schema(value_type = strings::SignedDecimal)]
     posted: String,
-    /// What is reserved. Known of now only.
+    /// Held balance: all that is reserved. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::Decimal>)]
     held: Option<String>,
-    /// What may be spent: posted less held, overdraft not counted. Known of now only.
+    /// Available balance: posted less held, overdraft not counted. Known of now only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::SignedDecimal>)]
     available: Option<String>,

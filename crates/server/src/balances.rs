@@ -19,7 +19,7 @@ use crate::times::{date, day, parse_day, value_date};
 /// The most points of a series: a year of days, or thirty years of months. More than a chart can show.
 pub(crate) const MAX_POINTS: usize = 366;
 
-/// Which points are asked for.
+/// Query of a series of balances.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -30,11 +30,11 @@ pub(crate) struct Points {
     /// The last day, in UTC; today at the latest.
     #[param(value_type = strings::Day)]
     to: String,
-    /// How far the points are apart; a day where it is not given.
+    /// Interval between the points; a day where it is not given.
     every: Option<Step>,
 }
 
-/// How far the points of a series are apart.
+/// Interval between the points of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = BalanceStep)]
@@ -65,7 +65,7 @@ pub(crate) struct DayBalance {
     /// The day.
     #[schema(value_type = strings::Day)]
     day: String,
-    /// What was booked at its end; of today, what is booked now.
+    /// Posted balance at its end; of today, the one now.
     #[schema(value_type = strings::SignedDecimal)]
     balance: String,
 }

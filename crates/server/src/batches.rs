@@ -105,10 +105,10 @@ pub(crate) struct BatchLine<'a> {
     metadata: Option<Metadata>,
 }
 
-/// What became of one line.
+/// Outcome of one line.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LineOutcome {
-    /// Which line, from 1. Empty lines are not counted.
+    /// Number of the line, from 1. Empty lines are not counted.
     #[schema(value_type = strings::LineNumber)]
     line: usize,
     /// The HTTP status that the payment would have been answered with by itself.
@@ -117,11 +117,11 @@ pub(crate) struct LineOutcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::PaymentId>, required = false, nullable = false)]
     payment: Option<String>,
-    /// Why it was not made.
+    /// Reason why it was not made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     problem: Option<Document>,
-    /// Whether this became of it before, under the same key.
+    /// `true` if this is its outcome from before, under the same key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     replayed: bool,
@@ -130,18 +130,18 @@ pub(crate) struct LineOutcome {
 /// The last line of an answer. An answer without it broke off: send the batch again under its key.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct BatchEnd {
-    /// How many lines there were.
+    /// Number of lines.
     #[schema(value_type = strings::LineNumber)]
     lines: usize,
-    /// How many payments were made.
+    /// Number of payments made.
     #[schema(value_type = strings::LineNumber)]
     accepted: usize,
-    /// How many were not.
+    /// Number of payments not made.
     #[schema(value_type = strings::LineNumber)]
     refused: usize,
 }
 
-/// How a batch is meant.
+/// Query of a batch: the mode in which it is carried out.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -333,8 +333,8 @@ pub(crate) async fn pay_batch(
 
 /// Tells what became of a batch.
 ///
-/// Of its lines, as far as they were carried out; the caller's own batches only. A batch that is all or none and was
-/// refused gives that refusal again.
+/// The outcomes of its lines, as far as they were carried out; the caller's own batches only. A batch that is all or
+/// none and was refused gives that refusal again.
 #[utoipa::path(
     get, path = "/v1/batches/{key}", tag = "Batches",
     params(("key" = strings::Key, Path, description = "The batch's idempotency key")),

@@ -16,7 +16,7 @@ use crate::payments::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 use crate::strings;
 
-/// What the bank is to book.
+/// Booking to be made by the bank.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -36,7 +36,7 @@ pub(crate) struct NewBooking {
     /// The currency of both accounts (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
-    /// Why it is booked, in at most 140 characters: the text on both statements.
+    /// Reason for which it is booked, in at most 140 characters: the text on both statements.
     #[schema(value_type = strings::Text)]
     reason: String,
 }

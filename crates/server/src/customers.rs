@@ -40,7 +40,7 @@ pub(crate) struct Customer {
 pub(crate) struct Customers {
     /// In the order of their numbers.
     customers: Vec<Customer>,
-    /// Where the next page begins; null where there is none.
+    /// Cursor of the next page; null where there is none.
     #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
@@ -75,7 +75,7 @@ pub(crate) async fn add_customer(
 /// that must be read: so a page takes a twentieth of a second at most.
 const MAX_NAMES_OPENED: usize = 2_000;
 
-/// Which customers are asked for; those for whom all holds that is given.
+/// Query of a list of customers; those are listed for whom all holds that is given.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -94,7 +94,7 @@ pub(crate) struct CustomersAsked {
     #[param(value_type = Option<strings::Cursor>)]
     #[serde(default, deserialize_with = "cursor")]
     cursor: Option<u64>,
-    /// How many at most.
+    /// Maximum number of customers per page.
     #[param(minimum = 1, maximum = 500, default = 50)]
     #[serde(default, deserialize_with = "digits")]
     limit: Option<u16>,

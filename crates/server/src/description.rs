@@ -40,7 +40,7 @@ const STATUSES: &[(u16, &str)] = &[
     (400, "The request is not as it must be"),
     (401, "Nobody is signed in, or the credentials are wrong"),
     (403, "The caller may not do this"),
-    (404, "What is named is not there"),
+    (404, "The resource was not found"),
     (408, "The request came too slowly"),
     (409, "It contradicts what is there already"),
     (413, "The body is too large"),
@@ -62,31 +62,35 @@ fn headers() -> Value {
             "`true` where this is the answer that was given before under the same key; absent otherwise.",
             json!({ "type": "string", "enum": ["true"] }),
         ),
-        "WWW-Authenticate": header("How to sign in (RFC 6750).", json!({ "type": "string", "enum": ["Bearer"] })),
+        "WWW-Authenticate": header(
+            "The authentication scheme (RFC 6750).",
+            json!({ "type": "string", "enum": ["Bearer"] }),
+        ),
         "Retry-After": header(
-            "After how many seconds to try again, where that is known.",
+            "The number of seconds after which to try again, where that is known.",
             json!({ "type": "integer", "minimum": 1 }),
         ),
         "RateLimit": header(
-            "How many more requests may come at once, and in how many seconds all that are allowed may come again \
-             (draft-ietf-httpapi-ratelimit-headers): of the user where one is signed in, else of the address.",
+            "The number of requests that may still come at once (`r`), and of seconds until all that are allowed may \
+             come again (`t`; draft-ietf-httpapi-ratelimit-headers): of the user where one is signed in, else of the \
+             address.",
             json!({ "type": "string", "examples": ["\"user\";r=399;t=1"] }),
         ),
         "RateLimit-Policy": header(
-            "How many requests are allowed in how many seconds.",
+            "The number of requests that are allowed (`q`), and of seconds in which they are (`w`).",
             json!({ "type": "string", "examples": ["\"user\";q=400;w=2"] }),
         ),
         "ETag": header(
-            "What the answer is told apart by. Sent back as `If-None-Match` it spares sending the same answer again.",
+            "The entity tag of the answer. Sent back as `If-None-Match` it spares sending the same answer again.",
             json!({ "type": "string", "examples": ["\"5d1f9b1ce8ff7a83\""] }),
         ),
         "Vary": header(
-            "Which headers of the request the answer depends on.",
+            "The headers of the request that the answer depends on.",
             json!({ "type": "string", "examples": ["Authorization"] }),
         ),
         "Cache-Control": header(
-            "Whether the answer may be kept: what the bank tells by the caller alone, never by a cache that is shared; \
-             and for how long without asking again.",
+            "The rule by which the answer may be kept: what the bank tells by the caller alone, never by a cache that \
+             is shared; and for how long without asking again.",
             json!({ "type": "string" }),
         ),
     })
@@ -242,7 +246,7 @@ fn complete_operation(operation: &mut Value, route: &Route<'_>, declared: Option
     let has_no_end = operation["responses"]["200"]["content"].get("text/event-stream").is_some();
     if route.method == "get" && !has_no_end {
         operation["responses"]["304"] = json!({
-            "description": "What `If-None-Match` names is still good: the caller has this answer already",
+            "description": "The answer that `If-None-Match` names is still good: the caller has it already",
         });
     }
     add_headers(operation);

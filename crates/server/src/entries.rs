@@ -27,22 +27,22 @@ pub(crate) struct Entry {
     /// Its number within the account, from 1.
     #[schema(minimum = 1, example = 7)]
     pub(crate) number: u64,
-    /// What it added to the balance; negative where it took away.
+    /// Change of the balance; negative where it took away.
     #[schema(value_type = strings::SignedDecimal)]
     pub(crate) amount: String,
     /// The balance after it.
     #[schema(value_type = strings::SignedDecimal)]
     pub(crate) balance: String,
-    /// When it was booked.
+    /// Booking time.
     #[schema(value_type = strings::Moment)]
     pub(crate) booked_at: String,
-    /// From which day on it counts for interest.
+    /// Value date: the day from which it counts for interest.
     #[schema(value_type = strings::Day)]
     pub(crate) value_date: String,
     /// The number of the account on the other side.
     #[schema(value_type = strings::Iban)]
     pub(crate) counterparty: String,
-    /// What it is for.
+    /// Purpose of the payment.
     pub(crate) purpose: PurposeName,
     /// The id of the payment that it gives back or undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,12 +64,12 @@ pub(crate) struct Entries {
     currency: String,
     /// The newest first.
     entries: Vec<Entry>,
-    /// Where the next page begins; null where there is none.
+    /// Cursor of the next page; null where there is none.
     #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }
 
-/// Which entries are asked for. All that is given must hold.
+/// Query of a list of entries. All that is given must hold.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -78,7 +78,7 @@ pub(crate) struct Wanted {
     #[param(value_type = Option<strings::Cursor>)]
     #[serde(default, deserialize_with = "cursor")]
     cursor: Option<u64>,
-    /// How many at most.
+    /// Maximum number of entries per page.
     #[param(minimum = 1, maximum = 500, default = 50)]
     #[serde(default, deserialize_with = "digits")]
     limit: Option<u16>,
@@ -88,16 +88,16 @@ pub(crate) struct Wanted {
     /// Booked on this day or earlier, in UTC.
     #[param(value_type = Option<strings::Day>)]
     to: Option<String>,
-    /// Of at least this amount, in or out.
+    /// Minimum amount, in or out.
     #[param(value_type = Option<strings::Decimal>)]
     min_amount: Option<String>,
-    /// Of at most this amount, in or out.
+    /// Maximum amount, in or out.
     #[param(value_type = Option<strings::Decimal>)]
     max_amount: Option<String>,
-    /// With this account on the other side.
+    /// Number of the account on the other side.
     #[param(value_type = Option<strings::IbanTyped>)]
     counterparty: Option<String>,
-    /// With this in their text; capital and small letters are the same.
+    /// Part of the text; capital and small letters are the same.
     #[param(value_type = Option<strings::Text>)]
     text: Option<String>,
 }

@@ -1,9 +1,9 @@
 //! `GET /v1/events`: what concerns the caller, as it happens, as server-sent events (WHATWG HTML, section 9.2).
 //!
-//! A stream reads the past in the journal, from its position to where the desk ([`desk`]) begins to bring what
-//! happens, and then waits there. Each event is told once, in the journal's order; its `id` is the position to resume
-//! from. Who may see it is looked at when it is told. Nothing is made ready before the client takes what came before.
-//! What the stream says of itself ([`life`]) is events, too.
+//! A stream reads the past in the journal, from its position to where the desk ([`desk`]) begins to bring what happens,
+//! and then waits there. Each event is told once, in the journal's order; its `id` is the position to resume from. Who
+//! may see it is looked at when it is told. Nothing is made ready before the client takes what came before. The
+//! stream's words about itself ([`life`]) are events, too.
 
 mod desk;
 pub(crate) mod life;
@@ -56,7 +56,7 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// The position before the bank's first event, by its name.
 const BEGINNING: &str = "beginning";
 
-/// Where a stream begins.
+/// Query of a stream: where it begins.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

@@ -159,7 +159,7 @@ pub(crate) struct IdempotencyKey {
     /// the server could not look at (500, 503), nor a dry run.
     #[param(rename = "Idempotency-Key", value_type = strings::Key)]
     pub(crate) key: String,
-    /// Whether it is only to be told what would become of the request.
+    /// `true` if it is only to be told what would become of the request.
     #[param(ignore)]
     pub(crate) dry_run: bool,
 }
@@ -197,7 +197,7 @@ const PAGE: u16 = 50;
 /// The most things a page shows, so that one answer stays below 100 KiB.
 const MAX_PAGE: u16 = 500;
 
-/// Which part of a list is asked for.
+/// Query of a list: the page that is asked for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -206,7 +206,7 @@ pub(crate) struct Page {
     #[param(value_type = Option<strings::Cursor>)]
     #[serde(default, deserialize_with = "cursor")]
     pub(crate) cursor: Option<u64>,
-    /// How many at most.
+    /// Maximum number of items per page.
     #[param(minimum = 1, maximum = 500, default = 50)]
     #[serde(default, deserialize_with = "digits")]
     pub(crate) limit: Option<u16>,

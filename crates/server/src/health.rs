@@ -15,7 +15,7 @@ use crate::problem::{Kind, Problem};
 /// Time that a read may take before the server is not called ready: a disk that syncs slower serves nobody.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// That all is well.
+/// Answer of a health check where all is well.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     /// `live` or `ready`.

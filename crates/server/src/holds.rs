@@ -34,7 +34,7 @@ pub(crate) struct NewHold {
     /// The currency of both accounts (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
-    /// Until when: what is not taken by then is let go.
+    /// Expiry: what is not captured by then is let go.
     #[schema(value_type = strings::MomentToCome)]
     expires_at: String,
     /// The text that goes with it, of at most 140 characters.
@@ -67,10 +67,10 @@ pub(crate) struct HoldDryRun {
     terms: HoldTerms,
 }
 
-/// What a hold is, but for its id.
+/// Hold without its id.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldTerms {
-    /// Whether money is still reserved.
+    /// Status of the hold: whether money is still reserved.
     status: HoldStatus,
     /// The number of the account that pays.
     #[schema(value_type = strings::Iban)]
@@ -78,16 +78,16 @@ pub(crate) struct HoldTerms {
     /// The number of the account that is paid.
     #[schema(value_type = strings::Iban)]
     to: String,
-    /// How much was reserved.
+    /// Amount that was reserved.
     #[schema(value_type = strings::Decimal)]
     amount: String,
-    /// How much of it still is.
+    /// Amount of it that still is reserved.
     #[schema(value_type = strings::Decimal)]
     remaining: String,
     /// The currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
-    /// Until when; of a hold that is closed, until when it was placed.
+    /// Expiry: the time until which it is reserved; of a hold that is closed, the one with which it was placed.
     #[schema(value_type = strings::Moment)]
     expires_at: String,
     /// The text that goes with it; null where there is none, or the person has been erased.
@@ -103,12 +103,12 @@ pub(crate) struct HoldTerms {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Extension {
-    /// Until when the money is reserved from now on; later than before.
+    /// Expiry from now on: the time until which the money is reserved; later than before.
     #[schema(value_type = strings::MomentToCome)]
     expires_at: String,
 }
 
-/// Whether money is still reserved.
+/// Status of the hold: whether money is still reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum HoldStatus {
@@ -118,17 +118,17 @@ pub(crate) enum HoldStatus {
     Closed,
 }
 
-/// What is to be taken of a hold.
+/// Capture of a hold, to be made.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Capture {
-    /// How much; all that is left where it is not given.
+    /// Amount; all that is left where it is not given.
     #[schema(value_type = Option<strings::Decimal>)]
     amount: Option<String>,
     /// The hold's currency (ISO 4217); given with the amount.
     #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
-    /// Whether the rest is let go. It is not, where this is not given, so that more can be taken later.
+    /// `true` if the rest is to be let go. It is not, where this is not given, so that more can be captured later.
     #[serde(default)]
     #[schema(required = false, example = true)]
     last: bool,
@@ -139,7 +139,7 @@ pub(crate) struct Capture {
 pub(crate) struct Holds {
     /// The oldest first.
     holds: Vec<Hold>,
-    /// Where the next page begins; null where there is none.
+    /// Cursor of the next page; null where there is none.
     #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }

@@ -16,7 +16,7 @@ use crate::problem::{Kind, Problem};
 use crate::times::parse_day;
 use crate::{ids, strings};
 
-/// Which payments are asked for. All that is given must hold; of a payment of several movements, by one of them.
+/// Query of a list of payments. All that is given must hold; of a payment of several movements, by one of them.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -24,7 +24,7 @@ pub(crate) struct WantedPayments {
     /// The `next_cursor` of the page before; without it the list begins.
     #[param(value_type = Option<strings::PaymentCursor>)]
     cursor: Option<String>,
-    /// How many at most.
+    /// Maximum number of payments per page.
     #[param(minimum = 1, maximum = 500, default = 50)]
     #[serde(default, deserialize_with = "digits")]
     limit: Option<u16>,
@@ -43,15 +43,15 @@ pub(crate) struct WantedPayments {
     /// In this currency (ISO 4217).
     #[param(value_type = Option<strings::Currency>)]
     currency: Option<String>,
-    /// Of at least this amount; given with the currency.
+    /// Minimum amount; given with the currency.
     #[param(value_type = Option<strings::Decimal>)]
     min_amount: Option<String>,
-    /// Of at most this amount; given with the currency.
+    /// Maximum amount; given with the currency.
     #[param(value_type = Option<strings::Decimal>)]
     max_amount: Option<String>,
     /// For this purpose.
     purpose: Option<PurposeName>,
-    /// With this in their text; capital and small letters are the same.
+    /// Part of the text; capital and small letters are the same.
     #[param(value_type = Option<strings::Text>)]
     text: Option<String>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct WantedPayments {
 pub(crate) struct Payments {
     /// The newest first.
     payments: Vec<Payment>,
-    /// Where the next page begins; null where there is none.
+    /// Cursor of the next page; null where there is none.
     #[schema(value_type = Option<strings::PaymentCursor>, required)]
     next_cursor: Option<String>,
 }

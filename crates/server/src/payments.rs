@@ -38,8 +38,8 @@ pub(crate) struct NewPayment {
     /// The text on both statements, of at most 140 characters.
     #[schema(value_type = Option<strings::Text>)]
     pub(crate) text: Option<String>,
-    /// What else is to be moved with it, all or nothing, in this order: a split, or a fee. At most 99 movements. The
-    /// caller needs a right to move the money of each account that pays.
+    /// Further movements with it, all or nothing, in this order: a split, or a fee. At most 99 movements. The caller
+    /// needs a right to move the money of each account that pays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, max_items = 99)]
     pub(crate) more: Vec<NewMovement>,
@@ -88,7 +88,7 @@ pub(crate) struct PaymentDryRun {
     booking: Booking,
 }
 
-/// What a payment is, but for its id.
+/// Payment without its id.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Booking {
     /// The number of the account that was debited.
@@ -97,24 +97,24 @@ pub(crate) struct Booking {
     /// The number of the account that was credited.
     #[schema(value_type = strings::Iban)]
     to: String,
-    /// How much.
+    /// Amount.
     #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
-    /// What it is for.
+    /// Purpose of the payment.
     purpose: PurposeName,
     /// The text on the statement; null where there is none, or the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
-    /// When it was booked.
+    /// Booking time.
     #[schema(value_type = strings::Moment)]
     booked_at: String,
-    /// From which day on it counts for interest.
+    /// Value date: the day from which it counts for interest.
     #[schema(value_type = strings::Day)]
     value_date: String,
-    /// What else was moved with it, all or nothing.
+    /// Further movements that were booked with it, all or nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     more: Vec<Movement>,
@@ -133,7 +133,7 @@ pub(crate) struct Movement {
     /// The number of the account that was credited.
     #[schema(value_type = strings::Iban)]
     to: String,
-    /// How much.
+    /// Amount.
     #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
@@ -141,7 +141,7 @@ pub(crate) struct Movement {
     currency: String,
 }
 
-/// What a payment is for.
+/// Purpose of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = Purpose)]

@@ -125,7 +125,7 @@ pub(crate) struct FieldError {
     /// The field, header or parameter.
     #[schema(example = "amount")]
     pub(crate) field: String,
-    /// What is wrong with it.
+    /// Mistake in the field, in words.
     #[schema(example = "an amount is written as digits with a point before the decimals, like 12.50")]
     pub(crate) detail: String,
 }
@@ -137,7 +137,7 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct Document {
-    /// Which kind of problem it is, for ever: a reference to the page that explains it.
+    /// Kind of problem, for ever: a reference to the page that explains it.
     #[serde(rename = "type")]
     #[schema(value_type = strings::ProblemKind)]
     kind: String,
@@ -145,7 +145,7 @@ pub(crate) struct Document {
     title: String,
     /// The HTTP status.
     pub(crate) status: u16,
-    /// What is wrong this time.
+    /// Explanation of what is wrong this time.
     detail: String,
     /// With insufficient-funds: what may be spent, overdraft not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +155,7 @@ pub(crate) struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     limit: Option<Amount>,
-    /// What remains to be captured or refunded.
+    /// Amount that remains to be captured or refunded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     remaining: Option<Amount>,

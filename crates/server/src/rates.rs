@@ -292,7 +292,7 @@ impl Rates {
         self.all.take(self.moment(now))
     }
 
-    /// Of all who are not signed in.
+    /// Takes a request from the rate of all who are not signed in.
     pub(crate) fn of_strangers(&self, now: Instant) -> Option<Standing> {
         self.strangers.take(self.moment(now))
     }
@@ -336,7 +336,8 @@ mod tests {
     fn a_burst_then_the_steady_pace() {
         let table = table(Rate::per_second(10, 3), 8);
         let take = |now| table.take("a", now).map(|one| (one.refused, one.remaining, one.seconds)).unwrap();
-        // What is asked when: whether it is refused, what remains, and the seconds that are told.
+        // Each case is a time, and what is answered then: whether it is refused, what remains, and the seconds that are
+        // told.
         for (now, expected) in [
             (0, (false, 2, 1)),
             (0, (false, 1, 1)),

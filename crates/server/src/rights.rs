@@ -14,14 +14,14 @@ use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, numbered};
 use crate::problem::Problem;
 use crate::strings;
 
-/// What a right allows.
+/// Kind of a right, by what it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = Right)]
 pub(crate) enum RightName {
     /// To see the account and to move its money.
     Owner,
-    /// The same, up to a limit in one payment where there is one.
+    /// To see it and to move its money, up to a limit in one payment where there is one.
     Signatory,
     /// To see it.
     ReadOnly,
@@ -42,7 +42,7 @@ impl From<Right> for RightName {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "right": "signatory", "limit": "500.00" }))]
 pub(crate) struct NewRight {
-    /// What it allows.
+    /// Kind of the right, by what it allows.
     right: RightName,
     /// For a signatory: the most in one payment, in the account's currency; without end where none is given.
     #[schema(value_type = Option<strings::Decimal>)]
@@ -72,7 +72,7 @@ pub(crate) struct RightView {
     /// The customer's number.
     #[schema(value_type = strings::Number)]
     pub(crate) customer: u32,
-    /// What it allows.
+    /// Kind of the right, by what it allows.
     pub(crate) right: RightName,
     /// For a signatory: the most in one payment; null where there is no limit.
     #[schema(value_type = Option<strings::Decimal>, required)]

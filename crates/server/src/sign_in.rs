@@ -65,27 +65,27 @@ pub(crate) struct Session {
     /// Send it as `Authorization: Bearer …`. It is told once.
     #[schema(value_type = strings::SessionToken)]
     token: String,
-    /// When the session is over.
+    /// Time at which the session is over.
     #[schema(value_type = strings::Moment)]
     expires_at: String,
-    /// Who signed in.
+    /// User who signed in.
     user: SessionUser,
 }
 
-/// Who signed in.
+/// User who signed in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionUser {
     /// The user's number.
     #[schema(value_type = strings::Number)]
     id: u32,
-    /// What the user is to the bank.
+    /// Role of the user.
     role: RoleName,
     /// The number of the customer for whom the user acts.
     #[schema(value_type = Option<strings::Number>, required)]
     customer: Option<u32>,
 }
 
-/// What a user is to the bank.
+/// Role of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = Role)]
@@ -228,7 +228,7 @@ pub(crate) async fn sign_out(State(app): State<App>, token: Token) -> Result<Sta
     }
 }
 
-/// Who one is.
+/// User who is signed in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Me {
     /// The user's number.
@@ -237,7 +237,7 @@ pub(crate) struct Me {
     /// The name to sign in with.
     #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
-    /// What the user is to the bank.
+    /// Role of the user.
     role: RoleName,
     /// The customer for whom the user acts.
     #[schema(required)]
@@ -260,7 +260,7 @@ pub(crate) struct MyCustomer {
 /// The user of the session, and the customer for whom the user acts.
 #[utoipa::path(
     get, path = "/v1/me", tag = "Sign in",
-    responses((status = 200, description = "Who one is", body = Me)),
+    responses((status = 200, description = "The user who is signed in", body = Me)),
 )]
 pub(crate) async fn me(State(app): State<App>, token: Token) -> Result<Json<Me>, Problem> {
     let (who, user, customer) = app

@@ -19,7 +19,7 @@ use crate::problem::{Kind, Problem};
 use crate::strings;
 use crate::times::{day, parse_day};
 
-/// Which days a statement tells of.
+/// Query of a statement: its days.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -92,7 +92,7 @@ pub(crate) async fn statement(
     params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Days),
     responses((
         status = 200, description = "The statement", body = strings::PlainText, content_type = "text/csv",
-        headers(("Content-Disposition" = String, description = "Under which name to keep the file.")),
+        headers(("Content-Disposition" = String, description = "The name under which to keep the file.")),
     )),
     extensions(("x-refusals" = json!(["no-right", "period-too-long", "period-backwards"]))),
 )]

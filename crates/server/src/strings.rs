@@ -99,7 +99,7 @@ kinds! {
     Overdraft {
         "title": "decimal number or unlimited",
         "type": "string",
-        "description": "How far below zero an account may go: an amount of zero or more, or `unlimited`.",
+        "description": "An overdraft, the limit below zero of an account: an amount of zero or more, or `unlimited`.",
         "pattern": "^(unlimited|-?[0-9]+(\\.[0-9]+)?)$",
         "maxLength": 32,
         "examples": ["500.00"],
@@ -161,7 +161,7 @@ kinds! {
     Cursor {
         "title": "cursor",
         "type": "string",
-        "description": "Where a page of a list begins. Send it back as it was given.",
+        "description": "The cursor of a page of a list. Send it back as it was given.",
         "pattern": "^[0-9]{1,19}$",
         "examples": ["50"],
     };
@@ -239,7 +239,7 @@ kinds! {
     };
     PaymentCursor {
         "type": "string",
-        "description": "Where a page of payments begins. Send it back as it was given.",
+        "description": "The cursor of a page of payments. Send it back as it was given.",
         "pattern": "^[0-9a-f]{32}$",
         "examples": ["6f1c0e4b9a7d4d2f8f5e3b1a90c7d6e2"],
     };

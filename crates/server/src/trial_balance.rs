@@ -17,10 +17,10 @@ use crate::times::moment;
 /// A trial balance.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TrialBalance {
-    /// Of which moment it is.
+    /// Moment of which it is the trial balance.
     #[schema(value_type = strings::Moment)]
     at: String,
-    /// By currency.
+    /// Parts of the currencies.
     currencies: Vec<CurrencyRows>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct CurrencyRows {
     /// The currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
-    /// By kind of account.
+    /// Parts of the kinds of account.
     kinds: Vec<KindRow>,
     /// The sum of all debit balances.
     #[schema(value_type = strings::Decimal)]
@@ -45,7 +45,7 @@ pub(crate) struct CurrencyRows {
 pub(crate) struct KindRow {
     /// The kind.
     kind: KindName,
-    /// How many accounts it has, closed ones included.
+    /// Number of its accounts, closed ones included.
     #[schema(minimum = 0, example = 3)]
     accounts: u64,
     /// The sum of its balances that are debits.

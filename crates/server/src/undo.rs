@@ -16,17 +16,17 @@ use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
 use crate::strings;
 
-/// What is to be given back of a payment.
+/// Refund to be made of a payment.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRefund {
-    /// How much; all that was not given back before where it is not given.
+    /// Amount; all that was not given back before where it is not given.
     #[schema(value_type = Option<strings::Decimal>)]
     amount: Option<String>,
     /// The payment's currency (ISO 4217); given with the amount.
     #[schema(value_type = Option<strings::Currency>)]
     currency: Option<String>,
-    /// Of which movement of the payment: 0 is the payment itself, 1 the first of `more`.
+    /// Number of the movement of the payment that is given back: 0 is the payment itself, 1 the first of `more`.
     #[serde(default, deserialize_with = "movement")]
     #[schema(value_type = strings::MovementNumber, required = false)]
     movement: u32,
@@ -40,7 +40,7 @@ fn movement<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     integer(from)?.ok_or_else(|| D::Error::custom("it must be a whole number"))
 }
 
-/// Why a payment is undone.
+/// Reason for which a payment is undone.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReversal {

@@ -28,7 +28,7 @@ pub(crate) struct NewUser {
     #[serde(serialize_with = "nothing")]
     #[schema(value_type = strings::NewPassword)]
     password: Password,
-    /// What the user is to the bank.
+    /// Role of the user.
     role: RoleName,
     /// The number of the customer for whom the user acts; with the role customer, and only then.
     #[schema(value_type = Option<strings::Number>)]
@@ -79,7 +79,7 @@ pub(crate) struct UserView {
     /// The name to sign in with; null where the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     pub(crate) name: Option<String>,
-    /// What the user is to the bank.
+    /// Role of the user.
     pub(crate) role: RoleName,
     /// The number of the customer for whom the user acts.
     #[schema(value_type = Option<strings::Number>, required)]
@@ -91,7 +91,7 @@ pub(crate) struct UserView {
 pub(crate) struct Users {
     /// In the order of their numbers.
     users: Vec<UserView>,
-    /// Where the next page begins; null where there is none.
+    /// Cursor of the next page; null where there is none.
     #[schema(value_type = Option<strings::Cursor>, required)]
     next_cursor: Option<String>,
 }

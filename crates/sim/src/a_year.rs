@@ -11,13 +11,13 @@ pub(crate) struct Year {
     /// `kassa` can verify, export and serve it; the operator's password is operator-year-password.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// How many accounts the customers have.
+    /// Number of accounts of the customers.
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(i64::from(year::MIN_ACCOUNTS)..=3_000_000))]
     accounts: u32,
-    /// How many payments they make.
+    /// Number of payments that they make.
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     payments: u64,
-    /// What everything is drawn from.
+    /// Seed that everything is drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Print the figures as JSON.

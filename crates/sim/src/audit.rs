@@ -71,7 +71,7 @@ pub struct Auditor {
     holds: Map<u64, Held>,
     /// Payment of each event, the first event first; `None` for those that are no payments.
     payments: Vec<Option<Payment>>,
-    /// Of the few payments with several legs, those after the first.
+    /// Legs after the first, of the few payments with several.
     further_legs: Map<u64, Vec<Paid>>,
     keys: Map<[u8; 16], u64>,
     customers: u32,

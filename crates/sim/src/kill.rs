@@ -21,13 +21,13 @@ use crate::client::{Client, Target};
 /// `kassa-sim kill`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Kill {
-    /// How often the server is killed.
+    /// Number of times that the server is killed.
     #[arg(long, default_value_t = 20)]
     rounds: u64,
-    /// What the moments and payments are drawn from.
+    /// Seed that the moments and payments are drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many clients pay at the same time.
+    /// Number of clients that pay at the same time.
     #[arg(long, default_value_t = 8)]
     clients: u64,
     /// The program to kill; beside this one where none is named.

@@ -16,13 +16,13 @@ pub(crate) struct Run {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds.
+    /// Number of seeds.
     #[arg(long, default_value_t = 10)]
     seeds: u64,
-    /// How many commands each.
+    /// Number of commands each.
     #[arg(long, default_value_t = 100_000)]
     steps: u64,
-    /// How many seeds are run at a time; one for each core where it is not said.
+    /// Number of seeds run at a time; one for each core where it is not said.
     #[arg(long)]
     jobs: Option<usize>,
     /// Never restart the bank. It comes to the same.

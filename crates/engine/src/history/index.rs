@@ -379,9 +379,9 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
 
 /// The files of an index, sorted by what they are good for.
 struct Looked {
-    /// Of events that the journal has, the oldest first.
+    /// Runs of events that the journal has, the oldest first.
     runs: Vec<Arc<Run>>,
-    /// From the first on that tells of events which the journal doesn't have.
+    /// Runs from the first on that tells of events which the journal doesn't have.
     lost: Vec<Arc<Run>>,
     useless: Vec<Useless>,
 }

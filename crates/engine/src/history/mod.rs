@@ -120,13 +120,13 @@ pub struct Search {
     pub from: Option<Timestamp>,
     /// Booked before this moment.
     pub until: Option<Timestamp>,
-    /// Of at least this amount in minor units, in or out.
+    /// Minimum amount in minor units, in or out.
     pub min_minor: Option<u64>,
-    /// Of at most this amount in minor units, in or out.
+    /// Maximum amount in minor units, in or out.
     pub max_minor: Option<u64>,
-    /// With this account on the other side.
+    /// Account on the other side.
     pub counterparty: Option<AccountId>,
-    /// With this in their text; capital and small letters are the same.
+    /// Part of the text; capital and small letters are the same.
     pub text: Option<String>,
 }
 

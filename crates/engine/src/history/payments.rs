@@ -40,8 +40,8 @@ pub struct Listed {
 
 impl Engine {
     /// Reads one page of up to `limit` postings from before an event on, or from the newest on, that moved one of
-    /// `accounts` (at most [`MAX_MERGED`]), or any where none are named. Looks at [`MAX_LOOKED_AT`] events at most.
-    /// What is given is durable.
+    /// `accounts` (at most [`MAX_MERGED`]), or any where none are named. Looks at [`MAX_LOOKED_AT`] events at most. All
+    /// payments given are durable.
     ///
     /// # Errors
     ///

@@ -35,25 +35,25 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::tls;
 
-/// What `kassa bench http` is asked to do.
+/// `kassa bench http`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct HttpBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
-    /// How many connections there are, each of a customer of its own who is signed in.
+    /// Number of connections, each of a customer of its own who is signed in.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     connections: u32,
-    /// How many accounts each of the customers has.
+    /// Number of accounts of each of the customers.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     accounts: u32,
-    /// How long each of the parts is measured, in seconds.
+    /// Time for which each of the parts is measured, in seconds.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
-    /// In how many rounds by turns the floor and the payments are measured.
+    /// Number of rounds in which the floor and the payments are measured by turns.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// How many lines a batch has.
+    /// Number of lines of a batch.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     batch_lines: u64,
     /// Measure this part only; may be given several times. The process id of the server is told on standard error, for a
@@ -65,7 +65,7 @@ pub(crate) struct HttpBench {
     json: bool,
 }
 
-/// What is measured.
+/// Part of the bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     Floor,

@@ -22,31 +22,31 @@ use super::{unexpected, until_interrupted};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What `kassa bench ledger` is asked to do.
+/// `kassa bench ledger`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LedgerBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
-    /// How many accounts there are.
+    /// Number of accounts.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..))]
     accounts: u32,
-    /// How many transfers are made.
+    /// Number of transfers to make.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MAX_TRANSFERS))]
     transfers: u64,
-    /// How many transfers are sent together.
+    /// Number of transfers sent together.
     #[arg(long, value_name = "N", default_value_t = 8_190, value_parser = clap::value_parser!(u64).range(1..=8_190))]
     batch: u64,
-    /// Instead of batches, this many callers with one transfer each at a time. With 1, a bare sync is measured too,
-    /// and what a transfer takes above it.
+    /// Number of callers with one transfer each at a time, instead of batches. With 1, a bare sync is measured too, and
+    /// what a transfer takes above it.
     #[arg(long, value_name = "N", conflicts_with = "batch", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     callers: Option<u32>,
     /// One account takes part in every transfer; in the end, pages of its history and its balance at past times are
     /// read.
     #[arg(long)]
     hot: bool,
-    /// At how many points along the way rate, longest wait, memory, disk and processor time are noted. Without it, at
-    /// 50, and after every 250,000 transfers at least.
+    /// Number of points along the way at which rate, longest wait, memory, disk and processor time are noted. Without
+    /// it, 50, and after every 250,000 transfers at least.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     points: Option<u64>,
     /// Draw the points as a picture into this file.

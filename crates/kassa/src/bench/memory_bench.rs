@@ -18,16 +18,16 @@ use super::until_interrupted;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What `kassa bench memory` is asked to do.
+/// `kassa bench memory`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct MemoryBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
-    /// How many accounts are opened, shared out among the customers.
+    /// Number of accounts to open, shared out among the customers.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     accounts: u32,
-    /// How many customers are added, each with one user.
+    /// Number of customers to add, each with one user.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     customers: u32,
     /// Print the figures as JSON.

@@ -35,7 +35,7 @@ pub(crate) enum Bench {
     /// Transfers through the engine and the journal: how many a second, how that and the memory change as they grow
     /// many, and how long a start takes with them behind.
     Ledger(ledger_bench::LedgerBench),
-    /// What an account and a customer take in memory.
+    /// Memory that an account and a customer take.
     Memory(memory_bench::MemoryBench),
     /// Streams of events: what one takes in memory among many, and how soon all whom a payment concerns are told of it.
     Streams(streams_bench::StreamsBench),

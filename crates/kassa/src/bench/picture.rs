@@ -24,7 +24,7 @@ pub(super) struct Panel {
     pub(super) title: &'static str,
     /// Note on it, in a few words.
     pub(super) note: String,
-    /// Of its line or bars, as `#rrggbb`.
+    /// Colour of its line or bars, as `#rrggbb`.
     pub(super) colour: &'static str,
     pub(super) shape: Shape,
     /// From left to right.

@@ -45,19 +45,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Number of bytes that a client reads at a time.
 const READ_BYTES: usize = 4_096;
 
-/// What `kassa bench streams` is asked to do.
+/// `kassa bench streams`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct StreamsBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
-    /// How many streams are opened, each by a customer of its own.
+    /// Number of streams to open, each by a customer of its own.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=25_000))]
     streams: u32,
-    /// How many payments are made while they are open.
+    /// Number of payments to make while they are open.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     payments: u32,
-    /// How many callers make them, each one at a time.
+    /// Number of callers that make them, each one at a time.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     callers: u32,
     /// Open the streams over HTTP/2, one in each connection.

@@ -36,7 +36,7 @@ use crate::output::Output;
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) bank: bank_folder::Open,
-    /// What to write: a journal for hledger, a CSV line for each entry, or a JSON object for each event.
+    /// Format to write: a journal for hledger, a CSV line for each entry, or a JSON object for each event.
     #[arg(long, value_enum)]
     format: Format,
     /// The file to write, in place of standard output. While it is being written it is called FILE.part.

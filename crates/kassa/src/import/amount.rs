@@ -7,7 +7,7 @@
 /// Japanese files (U+FF0D).
 const MINUS_SIGNS: [char; 4] = ['-', '\u{2212}', '\u{2013}', '\u{ff0d}'];
 
-/// How digits before the decimal separator are set in groups.
+/// Grouping of the digits before the decimal separator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grouping {
     /// 1,000,000
@@ -16,17 +16,17 @@ pub(super) enum Grouping {
     Indian,
 }
 
-/// How the source writes amounts.
+/// Notation of the source's amounts.
 #[derive(Debug, Clone)]
 pub(super) struct AmountFormat {
     pub(super) decimal: char,
     pub(super) thousands: Option<char>,
     pub(super) grouping: Grouping,
-    /// What may stand on either side of a number and says nothing: the currency's sign or code.
+    /// Text that may stand on either side of a number and says nothing: the currency's sign or code.
     pub(super) marks: Vec<String>,
-    /// What may stand there and means plus, such as CR.
+    /// Text that may stand there and means plus, such as CR.
     pub(super) plus_marks: Vec<String>,
-    /// What may stand there and means minus, such as DR.
+    /// Text that may stand there and means minus, such as DR.
     pub(super) minus_marks: Vec<String>,
 }
 
@@ -34,12 +34,12 @@ pub(super) struct AmountFormat {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) minor: i64,
-    /// Whether a sign, or a mark that means one, stands with it.
+    /// `true` if a sign, or a mark that means one, stands with it.
     pub(super) has_sign: bool,
 }
 
 impl AmountFormat {
-    /// Without groups of two, and without marks.
+    /// Makes a format without groups of two, and without marks.
     pub(super) fn plain(decimal: char, thousands: Option<char>) -> Self {
         let (marks, plus_marks, minus_marks) = Default::default();
         Self { decimal, thousands, grouping: Grouping::Thousands, marks, plus_marks, minus_marks }

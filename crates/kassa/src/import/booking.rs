@@ -1,5 +1,5 @@
-//! What of a plan is to be booked, given what the bank holds: the rows that are new, the balances that accounts begin
-//! with, and the overdrafts that their history needs.
+//! The part of a plan that is to be booked, given what the bank holds: the rows that are new, the balances that
+//! accounts begin with, and the overdrafts that their history needs.
 //!
 //! All that can be wrong is found here, before anything is booked or founded: what the bank would refuse is a mistake
 //! with its line. What is left of a [`Booking`] is carried out in the order in which it stands.
@@ -19,26 +19,26 @@ use super::run::ImportUser;
 use super::{Mistake, Mistakes};
 use crate::failure::Failure;
 
-/// What is to be done.
+/// Work to be done.
 pub(super) struct Booking {
-    /// One for each of the plan's customers.
+    /// Customers, one for each of the plan's.
     pub(super) customers: Vec<Target<CustomerId>>,
-    /// One for each of the plan's accounts.
+    /// Accounts, one for each of the plan's.
     pub(super) accounts: Vec<Target<AccountId>>,
-    /// One for each of the plan's rights.
+    /// Rights, one for each of the plan's.
     pub(super) rights: Vec<Target<()>>,
     /// The plan's contra accounts, and that of opening balances where one is needed.
     pub(super) contras: Vec<Contra>,
-    /// In the order in which they are to be booked.
+    /// Postings in the order in which they are to be booked.
     pub(super) entries: Vec<Entry>,
     pub(super) rooms: Vec<AccountRoom>,
     pub(super) breaks: Vec<AccountBreak>,
-    /// How many of the users are there already.
+    /// Users, one for each that is asked for.
     pub(super) users: Vec<Target<()>>,
 }
 
 impl Booking {
-    /// How many of the plan's rows, contra accounts and users are there from earlier runs.
+    /// Counts the plan's rows, contra accounts and users that are there from earlier runs.
     pub(super) fn already_there(&self, plan: &Plan) -> usize {
         let new = self.entries.iter().filter(|entry| entry.posting.is_some()).count();
         count(&self.customers)
@@ -57,7 +57,7 @@ fn count<T>(targets: &[Target<T>]) -> usize {
 /// Something of the plan, by its idempotency key.
 pub(super) struct Target<T> {
     pub(super) key: String,
-    /// What it became in an earlier run.
+    /// Its counterpart in the bank, made in an earlier run.
     pub(super) there: Option<T>,
 }
 
@@ -81,13 +81,13 @@ pub(super) struct Entry {
     pub(super) account: usize,
     /// Index into the booking's contra accounts.
     pub(super) contra: usize,
-    /// What it does to the account's balance, in minor units; not zero.
+    /// Change of the account's balance, in minor units; not zero.
     pub(super) change_minor: i64,
     /// The account's posted balance after it.
     pub(super) balance_minor: i64,
     /// The source's date.
     pub(super) date: Date,
-    /// Whether it is booked now, and the date is only its value date.
+    /// `true` if it is booked now, and the date is only its value date.
     pub(super) late: bool,
 }
 
@@ -97,7 +97,7 @@ pub(super) struct AccountRoom {
     pub(super) account: usize,
     pub(super) room: Room,
     pub(super) steps: Steps,
-    /// Why it is left with this limit; none if that is what it had.
+    /// Reason why it is left with this limit; none if that is the limit it had.
     pub(super) reason: Option<String>,
 }
 
@@ -108,7 +108,7 @@ pub(super) struct AccountBreak {
     pub(super) found: history::Break,
 }
 
-/// What an import is told beside its files.
+/// Orders for an import beside its files.
 pub(super) struct Orders<'a> {
     /// The map's path.
     pub(super) map: &'a Path,
@@ -121,17 +121,17 @@ pub(super) fn key(plan: &Plan, of: &str) -> String {
     format!("import {} {of}", plan.source_name)
 }
 
-/// What is said of an account under its key.
+/// Returns what is said of an account under its key.
 pub(super) fn account_content(row: &PlannedAccount) -> String {
     format!("{} {} {:?}", row.number, row.opened, row.name)
 }
 
-/// What is said of a right under its key.
+/// Returns what is said of a right under its key.
 pub(super) fn right_content(row: &PlannedRight, customer: CustomerId, account: AccountId) -> String {
     format!("{} {} {:?}", customer.0, account.0, right(row.right))
 }
 
-/// What is said of a posting under its key.
+/// Returns what is said of a posting under its key.
 pub(super) fn posting_content(debit: AccountId, credit: AccountId, minor: u64, row: &PlannedPosting) -> String {
     format!("{} {} {minor} {} {:?}", debit.0, credit.0, row.date, row.text)
 }
@@ -221,17 +221,17 @@ fn numbered(name: String, place: usize) -> String {
     if place == 0 { name } else { format!("{name} ({})", place + 1) }
 }
 
-/// What is known of a row of the postings.
+/// Facts that are known of a row of the postings.
 struct FoundPosting {
     key: String,
-    /// If it was booked before.
+    /// Earlier booking, if there is one.
     booked: Option<BookedBefore>,
 }
 
-/// What became of a row in an earlier run.
+/// Outcome of a row in an earlier run.
 #[derive(Clone, Copy)]
 struct BookedBefore {
-    /// The account's after it.
+    /// Balance of the account after it.
     balance_minor: i64,
     /// The number of its event.
     event: u64,
@@ -248,7 +248,7 @@ impl Survey<'_> {
         self.refuse(file, line, reason);
     }
 
-    /// Whether what was done under a key is what is asked for now.
+    /// Returns `true` if what was done under a key is what is asked for now.
     fn is_same(&self, earlier: &Earlier, content: &str) -> bool {
         self.books.fingerprint(content.as_bytes()) == Some(earlier.fingerprint)
     }
@@ -368,8 +368,8 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// What the plan's contra accounts have become, and last the accounts of opening balances, one for
-    /// each currency.
+    /// Finds what the plan's contra accounts have become, and last the accounts of opening balances, one for each
+    /// currency.
     fn contras(&mut self) -> Result<Vec<Generations>, Failure> {
         let plan = self.plan;
         let mut all = Vec::with_capacity(plan.contras.len() + 1);
@@ -399,7 +399,7 @@ impl Survey<'_> {
         Err(Failure::new(format!("the contra account {name:?} can't be found in the bank's books")))
     }
 
-    /// What became of the postings before. One that said something else is a mistake.
+    /// Finds what became of the postings before. One that said something else is a mistake.
     fn postings(
         &mut self,
         accounts: &[Target<AccountId>],
@@ -523,7 +523,7 @@ impl Survey<'_> {
         )
     }
 
-    /// What the map says an account began with must be what was booked, once it has begun.
+    /// Checks that what the map says an account began with is what was booked, once it has begun.
     fn check_opening(&mut self, account: usize, held: Option<Held>, booked: Option<i128>) {
         let Some(said) = self.plan.accounts[account].opening_minor.map(i128::from) else { return };
         if !held.is_some_and(|held| held.has_entries) || said == booked.unwrap_or(0) {
@@ -580,7 +580,7 @@ impl Survey<'_> {
         Ok(all)
     }
 
-    /// How a change of an overdraft ended, after the one that ended before it.
+    /// Tells how a change of an overdraft ended, after the one that ended before it.
     fn ended(&self, before: &Known, after: &Known, earlier: Option<Ended>) -> Option<Ended> {
         let Some(limit) = overdraft_of(after) else { return earlier };
         let is_owed = after.earlier.is_some_and(|after| self.is_same(&after, OWED));
@@ -814,21 +814,21 @@ impl Survey<'_> {
     }
 }
 
-/// What is said under the key of a limit that an account is left with: whether it is there only because the account ends
-/// below zero.
+/// Content under the key of a limit that an account is left with: it is there only because the account ends below zero.
+/// [`LASTING`] is the content of any other.
 pub(super) const OWED: &str = "owed";
 pub(super) const LASTING: &str = "";
 
-/// How an import left an account's overdraft.
+/// Overdraft as an import left it.
 #[derive(Clone, Copy)]
 struct Ended {
     limit: Overdraft,
-    /// That, without what it gave only because the account ended below zero.
+    /// The limit without what it gave only because the account ended below zero.
     lasting: Overdraft,
 }
 
 impl Ended {
-    /// What lasts of a limit. One that is another than this import left is somebody else's, and lasts.
+    /// Returns what lasts of a limit. One that is another than this import left is somebody else's, and lasts.
     fn lasting_of(self, limit: Overdraft) -> Overdraft {
         if limit == self.limit { self.lasting } else { limit }
     }
@@ -837,13 +837,13 @@ impl Ended {
 /// A change of an account's overdraft, as far as it came.
 struct Began {
     steps: Steps,
-    /// How the change before it ended.
+    /// End of the change before it.
     ended: Option<Ended>,
-    /// If the account was left with the room of its history.
+    /// Room of its history, if the account was left with that.
     left: Option<Left>,
 }
 
-/// What an import did that was broken off while an account had the room of its history.
+/// State in which an import that was broken off left an account: with the room of its history.
 #[derive(Clone, Copy)]
 struct Left {
     /// The overdraft before that.
@@ -888,7 +888,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Of an account's first change.
+    /// Returns the steps of an account's first change.
     fn of(plan: &Plan, row: &PlannedAccount) -> Self {
         let [before, meanwhile, after] = [BEFORE, MEANWHILE, AFTER].map(|step| overdraft_key(plan, step, row, 1));
         Self { before, meanwhile, after }

@@ -1,5 +1,5 @@
-//! What the bank holds already, as far as an import must know it before it does anything: the state, and what became of
-//! the rows of earlier runs.
+//! The bank's holdings before an import, as far as it must know them before it does anything: the state, and what
+//! became of the rows of earlier runs.
 //!
 //! A bank is open, or only read (for a dry run, which writes nothing at all), or not there yet.
 
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::bank_folder::BankFolder;
 use crate::failure::Failure;
 
-/// How many keys are looked for together.
+/// Number of keys looked for together.
 const KEYS_AT_A_TIME: usize = 2_000;
 
 /// A bank as an import finds it.
@@ -30,21 +30,21 @@ pub(super) enum Books<'a> {
 pub(super) struct ReadBooks {
     hashes: KeyedHashes,
     state: State,
-    /// By idempotency key: what Kassa itself did, which includes all that was imported.
+    /// Events by idempotency key: what Kassa itself did, which includes all that was imported.
     past: HashMap<[u8; 16], Earlier>,
 }
 
-/// What became of a key before.
+/// Earlier outcome of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Earlier {
-    /// Of what was asked under it.
+    /// Fingerprint of what was asked under it.
     pub(super) fingerprint: u64,
     pub(super) was: Was,
     /// The number of the event, by which it comes before or after others.
     pub(super) event: u64,
 }
 
-/// What was done under a key.
+/// Result of the command under a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Was {
     Customer(CustomerId),
@@ -137,7 +137,7 @@ impl ReadBooks {
     }
 }
 
-/// Why reading for the founding ends.
+/// Reason why reading for the founding ends.
 enum Stop {
     Found,
     Failed(OpenError),
@@ -149,7 +149,7 @@ impl From<OpenError> for Stop {
     }
 }
 
-/// As which bank a folder's was founded, which is at the beginning of its journal; none if it wasn't yet.
+/// Reads the founding of a folder's bank, which is at the beginning of its journal; none if it wasn't founded yet.
 pub(super) fn founding_of(folder: &BankFolder, accept_loss: bool) -> Result<Option<Founding>, Failure> {
     let mut founding = None;
     let read = open(folder, accept_loss)?.run::<Stop>(&mut |state, _| {
@@ -182,7 +182,7 @@ impl Books<'_> {
         self.request("", content).map(|request| request.fingerprint)
     }
 
-    /// Whether a person was erased. A bank that is only read doesn't tell.
+    /// Returns `true` if a person was erased. A bank that is only read doesn't tell.
     pub(super) fn is_erased(&self, subject: SubjectId) -> Result<bool, Failure> {
         match self {
             Self::Absent | Self::Read(_) => Ok(false),
@@ -207,8 +207,8 @@ impl Books<'_> {
         self.hashes().map(|hashes| hashes.request(UserId::SYSTEM, key.as_bytes(), content))
     }
 
-    /// What became of keys before. A refusal is remembered under its key for ever, so what was refused is asked for
-    /// again under another: its key with a number, which is given in its place.
+    /// Finds what became of keys before. A refusal is remembered under its key for ever, so what was refused is asked
+    /// for again under another: its key with a number, which is given in its place.
     pub(super) fn find(&self, keys: impl IntoIterator<Item = String>) -> Result<Vec<Known>, Failure> {
         let mut known: Vec<Known> = keys.into_iter().map(|key| Known { key, earlier: None }).collect();
         let mut asked: Vec<usize> = (0..known.len()).collect();

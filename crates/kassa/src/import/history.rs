@@ -3,7 +3,8 @@
 //!
 //! The source's balances say what an account held before its first row, and how far it was ever overdrawn; and they show
 //! where rows are missing, or say something else than was booked. Only what they show is a limit that somebody granted.
-//! What rows alone add up to is none: a window of rows without the ones before it goes as far below zero as one likes.
+//! The sum of rows alone is no such limit: a window of rows without the ones before it goes as far below zero as one
+//! likes.
 //!
 //! A balance may itself be wrong. So no single one is believed against the others: an account begins with what most of
 //! its balances tell, and an overdraft counts as far as the balance and the books both show it.
@@ -18,17 +19,17 @@ use ledger::{Account, Overdraft};
 pub(super) struct Row {
     /// Its place among the plan's postings.
     pub(super) posting: usize,
-    /// In its file.
+    /// Its line in its file.
     pub(super) line: u64,
     pub(super) change: i128,
     /// The source's balance after it.
     pub(super) balance: Option<i128>,
     pub(super) state: RowState,
-    /// Whether this import books it, or did before it was broken off.
+    /// `true` if this import books it, or did before it was broken off.
     pub(super) is_of_this_import: bool,
 }
 
-/// What there is to do about a row.
+/// State of a row: what there is to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowState {
     /// It was booked in an earlier run, and this was the account's balance after it.
@@ -39,10 +40,10 @@ pub(super) enum RowState {
     Late,
 }
 
-/// What the books hold of an account that is there.
+/// Amounts that the books hold of an account that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Held {
-    /// Whether its history has begun.
+    /// `true` if its history has begun.
     pub(super) has_entries: bool,
     pub(super) posted: i128,
     /// The sum of its open holds.
@@ -60,11 +61,11 @@ pub(super) struct Break {
 /// The furthest below zero that the source and the books both show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Low {
-    /// What both show: below zero.
+    /// Balance that both show: below zero.
     pub(super) balance: i128,
-    /// What the source says there: that, or less.
+    /// Balance that the source shows there: the same, or less.
     pub(super) source: i128,
-    /// Of the row that shows it.
+    /// Line of the row that shows it.
     pub(super) line: u64,
 }
 
@@ -78,11 +79,11 @@ pub(super) struct History {
     pub(super) breaks: Vec<Break>,
     /// The posted balance when all is booked.
     pub(super) closing: i128,
-    /// What the source says that is; none if it gives no balances.
+    /// Closing balance by the source; none if it gives no balances.
     pub(super) source_closing: Option<i128>,
-    /// How low the available balance goes on the way.
+    /// Lowest available balance on the way.
     pub(super) lowest: i128,
-    /// How low the balance has been, by the source and by the books.
+    /// Lowest balance there has been, by the source and by the books.
     pub(super) low: Option<Low>,
 }
 
@@ -128,7 +129,7 @@ impl History {
         (least, self.low.map_or(0, |low| -low.balance))
     }
 
-    /// How much further below zero the books end than the source says; none if it gives no balances.
+    /// Returns how much further below zero the books end than the source says; none if it gives no balances.
     pub(super) fn beyond_source(&self) -> Option<i128> {
         let below_zero = |balance: i128| (-balance).max(0);
         self.source_closing.map(|source| (below_zero(self.closing) - below_zero(source)).max(0))
@@ -161,7 +162,7 @@ fn opening(rows: &[Row]) -> i128 {
     if median.abs() < first.abs() && (first < 0 || median >= 0) { median } else { first }
 }
 
-/// By how much the books were ahead of the source after the last row that was booked: known since it was.
+/// Returns by how much the books were ahead of the source after the last row that was booked: known since it was.
 fn known_difference(rows: &[Row]) -> i128 {
     let booked = rows.iter().rev().find_map(|row| match (row.state, row.balance) {
         (RowState::Booked(posted), Some(balance)) => Some(posted - balance),
@@ -203,8 +204,8 @@ fn breaks(rows: &[Row], order: &[usize], start: i128, known: i128) -> Vec<Break>
     breaks
 }
 
-/// The same where a late row's balance is the one on its own day: it is compared with the row before it in the source,
-/// booked or not.
+/// Does as [`breaks`] where a late row's balance is the one on its own day: it is compared with the row before it in
+/// the source, booked or not.
 fn breaks_with_late_in_place(rows: &[Row], order: &[usize], start: i128, known: i128) -> Vec<Break> {
     let without_late: Vec<Row> =
         rows.iter().map(|row| Row { balance: row.balance.filter(|_| row.state != RowState::Late), ..*row }).collect();
@@ -247,24 +248,24 @@ fn low(rows: &[Row], opening: i128, entries: &[(usize, i128)], surplus: i128) ->
 /// An account's overdraft as an import finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
-    /// What it was before this import.
+    /// Overdraft before this import.
     pub(super) before: Overdraft,
-    /// That, without what an earlier import gave only because the account ended below zero.
+    /// Overdraft before this import, without what an earlier import gave only because the account ended below zero.
     pub(super) lasting: Overdraft,
-    /// What it is now: wider than before if this import was broken off.
+    /// Overdraft now: wider than before if this import was broken off.
     pub(super) now: Overdraft,
 }
 
-/// What is done about an account's overdraft.
+/// Change to an account's overdraft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
-    /// What it is kept as at first: what it was, or what is to last of the limit that it is left with.
+    /// Overdraft kept at first: the one it had, or what is to last of the limit that it is left with.
     pub(super) before: Overdraft,
-    /// What it is while the rows are booked, if its history goes lower than the limit it is left with.
+    /// Limit while the rows are booked, if its history goes lower than the limit it is left with.
     pub(super) meanwhile: Option<u64>,
-    /// What it is in the end.
+    /// Limit in the end.
     pub(super) after: u64,
-    /// Whether that is wider than what lasts, because the account ends below zero.
+    /// `true` if that is wider than what lasts, because the account ends below zero.
     pub(super) is_owed: bool,
 }
 
@@ -279,8 +280,8 @@ pub(super) fn limit_that_counts(account: &Account, is_a_customers: bool) -> Over
 
 /// The room an account needs, if what it has is not right already.
 ///
-/// What it had and what the source shows lasts. What it is below zero beyond that is a limit only as long as it is owed:
-/// the next import takes it back as far as the account ends higher.
+/// The limit that it had lasts, and so does the one that the source shows. A debt beyond them is a limit only as long
+/// as it is owed: the next import takes it back as far as the account ends higher.
 pub(super) fn room(history: &History, held: Option<Held>, found: Found) -> Option<Room> {
     let (Overdraft::Limited(limit), Overdraft::Limited(lasting)) = (found.before, found.lasting) else { return None };
     let (least, granted) = history.limits(held);
@@ -290,7 +291,7 @@ pub(super) fn room(history: &History, held: Option<Held>, found: Found) -> Optio
     let deepest = wide(-history.lowest);
     let meanwhile = Some(deepest).filter(|deepest| *deepest > after);
     let is_owed = after > kept;
-    // What was owed and is shown now is to last.
+    // A limit that was owed and is shown now is to last.
     let comes_to_last = lasting < limit && !is_owed;
     let changes = meanwhile.is_some() || Overdraft::Limited(after) != found.now || comes_to_last;
     let owed_now = held.map_or(0, |held| wide((held.on_hold - held.posted).max(0)));
@@ -405,10 +406,11 @@ mod tests {
         assert_eq!(limit_of(&[(100, 100), (-80, -70_000), (-1, -70_001), (-1, 18)]), None);
         assert_eq!(limit_of(&[(100, 100), (-80, -70_000), (-30, -70_030)]), room_of(None, 10));
         assert_eq!(limit_of(&[(100, 100), (-80, -70_000), (-5, -70_005)]), None);
-        // What the rows bear out is left, and a wrong balance above the books takes nothing of it once it healed.
+        // The limit that the rows bear out is left, and a wrong balance above the books takes nothing of it once it
+        // healed.
         assert_eq!(limit_of(&[(100, 100), (-130, -3_000), (40, 10)]), room_of(None, 30));
         assert_eq!(limit_of(&[(100, 100), (-130, -30), (40, 70_000), (1, 11)]), room_of(None, 30));
-        // Where the books end with less than the source, what both showed before is left.
+        // The limit that both showed before is left where the books end with less than the source.
         assert_eq!(limit_of(&[(-50, -50), (100, 50), (-10, 60)]), room_of(None, 50));
         // Balances that are given on some rows only.
         let some = [(100, None), (-80, Some(-70_000)), (-30, None), (1, Some(-9))];
@@ -536,7 +538,7 @@ mod tests {
         assert_eq!(check(10, -40, -30), room(0, None, 30));
         assert_eq!(check(10, -40, 0), room(0, Some(30), 0));
         assert_eq!(check(-50, -40, -90), room(50, None, 90));
-        // Where nothing more is needed, nothing is done.
+        // Nothing is done where nothing more is needed.
         assert_eq!(check(10, -10, 0), None);
         assert_eq!(check(-50, 40, -10), None);
         // The bank's own needs no room.
@@ -562,7 +564,7 @@ mod tests {
         let booked = [(RowState::Booked(-30), -30, Some(-30)), (RowState::Booked(10), 40, Some(10))];
         let history = History::of(&of_this_import(&booked), held, None, None);
         assert_eq!(room(&history, held, found_as(0, 0, 70)), room_of(None, 30));
-        // What an operator granted is left.
+        // The limit that an operator granted is left.
         assert_eq!(room(&history, held, found_as(50, 50, 50)), None);
     }
 
@@ -580,12 +582,12 @@ mod tests {
         assert_eq!(after(-80, 50, found_as(80, 0, 80)), room(80, Some(80), 30, true));
         assert_eq!(after(-80, -10, found_as(80, 0, 80)), room(80, None, 90, true));
         assert_eq!(after(-70, -10, found_as(80, 0, 80)), None);
-        // What lasts is left: an operator's limit, or one that the source showed.
+        // A limit that lasts is left: an operator's, or one that the source showed.
         assert_eq!(after(-80, 100, found_as(80, 20, 80)), room(80, Some(80), 20, false));
         assert_eq!(after(-80, 100, found_as(80, 80, 80)), None);
         // It was paid back before, so that what lasts can be kept at once.
         assert_eq!(after(10, -40, found_as(80, 20, 80)), room(20, None, 30, true));
-        // What the source shows now lasts from now on.
+        // A limit that the source shows now lasts from now on.
         let held = Some(Held { has_entries: true, posted: -70, on_hold: 0 });
         let history = History::of(&rows(&[(RowState::New, -10, Some(-80))]), held, None, None);
         assert_eq!(super::room(&history, held, found_as(80, 0, 80)), room(80, None, 80, false));
@@ -602,7 +604,7 @@ mod tests {
         assert_eq!((history.opening, history.closing, history.beyond_source()), (Some(500), 200, None));
         assert_eq!(limit(&history, None), None);
         assert_eq!(limit(&said(0, &[(-200, None)]), None), owed(None, 200));
-        // What it began with was lent to it.
+        // The balance it began with was lent to it.
         assert_eq!(limit(&said(-300, &[(100, None)]), None), room_of(None, 300));
         // Balances that tell something else break.
         assert_eq!(said(500, &[(-200, Some(100))]).breaks, [found(1, 300, 100)]);

@@ -1,4 +1,4 @@
-//! What the map file says, checked: how the source writes, where each thing stands, and what its codes mean.
+//! The map file's content, checked: how the source writes, where each thing stands, and what its codes mean.
 //!
 //! The fields are described once, in `docs/IMPORT.md`. Here they are read, all
 //! mistakes together, into types that the plan can follow without checking again.
@@ -38,7 +38,7 @@ pub(crate) struct Map {
     pub(super) decimals: u32,
     /// The bank to found where there is none.
     pub(super) bank: Option<PlannedBank>,
-    /// Why that bank can't be founded. One that is there may be of before that was known.
+    /// Reason why that bank can't be founded. One that is there may be of before that was known.
     pub(super) unfoundable: Option<Mistake>,
     pub(super) format: SourceFormat,
     /// The customers' table, if the map doesn't list them itself.
@@ -52,7 +52,7 @@ pub(crate) struct Map {
     pub(super) postings: Postings,
 }
 
-/// What all tables have: the file, the row's key, and where in the file the table stands.
+/// Fields that all tables have: the file, the row's key, and where in the file the table stands.
 #[derive(Debug)]
 pub(super) struct TableFile<K = String> {
     pub(super) file: String,
@@ -61,7 +61,7 @@ pub(super) struct TableFile<K = String> {
     pub(super) layout: Layout,
 }
 
-/// Where something of a row comes from.
+/// Origin of a row's key or account.
 #[derive(Debug)]
 pub(super) enum Origin {
     /// A column has it.
@@ -97,7 +97,7 @@ pub(super) struct Rights {
     pub(super) signatory_limit: Option<String>,
 }
 
-/// What a code of the rights' type column means.
+/// Meaning of a code in the rights' type column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RightKind {
     Owner,
@@ -113,44 +113,44 @@ pub(super) struct Postings {
     pub(super) account: Origin,
     pub(super) date: String,
     pub(super) amount: Amount,
-    /// What a sign means where a column says already which way the money goes.
+    /// Meaning of a sign where a column says already which way the money goes.
     pub(super) sign: Option<SignRule>,
-    /// Whether rows without any money are passed over.
+    /// `true` if rows without any money are passed over.
     pub(super) skips_zero: bool,
     pub(super) currency: Option<String>,
     pub(super) balance: Option<String>,
     pub(super) text: Option<Template<String>>,
-    /// What becomes of a text that is too long; without it, that is a mistake.
+    /// Treatment of a text that is too long; without it, that is a mistake.
     pub(super) long_text: Option<LongText>,
     /// The column that is empty in rows which go on with the text of the row before.
     pub(super) continuation: Option<String>,
     pub(super) skips: Vec<SkipRule>,
-    /// Which way the file lists its rows, if the map says so.
+    /// Direction in which the file lists its rows, if the map says so.
     pub(super) order: Option<Listing>,
-    /// Whether a row that is older than the newest entry of its account is booked as of now.
+    /// `true` if a row that is older than the newest entry of its account is booked as of now.
     pub(super) late_is_booked_now: bool,
     /// The account against which the balances are booked that accounts begin with.
     pub(super) opening_account: String,
-    /// By column: what its codes read as in texts.
+    /// Words that codes read as in texts, by column.
     pub(super) codes: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) contra: Vec<ContraRule<String>>,
 }
 
-/// Where the amount stands, and which way it goes.
+/// Columns of the amount, and of the way it goes.
 #[derive(Debug)]
 pub(super) enum Amount {
-    /// In one column, its sign telling the direction.
+    /// Amount in one column, its sign telling the direction.
     Signed(String),
-    /// In one column, and another says credit or debit.
+    /// Amount in one column, and another says credit or debit.
     Directed { amount: String, direction: String, directions: BTreeMap<String, Direction> },
-    /// In one of two columns.
+    /// Amount in one of two columns.
     InOut { money_in: String, money_out: String },
 }
 
-/// What an amount's sign means.
+/// Meaning of an amount's sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignRule {
-    /// It says the same as the column: minus is a debit.
+    /// Agrees with the column: minus is a debit.
     Agrees,
     /// Minus turns the column's direction round.
     Reverses,
@@ -158,26 +158,26 @@ pub(super) enum SignRule {
     Turned,
 }
 
-/// What becomes of a text that is too long.
+/// Treatment of a text that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LongText {
-    /// What doesn't fit is left out.
+    /// Leaves out what doesn't fit.
     Cut,
-    /// What doesn't fit is kept as the payment's metadata.
+    /// Keeps what doesn't fit as the payment's metadata.
     Split,
 }
 
 /// Rows that are passed over, and counted.
 #[derive(Debug)]
 pub(super) struct SkipRule {
-    /// What they are counted as.
+    /// Reason that they are counted under.
     pub(super) reason: String,
     pub(super) when: Condition<String>,
     /// Rows as they are written, of which one must fit.
     pub(super) lines: Vec<Pattern>,
 }
 
-/// What a row must be like: each of the columns must have one of its values, or be like one of its patterns.
+/// Condition on a row: each of the columns must have one of its values, or be like one of its patterns.
 #[derive(Debug)]
 pub(super) struct Condition<C> {
     pub(super) values: Vec<(C, Vec<String>)>,
@@ -185,7 +185,7 @@ pub(super) struct Condition<C> {
 }
 
 impl Condition<String> {
-    /// The same condition with each column's name replaced by its place.
+    /// Replaces each column's name by its place.
     pub(super) fn resolve(&self, place: &mut impl FnMut(&str) -> usize) -> Condition<usize> {
         Condition {
             values: self.values.iter().map(|(column, values)| (place(column), values.clone())).collect(),
@@ -214,13 +214,14 @@ impl Condition<usize> {
 }
 
 impl<C> Condition<C> {
-    /// Whether every row is so.
+    /// Returns `true` if every row is so.
     pub(super) fn is_empty(&self) -> bool {
         self.values.is_empty() && self.patterns.is_empty()
     }
 }
 
-/// Which contra account a posting goes against. `C` is a column: its name in the map, its place when reading a file.
+/// Rule for the contra account that a posting goes against. `C` is a column: its name in the map, its place when
+/// reading a file.
 #[derive(Debug)]
 pub(super) struct ContraRule<C> {
     pub(super) when: Condition<C>,
@@ -230,7 +231,7 @@ pub(super) struct ContraRule<C> {
 }
 
 impl ContraRule<String> {
-    /// The same rule with each column's name replaced by its place.
+    /// Replaces each column's name by its place.
     pub(super) fn resolve(&self, place: &mut impl FnMut(&str) -> usize) -> ContraRule<usize> {
         ContraRule {
             when: self.when.resolve(place),

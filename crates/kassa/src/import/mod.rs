@@ -56,7 +56,7 @@ use std::path::Path;
 use map::Map;
 use plan::{Plan, Surroundings};
 
-/// How many mistakes are printed before the rest is only counted: a screenful, which is what anybody mends at a time.
+/// Number of mistakes printed before the rest is only counted: a screenful, which is what anybody mends at a time.
 pub(crate) const MISTAKES_SHOWN_MAX: usize = 50;
 
 /// One thing wrong with the map or with a file of the source. Ordered by file, line and reason.
@@ -66,7 +66,7 @@ pub(crate) struct Mistake {
     pub(crate) file: String,
     /// The line on which the row begins, from 1; none if it is the file as a whole.
     pub(crate) line: Option<u64>,
-    /// What is wrong, to follow after a colon.
+    /// The mistake in words, to follow after a colon.
     pub(crate) reason: String,
 }
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::plan::PlannedPosting;
 
-/// Which way a source lists the rows of an account.
+/// Direction in which a source lists the rows of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listing {
     /// The newest row comes last.
@@ -19,7 +19,7 @@ pub(crate) enum Listing {
     NewestFirst,
 }
 
-/// How many balances a first day's trail is tried from, where several could have been the one before it: a day of more
+/// Number of balances a first day's trail is tried from, where several could have been the one before it: a day of more
 /// rows than that which ends where it began is left as listed.
 const STARTS_TRIED_MAX: usize = 16;
 
@@ -108,7 +108,8 @@ fn day_order(listed: &[Step], balance: Option<i128>, next_day: &[Step]) -> Vec<S
     tried.swap_remove(found)
 }
 
-/// How often a row's balance is not the one before it and its amount, and the balance at the end.
+/// Counts the rows whose balance isn't the sum of the balance before and their amount, and returns the balance at the
+/// end, too.
 fn walk(day: &[Step], mut balance: Option<i128>) -> (usize, Option<i128>) {
     let mut breaks = 0;
     for step in day {

@@ -15,7 +15,7 @@ impl Pattern {
         Ok(Self { written: written.trim().to_owned() })
     }
 
-    /// As the map has it.
+    /// Returns the pattern as the map has it.
     pub(super) fn as_str(&self) -> &str {
         &self.written
     }

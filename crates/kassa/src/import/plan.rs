@@ -20,7 +20,7 @@ use super::{Mistake, Mistakes, order};
 /// has fewer, the bank refuses what doesn't fit.
 pub(crate) const ACCOUNT_NUMBER_MAX: u64 = 9_999_999_999;
 
-/// What an import will do. All amounts are in minor units of `currency`.
+/// Work that an import will do. All amounts are in minor units of `currency`.
 ///
 /// Keys are `table:key` with the table's section in the map, such as `postings:695247`, and unique within the source:
 /// `source_name` and key together say whether a row was imported before.
@@ -30,27 +30,27 @@ pub(crate) struct Plan {
     pub(crate) source_name: String,
     /// ISO 4217.
     pub(crate) currency: String,
-    /// How many decimals the currency's minor unit has.
+    /// Number of decimals of the currency's minor unit.
     pub(crate) decimals: u32,
     /// The bank to found where there is none.
     pub(crate) bank: Option<PlannedBank>,
-    /// Where the rows come from, for saying where something went wrong.
+    /// Files that the rows come from, for saying where something went wrong.
     pub(crate) files: PlanFiles,
-    /// In the order of their file.
+    /// Customers in the order of their file.
     pub(crate) customers: Vec<PlannedCustomer>,
-    /// In the order of their file, each empty before.
+    /// Accounts in the order of their file, each empty before.
     pub(crate) accounts: Vec<PlannedAccount>,
-    /// In the order of their file. Every account has an owner, and no customer two rights to one account.
+    /// Rights in the order of their file. Every account has an owner, and no customer two rights to one account.
     pub(crate) rights: Vec<PlannedRight>,
-    /// In the order in which the file's postings first need them.
+    /// Contra accounts in the order in which the file's postings first need them.
     pub(crate) contras: Vec<PlannedContra>,
-    /// By date, and within a date as `order.rs` finds it.
+    /// Postings by date, and within a date as `order.rs` finds it.
     pub(crate) postings: Vec<PlannedPosting>,
-    /// What was passed over in the postings' file, by reason: lines, rows, and the ends of texts.
+    /// Counts of what was passed over in the postings' file, by reason: lines, rows, and the ends of texts.
     pub(crate) skipped: BTreeMap<String, u64>,
     /// The account against which the balances are booked that accounts begin with.
     pub(crate) opening_account: String,
-    /// Whether a row that is older than the newest entry of its account is booked as of now.
+    /// `true` if a row that is older than the newest entry of its account is booked as of now.
     pub(crate) late_is_booked_now: bool,
 }
 
@@ -73,10 +73,10 @@ pub(super) fn known_currency(code: &str) -> Currency {
     Currency::from_code(code).expect("a plan's currency was looked up")
 }
 
-/// What is known beside the source and its map, and decides what is a mistake in them.
+/// Facts beside the source and its map, which decide what is a mistake in them.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'s> {
-    /// In UTC. Nothing can be booked on a day that has not come.
+    /// Today's date in UTC. Nothing can be booked on a day that has not come.
     pub(crate) today: Date,
     /// The greatest account number that the bank's IBANs hold.
     pub(crate) largest_number: u64,
@@ -98,18 +98,18 @@ pub(crate) struct PlannedBank {
 /// The names of the plan's files, as the map has them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PlanFiles {
-    /// Of the customers.
+    /// File of the customers.
     pub(crate) customers: String,
-    /// Of the accounts.
+    /// File of the accounts.
     pub(crate) accounts: String,
-    /// Of the rights.
+    /// File of the rights.
     pub(crate) rights: String,
-    /// Of the postings.
+    /// File of the postings.
     pub(crate) postings: String,
 }
 
 impl Plan {
-    /// How many decimals the minor unit of an account's currency has.
+    /// Returns the number of decimals of the minor unit of an account's currency.
     pub(crate) fn decimals_of(&self, account: usize) -> u32 {
         self.accounts.get(account).map_or(self.decimals, |account| account.decimals)
     }
@@ -120,9 +120,9 @@ impl Plan {
 pub(crate) struct PlannedCustomer {
     /// `customers:key`.
     pub(crate) key: Box<str>,
-    /// On which the row begins.
+    /// Line on which the row begins.
     pub(crate) line: u64,
-    /// At most 140 characters on one line, not empty.
+    /// Name: at most 140 characters on one line, not empty.
     pub(crate) name: String,
 }
 
@@ -131,19 +131,19 @@ pub(crate) struct PlannedCustomer {
 pub(crate) struct PlannedAccount {
     /// `accounts:key`.
     pub(crate) key: Box<str>,
-    /// On which the row begins.
+    /// Line on which the row begins.
     pub(crate) line: u64,
     /// Within the bank, unique, from 1 to [`ACCOUNT_NUMBER_MAX`].
     pub(crate) number: u64,
     /// No posting is older.
     pub(crate) opened: Date,
-    /// If the source names its accounts.
+    /// Name, if the source names its accounts.
     pub(crate) name: Option<String>,
     /// ISO 4217.
     pub(crate) currency: String,
-    /// How many decimals the currency's minor unit has.
+    /// Number of decimals of the currency's minor unit.
     pub(crate) decimals: u32,
-    /// What the map says the account held before its first row, in minor units.
+    /// Balance that the account held before its first row, as the map says it, in minor units.
     pub(crate) opening_minor: Option<i64>,
 }
 
@@ -159,24 +159,24 @@ impl PlannedAccount {
 pub(crate) struct PlannedRight {
     /// `rights:key`.
     pub(crate) key: Box<str>,
-    /// On which the row begins.
+    /// Line on which the row begins.
     pub(crate) line: u64,
     /// Index into the plan's customers.
     pub(crate) customer: usize,
     /// Index into the plan's accounts.
     pub(crate) account: usize,
-    /// What the customer may do.
+    /// The customer's right to the account.
     pub(crate) right: Right,
 }
 
-/// What a customer may do with an account.
+/// A customer's right to an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Right {
     /// It is theirs.
     Owner,
     /// Use it, up to a limit if there is one.
     Signatory {
-        /// In minor units, above zero.
+        /// Limit in minor units, above zero.
         limit_minor: Option<u64>,
     },
     /// Look at it.
@@ -190,26 +190,26 @@ pub(crate) struct PlannedContra {
     pub(crate) name: String,
     /// ISO 4217.
     pub(crate) currency: String,
-    /// What it is in the bank's books.
+    /// Kind of account that it is in the bank's books.
     pub(crate) kind: ContraKind,
 }
 
-/// What a contra account is in the bank's books.
+/// Kind of account that a contra account is in the bank's books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContraKind {
-    /// What the bank has or is owed.
+    /// Money the bank has or is owed.
     Asset,
-    /// What the bank owes.
+    /// Money the bank owes.
     Liability,
-    /// What it owes its owners, and the other side of balances brought in.
+    /// Money it owes its owners, and the other side of balances brought in.
     Equity,
-    /// What it earns.
+    /// Money it earns.
     Income,
-    /// What it spends.
+    /// Money it spends.
     Expense,
 }
 
-/// Which way a posting goes, as the customer sees it.
+/// Direction of a posting, as the customer sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// From the contra account to the customer's.
@@ -223,28 +223,28 @@ pub(crate) enum Direction {
 pub(crate) struct PlannedPosting {
     /// `postings:key`.
     pub(crate) key: Box<str>,
-    /// On which the row begins.
+    /// Line on which the row begins.
     pub(crate) line: u64,
     /// Index into the plan's accounts.
     pub(crate) account: usize,
     /// Index into the plan's contra accounts.
     pub(crate) contra: usize,
-    /// As the customer sees it.
+    /// Direction as the customer sees it.
     pub(crate) direction: Direction,
     /// Above zero. All postings' amounts together fit an `i64`, so that no balance can overflow.
     pub(crate) amount_minor: u64,
     /// The original booking date.
     pub(crate) date: Date,
-    /// What the source says the balance was after it.
+    /// Balance after it, as the source says it.
     pub(crate) source_balance_minor: Option<i64>,
-    /// What the customer reads: at most 140 characters on one line, not empty.
+    /// Text that the customer reads: at most 140 characters on one line, not empty.
     pub(crate) text: Option<Box<str>>,
-    /// How the text goes on where the map splits long ones: parts as long as a value of metadata may be.
+    /// Continuation of the text where the map splits long ones: parts as long as a value of metadata may be.
     pub(crate) text_rest: Vec<Box<str>>,
 }
 
 impl PlannedPosting {
-    /// What the posting does to the customer's balance.
+    /// Returns the change of the customer's balance by the posting.
     pub(crate) fn change_minor(&self) -> i64 {
         let amount_minor = i64::try_from(self.amount_minor).expect("a planned amount fits an i64");
         match self.direction {
@@ -306,7 +306,7 @@ impl Keys {
         Self { rows: HashMap::new(), are_known }
     }
 
-    /// Whether the table could be read.
+    /// Returns `true` if the table could be read.
     pub(super) fn are_known(&self) -> bool {
         self.are_known
     }
@@ -498,7 +498,7 @@ impl Source<'_> {
     }
 }
 
-/// Where the rights' fields stand in their file.
+/// Places of the rights' fields in their file.
 struct RightColumns<'m> {
     key: usize,
     customer: usize,
@@ -545,7 +545,7 @@ fn account_number(text: &str, largest: u64) -> Result<u64, String> {
     }
 }
 
-/// What a code of a code table means.
+/// Returns the meaning of a code of a code table.
 pub(super) fn code<'c, T>(codes: &'c BTreeMap<String, T>, code: &str) -> Result<&'c T, String> {
     codes.get(code).ok_or_else(|| {
         let known: Vec<String> = codes.keys().map(|known| format!("{known:?}")).collect();

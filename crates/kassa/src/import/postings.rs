@@ -18,7 +18,7 @@ use super::source::{Rows, Skip, SourceFormat, TEXT_CHARS_MAX, Template};
 /// The longest value of a payment's metadata, as the interface has it; what doesn't fit in a text is kept in such parts.
 const METADATA_CHARS_MAX: usize = 200;
 
-/// How many parts of a text are kept beside it: as many pairs as the interface allows for metadata.
+/// Number of parts of a text kept beside it: as many pairs as the interface allows for metadata.
 const TEXT_PARTS_MAX: usize = 20;
 
 /// A reason why rows are passed over.
@@ -96,7 +96,7 @@ impl Source<'_> {
     }
 }
 
-/// What a made key says of a row, beside what the map's template gives.
+/// Facts of a row that a made key holds, beside what the map's template gives.
 struct Facts<'p> {
     date: Date,
     direction: Direction,
@@ -119,14 +119,14 @@ struct Alike {
     rest: Vec<Box<str>>,
 }
 
-/// What a customer reads, and what didn't fit.
+/// Text that a customer reads, and what didn't fit.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Text {
     text: Option<Box<str>>,
     rest: Vec<Box<str>>,
 }
 
-/// Where the postings' fields stand in their file.
+/// Places of the postings' fields in their file.
 struct PostingColumns<'m> {
     map: &'m map::Postings,
     key: Place,
@@ -409,7 +409,7 @@ impl<'m> PostingColumns<'m> {
         format!("no contra rule matches {}", fields.collect::<Vec<_>>().join(", "))
     }
 
-    /// What the row's field in a column reads as in a text.
+    /// Returns the row's field in a column as it reads in a text.
     fn words<'r>(&'r self, rows: &'r Rows<'_>, column: usize) -> Result<&'r str, String> {
         match (self.codes.get(&column), rows.get(column)) {
             (Some(codes), field) if !field.is_empty() => code(codes, field).map(String::as_str),
@@ -486,7 +486,7 @@ mod tests {
         planned_with(fields, content, "", "")
     }
 
-    /// With `with` in the map in place of `replace`.
+    /// Plans with `with` in the map in place of `replace`.
     fn planned_with(fields: &str, content: &str, replace: &str, with: &str) -> Result<Plan, Mistakes> {
         let map = format!(
             r#"

@@ -1,4 +1,4 @@
-//! What was posted against what the source itself says.
+//! Comparison of what was posted with what the source itself says.
 //!
 //! A source's order within a day is often unknown, and sources round. So a day of an account is compared by its end,
 //! and with whichever of the source's own balances of that day is nearest; the result says how many days agree how
@@ -15,14 +15,14 @@ pub(crate) const THRESHOLDS_HUNDREDTHS: [u64; 6] = [0, 10, 20, 50, 100, 10_000];
 /// A day is a break if it differs by more than this, in hundredths of the currency's unit: more than rounding explains.
 pub(crate) const BREAK_HUNDREDTHS: u64 = 100;
 
-/// How well posted balances agree with the source's own.
+/// Agreement of posted balances with the source's own.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reconciliation {
     /// Days of accounts for which the source gives a balance.
     pub(crate) account_days: usize,
-    /// How many of them differ by no more than each of [`THRESHOLDS_HUNDREDTHS`].
+    /// Number of them that differ by no more than each of [`THRESHOLDS_HUNDREDTHS`].
     pub(crate) agreeing: [usize; THRESHOLDS_HUNDREDTHS.len()],
-    /// In minor units.
+    /// Largest difference, in minor units.
     pub(crate) largest_difference_minor: u64,
     /// The days that differ by more than [`BREAK_HUNDREDTHS`], the largest difference first.
     pub(crate) breaks: Vec<Break>,
@@ -81,7 +81,7 @@ fn source_balances(plan: &Plan) -> Vec<(usize, Date, i64)> {
 }
 
 impl Break {
-    /// By how much the day differs.
+    /// Returns the difference of the day, in minor units.
     pub(crate) fn difference_minor(&self) -> u64 {
         self.posted_minor.abs_diff(self.source_minor)
     }

@@ -1,4 +1,5 @@
-//! What an import did, or would do: its counts, what is to be looked at, and how the books compare with the source.
+//! Report of what an import did, or would do: its counts, what is to be looked at, and how the books compare with the
+//! source.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -12,10 +13,10 @@ use super::booking::Booking;
 use super::plan::Plan;
 use super::reconcile::Reconciliation;
 
-/// What was imported, and how it compares with the source.
+/// Results of an import, and how they compare with the source.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Whether nothing was written.
+    /// `true` if nothing was written.
     dry_run: bool,
     customers: usize,
     accounts: usize,
@@ -24,27 +25,27 @@ pub(super) struct Report {
     /// Rows of the source.
     postings: usize,
     users: usize,
-    /// Of all these, those that were there from an earlier run.
+    /// Number of all these that were there from an earlier run.
     already_there: usize,
-    /// Of the postings, those that were booked by this run.
+    /// Number of the postings that were booked by this run.
     postings_booked: usize,
-    /// Of those, the ones booked as of now because their account had younger entries.
+    /// Postings booked by this run as of now because their account had younger entries.
     late: Vec<ReportedLate>,
     opening_balances: Vec<ReportedOpening>,
-    /// Against which the opening balances are booked.
+    /// Account against which the opening balances are booked.
     opening_account: String,
     accepted_breaks: Vec<ReportedBalance>,
     /// Accounts that got another overdraft limit.
     overdrafts: Vec<ReportedOverdraft>,
-    /// How many accounts could go further below zero while their history was booked.
+    /// Number of accounts that could go further below zero while their history was booked.
     overdrafts_meanwhile: usize,
     currency: String,
-    /// What was passed over in the postings' file, by reason.
+    /// Counts of what was passed over in the postings' file, by reason.
     skipped: BTreeMap<String, u64>,
-    /// Of what was booked; not for a dry run.
+    /// Comparison of what was booked; not for a dry run.
     #[serde(flatten)]
     comparison: Option<Comparison>,
-    /// For a dry run only.
+    /// Postings that would be made; for a dry run only.
     #[serde(skip_serializing_if = "Option::is_none")]
     bookings: Option<Vec<ReportedBooking>>,
 }
@@ -121,7 +122,7 @@ struct ReportedBooking {
 }
 
 impl Report {
-    /// Of what is booked, or to be.
+    /// Makes the report of what is booked, or to be.
     pub(super) fn of(plan: &Plan, booking: &Booking, numbering: &Numbering) -> Self {
         let currency = |account: usize| plan.accounts[account].known_currency();
         let iban = |account: usize| numbering.iban(plan.accounts[account].number);
@@ -178,7 +179,7 @@ impl Report {
         }
     }
 
-    /// With what the books and the source say after it.
+    /// Adds what the books and the source say after it.
     pub(super) fn compared(mut self, found: &Reconciliation, plan: &Plan, numbering: &Numbering) -> Self {
         let currency = plan.known_currency();
         let [agree_exact, within_0_10, within_0_20, within_0_50, within_1_00, within_100_00] = found.agreeing;
@@ -202,7 +203,7 @@ impl Report {
         self
     }
 
-    /// With the postings that would be made.
+    /// Adds the postings that would be made, and makes it the report of a dry run.
     pub(super) fn rehearsed(mut self, plan: &Plan, booking: &Booking, numbering: &Numbering) -> Self {
         let currency = |account: usize| plan.accounts[account].known_currency();
         let bookings = booking.entries.iter().map(|entry| ReportedBooking {
@@ -221,7 +222,7 @@ impl Report {
         self
     }
 
-    /// In words.
+    /// Returns the report in words.
     pub(super) fn sentence(&self) -> String {
         let mut lines = vec![self.counts()];
         self.say_bookings(&mut lines);

@@ -39,7 +39,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::serve::asked_to_end;
 
-/// How many rows are sent together: enough that syncing weighs little, few enough that the bar moves.
+/// Number of rows sent together: enough that syncing weighs little, few enough that the bar moves.
 const ROWS_AT_A_TIME: usize = 2_000;
 
 /// `kassa import`
@@ -94,7 +94,7 @@ pub(crate) struct ImportUser {
     pub(super) given: String,
     /// `customers:key`.
     pub(super) customer_key: String,
-    /// To sign in with.
+    /// Name to sign in with.
     pub(super) name: String,
 }
 
@@ -120,9 +120,9 @@ struct Place {
     /// None where there is no bank yet.
     folder: Option<BankFolder>,
     numbering: Numbering,
-    /// Whether the bank is to be founded as the map says.
+    /// `true` if the bank is to be founded as the map says.
     is_to_be_founded: bool,
-    /// In which it would have a cash desk.
+    /// Currencies in which it would have a cash desk.
     currencies: Vec<Currency>,
 }
 
@@ -164,7 +164,7 @@ fn refused(mistakes: &Mistakes) -> Failure {
     Failure::new(format!("nothing was imported, because of {count}:\n{mistakes}"))
 }
 
-/// What is wrong with the users that are asked for, whatever the files say.
+/// Finds what is wrong with the users that are asked for, whatever the files say.
 fn wrong_flags(users: &[ImportUser], passwords: &[String]) -> Vec<Mistake> {
     let mut wrong = Vec::new();
     for (place, (user, password)) in users.iter().zip(passwords).enumerate() {
@@ -310,7 +310,7 @@ struct Importer<'a> {
     booking: &'a Booking,
     runtime: &'a Runtime,
     output: &'a Output,
-    /// By the plan's accounts, when they are opened.
+    /// Account ids in the order of the plan's accounts, when these are opened.
     accounts: Vec<AccountId>,
 }
 
@@ -469,7 +469,7 @@ impl<'a> Importer<'a> {
         Ok(self.command(&entry.key, content.as_bytes(), Body::Pay(pay)))
     }
 
-    /// What didn't fit in a posting's text, as its metadata: `text_2` and so on.
+    /// Seals what didn't fit in a posting's text, as its metadata: `text_2` and so on.
     fn text_rest(&self, entry: &Entry, owners: &[SubjectId]) -> Result<Option<Sealed>, Failure> {
         let row = entry.posting.map(|place| &self.plan.postings[place]);
         let Some(row) = row.filter(|row| !row.text_rest.is_empty()) else { return Ok(None) };
@@ -607,7 +607,7 @@ fn last_step(needed: &AccountRoom) -> Step<'_> {
     (needed.account, &needed.steps.after, Overdraft::Limited(needed.room.after), content)
 }
 
-/// What a customer reads of a balance that was brought in.
+/// Text that a customer reads of a balance that was brought in.
 const OPENING_TEXT: &str = "Opening balance";
 
 fn opened(what: What) -> Option<AccountId> {

@@ -9,12 +9,13 @@ use super::plan::Surroundings;
 use super::plan::{Direction, Plan};
 use super::{plan, read_map, suggest};
 
-/// What a file must come to. Amounts are in minor units.
+/// Sums that a file must come to. Amounts are in minor units.
 struct Sample {
     file: &'static str,
-    /// What its user has to fill in, because the file doesn't tell: a line of the suggested map, and what to write for it.
+    /// Lines its user has to fill in, because the file doesn't tell: a line of the suggested map, and what to write for
+    /// it.
     filled_in: &'static [(&'static str, &'static str)],
-    /// By account: its key, rows and minor units in, rows and minor units out.
+    /// Accounts: key, rows and minor units in, rows and minor units out.
     accounts: &'static [(&'static str, usize, u64, usize, u64)],
     /// Rows and lines that were passed over.
     skipped: &'static [(&'static str, u64)],

@@ -165,12 +165,12 @@ impl<'d> Section<'d> {
         self.names().into_iter().map(|name| (name.clone(), self.text(&name))).collect()
     }
 
-    /// Whether the field is there. It still has to be asked for.
+    /// Returns `true` if the field is there. It still has to be asked for.
     pub(super) fn has(&self, name: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(name))
     }
 
-    /// Whether the field is a list.
+    /// Returns `true` if the field is a list.
     pub(super) fn is_list(&self, name: &str) -> bool {
         self.table.and_then(|table| table.get(name)).is_some_and(|value| value.get_ref().as_array().is_some())
     }

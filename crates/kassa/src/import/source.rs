@@ -23,13 +23,13 @@ pub(super) const KEY_CHARS_MAX: usize = 64;
 /// The longest name or text, as ISO 20022 has it for names and unstructured remittance information (Max140Text).
 pub(super) const TEXT_CHARS_MAX: usize = 140;
 
-/// How many columns are told where one is missing: as many as most tables have.
+/// Number of columns told where one is missing: as many as most tables have.
 const COLUMNS_TOLD_MAX: usize = 40;
 
-/// How much of a field is told: enough to see another separator in it.
+/// Number of characters of a field that are told: enough to see another separator in it.
 const FIELD_CHARS_TOLD: usize = 60;
 
-/// How the source writes its files.
+/// Format of the source's files.
 #[derive(Debug)]
 pub(super) struct SourceFormat {
     pub(super) encoding: &'static Encoding,
@@ -37,7 +37,7 @@ pub(super) struct SourceFormat {
     pub(super) quote: Option<u8>,
     /// Within quotes, what takes from the next character its meaning.
     pub(super) escape: Option<u8>,
-    /// As strptime.
+    /// Format of dates, as of strptime.
     pub(super) date: String,
     /// The zone whose days count, where dates are written with a time and its offset.
     pub(super) zone: Option<TimeZone>,
@@ -72,7 +72,7 @@ pub(super) fn sample(format: &str) -> Option<String> {
     strtime::format(format, &sample).ok()
 }
 
-/// Whether a format writes the time of day with its offset, so that a zone's day can be told.
+/// Returns `true` if a format writes the time of day with its offset, so that a zone's day can be told.
 pub(super) fn has_offset(format: &str) -> bool {
     let has_hours = ["%H", "%T", "%R", "%I"].iter().any(|hours| format.contains(hours));
     has_hours && (ends_with_z(format) || ["%z", "%:z", "%Q", "%:Q"].iter().any(|offset| format.contains(offset)))
@@ -130,7 +130,7 @@ impl Template<String> {
         Ok(Self { parts })
     }
 
-    /// The same template with each column's name replaced by its place.
+    /// Replaces each column's name by its place.
     pub(super) fn resolve(&self, place: &mut impl FnMut(&str) -> usize) -> Template<usize> {
         let resolve = |part: &Part<String>| match part {
             Part::Text(text) => Part::Text(text.clone()),
@@ -158,7 +158,7 @@ impl Template<usize> {
         Ok(filled)
     }
 
-    /// As [`Self::fill_long`]; it must not be longer than [`TEXT_CHARS_MAX`].
+    /// Does as [`Self::fill_long`], for a text that must not be longer than [`TEXT_CHARS_MAX`].
     pub(super) fn fill<'v>(&self, value: impl Fn(usize) -> Result<&'v str, String>) -> Result<String, String> {
         let filled = self.fill_long(value)?;
         if filled.chars().count() > TEXT_CHARS_MAX {
@@ -212,7 +212,7 @@ impl LineCounter {
     }
 }
 
-/// Where a table stands in its file.
+/// Place of a table in its file.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     /// The columns' names, if no header line gives them.
@@ -227,7 +227,7 @@ pub(super) struct Layout {
     pub(super) fills_short_rows: bool,
 }
 
-/// Why a line or a row was passed over, and how often.
+/// Reasons why lines or rows were passed over, each with its count.
 pub(super) type Skipped = BTreeMap<String, u64>;
 
 /// A reason why lines were passed over: they stand before the table.
@@ -242,11 +242,11 @@ pub(super) const CONTINUED: &str = "continuation lines, joined to the row before
 /// Rows to be passed over, and counted.
 #[derive(Debug)]
 pub(super) struct Skip {
-    /// What they are counted as.
+    /// Reason that they are counted under.
     pub(super) reason: String,
-    /// By their fields, if there is anything in it.
+    /// Condition on their fields, if there is anything in it.
     pub(super) when: Condition<usize>,
-    /// By how they are written: one must fit, if there are any.
+    /// Patterns of the lines as they are written: one must fit, if there are any.
     pub(super) lines: Vec<Pattern>,
 }
 
@@ -262,7 +262,7 @@ impl Skip {
 struct Row {
     record: StringRecord,
     line: u64,
-    /// Whether it has as many fields as there are columns. If not, that is its one mistake.
+    /// `true` if it has as many fields as there are columns. If not, that is its one mistake.
     is_whole: bool,
 }
 
@@ -270,7 +270,7 @@ struct Row {
 pub(super) struct Rows<'t> {
     file: &'t str,
     text: &'t str,
-    /// Where the table begins in the text.
+    /// Place in the text where the table begins.
     start: usize,
     quote: Option<char>,
     escape: Option<char>,
@@ -416,7 +416,7 @@ impl<'t> Rows<'t> {
         usize::MAX
     }
 
-    /// What there is instead, told once. A line of one field lacks all columns for one reason.
+    /// Tells what there is instead, once. A line of one field lacks all columns for one reason.
     fn why_no_column(&self, name: &str) -> String {
         if let [field] = &self.names[..] {
             let start: String = field.chars().take(FIELD_CHARS_TOLD).collect();
@@ -436,7 +436,7 @@ impl<'t> Rows<'t> {
         format!("there is no column {name:?}; there are {}{more}", told.join(", "))
     }
 
-    /// Whether a column that was asked for isn't there. There are then no rows: each would lack the same.
+    /// Returns `true` if a column that was asked for isn't there. There are then no rows: each would lack the same.
     pub(super) fn lacks_columns(&self) -> bool {
         self.lacks_columns
     }
@@ -573,7 +573,7 @@ impl<'t> Rows<'t> {
         result.map_err(|reason| self.refuse(reason)).ok()
     }
 
-    /// How many mistakes there are so far, in all files.
+    /// Counts the mistakes so far, in all files.
     pub(super) fn mistakes_so_far(&self) -> usize {
         self.mistakes.len()
     }

@@ -36,10 +36,11 @@ const RETRY_STEP: Duration = Duration::from_millis(125);
 /// The stream is open: the first event of each.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamOpened {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     pub(super) at: String,
-    /// Whether it goes on after a position that was sent. If not, it begins now, and what happened before is not told.
+    /// `true` if it goes on after a position that was sent. If not, it begins now, and what happened before is not
+    /// told.
     pub(super) resumed: bool,
     /// The longest silence, in milliseconds: then comes a `heartbeat`. Where nothing has come for twice as long the
     /// connection is dead, and the client connects anew.
@@ -50,7 +51,7 @@ pub(crate) struct StreamOpened {
 /// Nothing was told for a while, and the stream is still there.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Heartbeat {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     pub(super) at: String,
 }
@@ -58,14 +59,14 @@ pub(crate) struct Heartbeat {
 /// The stream ends: the last event of each that the server ends.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamClosed {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     pub(super) at: String,
-    /// Why.
+    /// Reason.
     pub(super) reason: EndReason,
 }
 
-/// Why a stream ends.
+/// Reason for which a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum EndReason {

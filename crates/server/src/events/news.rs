@@ -53,14 +53,14 @@ pub(crate) enum Data {
 /// A payment was booked.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentBooked {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     /// The id of the hold that it captures.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::HoldId>, required = false, nullable = false)]
     hold: Option<String>,
-    /// Of a capture: whether what remained of the hold was let go with it.
+    /// For a capture: `true` if what remained of the hold was let go with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     last: Option<bool>,
@@ -75,7 +75,7 @@ pub(crate) struct PaymentBooked {
 /// A hold was placed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldPlaced {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
@@ -85,7 +85,7 @@ pub(crate) struct HoldPlaced {
 /// A hold was given more time. What remained of it is told by its captures.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldExtended {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     /// The hold's id.
@@ -97,13 +97,13 @@ pub(crate) struct HoldExtended {
     /// The number of the account that is paid.
     #[schema(value_type = strings::Iban)]
     to: String,
-    /// How much was reserved when it was placed.
+    /// Amount that was reserved when it was placed.
     #[schema(value_type = strings::Decimal)]
     amount: String,
     /// The currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
-    /// Until when it is reserved from then on.
+    /// Expiry from then on: the time until which it is reserved.
     #[schema(value_type = strings::Moment)]
     expires_at: String,
 }
@@ -111,16 +111,16 @@ pub(crate) struct HoldExtended {
 /// A hold was let go.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HoldReleased {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
-    /// Why.
+    /// Reason.
     reason: ReasonName,
     #[serde(flatten)]
     hold: Hold,
 }
 
-/// Why a hold was let go.
+/// Reason for which a hold was let go.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = ReleaseReason)]
@@ -134,7 +134,7 @@ pub(crate) enum ReasonName {
 /// An account was opened.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccountOpened {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
@@ -144,13 +144,13 @@ pub(crate) struct AccountOpened {
 /// An account got another name.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccountRenamed {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
     #[schema(value_type = strings::Iban)]
     iban: String,
-    /// What it is called from then on; null where it has no name, or its owner has been erased.
+    /// Name from then on; null where it has none, or its owner has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     name: Option<String>,
 }
@@ -158,7 +158,7 @@ pub(crate) struct AccountRenamed {
 /// An account's status was set.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatusSet {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
@@ -171,13 +171,13 @@ pub(crate) struct StatusSet {
 /// An account's overdraft was set.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OverdraftSet {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
     #[schema(value_type = strings::Iban)]
     iban: String,
-    /// How far below zero it may go from then on: an amount, or `unlimited`.
+    /// Overdraft from then on, the limit below zero: an amount, or `unlimited`.
     #[schema(value_type = strings::Overdraft)]
     overdraft: String,
     /// The account's currency (ISO 4217).
@@ -188,7 +188,7 @@ pub(crate) struct OverdraftSet {
 /// A right was granted.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RightGranted {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
@@ -199,7 +199,7 @@ pub(crate) struct RightGranted {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::Number>, required = false, nullable = false)]
     customer: Option<u32>,
-    /// What it allows.
+    /// Kind of the right, by what it allows.
     right: RightName,
     /// For a signatory: the most in one payment; left out where there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,7 +210,7 @@ pub(crate) struct RightGranted {
 /// A right was taken away.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RightRevoked {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     /// The account's number.
@@ -225,7 +225,7 @@ pub(crate) struct RightRevoked {
 /// A customer came.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CustomerAdded {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
@@ -235,7 +235,7 @@ pub(crate) struct CustomerAdded {
 /// A user came.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserAdded {
-    /// When it happened.
+    /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
     #[serde(flatten)]
@@ -251,7 +251,7 @@ pub(crate) struct News {
     what: What,
     /// The accounts that it concerns.
     pub(crate) accounts: Vec<AccountId>,
-    /// Of a hold that is let go or gets more time: how it was placed.
+    /// The hold as it was placed, where it is let go or gets more time.
     placed: Option<Box<Known>>,
 }
 

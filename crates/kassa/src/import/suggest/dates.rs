@@ -1,4 +1,4 @@
-//! How a column's dates are written, as far as they tell.
+//! Notation of a column's dates, as far as they tell.
 
 use std::sync::LazyLock;
 
@@ -65,7 +65,7 @@ const DATE_LETTERS_MAX: usize = 5;
 /// The fewest digits that a date has, as in 1.2.24.
 const DATE_DIGITS_MIN: usize = 4;
 
-/// Whether a field may be a date.
+/// Returns `true` if a field may be a date.
 pub(super) fn is_like_a_date(field: &str) -> bool {
     FORMATS.iter().any(|format| read(format, field).is_some())
 }
@@ -95,12 +95,12 @@ pub(super) fn read(format: &str, field: &str) -> Option<Date> {
     (written.eq_ignore_ascii_case(field) && (1970..2070).contains(&date.year())).then_some(date)
 }
 
-/// What is known of a column's dates.
+/// Facts known of a column's dates.
 #[derive(Debug)]
 pub(super) struct Dates {
     /// All formats that fit the fields which are dates.
     pub(super) formats: Vec<String>,
-    /// How many fields are dates.
+    /// Number of fields that are dates.
     pub(super) count: usize,
 }
 
@@ -132,7 +132,7 @@ fn without_variants(formats: Vec<String>) -> Vec<String> {
     formats.iter().filter(|format| !is_variant(format)).cloned().collect()
 }
 
-/// Whether dates run one way: never back, or never forth, and not all one day.
+/// Returns `true` if dates run one way: never back, or never forth, and not all one day.
 pub(super) fn runs_one_way(dates: &[Date]) -> bool {
     let rises = dates.windows(2).all(|pair| pair[0] <= pair[1]);
     let falls = dates.windows(2).all(|pair| pair[0] >= pair[1]);

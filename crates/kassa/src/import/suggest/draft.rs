@@ -24,15 +24,15 @@ const ONE_ACCOUNT: &str = "main";
 /// The currency that stands in for one which isn't known, while sums are added up.
 pub(super) const NO_CURRENCY: &str = "???";
 
-/// How many lines are told that may be rows, and aren't read as such.
+/// Number of lines told that may be rows, and aren't read as such.
 const LINES_TOLD_MAX: usize = 5;
 
 /// A written map.
 pub(super) struct Drafted {
     pub(super) map: String,
-    /// The same with stand-ins for what is to be filled in, so that the rows' sums can be told.
+    /// The map with stand-ins for what is to be filled in, so that the rows' sums can be told.
     pub(super) trial: String,
-    /// What may be wrong, to be looked at.
+    /// Things that may be wrong, to be looked at.
     pub(super) doubts: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Draft<'d> {
     roles: &'d Roles,
     decimals: &'d dyn Fn(&str) -> Option<u32>,
     numbers: Numbers,
-    /// How dates are written, if that can be told.
+    /// Format of dates, if that can be told.
     date_format: Option<String>,
     rows: Rows<'d>,
     written: String,
@@ -58,9 +58,9 @@ struct Rows<'d> {
     dated: Vec<&'d Record>,
     /// Dated, but they tell a balance.
     balances: Vec<&'d Record>,
-    /// They go on with the text of the row before.
+    /// Rows that go on with the text of the row before.
     continued: Vec<&'d Record>,
-    /// Without a date, and no text either.
+    /// Rows without a date, and no text either.
     others: Vec<&'d Record>,
     /// Dated, and without an amount.
     zero: Vec<&'d Record>,
@@ -677,7 +677,8 @@ impl<'d> Draft<'d> {
         }
     }
 
-    /// What the signs of amounts mean that have a direction: of each, whether it goes out, is minus, and has a sign.
+    /// Writes what the signs of amounts mean that have a direction: `signs` tells of each whether it goes out, is
+    /// minus, and has a sign.
     fn sign(&mut self, signs: &[(bool, bool, bool)]) {
         if !signs.iter().any(|(_, _, has_sign)| *has_sign) {
             return;
@@ -771,7 +772,7 @@ impl<'d> Draft<'d> {
         }
     }
 
-    /// By exact values, or by their beginnings where a number follows that may be another in the next file.
+    /// Skips rows by exact values, or by their beginnings where a number follows that may be another in the next file.
     fn skip_values(&mut self, reason: &str, column: usize, values: BTreeSet<String>) {
         let (like, exact): (BTreeSet<String>, BTreeSet<String>) =
             values.into_iter().partition(|value| as_pattern(value).is_some());
@@ -788,7 +789,8 @@ impl<'d> Draft<'d> {
     }
 }
 
-/// Whether an amount in a column of its own direction goes out, is minus, and has a sign at all. None if it is zero.
+/// Tells whether an amount in a column of its own direction goes out, is minus, and has a sign at all. None if it is
+/// zero.
 fn sign_of(field: &str, goes_out: bool) -> Option<(bool, bool, bool)> {
     let shape = numbers::shape(field).filter(|_| is_above_zero(field))?;
     Some((goes_out, shape.is_negative, shape.has_sign))

@@ -1,4 +1,4 @@
-//! What a file looks like before anybody knows what it means: its encoding, its separator, and the table in it.
+//! First look at a file, before anybody knows what it means: its encoding, its separator, and the table in it.
 //!
 //! A file may have millions of rows. All of it is cut into records once, and the first and the last of them are kept:
 //! what is to be known of each row is asked for column by column, which goes through the text again.
@@ -17,31 +17,31 @@ const SEPARATORS: [u8; 4] = [b';', b',', b'\t', b'|'];
 /// The most records between a header and the first dated row: a line of asterisks, an opening balance, a blank.
 const RECORDS_AFTER_HEADER_MAX: usize = 4;
 
-/// How many records are kept from each end of a file: the map is formed by them. So many rows hold some of each kind.
+/// Number of records kept from each end of a file: the map is formed by them. So many rows hold some of each kind.
 pub(super) const RECORDS_KEPT_AT_AN_END: usize = 2_000;
 
-/// How much of a text is cut in every way to find the separator: some hundreds of lines, or more.
+/// Number of bytes of a text that are cut in every way to find the separator: some hundreds of lines, or more.
 const SEPARATOR_BYTES: usize = 256 * 1024;
 
 /// The longest record of more than one line, when the separator is looked for: a quote never closed makes longer ones.
 const RECORD_LINES_MAX: usize = 100;
 
-/// How many rows are looked at to see in which columns dates and amounts stand.
+/// Number of rows looked at to see in which columns dates and amounts stand.
 const ROWS_COMPARED: usize = 200;
 
-/// How many bytes are looked at for those that no text has.
+/// Number of bytes searched for ones that no text has.
 const BINARY_BYTES: usize = 8 * 1024;
 
 /// A record of the file.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// Without the spaces around them.
+    /// Fields without the spaces around them.
     pub(super) fields: Vec<String>,
-    /// As written, without the line's end.
+    /// Record as written, without the line's end.
     pub(super) raw: String,
-    /// How many lines stand before it.
+    /// Number of lines before it.
     pub(super) lines_before: usize,
-    /// Where it begins in the text.
+    /// Place in the text where it begins.
     start: usize,
 }
 
@@ -50,12 +50,12 @@ impl Record {
         self.fields.get(column).map_or("", String::as_str)
     }
 
-    /// How many fields it has up to the last that says something.
+    /// Counts its fields up to the last that says something.
     fn filled(&self) -> usize {
         self.fields.iter().rposition(|field| !field.is_empty()).map_or(0, |place| place + 1)
     }
 
-    /// Whether one field may be a date and another an amount.
+    /// Returns `true` if one field may be a date and another an amount.
     fn has_date_and_amount(&self) -> bool {
         let date = self.fields.iter().position(|field| dates::is_like_a_date(field));
         let is_amount = |(place, field): (usize, &String)| Some(place) != date && numbers::is_like_an_amount(field);
@@ -77,13 +77,13 @@ pub(super) struct Look {
     pub(super) header: Option<Record>,
     /// The columns' names, each once: made up where the file gives none, or one twice.
     pub(super) names: Vec<String>,
-    /// From the first row to the last that has a date; of many, those at both ends.
+    /// Rows from the first to the last that has a date; of many, those at both ends.
     pub(super) rows: Vec<Record>,
-    /// How many rows there are.
+    /// Number of rows.
     pub(super) row_count: usize,
     /// The records after the last row that has a date.
     pub(super) after: Vec<Record>,
-    /// Whether some rows that belong to the table have fewer fields than there are columns.
+    /// `true` if some rows that belong to the table have fewer fields than there are columns.
     pub(super) has_short_rows: bool,
     /// The rows as text.
     table: String,
@@ -129,14 +129,14 @@ impl Look {
         })
     }
 
-    /// Whether the header can't be used as it is, because it has a name twice, or too few.
+    /// Returns `true` if the header can't be used as it is, because it has a name twice, or too few.
     pub(super) fn renames(&self) -> bool {
         let Some(header) = &self.header else { return false };
         let has_other = |(field, name): (&String, &String)| !field.is_empty() && field != name;
         header.fields.len() < self.names.len() || header.fields.iter().zip(&self.names).any(has_other)
     }
 
-    /// Whether the file gives the column no name.
+    /// Returns `true` if the file gives the column no name.
     pub(super) fn is_unnamed(&self, column: usize) -> bool {
         self.header.as_ref().is_some_and(|header| header.field(column).is_empty())
     }
@@ -163,7 +163,7 @@ impl Look {
         }
     }
 
-    /// Whether every row has a value of its own in this column.
+    /// Returns `true` if every row has a value of its own in this column.
     pub(super) fn is_unique(&self, column: usize) -> bool {
         let mut seen = HashSet::new();
         let mut is_unique = true;
@@ -174,7 +174,7 @@ impl Look {
         is_unique
     }
 
-    /// How often each value is in a column, up to `most` different ones.
+    /// Counts how often each value is in a column, up to `most` different ones.
     pub(super) fn counts(&self, column: usize, most: usize) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         self.each_field(column, |field| {
@@ -192,7 +192,7 @@ impl Look {
     }
 }
 
-/// Which encoding a file seems to have, and why; or why it is no text at all.
+/// Guesses a file's encoding, and says why; or why it is no text at all.
 fn guessed_encoding(bytes: &[u8]) -> Result<(&'static Encoding, &'static str), String> {
     if let Some((encoding, _)) = Encoding::for_bom(bytes) {
         return Ok((encoding, "The file says so itself, by a byte order mark."));
@@ -233,9 +233,9 @@ struct Cutting<'t> {
 /// The records at both ends of a file.
 struct Kept {
     records: Vec<Record>,
-    /// How many of them are from the beginning.
+    /// Number of them that are from the beginning.
     at_the_beginning: usize,
-    /// How many there are between.
+    /// Number of records between, which are left out.
     left_out: usize,
 }
 
@@ -331,7 +331,7 @@ fn best_separator(text: &str, escapes: bool) -> Option<(u8, bool, usize)> {
     for separator in SEPARATORS {
         let cutting = Cutting { text: beginning, separator, quotes: true, escapes };
         let mut all: Vec<Record> = cutting.records().collect();
-        // What is left out of the text may close the last quote.
+        // The part left out of the text may close the last quote.
         let is_cut = beginning.len() < text.len();
         let last = all.len().saturating_sub(1);
         let is_open = |(place, record): (usize, &Record)| {
@@ -364,17 +364,17 @@ fn has_open_quote(record: &Record) -> bool {
     quotes % 2 == 1
 }
 
-/// Where the table is among a file's records.
+/// Place of the table among a file's records.
 struct Table {
     header: Option<usize>,
     begin: usize,
     end: usize,
-    /// How many columns it has.
+    /// Number of columns.
     width: usize,
     has_short_rows: bool,
 }
 
-/// In which columns the rows have what makes them rows.
+/// Columns in which the rows have what makes them rows.
 struct Shape {
     dates: Vec<usize>,
     amounts: Vec<usize>,
@@ -392,13 +392,14 @@ impl Shape {
         Self { amounts: (0..width).filter(is_amount).collect(), dates }
     }
 
-    /// Whether a record is a row, whatever else it has: it has a date and an amount where rows have them.
+    /// Returns `true` if a record is a row, whatever else it has: it has a date and an amount where rows have them.
     fn fits(&self, record: &Record) -> bool {
         self.dates.iter().any(|column| dates::is_like_a_date(record.field(*column)))
             && self.amounts.iter().any(|column| numbers::is_like_an_amount(record.field(*column)))
     }
 
-    /// Whether a record has nothing else where rows have dates and amounts. A separator within a text moves them.
+    /// Returns `true` if a record has nothing else where rows have dates and amounts. A separator within a text moves
+    /// them.
     fn is_in_place(&self, record: &Record) -> bool {
         let is_all = |columns: &[usize], is_so: &dyn Fn(&str) -> bool| {
             columns.iter().map(|column| record.field(*column)).all(|field| field.is_empty() || is_so(field))
@@ -406,7 +407,7 @@ impl Shape {
         is_all(&self.dates, &dates::is_like_a_date) && is_all(&self.amounts, &numbers::is_like_an_amount)
     }
 
-    /// Whether a record goes on with the text of the row before: no date, no amount, but words.
+    /// Returns `true` if a record goes on with the text of the row before: no date, no amount, but words.
     fn goes_on(&self, record: &Record) -> bool {
         self.dates.iter().all(|column| record.field(*column).is_empty())
             && record.fields.iter().any(|field| !field.is_empty())

@@ -23,10 +23,10 @@ use draft::{Draft, NO_CURRENCY};
 use look::Look;
 use roles::Roles;
 
-/// How many mistakes the head of a map tells: enough to see what kind they are of.
+/// Number of mistakes that the head of a map tells: enough to see what kind they are of.
 const MISTAKES_TOLD_MAX: usize = 10;
 
-/// How many decimals amounts have where the currency isn't known: as most have.
+/// Number of decimals of amounts where the currency isn't known: as most have.
 const DECIMALS_ASSUMED: u32 = 2;
 
 /// The map as its mistakes name it.
@@ -96,7 +96,7 @@ fn for_bytes(
     Ok(format!("{head}\n{}", drafted.map))
 }
 
-/// What the rows come to, whatever is filled in; or else what is wrong with them.
+/// Tells what the rows come to, whatever is filled in; or else what is wrong with them.
 fn with_stand_ins(tried: Result<Plan, Mistakes>) -> String {
     match tried {
         Ok(plan) => summary(&plan),

@@ -1,4 +1,4 @@
-//! How a column's amounts are written, as far as they tell.
+//! Notation of a column's amounts, as far as they tell.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(super) const MARKS: [(&str, Option<&str>); 12] = [
     ("kr", None),
 ];
 
-/// What a field that may be an amount is made of.
+/// Parts of a field that may be an amount.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     /// The digits and what stands between them.
@@ -100,7 +100,7 @@ fn is_separator(c: char) -> bool {
     matches!(c, '.' | ',' | '\'' | '\u{2019}' | ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}')
 }
 
-/// Whether a field may be an amount: a number with decimals, a sign or a mark, or not too many digits.
+/// Returns `true` if a field may be an amount: a number with decimals, a sign or a mark, or not too many digits.
 pub(super) fn is_like_an_amount(field: &str) -> bool {
     shape(field).is_some_and(|shape| {
         let digits = shape.digits.chars().filter(char::is_ascii_digit).count();
@@ -108,23 +108,23 @@ pub(super) fn is_like_an_amount(field: &str) -> bool {
     })
 }
 
-/// How amounts are written.
+/// Notation of amounts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Numbers {
     /// None if the amounts don't tell, or say different things.
     pub(super) decimal: Option<char>,
     pub(super) thousands: Option<char>,
-    /// What may set apart thousands or decimals, where nothing tells which.
+    /// Separator that may set apart thousands or decimals, where nothing tells which.
     either: Option<char>,
     pub(super) is_indian: bool,
-    /// Why the decimal separator is what it is, or can't be told.
+    /// Reason why the decimal separator is what it is, or can't be told.
     pub(super) reason: String,
     pub(super) marks: BTreeSet<String>,
     pub(super) plus_marks: BTreeSet<String>,
     pub(super) minus_marks: BTreeSet<String>,
 }
 
-/// What one amount tells of its separators.
+/// Clue of one amount to its separators.
 enum Told {
     Nothing,
     Decimal(char),

@@ -1,4 +1,4 @@
-//! Which column means what, by the names that banks give their columns and by what stands in them.
+//! Meanings of the columns, by the names that banks give them and by what stands in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -406,7 +406,7 @@ const STATES_MAX: usize = 8;
 /// The most currencies that a file may have accounts in.
 const CURRENCIES_MAX: usize = 20;
 
-/// Where the money stands.
+/// Columns of the money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Money {
     Signed(usize),
@@ -424,7 +424,7 @@ pub(super) enum Money {
     Either([usize; 2]),
 }
 
-/// What the columns mean.
+/// Meanings of the columns.
 #[derive(Debug)]
 pub(super) struct Roles {
     pub(super) date: Option<(usize, Dates)>,
@@ -534,7 +534,7 @@ impl Money {
     }
 }
 
-/// Whether a text tells of a balance, not of a payment.
+/// Returns `true` if a text tells of a balance, not of a payment.
 pub(super) fn tells_a_balance(text: &str) -> bool {
     let text = text.to_lowercase();
     BALANCE_WORDS.iter().any(|words| text.starts_with(words))
@@ -663,8 +663,8 @@ impl Columns<'_> {
         })
     }
 
-    /// Of several columns of amounts the one in the account's own currency, if that can be told: the currency beside it
-    /// is the same in all rows, or its name says so.
+    /// Finds among several columns of amounts the one in the account's own currency, if that can be told: the currency
+    /// beside it is the same in all rows, or its name says so.
     fn amount_of_the_account(&self, date: Option<usize>, is_amount: &dyn Fn(usize) -> bool) -> Option<usize> {
         let is_named = |column: &usize| is_amount(*column) && has_any(&self.name(*column), AMOUNT);
         let named: Vec<usize> = (0..self.width()).filter(is_named).collect();
@@ -679,7 +679,7 @@ impl Columns<'_> {
         };
         let best = named.iter().map(|column| rank(*column)).min()?;
         let worst = named.iter().map(|column| rank(*column)).max()?;
-        // Where nothing tells them apart, their names may.
+        // Their names may tell them apart where nothing else does.
         named.into_iter().find(|column| rank(*column) == best).filter(|_| best != worst)
     }
 
@@ -688,7 +688,7 @@ impl Columns<'_> {
         self.dated(date).map(|row| row.field(column)).filter(|code| is_code(code)).collect()
     }
 
-    /// Whether nearly all rows that have a date have the code of a currency there, known or not.
+    /// Returns `true` if nearly all rows that have a date have the code of a currency there, known or not.
     fn is_codes(&self, column: usize, date: Option<usize>) -> bool {
         let is_named = has_any(&self.name(column), CURRENCY);
         let (mut codes, mut others) = (0, 0);
@@ -824,7 +824,7 @@ impl Columns<'_> {
     }
 }
 
-/// Whether a field has an amount, and not of zero.
+/// Returns `true` if a field has an amount, and not of zero.
 pub(super) fn is_above_zero(field: &str) -> bool {
     numbers::shape(field).is_some_and(|shape| shape.digits.contains(|c| ('1'..='9').contains(&c)))
 }
