@@ -134,6 +134,9 @@ struct Figures {
     server_cpu_us_per_batch_line: Option<f64>,
     /// Answers that were not the right ones.
     errors: u64,
+    /// The first of the wrong answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_wrong: Option<String>,
     /// The payments and lines of batches that were answered, and what the bank holds of them.
     payments_answered: u64,
     payments_booked: u64,
@@ -388,6 +391,7 @@ impl Measuring<'_> {
     fn note_wrong(&mut self, counted: &Counted) {
         if let Some(told) = counted.first_wrong.as_ref().filter(|_| self.figures.errors == 0) {
             eprintln!("the first answer that is wrong: {told}");
+            self.figures.first_wrong = Some(told.clone());
         }
         self.figures.errors += counted.wrong;
     }
