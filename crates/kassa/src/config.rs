@@ -81,19 +81,19 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "session_minutes",
         default: "480",
-        about: "How long a session lasts after signing in, in minutes.",
+        about: "Length of a session after the sign-in, in minutes.",
         take: |config, _, text| whole(&mut config.server.session_minutes, text, 1..=10_080),
     },
     Setting {
         name: "connections",
         default: "12000",
-        about: "How many connections may be open at once; further ones are closed when they come.",
+        about: "Maximum number of open connections; further ones are closed when they come.",
         take: |config, _, text| whole(&mut config.server.limits.connections, text, 1..=1_000_000),
     },
     Setting {
         name: "connections_per_address",
         default: "512",
-        about: "How many of them from one IPv4 address, or one IPv6 network of 64 bits. Trusted proxies may have all.",
+        about: "Maximum number of them from one IPv4 address, or one IPv6 network of 64 bits. Trusted proxies may have all.",
         take: |config, _, text| whole(&mut config.server.limits.connections_per_address, text, 1..=1_000_000),
     },
     Setting {
@@ -117,100 +117,100 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "event_streams",
         default: "10000",
-        about: "How many streams of events may be open at once. Each takes a connection as well.",
+        about: "Maximum number of open streams of events. Each takes a connection as well.",
         take: |config, _, text| whole(&mut config.server.limits.event_streams, text, 0..=1_000_000),
     },
     Setting {
         name: "event_streams_per_user",
         default: "20",
-        about: "How many of them for one user; one more ends the oldest.",
+        about: "Maximum number of them for one user; one more ends the oldest.",
         take: |config, _, text| whole(&mut config.server.limits.event_streams_per_user, text, 1..=1_000_000),
     },
     Setting {
         name: "request_seconds",
         default: "30",
-        about: "How long one request may take, the arrival of its body included.",
+        about: "Time for one request, the arrival of its body included.",
         take: |config, _, text| seconds(&mut config.server.limits.request, text),
     },
     Setting {
         name: "header_seconds",
         default: "15",
-        about: "How long a client may take to send the header of a request; for HTTP/1.1 also how long a connection is kept\n\
+        about: "Time for a client to send the header of a request; for HTTP/1.1 also the time for which a connection is kept\n\
                 without a request.",
         take: |config, _, text| seconds(&mut config.server.limits.header_read, text),
     },
     Setting {
         name: "body_seconds",
         default: "10",
-        about: "How long the body of a request may take to arrive.",
+        about: "Time for the body of a request to arrive.",
         take: |config, _, text| seconds(&mut config.server.limits.body_read, text),
     },
     Setting {
         name: "idle_seconds",
         default: "60",
-        about: "How long an HTTP/2 connection is kept without a request, or any connection with an answer that its client\n\
+        about: "Time for which an HTTP/2 connection is kept without a request, or any connection with an answer that its client\n\
                 doesn't take.",
         take: |config, _, text| seconds(&mut config.server.limits.idle, text),
     },
     Setting {
         name: "stop_seconds",
         default: "20",
-        about: "How long a stopping server lets requests under way finish.",
+        about: "Time for which a stopping server lets requests under way finish.",
         take: |config, _, text| seconds(&mut config.server.limits.stop, text),
     },
     Setting {
         name: "user_requests_per_second",
         default: "1000",
-        about: "How many requests a second one user may send. 0 stands for no limit.",
+        about: "Requests a second by one user. 0 stands for no limit.",
         take: |config, _, text| whole(&mut config.server.limits.requests_of_user.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "user_burst",
         default: "2000",
-        about: "How many of them at once, after a rest.",
+        about: "Maximum number of them at once, after a rest.",
         take: |config, _, text| whole(&mut config.server.limits.requests_of_user.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "address_requests_per_second",
         default: "5000",
-        about: "How many requests a second may come from one IPv4 address, or one IPv6 network of 64 bits. 0 stands for no\n\
+        about: "Requests a second from one IPv4 address, or one IPv6 network of 64 bits. 0 stands for no\n\
                 limit.",
         take: |config, _, text| whole(&mut config.server.limits.requests_of_address.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "address_burst",
         default: "10000",
-        about: "How many of them at once, after a rest.",
+        about: "Maximum number of them at once, after a rest.",
         take: |config, _, text| whole(&mut config.server.limits.requests_of_address.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "requests_per_second",
         default: "20000",
-        about: "How many requests a second may come in all; 20,000 suit two cores. 0 stands for no limit.",
+        about: "Requests a second in all; 20,000 suit two cores. 0 stands for no limit.",
         take: |config, _, text| whole(&mut config.server.limits.requests.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "burst",
         default: "20000",
-        about: "How many of them at once, after a rest.",
+        about: "Maximum number of them at once, after a rest.",
         take: |config, _, text| whole(&mut config.server.limits.requests.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "address_sign_ins_per_minute",
         default: "60",
-        about: "How many sign-ins a minute may come from one address. 0 stands for no limit.",
+        about: "Sign-ins a minute from one address. 0 stands for no limit.",
         take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "address_sign_ins_burst",
         default: "100",
-        about: "How many of them at once, after a rest.",
+        about: "Maximum number of them at once, after a rest.",
         take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "name_sign_ins_per_minute",
         default: "5",
-        about: "How many sign-ins a minute may be tried under one name: so many from each address from which its user signed\n\
+        about: "Sign-ins a minute under one name: so many from each address from which its user signed\n\
                 in before, at most eight, and so many from all others together. 0 stands for no limit: then nothing but\n\
                 their length protects passwords from being guessed.",
         take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.requests, text, 0..=1_000_000),
@@ -218,26 +218,26 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "name_sign_ins_burst",
         default: "10",
-        about: "How many of them at once, after a rest.",
+        about: "Maximum number of them at once, after a rest.",
         take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "password_workers",
         default: "1",
-        about: "How many passwords are checked at once. Each takes a core for some 20 ms, and 19 MiB.",
+        about: "Number of passwords checked at once. Each takes a core for some 20 ms, and 19 MiB.",
         take: |config, _, text| whole(&mut config.server.limits.password_workers, text, 1..=64),
     },
     Setting {
         name: "memory_mib",
         default: "0",
-        about: "How much memory the server may have in use, in MiB; above it nothing is written, and reading goes on.\n\
+        about: "Memory that the server may have in use, in MiB; above it nothing is written, and reading goes on.\n\
                 0 stands for three quarters of what the machine or its container has.",
         take: |config, _, text| whole(&mut config.memory_mib, text, 0..=1 << 30),
     },
     Setting {
         name: "log",
         default: "text",
-        about: "How the log is written to standard error: text for people, json for machines, an object on each line. With\n\
+        about: "Form of the log on standard error: text for people, json for machines, an object on each line. With\n\
                 json nothing else is written there, and a server says what else it has to say there, too.",
         take: |config, _, text| {
             config.log = match text {
@@ -251,7 +251,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "log_level",
         default: "info",
-        about: "How much is logged: error, warn, info, debug or trace. A running server takes it on at SIGHUP.",
+        about: "Level of the log: error, warn, info, debug or trace. A running server takes it on at SIGHUP.",
         take: |config, _, text| {
             // tracing takes numbers as well.
             let named = if text.chars().all(char::is_alphabetic) { text } else { "" };
