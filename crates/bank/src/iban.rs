@@ -92,7 +92,9 @@ impl Numbering {
             return Err(NumberingError::NoCheckDigits { country: country.to_owned() });
         }
         let plain = Self::plain(country, bank_code)?;
-        let is_right = plain.is_of_the_banks_length() && national::is_bank_code_right(country, bank_code);
+        // Where the code has a check digit of its own, that says how long it is.
+        let is_of_its_length = national::has_check_digit(country) || plain.is_of_the_banks_length();
+        let is_right = is_of_its_length && national::is_bank_code_right(country, bank_code);
         if is_right { Ok(plain) } else { Err(no_such_form()) }
     }
 
@@ -406,6 +408,10 @@ mod tests {
             ("CH", "123456"),
         ] {
             assert!(Numbering::new(country, bank_code).is_err(), "{country} {bank_code}");
+        }
+        // A check digit after bank and branch is of the code as well.
+        for (country, bank_code) in [("AL", "21211009"), ("HR", "1001005"), ("PL", "10901014"), ("GB", "NWBK601613")] {
+            assert!(Numbering::new(country, bank_code).is_ok(), "{country} {bank_code}");
         }
         // A bank that was founded with more keeps its numbers.
         assert!(Numbering::recorded("AT", "123456", None).is_ok());

@@ -116,6 +116,11 @@ pub(crate) fn possible() -> Vec<&'static str> {
     possible
 }
 
+/// Returns `true` if a country's bank codes end with a check digit of their own.
+pub(crate) fn has_check_digit(country: &str) -> bool {
+    matches!(country, "HR" | "PL" | "AL")
+}
+
 /// Returns `true` if a bank's code has the check digit that its country asks for, at its end, where it has one of its
 /// own.
 pub(crate) fn is_bank_code_right(country: &str, bank_code: &str) -> bool {

@@ -58,7 +58,7 @@ const CHUNK_LINES: usize = 512;
 /// The most bytes of the lines that are decided at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Number of chunks of all batches in the engine's hands at once: far below what its queue holds, so that batches never
+/// Number of chunks of all batches in the engine's hands, or waiting to be told, at once: far below what its queue holds, so that batches never
 /// make it refuse single payments.
 const CHUNKS_AT_ONCE: usize = 16;
 

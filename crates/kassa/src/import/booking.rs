@@ -768,11 +768,13 @@ impl Survey<'_> {
             let turnover: i128 = entries().map(|entry| i128::from(entry.change_minor).abs()).sum();
             let line = entries().next().map(|entry| entry.line);
             let Generations { name, currency, kind, there, next } = generations;
-            let chosen = there.iter().position(|(_, _, account)| {
+            let fitting = there.iter().position(|(_, _, account)| {
                 let fits = first.is_none_or(|first| first >= account.last_booked_at);
                 let is_as_opened = account.status == Status::Open && account.overdraft == Overdraft::Unlimited;
                 fits && is_as_opened && account.currency == currency
             });
+            // Where nothing is to be booked against it, no other is needed.
+            let chosen = fitting.or_else(|| there.len().checked_sub(1).filter(|_| line.is_none()));
             let of_another_kind = there.iter().find(|(_, _, account)| account.kind != kind);
             if let (Some((_, _, account)), Some(line)) = (of_another_kind, line) {
                 let [was, is] = [account.kind, kind].map(|kind| format!("{kind:?}").to_lowercase());

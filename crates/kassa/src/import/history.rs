@@ -146,8 +146,8 @@ impl Row {
 ///
 /// Each balance tells one, which is another where a balance doesn't follow from the rows before it. The median counts, of
 /// two the smaller, so that a wrong figure in the first balance is neither lent nor given to anybody, and sources that
-/// round are off by no more than that. It is never more than the first balance tells, nor below zero if that is not:
-/// rows that are missing later are no reason.
+/// round are off by no more than that. It is never further from zero than the first balance tells, and zero where the
+/// two are on different sides of it: then nobody knows, and nothing is lent or given.
 fn opening(rows: &[Row]) -> i128 {
     let mut moved = 0;
     let told = rows.iter().filter_map(|row| {
@@ -159,7 +159,11 @@ fn opening(rows: &[Row]) -> i128 {
     told.sort_unstable();
     let middle = [told[(told.len() - 1) / 2], told[told.len() / 2]];
     let median = middle.into_iter().min_by_key(|opening| opening.abs()).unwrap_or(first);
-    if median.abs() < first.abs() && (first < 0 || median >= 0) { median } else { first }
+    match first.signum() * median.signum() {
+        -1 => 0,
+        _ if median.abs() < first.abs() => median,
+        _ => first,
+    }
 }
 
 /// Returns by how much the books were ahead of the source after the last row that was booked: known since it was.
@@ -261,7 +265,8 @@ pub(super) struct Found {
 pub(super) struct Room {
     /// Overdraft kept at first: the one it had, or what is to last of the limit that it is left with.
     pub(super) before: Overdraft,
-    /// Limit while the rows are booked, if its history goes lower than the limit it is left with.
+    /// Limit while the rows are booked, if its history goes lower than the limit it is left with, or that is wider than
+    /// before.
     pub(super) meanwhile: Option<u64>,
     /// Limit in the end.
     pub(super) after: u64,
@@ -289,7 +294,10 @@ pub(super) fn room(history: &History, held: Option<Held>, found: Found) -> Optio
     let kept = lasting.min(limit).max(wide(granted));
     let after = kept.max(wide(least));
     let deepest = wide(-history.lowest);
-    let meanwhile = Some(deepest).filter(|deepest| *deepest > after);
+    // A wider limit is marked as the room of its rows until these are booked, so that a break leaves none that they don't
+    // show.
+    let rises = Overdraft::Limited(after) > found.before && !history.entries.is_empty();
+    let meanwhile = Some(deepest.max(after)).filter(|deepest| rises || *deepest > after);
     let is_owed = after > kept;
     // A limit that was owed and is shown now is to last.
     let comes_to_last = lasting < limit && !is_owed;
@@ -335,12 +343,15 @@ mod tests {
         Found { before, lasting, now }
     }
 
+    /// A limit that lasts, of an account that had none. Without a wider one it is the one of the meantime, too.
     const fn room_of(meanwhile: Option<u64>, after: u64) -> Option<Room> {
+        let meanwhile = Some(if let Some(wider) = meanwhile { wider } else { after });
         Some(Room { before: Overdraft::Limited(0), meanwhile, after, is_owed: false })
     }
 
     /// A limit that is there only as long as the account is below zero.
     const fn owed(meanwhile: Option<u64>, after: u64) -> Option<Room> {
+        let meanwhile = Some(if let Some(wider) = meanwhile { wider } else { after });
         Some(Room { before: Overdraft::Limited(0), meanwhile, after, is_owed: true })
     }
 
@@ -432,7 +443,10 @@ mod tests {
         assert_eq!(opening_and_limit(&[(100, -70_000), (-50, 50)]).0, None);
         assert_eq!(opening_and_limit(&[(100, 50), (-50, -70_000)]).0, Some(-50));
         assert_eq!(opening_and_limit(&[(100, 100), (-50, 90), (-50, 40)]).0, None);
-        assert_eq!(opening_and_limit(&[(100, 400), (-50, -10), (-50, -60)]).0, Some(300));
+        // Where they are on different sides of zero, nothing is given and nothing lent.
+        assert_eq!(opening_and_limit(&[(100, 400), (-50, -10), (-50, -60)]).0, None);
+        assert_eq!(opening_and_limit(&[(100, 70_000), (-50, -10), (-50, -60)]).0, None);
+        assert_eq!(opening_and_limit(&[(100, -70_000), (-50, 100), (-50, 50)]).0, None);
         // A wrong one later changes nothing of an overdraft that the others agree on.
         let later = [(100, -200), (-50, -250), (10, 70_000), (10, -230)];
         assert_eq!(opening_and_limit(&later), (Some(-300), room_of(None, 300), vec![found(3, -240, 70_000)]));
@@ -535,9 +549,9 @@ mod tests {
         let room = |before, meanwhile, after| {
             Some(Room { before: Overdraft::Limited(before), meanwhile, after, is_owed: false })
         };
-        assert_eq!(check(10, -40, -30), room(0, None, 30));
+        assert_eq!(check(10, -40, -30), room(0, Some(30), 30));
         assert_eq!(check(10, -40, 0), room(0, Some(30), 0));
-        assert_eq!(check(-50, -40, -90), room(50, None, 90));
+        assert_eq!(check(-50, -40, -90), room(50, Some(90), 90));
         // Nothing is done where nothing more is needed.
         assert_eq!(check(10, -10, 0), None);
         assert_eq!(check(-50, 40, -10), None);
@@ -563,7 +577,8 @@ mod tests {
         let held = Some(Held { has_entries: true, posted: 10, on_hold: 0 });
         let booked = [(RowState::Booked(-30), -30, Some(-30)), (RowState::Booked(10), 40, Some(10))];
         let history = History::of(&of_this_import(&booked), held, None, None);
-        assert_eq!(room(&history, held, found_as(0, 0, 70)), room_of(None, 30));
+        let at_once = Room { before: Overdraft::Limited(0), meanwhile: None, after: 30, is_owed: false };
+        assert_eq!(room(&history, held, found_as(0, 0, 70)), Some(at_once));
         // The limit that an operator granted is left.
         assert_eq!(room(&history, held, found_as(50, 50, 50)), None);
     }
@@ -580,7 +595,7 @@ mod tests {
         // It ends above zero, higher, as before, and lower.
         assert_eq!(after(-80, 100, found_as(80, 0, 80)), room(80, Some(80), 0, false));
         assert_eq!(after(-80, 50, found_as(80, 0, 80)), room(80, Some(80), 30, true));
-        assert_eq!(after(-80, -10, found_as(80, 0, 80)), room(80, None, 90, true));
+        assert_eq!(after(-80, -10, found_as(80, 0, 80)), room(80, Some(90), 90, true));
         assert_eq!(after(-70, -10, found_as(80, 0, 80)), None);
         // A limit that lasts is left: an operator's, or one that the source showed.
         assert_eq!(after(-80, 100, found_as(80, 20, 80)), room(80, Some(80), 20, false));
