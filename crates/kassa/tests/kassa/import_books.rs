@@ -829,6 +829,9 @@ fn a_contra_account_that_got_a_limit_is_left_as_it_is() {
     let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
     assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
     engine.stop();
+    // Where nothing is to be booked none is needed.
+    source.import();
+    assert_eq!(source.of_kind(Kind::Asset), [4_000]);
     source.rows("2,1,2024-03-05,50.00,b,110.00\n").import();
     assert_eq!(source.first(), (vec![10_000, 6_000, 11_000], 0));
     let mut before = source.of_kind(Kind::Asset);
