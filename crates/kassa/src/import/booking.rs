@@ -710,7 +710,10 @@ impl Survey<'_> {
         match history.low {
             Some(low) if granted >= least => {
                 let [source, both] = [low.source, low.balance].map(|balance| self.money(account, balance));
-                let shown = format!("the source shows a balance of {source} on line {}", low.line);
+                let shown = match low.line {
+                    Some(line) => format!("the source shows a balance of {source} on line {line}"),
+                    None => format!("by the source's balances it began with {source}"),
+                };
                 if low.source == low.balance { shown } else { format!("{shown}, of which the books bear out {both}") }
             }
             _ => format!("it ends {} below zero, and nothing more can be spent", self.money(account, least)),

@@ -65,8 +65,8 @@ pub(super) struct Low {
     pub(super) balance: i128,
     /// Balance that the source shows there: the same, or less.
     pub(super) source: i128,
-    /// Line of the row that shows it.
-    pub(super) line: u64,
+    /// Line of the row that shows it; none for the balance before the first row.
+    pub(super) line: Option<u64>,
 }
 
 /// An account's rows as they are to be booked.
@@ -118,7 +118,8 @@ impl History {
             closing,
             source_closing,
             lowest: debited.chain([start]).map(|posted| posted - on_hold).fold(0, i128::min),
-            low: low(rows, opened.unwrap_or(opening), &entries, surplus),
+            // What only the map says is shown by no balance.
+            low: low(rows, if said.is_some() { 0 } else { opened.unwrap_or(opening) }, &entries, surplus),
             entries,
         }
     }
@@ -146,8 +147,8 @@ impl Row {
 ///
 /// Each balance tells one, which is another where a balance doesn't follow from the rows before it. The median counts, of
 /// two the smaller, so that a wrong figure in the first balance is neither lent nor given to anybody, and sources that
-/// round are off by no more than that. It is never further from zero than the first balance tells, and zero where the
-/// two are on different sides of it: then nobody knows, and nothing is lent or given.
+/// round are off by no more than that. Of what the first balance tells and the median, the smaller counts; of two debts
+/// the median; and nothing where they are on different sides of zero: nobody knows then, and nothing is lent or given.
 fn opening(rows: &[Row]) -> i128 {
     let mut moved = 0;
     let told = rows.iter().filter_map(|row| {
@@ -159,8 +160,9 @@ fn opening(rows: &[Row]) -> i128 {
     told.sort_unstable();
     let middle = [told[(told.len() - 1) / 2], told[told.len() / 2]];
     let median = middle.into_iter().min_by_key(|opening| opening.abs()).unwrap_or(first);
-    match first.signum() * median.signum() {
-        -1 => 0,
+    match (first.signum(), median.signum()) {
+        (1, -1) | (-1, 1) => 0,
+        (-1, -1) => median,
         _ if median.abs() < first.abs() => median,
         _ => first,
     }
@@ -239,14 +241,14 @@ fn source_closing(rows: &[Row], order: &[usize]) -> Option<i128> {
 /// than its own figures allowed.
 fn low(rows: &[Row], opening: i128, entries: &[(usize, i128)], surplus: i128) -> Option<Low> {
     let both = |source: i128, posted: i128, line| Low { balance: (source + surplus).max(posted), source, line };
-    let first = rows.first().map(|row| both(opening, opening, row.line));
+    let first = both(opening, opening, None);
     let booked = rows.iter().filter(|row| row.is_of_this_import).filter_map(|row| match row.state {
         RowState::Booked(posted) => Some((row, posted)),
         RowState::New | RowState::Late => None,
     });
     let new = entries.iter().map(|(place, posted)| (&rows[*place], *posted));
-    let shown = booked.chain(new).filter_map(|(row, posted)| Some(both(row.balance?, posted, row.line)));
-    first.into_iter().chain(shown).filter(|low| low.balance < 0).min_by_key(|low| low.balance)
+    let shown = booked.chain(new).filter_map(|(row, posted)| Some(both(row.balance?, posted, Some(row.line))));
+    std::iter::once(first).chain(shown).filter(|low| low.balance < 0).min_by_key(|low| low.balance)
 }
 
 /// An account's overdraft as an import finds it.
@@ -373,14 +375,14 @@ mod tests {
         // It may be below zero, which is then what the source shows.
         let history = new(&[(500, Some(200))]);
         assert_eq!((history.opening, history.lowest), (Some(-300), -300));
-        assert_eq!(history.low, Some(Low { balance: -300, source: -300, line: 1 }));
+        assert_eq!(history.low, Some(Low { balance: -300, source: -300, line: None }));
         assert_eq!(limit(&history, None), room_of(None, 300));
     }
 
     #[test]
     fn only_an_overdraft_that_the_source_shows_is_granted() {
         let history = new(&[(100, Some(100)), (-130, Some(-30)), (40, Some(10))]);
-        assert_eq!(history.low, Some(Low { balance: -30, source: -30, line: 2 }));
+        assert_eq!(history.low, Some(Low { balance: -30, source: -30, line: Some(2) }));
         assert_eq!(limit(&history, None), room_of(None, 30));
         // Without balances the history has its way, and then nothing more can be spent.
         assert_eq!(limit(&new(&[(-70, None), (50, None)]), None), owed(Some(70), 20));
@@ -443,10 +445,12 @@ mod tests {
         assert_eq!(opening_and_limit(&[(100, -70_000), (-50, 50)]).0, None);
         assert_eq!(opening_and_limit(&[(100, 50), (-50, -70_000)]).0, Some(-50));
         assert_eq!(opening_and_limit(&[(100, 100), (-50, 90), (-50, 40)]).0, None);
-        // Where they are on different sides of zero, nothing is given and nothing lent.
+        // Where they are on different sides of zero, nothing is given and nothing lent; of debts most tell the right one.
         assert_eq!(opening_and_limit(&[(100, 400), (-50, -10), (-50, -60)]).0, None);
         assert_eq!(opening_and_limit(&[(100, 70_000), (-50, -10), (-50, -60)]).0, None);
+        assert_eq!(opening_and_limit(&[(600, 590), (-5, 95), (-5, 90), (-5, 85)]).0, Some(-500));
         assert_eq!(opening_and_limit(&[(100, -70_000), (-50, 100), (-50, 50)]).0, None);
+        assert_eq!(opening_and_limit(&[(10, -490), (-5, -54), (2_000, 1_946)]).0, Some(-59));
         // A wrong one later changes nothing of an overdraft that the others agree on.
         let later = [(100, -200), (-50, -250), (10, 70_000), (10, -230)];
         assert_eq!(opening_and_limit(&later), (Some(-300), room_of(None, 300), vec![found(3, -240, 70_000)]));
@@ -619,8 +623,10 @@ mod tests {
         assert_eq!((history.opening, history.closing, history.beyond_source()), (Some(500), 200, None));
         assert_eq!(limit(&history, None), None);
         assert_eq!(limit(&said(0, &[(-200, None)]), None), owed(None, 200));
-        // The balance it began with was lent to it.
-        assert_eq!(limit(&said(-300, &[(100, None)]), None), room_of(None, 300));
+        // What it began with was lent to it, by the map's word alone: no more of it can be spent.
+        assert_eq!(limit(&said(-300, &[(100, None)]), None), owed(Some(300), 200));
+        assert_eq!(limit(&said(-300, &[(500, None)]), None), room_of(Some(300), 0));
+        assert_eq!(limit(&said(-300, &[(500, Some(500)), (-5, Some(495))]), None), room_of(Some(300), 0));
         // Balances that tell something else break.
         assert_eq!(said(500, &[(-200, Some(100))]).breaks, [found(1, 300, 100)]);
         // Of an account that has begun it says nothing new.

@@ -938,10 +938,10 @@ fn the_map_tells_what_an_account_began_with() {
     source.begins_with("5000.01");
     let told = source.refuses();
     assert!(told.contains("is 5000.01, but in the bank the account began with 5000.00"), "{told}");
-    // It was lent what it began with below zero.
+    // What it began with below zero was paid back, and only the map says that it was lent.
     let source = without_balances("-100.00");
     source.rows("1,1,2024-03-04,300.00,a,\n").import();
-    assert_eq!(source.first(), (vec![-10_000, 20_000], 10_000));
+    assert_eq!(source.first(), (vec![-10_000, 20_000], 0));
     source.begins_with("1.000");
     assert!(source.refuses().contains("accounts.csv:2: column \"began\": \"1.000\" has more than 2 decimals"));
 }
