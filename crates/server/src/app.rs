@@ -13,7 +13,7 @@ use bank::{
     Body, Caller, Command, CustomerId, IbanError, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId,
 };
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Rivals, Submission};
-use ledger::{AccountId, Currency, Timestamp};
+use ledger::{AccountId, Currency, Leg, Money, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -129,6 +129,12 @@ pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Problem
         return Err(IbanError::Invalid.into());
     }
     Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
+}
+
+/// The movement of an amount between two accounts whose IBANs were sent, as `from` and `to`.
+pub(crate) fn leg_of(state: &State, from: &str, to: &str, amount: Money) -> Result<Leg, Problem> {
+    let found = |field: &str, iban: &str| account_of(state, iban).map_err(|problem| problem.in_field(field));
+    Ok(Leg { debit: found("from", from)?, credit: found("to", to)?, amount })
 }
 
 /// The currency of an account.

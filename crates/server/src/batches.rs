@@ -39,7 +39,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::Limits;
 use crate::amounts::money;
-use crate::app::{App, SignedIn, account_of, subject_of};
+use crate::app::{App, SignedIn, leg_of, subject_of};
 use crate::extract::{IdempotencyKey, Path, Query, Token};
 use crate::metadata::{self, Metadata};
 use crate::payments::sealed_text;
@@ -904,12 +904,11 @@ fn canonical(line: &BatchLine<'_>) -> Result<Vec<u8>, Problem> {
 fn order<'a>(line: Result<BatchLine<'a>, Problem>, state: &bank::State) -> Result<Ordered<'a>, Problem> {
     let line = line?;
     let amount = money(&line.amount, &line.currency)?;
-    let debit = account_of(state, &line.from).map_err(|problem| problem.in_field("from"))?;
-    let credit = account_of(state, &line.to).map_err(|problem| problem.in_field("to"))?;
+    let leg = leg_of(state, &line.from, &line.to, amount)?;
     // Only who writes something needs a key to seal it under.
     let sealed = line.text.is_some() || line.metadata.is_some();
-    let subject = if sealed { subject_of(state, debit) } else { bank::SubjectId::BANK };
-    Ok(Ordered { line, leg: Leg { debit, credit, amount }, subject })
+    let subject = if sealed { subject_of(state, leg.debit) } else { bank::SubjectId::BANK };
+    Ok(Ordered { line, leg, subject })
 }
 
 /// A problem as a line's: one that is of no payment alone is told of the line.

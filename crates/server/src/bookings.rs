@@ -5,12 +5,11 @@ use axum::extract::State;
 use axum::response::Response;
 use bank::{Body, SubjectId};
 use engine::Field;
-use ledger::Leg;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::{App, account_of, subject_of};
+use crate::app::{App, leg_of, subject_of};
 use crate::extract::{IdempotencyKey, Json as Sent, Token, text};
 use crate::payments::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
@@ -64,10 +63,9 @@ pub(crate) async fn book(
 ) -> Result<Response, Problem> {
     let looked = app.prepare_movement(token, &key, "POST /v1/bookings", &sent, |state, who| {
         who.must_run_the_bank()?;
-        let found = |field: &str, iban: &str| account_of(state, iban).map_err(|problem| problem.in_field(field));
         let amount = money(&sent.amount, &sent.currency)?;
         let reason = text("reason", &sent.reason)?;
-        let leg = Leg { debit: found("from", &sent.from)?, credit: found("to", &sent.to)?, amount };
+        let leg = leg_of(state, &sent.from, &sent.to, amount)?;
         // Of the customer, where there is one.
         let subjects = [leg.debit, leg.credit].map(|account| subject_of(state, account));
         let subject = subjects.into_iter().find(|subject| *subject != SubjectId::BANK).unwrap_or(SubjectId::BANK);

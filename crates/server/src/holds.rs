@@ -5,12 +5,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bank::{Body, Refusal, Sealed, What};
 use engine::Field;
-use ledger::{AccountId, HoldId, Leg, Money, Timestamp};
+use ledger::{AccountId, HoldId, Money, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::amounts::{money, some_money};
-use crate::app::{App, account_of, changed, created, is_dry, seen_account, subject_of, unexpected};
+use crate::app::{App, changed, created, is_dry, leg_of, seen_account, subject_of, unexpected};
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
 use crate::metadata::{self, Metadata};
 use crate::payments::{Parties, Payment, PaymentDryRun, booked, sealed_text};
@@ -225,9 +225,8 @@ pub(crate) async fn place_hold(
     let looked = app.prepare_movement(token, &key, "POST /v1/holds", &sent, |state, _| {
         let amount = money(&sent.amount, &sent.currency)?;
         let expires_at = parse_moment("expires_at", &sent.expires_at)?;
-        let debit = account_of(state, &sent.from).map_err(|problem| problem.in_field("from"))?;
-        let credit = account_of(state, &sent.to).map_err(|problem| problem.in_field("to"))?;
-        Ok((Leg { debit, credit, amount }, expires_at, subject_of(state, debit)))
+        let leg = leg_of(state, &sent.from, &sent.to, amount)?;
+        Ok((leg, expires_at, subject_of(state, leg.debit)))
     });
     let (write, found) = looked?;
     let body = found.and_then(|(leg, expires_at, subject)| {
