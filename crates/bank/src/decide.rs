@@ -2,7 +2,8 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::{Body, Command, Event, Events, Facts, Refusal, State, What, access, accounts, payments};
+use crate::system::{SystemCommand, SystemEvent};
+use crate::{Body, Command, Event, Events, Facts, Refusal, State, What, access, accounts, holds, payments, system};
 
 /// Contents of events whose author is not named yet.
 pub(crate) type Whats = SmallVec<[What; 1]>;
@@ -47,7 +48,7 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
         Err(Refused { refusal, place }) => {
             let event = command.request.map(|request| Event {
                 by: command.caller.user,
-                what: What::Refused { refusal, place },
+                what: What::System(SystemEvent::Refused { refusal, place }),
                 request: Some(request),
             });
             Decision::Refused(refusal, event)
@@ -70,52 +71,14 @@ impl From<Refusal> for Refused {
 fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Result<Whats, Refused> {
     let Command { caller, body, .. } = command;
     let standing = access::standing(state, caller, facts.now)?;
-    if state.founding().is_none() && !matches!(body, Body::Found { .. }) {
+    if state.founding().is_none() && !matches!(body, Body::System(SystemCommand::Found { .. })) {
         return Err(Refusal::NotFounded.into());
     }
-    let decided = match body {
-        Body::PayAll(payments) => return payments::pay_all(standing, state, payments, facts),
-        Body::Found { name, numbering } => {
-            standing.must_be_system()?;
-            if state.founding().is_some() {
-                return Err(Refusal::AlreadyFounded.into());
-            }
-            let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-            accepted(What::Founded { name: name.clone(), country, bank_code, scheme: numbering.scheme() })
-        }
-        Body::Unresolved(refusal) => Err(*refusal),
-        Body::AddCustomer { name } => access::add_customer(standing, state, name),
-        Body::AddUser { .. } => access::add_user(standing, state, body),
-        Body::SetPassword { user, password } => access::set_password(standing, state, *user, password),
-        Body::SignIn { .. } => access::sign_in(standing, state, body, facts),
-        Body::SignOut { token } => access::sign_out(standing, state, caller, *token),
-        Body::SignInFailed { user } => access::sign_in_failed(standing, state, *user, facts),
-        Body::OpenAccount(open) => accounts::open(standing, state, open, facts),
-        Body::Grant { customer, account, right } => access::grant(standing, state, *customer, *account, *right),
-        Body::Revoke { customer, account } => access::revoke(standing, state, *customer, *account),
-        Body::Rename { account, name } => accounts::rename(standing, state, *account, name.as_ref()),
-        Body::SetStatus { account, status } => accounts::set_status(standing, state, *account, *status),
-        Body::SetOverdraft { account, overdraft } => accounts::set_overdraft(standing, state, *account, *overdraft),
-        Body::Pay(pay) => payments::pay(standing, state, pay, facts),
-        Body::Deposit { account, amount, text } => {
-            payments::cash(standing, state, *account, *amount, true, text.as_ref(), facts)
-        }
-        Body::Withdraw { account, amount, text } => {
-            payments::cash(standing, state, *account, *amount, false, text.as_ref(), facts)
-        }
-        Body::Book { leg, reason } => payments::book(standing, state, *leg, reason, facts),
-        Body::PlaceHold { leg, expires_at, text, metadata } => {
-            let hold = payments::may_hold(standing, state, *leg, *expires_at, facts)?;
-            accepted(What::HoldPlaced { hold, text: text.clone(), metadata: metadata.clone() })
-        }
-        Body::Extend { hold, expires_at } => payments::extend(standing, state, *hold, *expires_at, facts),
-        Body::Capture { hold, amount, last } => payments::capture(standing, state, *hold, *amount, *last, facts),
-        Body::Void { hold } => payments::void(standing, state, *hold),
-        Body::Expire { hold } => payments::expire(standing, state, *hold, facts),
-        Body::Refund { of, leg, amount, text } => {
-            payments::refund(standing, state, *of, *leg, *amount, text.as_ref(), facts)
-        }
-        Body::Reverse { of, text } => payments::reverse(standing, state, *of, text.as_ref(), facts),
-    };
-    Ok(decided?)
+    match body {
+        Body::System(command) => Ok(system::decide(standing, state, command)?),
+        Body::Access(command) => Ok(access::decide(standing, state, command, caller, facts)?),
+        Body::Accounts(command) => Ok(accounts::decide(standing, state, command, facts)?),
+        Body::Payments(command) => payments::decide(standing, state, command, facts),
+        Body::Holds(command) => Ok(holds::decide(standing, state, command, facts)?),
+    }
 }

@@ -1,14 +1,16 @@
 //! Events: the records that the journal keeps for ever, so their encoding can only grow: fields and variants are
 //! numbered (CBOR, RFC 8949), a new field is optional, and a number is never used again for something else.
 
-use minicbor::{Decode, Encode};
+use minicbor::encode::Write;
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use smallvec::SmallVec;
 
-use ledger::{AccountId, Currency, Hold, HoldId, Kind, Overdraft, Posting, ReleaseReason, Status, Timestamp};
-
-use crate::access::{AddressHash, NameIndex};
-use crate::codec;
-use crate::{CustomerId, Refusal, Right, Role, Sealed, TokenHash, UserId};
+use crate::UserId;
+use crate::access::AccessEvent;
+use crate::accounts::AccountEvent;
+use crate::holds::HoldEvent;
+use crate::payments::PaymentEvent;
+use crate::system::SystemEvent;
 
 /// The events of one command. Nearly every command makes one.
 pub type Events = SmallVec<[Event; 1]>;
@@ -40,285 +42,51 @@ pub struct Request {
     pub fingerprint: u64,
 }
 
-/// Purpose of a payment, as a statement shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
-#[cbor(index_only)]
-pub enum Purpose {
-    /// From one account to another by its holder's will.
-    #[n(0)]
-    Payment,
-    /// Cash brought to the desk.
-    #[n(1)]
-    Deposit,
-    /// Cash taken from the desk.
-    #[n(2)]
-    Withdrawal,
-    /// History of another system.
-    #[n(3)]
-    Imported,
-    /// A hold's money taken.
-    #[n(4)]
-    Capture,
-    /// A payment given back.
-    #[n(5)]
-    Refund,
-    /// A posting undone.
-    #[n(6)]
-    Reversal,
-    /// Booked by the bank itself, for the reason that the text tells: a fee, a correction, or between its own accounts.
-    #[n(7)]
-    Booking,
+/// What happened, by subject.
+///
+/// The encoding tells no subject: each event has one number among all, and keeps it for ever. A new subject gets one number
+/// for all of its events, which are numbered within it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Something about the bank itself and its journal.
+    System(SystemEvent),
+    /// Something about customers, users, sessions and rights.
+    Access(AccessEvent),
+    /// Something about accounts, beside their money.
+    Accounts(AccountEvent),
+    /// Something about payments.
+    Payments(PaymentEvent),
+    /// Something about holds.
+    Holds(HoldEvent),
 }
 
-/// Content of an event, by kind.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub enum What {
-    /// The bank was founded.
-    #[n(0)]
-    Founded {
-        /// Its name.
-        #[n(0)]
-        name: String,
-        /// Its country's two letters (ISO 3166-1).
-        #[n(1)]
-        country: String,
-        /// Its code within the country's account numbers.
-        #[n(2)]
-        bank_code: String,
-        /// Scheme of its account numbers; see [`crate::Numbering::scheme`].
-        #[n(3)]
-        scheme: Option<u8>,
-    },
-    /// A node took over the journal.
-    #[n(1)]
-    LeaderStarted {
-        /// The version of its program.
-        #[n(0)]
-        version: String,
-    },
-    /// A customer came.
-    #[n(2)]
-    CustomerAdded {
-        /// The customer's number.
-        #[n(0)]
-        id: CustomerId,
-        /// The customer's name.
-        #[n(1)]
-        name: Sealed,
-    },
-    /// A user came.
-    #[n(3)]
-    UserAdded {
-        /// The user's number.
-        #[n(0)]
-        id: UserId,
-        /// The blind index of the name to sign in with.
-        #[n(1)]
-        name_index: NameIndex,
-        /// The name to sign in with.
-        #[n(2)]
-        name: Sealed,
-        /// The password's hash.
-        #[n(3)]
-        password: Sealed,
-        /// Role of the user at the bank.
-        #[n(4)]
-        role: Role,
-        /// Customer for whom the user acts.
-        #[n(5)]
-        customer: Option<CustomerId>,
-    },
-    /// A session began.
-    #[n(4)]
-    SessionOpened {
-        /// The user.
-        #[n(0)]
-        user: UserId,
-        /// The hash of its token.
-        #[n(1)]
-        token: TokenHash,
-        /// Time of its expiry.
-        #[cbor(n(2), with = "codec::timestamp")]
-        expires_at: Timestamp,
-        /// Address that the sign-in came from, where that was known: the user's sign-ins from there are counted apart
-        /// from now on.
-        #[n(3)]
-        from: Option<AddressHash>,
-    },
-    /// A session ended.
-    #[n(5)]
-    SessionClosed {
-        /// The hash of its token.
-        #[n(0)]
-        token: TokenHash,
-    },
-    /// Wrong passwords were given for a user within a minute.
-    #[n(6)]
-    SignInFailed {
-        /// The user.
-        #[n(0)]
-        user: UserId,
-    },
-    /// An account was opened.
-    #[n(7)]
-    AccountOpened {
-        /// Its place in the ledger.
-        #[cbor(n(0), with = "codec::account_id")]
-        id: AccountId,
-        /// Its number within the bank.
-        #[n(1)]
-        number: u64,
-        /// Its currency.
-        #[cbor(n(2), with = "codec::currency")]
-        currency: Currency,
-        /// Its side of the trial balance.
-        #[cbor(n(3), with = "codec::kind")]
-        kind: Kind,
-        /// Limit of its available balance below zero.
-        #[cbor(n(4), with = "codec::overdraft")]
-        overdraft: Overdraft,
-        /// Time of its opening.
-        #[cbor(n(5), with = "codec::timestamp")]
-        opened_at: Timestamp,
-        /// Its name.
-        #[n(6)]
-        name: Option<Sealed>,
-        /// Customer who got the right of an owner.
-        #[n(7)]
-        owner: Option<CustomerId>,
-        /// `true` if it is the cash account of its currency.
-        #[n(8)]
-        cash: bool,
-    },
-    /// A customer got a right on an account.
-    #[n(8)]
-    RightGranted {
-        /// The customer.
-        #[n(0)]
-        customer: CustomerId,
-        /// The account.
-        #[cbor(n(1), with = "codec::account_id")]
-        account: AccountId,
-        /// The right.
-        #[n(2)]
-        right: Right,
-    },
-    /// A customer lost the right on an account.
-    #[n(9)]
-    RightRevoked {
-        /// The customer.
-        #[n(0)]
-        customer: CustomerId,
-        /// The account.
-        #[cbor(n(1), with = "codec::account_id")]
-        account: AccountId,
-    },
-    /// An account's status changed.
-    #[n(10)]
-    StatusSet {
-        /// The account.
-        #[cbor(n(0), with = "codec::account_id")]
-        account: AccountId,
-        /// Its status from now on.
-        #[cbor(n(1), with = "codec::status")]
-        status: Status,
-    },
-    /// An account's overdraft changed.
-    #[n(11)]
-    OverdraftSet {
-        /// The account.
-        #[cbor(n(0), with = "codec::account_id")]
-        account: AccountId,
-        /// Its overdraft from now on.
-        #[cbor(n(1), with = "codec::overdraft")]
-        overdraft: Overdraft,
-    },
-    /// Money was moved.
-    #[n(12)]
-    Posted {
-        /// The posting as booked.
-        #[cbor(n(0), with = "codec::posting")]
-        posting: Posting,
-        /// Its purpose.
-        #[n(1)]
-        purpose: Purpose,
-        /// The text on the statement.
-        #[n(2)]
-        text: Option<Sealed>,
-        /// The payer's own notes, a JSON object.
-        #[n(3)]
-        metadata: Option<Sealed>,
-    },
-    /// Money was reserved.
-    #[n(13)]
-    HoldPlaced {
-        /// The hold as placed.
-        #[cbor(n(0), with = "codec::hold")]
-        hold: Hold,
-        /// The text on the statement.
-        #[n(1)]
-        text: Option<Sealed>,
-        /// The payer's own notes, a JSON object.
-        #[n(2)]
-        metadata: Option<Sealed>,
-    },
-    /// Reserved money was let go.
-    #[n(14)]
-    HoldReleased {
-        /// The hold.
-        #[cbor(n(0), with = "codec::hold_id")]
-        hold: HoldId,
-        /// Reason for the release.
-        #[cbor(n(1), with = "codec::release_reason")]
-        reason: ReleaseReason,
-    },
-    /// A request under an idempotency key was refused; a retry gets the same answer.
-    #[n(15)]
-    Refused {
-        /// Reason for the refusal.
-        #[cbor(n(0), with = "codec::refusal")]
-        refusal: Refusal,
-        /// Number of the refused payment among several that are all or none, from 0.
-        #[n(1)]
-        place: Option<u32>,
-    },
-    /// Reserved money got more time.
-    #[n(16)]
-    HoldExtended {
-        /// The hold.
-        #[cbor(n(0), with = "codec::hold_id")]
-        hold: HoldId,
-        /// Expiry from now on: the time until which it is reserved.
-        #[cbor(n(1), with = "codec::timestamp")]
-        expires_at: Timestamp,
-    },
-    /// Several payments were made, all or none: the next so many events.
-    #[n(18)]
-    PaidAll {
-        /// Number of payments.
-        #[n(0)]
-        payments: u32,
-    },
-    /// An account got another name.
-    #[n(17)]
-    AccountRenamed {
-        /// The account.
-        #[cbor(n(0), with = "codec::account_id")]
-        account: AccountId,
-        /// Its name from now on.
-        #[n(1)]
-        name: Option<Sealed>,
-    },
-    /// A user got another password. The sessions that were open end with the events after it.
-    #[n(19)]
-    PasswordSet {
-        /// The user.
-        #[n(0)]
-        user: UserId,
-        /// The new password's hash.
-        #[n(1)]
-        password: Sealed,
-    },
+impl<C> Encode<C> for What {
+    fn encode<W: Write>(&self, encoder: &mut Encoder<W>, context: &mut C) -> Result<(), encode::Error<W::Error>> {
+        match self {
+            Self::System(event) => event.encode(encoder, context),
+            Self::Access(event) => event.encode(encoder, context),
+            Self::Accounts(event) => event.encode(encoder, context),
+            Self::Payments(event) => event.encode(encoder, context),
+            Self::Holds(event) => event.encode(encoder, context),
+        }
+    }
+}
+
+impl<'b, C> Decode<'b, C> for What {
+    fn decode(decoder: &mut Decoder<'b>, context: &mut C) -> Result<Self, decode::Error> {
+        let start = decoder.position();
+        decoder.array()?;
+        let number = decoder.u32()?;
+        decoder.set_position(start);
+        match number {
+            _ if SystemEvent::has(number) => Ok(Self::System(decoder.decode_with(context)?)),
+            _ if AccessEvent::has(number) => Ok(Self::Access(decoder.decode_with(context)?)),
+            _ if AccountEvent::has(number) => Ok(Self::Accounts(decoder.decode_with(context)?)),
+            _ if PaymentEvent::has(number) => Ok(Self::Payments(decoder.decode_with(context)?)),
+            _ if HoldEvent::has(number) => Ok(Self::Holds(decoder.decode_with(context)?)),
+            _ => Err(decode::Error::unknown_variant(number.into()).at(start)),
+        }
+    }
 }
 
 impl Event {

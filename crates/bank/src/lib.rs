@@ -17,6 +17,7 @@ mod codec;
 mod command;
 mod decide;
 mod event;
+pub mod holds;
 mod iban;
 mod national;
 pub mod payments;
@@ -24,16 +25,21 @@ mod personal;
 mod record;
 mod refusal;
 mod state;
+pub mod system;
 
 pub use access::{
-    AddressHash, CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, NameIndex, Right, Role, TokenHash,
-    UserId,
+    AccessCommand, AccessEvent, AddressHash, Customer, CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT,
+    NameIndex, Right, Role, Session, TokenHash, User, UserId,
 };
-pub use command::{Body, Caller, Command, Facts, MAX_PAYMENTS_AT_ONCE, OpenAccount, PastPosting, Pay};
+pub use accounts::{AccountCommand, AccountEvent, AccountInfo, OpenAccount};
+pub use command::{Body, Caller, Command, Facts, PastPosting};
 pub use decide::{Decision, decide};
-pub use event::{Event, Events, Purpose, Request, What};
+pub use event::{Event, Events, Request, What};
+pub use holds::{HoldCommand, HoldEvent};
 pub use iban::{IbanError, Numbering, NumberingError};
+pub use payments::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose};
 pub use personal::{Sealed, SubjectId};
 pub use record::{Record, RecordPage, RestoreError};
 pub use refusal::Refusal;
-pub use state::{AccountInfo, Customer, Cut, Founding, KEYS_AT_HAND, Outcomes, Session, State, User};
+pub use state::{Cut, KEYS_AT_HAND, Outcomes, State};
+pub use system::{Founding, SystemCommand, SystemEvent};

@@ -5,8 +5,10 @@ use minicbor::{Decode, Encode};
 
 use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, Undone};
 
-use crate::access::{AddressHash, NameIndex};
-use crate::state::{AccountInfo, Customer, Founding, Session, User};
+use crate::access::{AddressHash, Customer, NameIndex, Session, User, customer_record, session_record, user_record};
+use crate::accounts::{AccountInfo, account_record};
+use crate::payments::undone_record;
+use crate::system::Founding;
 use crate::{CustomerId, Cut, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
 
 /// One thing of the state.
@@ -277,38 +279,4 @@ impl State {
         }
         Ok(())
     }
-}
-
-fn customer_record(customer: &Customer) -> Record {
-    let accounts = customer.accounts.iter().map(|account| account.0).collect();
-    Record::Customer { name: customer.name.clone(), accounts }
-}
-
-fn user_record(user: &User) -> Record {
-    Record::User {
-        name_index: user.name_index,
-        name: user.name.clone(),
-        password: user.password.clone(),
-        role: user.role,
-        customer: user.customer,
-        sessions: user.sessions.clone(),
-        failed_at_ms: user.failed_at.map(|at| at.0),
-        known_addresses: (!user.known_addresses.is_empty()).then(|| user.known_addresses.clone()),
-    }
-}
-
-fn account_record((account, info): (&Account, &AccountInfo)) -> Record {
-    Record::Account { account: *account, number: info.number, name: info.name.clone(), rights: info.rights.to_vec() }
-}
-
-fn undone_record((id, undone): (&PostingId, &Undone)) -> Record {
-    let refunded = match undone {
-        Undone::Reversed => None,
-        Undone::Refunded(legs) => Some(legs.iter().map(|(leg, minor)| (*leg, *minor)).collect()),
-    };
-    Record::Undone { id: *id, refunded }
-}
-
-fn session_record((token, session): (&TokenHash, &Session)) -> Record {
-    Record::Session { token: *token, user: session.user, expires_at: session.expires_at }
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use ledger::{Account, AccountId, Currency, HoldId, Kind, Ledger, PageKey, PagedMap, Pages, PostingId, Timestamp};
-use smallvec::{SmallVec, smallvec};
+use ledger::{AccountId, Currency, Kind, Ledger, PageKey, PagedMap, Pages, Timestamp};
 
-use crate::access::{AddressHash, MAX_KNOWN_ADDRESSES, NameIndex};
-use crate::{CustomerId, Event, Numbering, Right, Role, Sealed, TokenHash, UserId, What};
+use crate::access::{Customer, NameIndex, Session, User};
+use crate::accounts::AccountInfo;
+use crate::system::Founding;
+use crate::{CustomerId, Event, Right, TokenHash, UserId, What};
 
 /// The bank's state after some event.
 ///
@@ -74,75 +75,6 @@ pub type Outcomes = HashMap<[u8; 16], u64, BuildHasherDefault<KeyHasher>>;
 /// Number of outcomes that the state keeps before they are set aside: seven eighths of 2^20, as many as fill a table of
 /// 26 MB that never has to grow.
 pub const KEYS_AT_HAND: usize = 917_504;
-
-/// Name and numbering that the bank was founded with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Founding {
-    /// Its name.
-    pub name: String,
-    /// Scheme of its account numbers.
-    pub numbering: Numbering,
-}
-
-/// Facts about an account beside its money.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountInfo {
-    /// Its number within the bank.
-    pub number: u64,
-    /// Its name.
-    pub name: Option<Sealed>,
-    /// Customers with a right on it, each with that right, in the order in which the rights were granted.
-    pub rights: SmallVec<[(CustomerId, Right); 1]>,
-}
-
-/// A customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Customer {
-    /// The name.
-    pub name: Sealed,
-    /// The accounts on which the customer has a right, in the order in which the rights were granted.
-    pub accounts: Vec<AccountId>,
-}
-
-/// A user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// The blind index of the name to sign in with.
-    pub name_index: NameIndex,
-    /// The name to sign in with.
-    pub name: Sealed,
-    /// The password's hash, in the PHC string format.
-    pub password: Sealed,
-    /// Role of the user at the bank.
-    pub role: Role,
-    /// Customer for whom the user acts.
-    pub customer: Option<CustomerId>,
-    /// The sessions not yet closed, the oldest first; some may be over.
-    pub sessions: Vec<TokenHash>,
-    /// Time at which a wrong password was last noted.
-    pub failed_at: Option<Timestamp>,
-    /// Hashed addresses from which the user signed in before, the longest ago first; at most [`MAX_KNOWN_ADDRESSES`].
-    pub known_addresses: Vec<AddressHash>,
-}
-
-impl User {
-    fn note_address(&mut self, from: AddressHash) {
-        self.known_addresses.retain(|known| *known != from);
-        if self.known_addresses.len() >= MAX_KNOWN_ADDRESSES {
-            self.known_addresses.remove(0);
-        }
-        self.known_addresses.push(from);
-    }
-}
-
-/// A session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Session {
-    /// User whose it is.
-    pub user: UserId,
-    /// Time of its expiry.
-    pub expires_at: Timestamp,
-}
 
 /// Hashes an idempotency key, which is a keyed hash already, by taking its first bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -362,89 +294,11 @@ impl State {
             self.restore_outcome(request.key, number);
         }
         match &event.what {
-            What::Founded { name, country, bank_code, scheme } => {
-                let numbering = Numbering::recorded(country, bank_code, *scheme);
-                let numbering = numbering.expect("a founded bank's numbering was tried");
-                self.founding = Some(Founding { name: name.clone(), numbering });
-            }
-            What::LeaderStarted { .. } | What::Refused { .. } | What::PaidAll { .. } => {}
-            What::CustomerAdded { name, .. } => {
-                self.customers.push(Customer { name: name.clone(), accounts: Vec::new() });
-            }
-            What::UserAdded { id, name_index, name, password, role, customer } => {
-                self.user_names.insert(*name_index, *id);
-                self.users.push(User {
-                    name_index: *name_index,
-                    name: name.clone(),
-                    password: password.clone(),
-                    role: *role,
-                    customer: *customer,
-                    sessions: Vec::new(),
-                    failed_at: None,
-                    known_addresses: Vec::new(),
-                });
-            }
-            What::PasswordSet { user, password } => {
-                // The known addresses stay: an owner who is let in again must not be kept out by strangers' guesses, and
-                // a known address may guess no oftener than they.
-                if let Some(user) = self.user_mut(*user) {
-                    user.password = password.clone();
-                }
-            }
-            What::SessionOpened { user, token, expires_at, from } => {
-                self.sessions.insert(*token, Session { user: *user, expires_at: *expires_at });
-                if let Some(user) = self.user_mut(*user) {
-                    user.sessions.push(*token);
-                    from.iter().for_each(|from| user.note_address(*from));
-                }
-            }
-            What::SessionClosed { token } => {
-                let session = self.sessions.remove(token);
-                if let Some(user) = session.and_then(|session| self.user_mut(session.user)) {
-                    user.sessions.retain(|open| open != token);
-                }
-            }
-            What::SignInFailed { user } => {
-                if let Some(user) = self.user_mut(*user) {
-                    user.failed_at = Some(at);
-                }
-            }
-            What::AccountOpened { number, currency, kind, overdraft, opened_at, name, owner, cash, .. } => {
-                let id = self.ledger.apply_account(Account::new(*currency, *kind, *overdraft, *opened_at));
-                self.numbers.insert(*number, id);
-                self.infos.push(AccountInfo { number: *number, name: name.clone(), rights: smallvec![] });
-                if *cash {
-                    self.cash.insert(*currency, id);
-                }
-                if let Some(owner) = owner {
-                    self.set_right(*owner, id, Right::Owner);
-                }
-            }
-            What::RightGranted { customer, account, right } => self.set_right(*customer, *account, *right),
-            What::RightRevoked { customer, account } => {
-                if let Some(info) = usize::try_from(account.0).ok().and_then(|place| self.infos.get_mut(place)) {
-                    info.rights.retain(|(holder, _)| holder != customer);
-                }
-                if let Some(customer) = place(customer.0).and_then(|place| self.customers.get_mut(place)) {
-                    customer.accounts.retain(|held| held != account);
-                }
-            }
-            What::StatusSet { account, status } => self.ledger.apply_status(*account, *status),
-            What::OverdraftSet { account, overdraft } => self.ledger.apply_overdraft(*account, *overdraft),
-            What::Posted { posting, .. } => {
-                let id = PostingId::new(number).expect("events are numbered from 1");
-                self.ledger.apply_posting(id, posting);
-            }
-            What::HoldPlaced { hold, .. } => {
-                self.ledger.apply_hold(HoldId::new(number).expect("events are numbered from 1"), *hold);
-            }
-            What::HoldReleased { hold, .. } => self.ledger.apply_release(*hold),
-            What::HoldExtended { hold, expires_at } => self.ledger.apply_extension(*hold, *expires_at),
-            What::AccountRenamed { account, name } => {
-                if let Some(info) = usize::try_from(account.0).ok().and_then(|place| self.infos.get_mut(place)) {
-                    info.name = name.clone();
-                }
-            }
+            What::System(event) => self.apply_system(event),
+            What::Access(event) => self.apply_access(at, event),
+            What::Accounts(event) => self.apply_account(event),
+            What::Payments(event) => self.apply_payment(number, event),
+            What::Holds(event) => self.apply_hold(number, event),
         }
     }
 
@@ -490,69 +344,20 @@ impl State {
             return Err(format!("event {number} follows event {}", self.last_event));
         }
         match &event.what {
-            What::Founded { country, bank_code, scheme, .. } => {
-                Numbering::recorded(country, bank_code, *scheme).map(|_| ()).map_err(|error| error.to_string())
-            }
-            What::Posted { posting, .. } => self.ledger.check_posting(posting),
-            What::HoldReleased { hold, .. } => must_be(self.ledger.hold(*hold).is_some(), || {
-                format!("hold {} is released and was not open", hold.event())
-            }),
-            What::HoldPlaced { hold, .. } => self.ledger.check_hold(hold),
-            What::HoldExtended { hold, expires_at } => {
-                self.ledger.extend(*hold, *expires_at, Timestamp::MIN).map_err(|refusal| refusal.to_string())
-            }
-            What::AccountRenamed { account, .. } => must_be(self.account_info(*account).is_some(), || {
-                format!("account {} is renamed and was not opened", account.0)
-            }),
-            What::PasswordSet { user, .. } => {
-                must_be(self.user(*user).is_some(), || format!("user {} gets a password and was not added", user.0))
-            }
-            What::StatusSet { account, status } => {
-                self.ledger.set_status(*account, *status).map_err(|refusal| refusal.to_string())
-            }
-            What::OverdraftSet { account, overdraft } => {
-                self.ledger.set_overdraft(*account, *overdraft).map_err(|refusal| refusal.to_string())
-            }
-            What::AccountOpened { id, .. } => {
-                must_be(*id == self.ledger.next_account(), || format!("account {} is opened out of order", id.0))
-            }
-            // To apply these breaks nothing, whatever they name.
-            What::LeaderStarted { .. }
-            | What::CustomerAdded { .. }
-            | What::UserAdded { .. }
-            | What::SessionOpened { .. }
-            | What::SessionClosed { .. }
-            | What::SignInFailed { .. }
-            | What::RightGranted { .. }
-            | What::RightRevoked { .. }
-            | What::Refused { .. }
-            | What::PaidAll { .. } => Ok(()),
+            What::System(event) => self.check_system(event),
+            What::Access(event) => self.check_access(event),
+            What::Accounts(event) => self.check_account(event),
+            What::Payments(event) => self.check_payment(event),
+            What::Holds(event) => self.check_hold(event),
         }
-    }
-
-    pub(crate) fn set_right(&mut self, customer: CustomerId, account: AccountId, right: Right) {
-        let Some(info) = usize::try_from(account.0).ok().and_then(|place| self.infos.get_mut(place)) else { return };
-        match info.rights.iter_mut().find(|(holder, _)| *holder == customer) {
-            Some((_, held)) => *held = right,
-            None => {
-                info.rights.push((customer, right));
-                if let Some(customer) = place(customer.0).and_then(|place| self.customers.get_mut(place)) {
-                    customer.accounts.push(account);
-                }
-            }
-        }
-    }
-
-    fn user_mut(&mut self, id: UserId) -> Option<&mut User> {
-        self.users.get_mut(place(id.0)?)
     }
 }
 
-fn must_be(so: bool, else_why: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn must_be(so: bool, else_why: impl FnOnce() -> String) -> Result<(), String> {
     if so { Ok(()) } else { Err(else_why()) }
 }
 
 /// Customers and users are numbered from 1.
-fn place(number: u32) -> Option<usize> {
+pub(crate) fn place(number: u32) -> Option<usize> {
     usize::try_from(number.checked_sub(1)?).ok()
 }

@@ -10,9 +10,10 @@ use std::path::PathBuf;
 
 use bank::access::{MAX_ACCOUNTS_PER_CUSTOMER, MAX_KNOWN_ADDRESSES, MAX_RIGHTS_PER_ACCOUNT, MAX_SESSIONS_PER_USER};
 use bank::{
-    AddressHash, Body, Caller, Command, CustomerId, Decision, Event, Facts, IbanError, MAX_PAYMENTS_AT_ONCE, NameIndex,
-    Numbering, OpenAccount, PastPosting, Pay, Purpose, Refusal, Request, Right, Role, Sealed, State, SubjectId,
-    TokenHash, UserId, What, decide,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, AddressHash, Body, Caller, Command, CustomerId, Decision,
+    Event, Facts, HoldCommand, HoldEvent, IbanError, MAX_PAYMENTS_AT_ONCE, NameIndex, Numbering, OpenAccount,
+    PastPosting, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request, Right, Role, Sealed, State, SubjectId,
+    SystemCommand, SystemEvent, TokenHash, UserId, What, decide,
 };
 use ledger::{
     AccountId, Cause, Currency, HoldId, Kind, Leg, Money, Overdraft, Posting, PostingId, ReleaseReason, Status,
@@ -50,7 +51,9 @@ impl Bank {
     /// The answer to a command, with the past posting that it names looked up as the engine does.
     fn decide(&self, command: &Command) -> Decision {
         let past = match &command.body {
-            Body::Refund { of, .. } | Body::Reverse { of, .. } => self.posting(*of),
+            Body::Payments(PaymentCommand::Refund { of, .. }) | Body::Payments(PaymentCommand::Reverse { of, .. }) => {
+                self.posting(*of)
+            }
             _ => None,
         };
         decide(&self.state, command, &Facts { now: self.now(), past: past.as_ref(), earlier: None })
@@ -58,7 +61,7 @@ impl Bank {
 
     fn posting(&self, id: PostingId) -> Option<PastPosting> {
         match &self.journal.get(usize::try_from(id.event()).ok()? - 1)?.what {
-            What::Posted { posting, .. } => Some(PastPosting { id, posting: posting.clone() }),
+            What::Payments(PaymentEvent::Posted { posting, .. }) => Some(PastPosting { id, posting: posting.clone() }),
             _ => None,
         }
     }
@@ -105,12 +108,12 @@ impl Bank {
     }
 
     fn account(&mut self, open: OpenAccount) -> AccountId {
-        self.system(Body::OpenAccount(open));
+        self.system(Body::Accounts(AccountCommand::OpenAccount(open)));
         AccountId(self.state.ledger().next_account().0 - 1)
     }
 
     fn add_customer(&mut self) -> CustomerId {
-        self.system(Body::AddCustomer { name: sealed("customer") });
+        self.system(Body::Access(AccessCommand::AddCustomer { name: sealed("customer") }));
         CustomerId(u32::try_from(self.state.customers().len()).unwrap())
     }
 
@@ -120,7 +123,7 @@ impl Bank {
         self.system(add_user(u8::try_from(user.0).unwrap(), role, customer));
         let token = TokenHash([u8::try_from(user.0).unwrap(); 16]);
         let expires_at = self.now().plus_ms(24 * HOUR);
-        self.system(Body::SignIn { user, token, expires_at, from: None });
+        self.system(Body::Access(AccessCommand::SignIn { user, token, expires_at, from: None }));
         Caller { user, session: Some(token) }
     }
 
@@ -168,16 +171,16 @@ fn sealed(text: &str) -> Sealed {
 }
 
 fn found() -> Body {
-    Body::Found { name: "Testbank".into(), numbering: Numbering::new("AT", "99999").unwrap() }
+    Body::System(SystemCommand::Found { name: "Testbank".into(), numbering: Numbering::new("AT", "99999").unwrap() })
 }
 
 fn add_user(name: u8, role: Role, customer: Option<CustomerId>) -> Body {
     let (name_index, name, password) = (NameIndex([name; 16]), sealed("name"), sealed("$argon2id$…"));
-    Body::AddUser { name_index, name, password, role, customer }
+    Body::Access(AccessCommand::AddUser { name_index, name, password, role, customer })
 }
 
 fn set_password(user: UserId) -> Body {
-    Body::SetPassword { user, password: sealed("another hash") }
+    Body::Access(AccessCommand::SetPassword { user, password: sealed("another hash") })
 }
 
 /// An ordinary account in euros.
@@ -204,7 +207,7 @@ fn leg(debit: AccountId, credit: AccountId, amount: Money) -> Leg {
 }
 
 fn pay(legs: &[Leg]) -> Body {
-    Body::Pay(payment(legs))
+    Body::Payments(PaymentCommand::Pay(payment(legs)))
 }
 
 fn payment(legs: &[Leg]) -> Pay {
@@ -212,11 +215,11 @@ fn payment(legs: &[Leg]) -> Pay {
 }
 
 fn deposit(account: AccountId, minor: i64) -> Body {
-    Body::Deposit { account, amount: eur(minor), text: None }
+    Body::Payments(PaymentCommand::Deposit { account, amount: eur(minor), text: None })
 }
 
 fn book(debit: AccountId, credit: AccountId, minor: i64) -> Body {
-    Body::Book { leg: leg(debit, credit, eur(minor)), reason: sealed("a reason") }
+    Body::Payments(PaymentCommand::Book { leg: leg(debit, credit, eur(minor)), reason: sealed("a reason") })
 }
 
 fn hold(event: u64) -> HoldId {
@@ -274,17 +277,23 @@ impl Street {
         let bens = bank.account(OpenAccount { owner: Some(people[1]), ..open() });
         let fees = bank.account(OpenAccount { kind: Kind::Income, ..open() });
         let limited = Right::Signatory { limit_minor: Some(10_000) };
-        bank.system(Body::Grant { customer: people[2], account: annas, right: Right::ReadOnly });
-        bank.system(Body::Grant { customer: people[3], account: annas, right: limited });
+        bank.system(Body::Access(AccessCommand::Grant { customer: people[2], account: annas, right: Right::ReadOnly }));
+        bank.system(Body::Access(AccessCommand::Grant { customer: people[3], account: annas, right: limited }));
         bank.system(deposit(annas, 100_000));
         let paid = posting(bank.act(anna, pay(&[leg(annas, bens, eur(5_000))])));
 
         let token = TokenHash([0xEE; 16]);
         let expires_at = bank.now().plus_ms(HOUR);
-        bank.system(Body::SignIn { user: anna.user, token, expires_at, from: None });
+        bank.system(Body::Access(AccessCommand::SignIn { user: anna.user, token, expires_at, from: None }));
         let expired = Caller { session: Some(token), ..anna };
-        let place =
-            |expires_at| Body::PlaceHold { leg: leg(annas, bens, eur(3_000)), expires_at, text: None, metadata: None };
+        let place = |expires_at| {
+            Body::Holds(HoldCommand::PlaceHold {
+                leg: leg(annas, bens, eur(3_000)),
+                expires_at,
+                text: None,
+                metadata: None,
+            })
+        };
         let over_hold = hold(bank.act(anna, place(expires_at)));
         bank.idle_ms = HOUR;
         let open_hold = hold(bank.act(anna, place(expires_at.plus_ms(HOUR))));
@@ -323,7 +332,12 @@ fn who_may_do_what() {
     let later = street.bank.now().plus_ms(HOUR);
     let opened_before = OpenAccount { opened_at: Some(Timestamp(0)), ..open() };
     let booked_before = Pay { booked_at: Some(street.bank.now()), ..payment(&[anna_to_ben]) };
-    let sign_in = Body::SignIn { user: anna.user, token: TokenHash([9; 16]), expires_at: later, from: None };
+    let sign_in = Body::Access(AccessCommand::SignIn {
+        user: anna.user,
+        token: TokenHash([9; 16]),
+        expires_at: later,
+        from: None,
+    });
     let overdraft = Overdraft::Limited(100);
     let founded = Some(Refusal::AlreadyFounded);
 
@@ -331,32 +345,32 @@ fn who_may_do_what() {
     let rows = [
         // what, Kassa itself, the operator, the auditor, Anna, Ben
         (found(), [founded, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::AddCustomer { name: sealed("x") }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Access(AccessCommand::AddCustomer { name: sealed("x") }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (add_user(99, Role::Operator, None), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (sign_in, [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (set_password(anna.user), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::SignInFailed { user: anna.user }, [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::SignOut { token: anna.session.unwrap() }, [OK, NOT_SIGNED_IN, NOT_SIGNED_IN, OK, NOT_SIGNED_IN]),
-        (Body::OpenAccount(open()), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::OpenAccount(opened_before), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::Grant { customer, account: annas, right: Right::Owner }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::Revoke { customer: CustomerId(1), account: annas }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::SetStatus { account: annas, status: Status::Frozen }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::SetOverdraft { account: annas, overdraft }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Access(AccessCommand::SignInFailed { user: anna.user }), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Access(AccessCommand::SignOut { token: anna.session.unwrap() }), [OK, NOT_SIGNED_IN, NOT_SIGNED_IN, OK, NOT_SIGNED_IN]),
+        (Body::Accounts(AccountCommand::OpenAccount(open())), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Accounts(AccountCommand::OpenAccount(opened_before)), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Access(AccessCommand::Grant { customer, account: annas, right: Right::Owner }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Access(AccessCommand::Revoke { customer: CustomerId(1), account: annas }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Accounts(AccountCommand::SetStatus { account: annas, status: Status::Frozen }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Accounts(AccountCommand::SetOverdraft { account: annas, overdraft }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (pay(&[anna_to_ben]), [OK, NOT_ALLOWED, NOT_ALLOWED, OK, NO_RIGHT]),
-        (Body::Pay(booked_before), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Payments(PaymentCommand::Pay(booked_before)), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (deposit(annas, 100), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::Withdraw { account: annas, amount: eur(100), text: None }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::PayAll(vec![payment(&[anna_to_ben]); 2]), [OK, NOT_ALLOWED, NOT_ALLOWED, OK, NO_RIGHT]),
-        (Body::PlaceHold { leg: anna_to_ben, expires_at: later, text: None, metadata: None }, [OK, NOT_ALLOWED, NOT_ALLOWED, OK, NO_RIGHT]),
-        (Body::Capture { hold: open_hold, amount: eur(1), last: false }, [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
-        (Body::Void { hold: open_hold }, [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
-        (Body::Extend { hold: open_hold, expires_at: later.plus_ms(9 * HOUR) }, [OK, OK, NOT_ALLOWED, OK, NO_RIGHT]),
-        (Body::Rename { account: annas, name: None }, [OK, OK, NOT_ALLOWED, OK, NO_RIGHT]),
-        (Body::Expire { hold: over_hold }, [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::Refund { of: paid, leg: 0, amount: eur(1), text: None }, [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
-        (Body::Reverse { of: paid, text: None }, [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
-        (Body::Unresolved(Refusal::NoRight), [NO_RIGHT; 5]),
+        (Body::Payments(PaymentCommand::Withdraw { account: annas, amount: eur(100), text: None }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Payments(PaymentCommand::PayAll(vec![payment(&[anna_to_ben]); 2])), [OK, NOT_ALLOWED, NOT_ALLOWED, OK, NO_RIGHT]),
+        (Body::Holds(HoldCommand::PlaceHold { leg: anna_to_ben, expires_at: later, text: None, metadata: None }), [OK, NOT_ALLOWED, NOT_ALLOWED, OK, NO_RIGHT]),
+        (Body::Holds(HoldCommand::Capture { hold: open_hold, amount: eur(1), last: false }), [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
+        (Body::Holds(HoldCommand::Void { hold: open_hold }), [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
+        (Body::Holds(HoldCommand::Extend { hold: open_hold, expires_at: later.plus_ms(9 * HOUR) }), [OK, OK, NOT_ALLOWED, OK, NO_RIGHT]),
+        (Body::Accounts(AccountCommand::Rename { account: annas, name: None }), [OK, OK, NOT_ALLOWED, OK, NO_RIGHT]),
+        (Body::Holds(HoldCommand::Expire { hold: over_hold }), [OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::Payments(PaymentCommand::Refund { of: paid, leg: 0, amount: eur(1), text: None }), [OK, OK, NOT_ALLOWED, NO_RIGHT, OK]),
+        (Body::Payments(PaymentCommand::Reverse { of: paid, text: None }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (Body::System(SystemCommand::Unresolved(Refusal::NoRight)), [NO_RIGHT; 5]),
         (book(annas, street.fees, 1), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
     ];
     let seen: BTreeSet<usize> = rows.iter().map(|(body, _)| body_place(body)).collect();
@@ -383,32 +397,32 @@ fn who_may_do_what() {
 /// No wildcard: a new command must be given its row.
 fn body_place(body: &Body) -> usize {
     match body {
-        Body::Found { .. } => 0,
-        Body::AddCustomer { .. } => 1,
-        Body::AddUser { .. } => 2,
-        Body::SignIn { .. } => 3,
-        Body::SignOut { .. } => 4,
-        Body::SignInFailed { .. } => 5,
-        Body::OpenAccount(_) => 6,
-        Body::Grant { .. } => 7,
-        Body::Revoke { .. } => 8,
-        Body::SetStatus { .. } => 9,
-        Body::SetOverdraft { .. } => 10,
-        Body::Pay(_) => 11,
-        Body::Deposit { .. } => 12,
-        Body::Withdraw { .. } => 13,
-        Body::PlaceHold { .. } => 14,
-        Body::Capture { .. } => 15,
-        Body::Void { .. } => 16,
-        Body::Expire { .. } => 17,
-        Body::Refund { .. } => 18,
-        Body::Reverse { .. } => 19,
-        Body::Unresolved(_) => 20,
-        Body::Extend { .. } => 21,
-        Body::Rename { .. } => 22,
-        Body::PayAll(_) => 23,
-        Body::SetPassword { .. } => 24,
-        Body::Book { .. } => 25,
+        Body::System(SystemCommand::Found { .. }) => 0,
+        Body::Access(AccessCommand::AddCustomer { .. }) => 1,
+        Body::Access(AccessCommand::AddUser { .. }) => 2,
+        Body::Access(AccessCommand::SignIn { .. }) => 3,
+        Body::Access(AccessCommand::SignOut { .. }) => 4,
+        Body::Access(AccessCommand::SignInFailed { .. }) => 5,
+        Body::Accounts(AccountCommand::OpenAccount(_)) => 6,
+        Body::Access(AccessCommand::Grant { .. }) => 7,
+        Body::Access(AccessCommand::Revoke { .. }) => 8,
+        Body::Accounts(AccountCommand::SetStatus { .. }) => 9,
+        Body::Accounts(AccountCommand::SetOverdraft { .. }) => 10,
+        Body::Payments(PaymentCommand::Pay(_)) => 11,
+        Body::Payments(PaymentCommand::Deposit { .. }) => 12,
+        Body::Payments(PaymentCommand::Withdraw { .. }) => 13,
+        Body::Holds(HoldCommand::PlaceHold { .. }) => 14,
+        Body::Holds(HoldCommand::Capture { .. }) => 15,
+        Body::Holds(HoldCommand::Void { .. }) => 16,
+        Body::Holds(HoldCommand::Expire { .. }) => 17,
+        Body::Payments(PaymentCommand::Refund { .. }) => 18,
+        Body::Payments(PaymentCommand::Reverse { .. }) => 19,
+        Body::System(SystemCommand::Unresolved(_)) => 20,
+        Body::Holds(HoldCommand::Extend { .. }) => 21,
+        Body::Accounts(AccountCommand::Rename { .. }) => 22,
+        Body::Payments(PaymentCommand::PayAll(_)) => 23,
+        Body::Access(AccessCommand::SetPassword { .. }) => 24,
+        Body::Payments(PaymentCommand::Book { .. }) => 25,
     }
 }
 
@@ -480,7 +494,7 @@ const FOUND_BEFORE: [Refusal; 10] = [
 fn what_is_found_before_the_decision_is_remembered() {
     let mut street = Street::new();
     for (key, refusal) in (0..).zip(FOUND_BEFORE) {
-        let body = Body::Unresolved(refusal);
+        let body = Body::System(SystemCommand::Unresolved(refusal));
         let command = Command { caller: street.anna, request: Some(request(key)), body: body.clone() };
         let decision = street.bank.decide(&command);
         assert!(matches!(&decision, Decision::Refused(told, Some(_)) if *told == refusal), "{decision:?}");
@@ -502,36 +516,39 @@ fn every_refusal_in_its_order() {
     let (limited, endless) = (Overdraft::Limited(0), Overdraft::Unlimited);
     let hers = |kind, overdraft, cash| {
         let (currency, owner) = (currency("JPY"), Some(CustomerId(1)));
-        Body::OpenAccount(OpenAccount { kind, overdraft, cash, owner, currency, ..open() })
+        Body::Accounts(AccountCommand::OpenAccount(OpenAccount { kind, overdraft, cash, owner, currency, ..open() }))
     };
-    let without_end = |account| Body::SetOverdraft { account, overdraft: Overdraft::Unlimited };
+    let without_end =
+        |account| Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Unlimited });
     let system = Caller::SYSTEM;
     let now = street.bank.now();
     let later = now.plus_ms(HOUR);
     let nobody = CustomerId(99);
     let (customer, account) = (CustomerId(5), annas);
     let token = TokenHash([9; 16]);
-    let owned = |owner| Body::OpenAccount(OpenAccount { owner: Some(owner), ..open() });
-    let numbered = |number| Body::OpenAccount(OpenAccount { number: Some(number), ..open() });
+    let owned = |owner| Body::Accounts(AccountCommand::OpenAccount(OpenAccount { owner: Some(owner), ..open() }));
+    let numbered = |number| Body::Accounts(AccountCommand::OpenAccount(OpenAccount { number: Some(number), ..open() }));
     let in_currency = |code, opened_at| {
         let currency = Currency::from_code(code).unwrap();
-        Body::OpenAccount(OpenAccount { currency, opened_at, ..open() })
+        Body::Accounts(AccountCommand::OpenAccount(OpenAccount { currency, opened_at, ..open() }))
     };
     let grant = |customer, account, limit_minor| {
         let right = Right::Signatory { limit_minor: Some(limit_minor) };
-        Body::Grant { customer, account, right }
+        Body::Access(AccessCommand::Grant { customer, account, right })
     };
-    let hold_of = |minor, expires_at| Body::PlaceHold {
-        leg: leg(annas, bens, eur(minor)),
-        expires_at,
-        text: None,
-        metadata: None,
+    let hold_of = |minor, expires_at| {
+        Body::Holds(HoldCommand::PlaceHold {
+            leg: leg(annas, bens, eur(minor)),
+            expires_at,
+            text: None,
+            metadata: None,
+        })
     };
-    let refund = |of, leg, minor| Body::Refund { of, leg, amount: eur(minor), text: None };
-    let capture = |minor| Body::Capture { hold: open_hold, amount: eur(minor), last: false };
+    let refund = |of, leg, minor| Body::Payments(PaymentCommand::Refund { of, leg, amount: eur(minor), text: None });
+    let capture = |minor| Body::Holds(HoldCommand::Capture { hold: open_hold, amount: eur(minor), last: false });
     let paying = |debit, credit, minor| pay(&[leg(debit, credit, eur(minor))]);
     let above = R::AboveSignatoryLimit { limit: eur(10_000) };
-    let yen_desk = |account| Body::Deposit { account, amount: yen(1), text: None };
+    let yen_desk = |account| Body::Payments(PaymentCommand::Deposit { account, amount: yen(1), text: None });
     let second_cash = OpenAccount { number: Some(99_999_999_999), ..open_cash("EUR") };
     let cash_liability = OpenAccount { kind: Kind::Liability, ..open_cash("JPY") };
     let imported = Pay { booked_at: Some(Timestamp(0)), ..payment(&[leg(annas, bens, eur(1))]) };
@@ -543,37 +560,67 @@ fn every_refusal_in_its_order() {
 
     let rows: &[(Caller, Body, Refusal, &[Refusal])] = &[
         (Caller { session: None, ..eve }, found(), R::NotSignedIn, &[R::NotAllowed, R::AlreadyFounded]),
-        (system, Body::SignIn { user: anna.user, token, expires_at: now, from: None }, R::NotSignedIn, &[]),
         (
             system,
-            Body::SignIn { user: anna.user, token: ben.session.unwrap(), expires_at: later, from: None },
+            Body::Access(AccessCommand::SignIn { user: anna.user, token, expires_at: now, from: None }),
             R::NotSignedIn,
             &[],
         ),
-        (eve, Body::SignOut { token }, R::NotSignedIn, &[]),
+        (
+            system,
+            Body::Access(AccessCommand::SignIn {
+                user: anna.user,
+                token: ben.session.unwrap(),
+                expires_at: later,
+                from: None,
+            }),
+            R::NotSignedIn,
+            &[],
+        ),
+        (eve, Body::Access(AccessCommand::SignOut { token }), R::NotSignedIn, &[]),
         (auditor, found(), R::NotAllowed, &[R::AlreadyFounded]),
         (anna, owned(nobody), R::NotAllowed, &[R::UnknownCustomer]),
-        (operator, Body::SignInFailed { user: UserId(99) }, R::NotAllowed, &[R::UnknownUser]),
+        (operator, Body::Access(AccessCommand::SignInFailed { user: UserId(99) }), R::NotAllowed, &[R::UnknownUser]),
         (operator, set_password(UserId(99)), R::NotAllowed, &[R::UnknownUser]),
-        (eve, Body::Reverse { of: posting(9_999), text: None }, R::NotAllowed, &[R::UnknownPayment]),
-        (anna, Body::Pay(imported), R::NotAllowed, &[]),
-        (anna, Body::Pay(valued), R::NotAllowed, &[]),
-        (anna, Body::Pay(purposed), R::NotAllowed, &[]),
+        (
+            eve,
+            Body::Payments(PaymentCommand::Reverse { of: posting(9_999), text: None }),
+            R::NotAllowed,
+            &[R::UnknownPayment],
+        ),
+        (anna, Body::Payments(PaymentCommand::Pay(imported)), R::NotAllowed, &[]),
+        (anna, Body::Payments(PaymentCommand::Pay(valued)), R::NotAllowed, &[]),
+        (anna, Body::Payments(PaymentCommand::Pay(purposed)), R::NotAllowed, &[]),
         (operator, paying(UNKNOWN, bens, 1), R::NotAllowed, &[R::Ledger(L::UnknownAccount)]),
         (auditor, pay(&[]), R::NotAllowed, &[R::Ledger(L::NoLegs)]),
-        (system, Body::Pay(ahead), R::BookedAhead, &[R::Ledger(L::AmountNotPositive)]),
+        (system, Body::Payments(PaymentCommand::Pay(ahead)), R::BookedAhead, &[R::Ledger(L::AmountNotPositive)]),
         (system, found(), R::AlreadyFounded, &[]),
         (operator, owned(nobody), R::UnknownCustomer, &[]),
         (operator, add_user(1, Role::Customer, Some(nobody)), R::UnknownCustomer, &[R::NameTaken]),
         (operator, grant(nobody, UNKNOWN, 0), R::UnknownCustomer, &[R::Ledger(L::UnknownAccount)]),
-        (operator, Body::Revoke { customer: nobody, account }, R::UnknownCustomer, &[R::NoRight]),
-        (system, Body::SignIn { user: UserId(99), token, expires_at: later, from: None }, R::UnknownUser, &[]),
-        (system, Body::SignIn { user: UserId(0), token, expires_at: later, from: None }, R::UnknownUser, &[]),
-        (system, Body::SignInFailed { user: UserId(99) }, R::UnknownUser, &[]),
+        (
+            operator,
+            Body::Access(AccessCommand::Revoke { customer: nobody, account }),
+            R::UnknownCustomer,
+            &[R::NoRight],
+        ),
+        (
+            system,
+            Body::Access(AccessCommand::SignIn { user: UserId(99), token, expires_at: later, from: None }),
+            R::UnknownUser,
+            &[],
+        ),
+        (
+            system,
+            Body::Access(AccessCommand::SignIn { user: UserId(0), token, expires_at: later, from: None }),
+            R::UnknownUser,
+            &[],
+        ),
+        (system, Body::Access(AccessCommand::SignInFailed { user: UserId(99) }), R::UnknownUser, &[]),
         (system, set_password(UserId(99)), R::UnknownUser, &[]),
         (system, set_password(UserId::SYSTEM), R::UnknownUser, &[]),
-        (operator, Body::Reverse { of: posting(9_999), text: None }, R::UnknownPayment, &[]),
-        (operator, Body::Reverse { of: posting(1), text: None }, R::UnknownPayment, &[]),
+        (operator, Body::Payments(PaymentCommand::Reverse { of: posting(9_999), text: None }), R::UnknownPayment, &[]),
+        (operator, Body::Payments(PaymentCommand::Reverse { of: posting(1), text: None }), R::UnknownPayment, &[]),
         (eve, refund(posting(9_999), 7, 0), R::UnknownPayment, &[R::NoRight, R::Ledger(L::NoSuchLeg)]),
         (operator, add_user(1, Role::Operator, None), R::NameTaken, &[]),
         (operator, add_user(1, Role::Customer, None), R::NameTaken, &[R::RoleAndCustomerDisagree]),
@@ -585,9 +632,9 @@ fn every_refusal_in_its_order() {
         (operator, numbered(0), R::NumberTaken, &[]),
         (operator, numbered(99_999_999_999), R::NumberTaken, &[]),
         (operator, numbered(100_000_000_000), R::NumberTaken, &[]),
-        (operator, Body::OpenAccount(second_cash), R::NumberTaken, &[R::CashAccountTaken]),
-        (operator, Body::OpenAccount(open_cash("EUR")), R::CashAccountTaken, &[]),
-        (operator, Body::OpenAccount(cash_liability), R::CashAccountTaken, &[]),
+        (operator, Body::Accounts(AccountCommand::OpenAccount(second_cash)), R::NumberTaken, &[R::CashAccountTaken]),
+        (operator, Body::Accounts(AccountCommand::OpenAccount(open_cash("EUR"))), R::CashAccountTaken, &[]),
+        (operator, Body::Accounts(AccountCommand::OpenAccount(cash_liability)), R::CashAccountTaken, &[]),
         (operator, hers(Kind::Income, limited, false), R::NotACustomersAccount, &[]),
         (operator, hers(Kind::Expense, endless, false), R::NotACustomersAccount, &[R::OverdraftWithoutLimit]),
         (operator, hers(Kind::Equity, limited, false), R::NotACustomersAccount, &[]),
@@ -596,7 +643,12 @@ fn every_refusal_in_its_order() {
         (operator, hers(Kind::Asset, endless, false), R::OverdraftWithoutLimit, &[]),
         (operator, grant(customer, cash, 1), R::NotACustomersAccount, &[R::OverdraftWithoutLimit]),
         (operator, grant(customer, fees, 0), R::NotACustomersAccount, &[R::Ledger(L::AmountNotPositive)]),
-        (operator, Body::Grant { customer, account: cash, right: Right::Owner }, R::NotACustomersAccount, &[]),
+        (
+            operator,
+            Body::Access(AccessCommand::Grant { customer, account: cash, right: Right::Owner }),
+            R::NotACustomersAccount,
+            &[],
+        ),
         (operator, grant(customer, suspense, 1), R::OverdraftWithoutLimit, &[]),
         (operator, without_end(annas), R::OverdraftWithoutLimit, &[]),
         (operator, without_end(UNKNOWN), R::Ledger(L::UnknownAccount), &[]),
@@ -605,19 +657,34 @@ fn every_refusal_in_its_order() {
         (eve, paying(annas, cash, 0), R::NoRight, &[R::NotAPayee, R::Ledger(L::AmountNotPositive)]),
         (ben, hold_of(1, later), R::NoRight, &[]),
         (anna, capture(1), R::NoRight, &[]),
-        (anna, Body::Void { hold: open_hold }, R::NoRight, &[]),
+        (anna, Body::Holds(HoldCommand::Void { hold: open_hold }), R::NoRight, &[]),
         (anna, refund(paid, 0, 1), R::NoRight, &[]),
-        (operator, Body::Revoke { customer, account }, R::NoRight, &[]),
+        (operator, Body::Access(AccessCommand::Revoke { customer, account }), R::NoRight, &[]),
         (carl, paying(annas, cash, 1), R::ReadOnlyRight, &[R::NotAPayee]),
         (carl, hold_of(1, now), R::ReadOnlyRight, &[R::Ledger(L::HoldExpired)]),
-        (carl, Body::Rename { account, name: None }, R::OwnersOnly, &[]),
-        (dora, Body::Rename { account, name: None }, R::OwnersOnly, &[]),
-        (eve, Body::Rename { account, name: None }, R::NoRight, &[R::OwnersOnly]),
-        (eve, Body::Extend { hold: open_hold, expires_at: now }, R::NoRight, &[R::Ledger(L::HoldNotLonger)]),
-        (carl, Body::Extend { hold: open_hold, expires_at: later }, R::ReadOnlyRight, &[]),
-        (anna, Body::Extend { hold: open_hold, expires_at: now }, R::Ledger(L::HoldNotLonger), &[]),
-        (operator, Body::Extend { hold: hold(9_999), expires_at: now }, R::Ledger(L::HoldNotOpen), &[]),
-        (anna, Body::Rename { account: UNKNOWN, name: None }, R::Ledger(L::UnknownAccount), &[]),
+        (carl, Body::Accounts(AccountCommand::Rename { account, name: None }), R::OwnersOnly, &[]),
+        (dora, Body::Accounts(AccountCommand::Rename { account, name: None }), R::OwnersOnly, &[]),
+        (eve, Body::Accounts(AccountCommand::Rename { account, name: None }), R::NoRight, &[R::OwnersOnly]),
+        (
+            eve,
+            Body::Holds(HoldCommand::Extend { hold: open_hold, expires_at: now }),
+            R::NoRight,
+            &[R::Ledger(L::HoldNotLonger)],
+        ),
+        (carl, Body::Holds(HoldCommand::Extend { hold: open_hold, expires_at: later }), R::ReadOnlyRight, &[]),
+        (anna, Body::Holds(HoldCommand::Extend { hold: open_hold, expires_at: now }), R::Ledger(L::HoldNotLonger), &[]),
+        (
+            operator,
+            Body::Holds(HoldCommand::Extend { hold: hold(9_999), expires_at: now }),
+            R::Ledger(L::HoldNotOpen),
+            &[],
+        ),
+        (
+            anna,
+            Body::Accounts(AccountCommand::Rename { account: UNKNOWN, name: None }),
+            R::Ledger(L::UnknownAccount),
+            &[],
+        ),
         (dora, paying(annas, bens, 10_001), above, &[]),
         (dora, paying(annas, cash, 10_001), above, &[R::NotAPayee]),
         (dora, hold_of(10_001, now), above, &[R::Ledger(L::HoldExpired)]),
@@ -632,14 +699,19 @@ fn every_refusal_in_its_order() {
         (ben, capture(3_001), R::Ledger(L::CaptureExceedsHold { remaining: eur(3_000) }), &[]),
         (ben, refund(paid, 0, 5_001), R::Ledger(L::RefundExceedsPayment { remaining: eur(5_000) }), &[]),
         (ben, refund(paid, 1, 1), R::Ledger(L::NoSuchLeg), &[]),
-        (system, Body::Expire { hold: open_hold }, R::Ledger(L::HoldNotExpired), &[]),
-        (system, Body::Void { hold: hold(9_999) }, R::Ledger(L::HoldNotOpen), &[]),
+        (system, Body::Holds(HoldCommand::Expire { hold: open_hold }), R::Ledger(L::HoldNotExpired), &[]),
+        (system, Body::Holds(HoldCommand::Void { hold: hold(9_999) }), R::Ledger(L::HoldNotOpen), &[]),
         (operator, deposit(UNKNOWN, 1), R::Ledger(L::UnknownAccount), &[]),
         (operator, deposit(cash, 1), R::Ledger(L::SameAccount), &[]),
         (operator, grant(customer, UNKNOWN, 1), R::Ledger(L::UnknownAccount), &[]),
         (operator, grant(customer, account, 0), R::Ledger(L::AmountNotPositive), &[]),
         (operator, grant(customer, account, -1), R::Ledger(L::AmountNotPositive), &[]),
-        (operator, Body::SetStatus { account, status: Status::Closed }, R::Ledger(L::AccountNotEmpty), &[]),
+        (
+            operator,
+            Body::Accounts(AccountCommand::SetStatus { account, status: Status::Closed }),
+            R::Ledger(L::AccountNotEmpty),
+            &[],
+        ),
         (operator, book(annas, bens, 1), R::BetweenCustomers, &[]),
         (
             system,
@@ -655,7 +727,12 @@ fn every_refusal_in_its_order() {
         (anna, book(UNKNOWN, annas, 1), R::NotAllowed, &[R::Ledger(L::UnknownAccount)]),
         // What is named is looked up before anybody's right on it.
         (eve, paying(UNKNOWN, bens, 1), R::Ledger(L::UnknownAccount), &[]),
-        (eve, Body::Capture { hold: hold(9_999), amount: eur(1), last: true }, R::Ledger(L::HoldNotOpen), &[]),
+        (
+            eve,
+            Body::Holds(HoldCommand::Capture { hold: hold(9_999), amount: eur(1), last: true }),
+            R::Ledger(L::HoldNotOpen),
+            &[],
+        ),
         (operator, yen_desk(UNKNOWN), R::Ledger(L::UnknownAccount), &[]),
     ];
     for (caller, body, given, hidden) in rows {
@@ -682,10 +759,15 @@ fn every_refusal_in_its_order() {
 fn nothing_before_the_founding() {
     let bank = Bank::default();
     for body in [
-        Body::OpenAccount(open()),
-        Body::AddCustomer { name: sealed("x") },
+        Body::Accounts(AccountCommand::OpenAccount(open())),
+        Body::Access(AccessCommand::AddCustomer { name: sealed("x") }),
         add_user(1, Role::Operator, None),
-        Body::SignIn { user: UserId(1), token: TokenHash([1; 16]), expires_at: at(100), from: None },
+        Body::Access(AccessCommand::SignIn {
+            user: UserId(1),
+            token: TokenHash([1; 16]),
+            expires_at: at(100),
+            from: None,
+        }),
         deposit(UNKNOWN, 1),
     ] {
         assert_eq!(bank.ask(Caller::SYSTEM, body), Err(Refusal::NotFounded));
@@ -700,7 +782,7 @@ fn an_account_has_so_many_rights_and_no_more() {
     let customers: Vec<CustomerId> = (3..=MAX_RIGHTS_PER_ACCOUNT).map(|_| bank.add_customer()).collect();
     let grant = |customer, limit_minor| {
         let right = Right::Signatory { limit_minor: Some(limit_minor) };
-        Body::Grant { customer, account: annas, right }
+        Body::Access(AccessCommand::Grant { customer, account: annas, right })
     };
     let (last, others) = customers.split_last().unwrap();
     for customer in others {
@@ -708,7 +790,7 @@ fn an_account_has_so_many_rights_and_no_more() {
     }
     assert_eq!(bank.ask(Caller::SYSTEM, grant(*last, 0)), Err(Refusal::TooManyRights), "before the ledger's reasons");
     bank.system(grant(others[0], 2));
-    bank.system(Body::Revoke { customer: others[0], account: annas });
+    bank.system(Body::Access(AccessCommand::Revoke { customer: others[0], account: annas }));
     bank.system(grant(*last, 1));
 }
 
@@ -721,7 +803,7 @@ fn a_customer_has_so_many_accounts_and_no_more() {
     for _ in 0..MAX_ACCOUNTS_PER_CUSTOMER {
         bank.account(owned.clone());
     }
-    let ask = |open| bank.ask(Caller::SYSTEM, Body::OpenAccount(open));
+    let ask = |open| bank.ask(Caller::SYSTEM, Body::Accounts(AccountCommand::OpenAccount(open)));
     assert_eq!(ask(owned.clone()), Err(Refusal::TooManyRights));
     assert_eq!(ask(OpenAccount { number: Some(1), ..owned }), Err(Refusal::NumberTaken), "in the documented order");
     assert_eq!(ask(open()), Ok(()));
@@ -777,12 +859,12 @@ fn a_loan_is_drawn_to_its_limit_and_paid_back() {
     assert_eq!(bank.ask(anna, paying(annas, own, 1)), Err(Refusal::NotAPayee));
     assert_eq!(bank.ask(anna, paying(annas, cash, 1)), Err(Refusal::NotAPayee));
     // What is drawn can't be taken from under it; more can be lent, to an end.
-    let set = |overdraft| Body::SetOverdraft { account: loan, overdraft };
+    let set = |overdraft| Body::Accounts(AccountCommand::SetOverdraft { account: loan, overdraft });
     assert_eq!(bank.ask(operator, set(Overdraft::Limited(4_999))), Err(ledger::Refusal::OverdraftInUse.into()));
     assert_eq!(bank.ask(operator, set(Overdraft::Unlimited)), Err(Refusal::OverdraftWithoutLimit));
     bank.act(operator, set(Overdraft::Limited(5_000)));
     // A loan without its customer is the bank's own again.
-    bank.act(operator, Body::Revoke { customer: CustomerId(1), account: loan });
+    bank.act(operator, Body::Access(AccessCommand::Revoke { customer: CustomerId(1), account: loan }));
     assert_eq!(bank.ask(anna, paying(annas, loan, 1)), Err(Refusal::NotAPayee));
     assert_eq!(bank.ask(operator, set(Overdraft::Unlimited)), Ok(()));
 }
@@ -793,7 +875,7 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
     let Street { mut bank, operator, anna, ben, cash, annas, bens, fees, .. } = Street::new();
     let system = Caller::SYSTEM;
     let old = bank.state.ledger().next_account();
-    let what = What::AccountOpened {
+    let what = What::Accounts(AccountEvent::AccountOpened {
         id: old,
         number: 4_711,
         currency: currency("EUR"),
@@ -803,17 +885,19 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
         name: None,
         owner: Some(CustomerId(1)),
         cash: false,
-    };
+    });
     bank.keep(&Event { by: UserId::SYSTEM, what, request: None });
     for account in [fees, cash] {
-        let what = What::RightGranted { customer: CustomerId(1), account, right: Right::Owner };
+        let what = What::Access(AccessEvent::RightGranted { customer: CustomerId(1), account, right: Right::Owner });
         bank.keep(&Event { by: UserId::SYSTEM, what, request: None });
     }
     let poor = |minor| Err(ledger::Refusal::InsufficientFunds { available: eur(minor) }.into());
     let paying = |debit, credit, minor| pay(&[leg(debit, credit, eur(minor))]);
     let expires_at = bank.now().plus_ms(HOUR);
-    let hold_of = |minor| Body::PlaceHold { leg: leg(old, bens, eur(minor)), expires_at, text: None, metadata: None };
-    let withdraw = |minor| Body::Withdraw { account: old, amount: eur(minor), text: None };
+    let hold_of = |minor| {
+        Body::Holds(HoldCommand::PlaceHold { leg: leg(old, bens, eur(minor)), expires_at, text: None, metadata: None })
+    };
+    let withdraw = |minor| Body::Payments(PaymentCommand::Withdraw { account: old, amount: eur(minor), text: None });
 
     // From zero, a million.
     assert_eq!(bank.ask(anna, paying(old, annas, 100_000_000)), poor(0));
@@ -825,49 +909,59 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
     for (caller, body, available) in [
         (anna, paying(old, annas, 151), 150),
         (anna, pay(&[there, back, leg(old, bens, eur(91))]), 90),
-        (anna, Body::PayAll(vec![payment(&[there]), payment(&[leg(old, bens, eur(51))])]), 50),
+        (
+            anna,
+            Body::Payments(PaymentCommand::PayAll(vec![payment(&[there]), payment(&[leg(old, bens, eur(51))])])),
+            50,
+        ),
         (anna, hold_of(151), 150),
         (operator, withdraw(151), 150),
-        (operator, Body::Book { leg: leg(old, fees, eur(151)), reason: sealed("fee") }, 150),
+        (operator, Body::Payments(PaymentCommand::Book { leg: leg(old, fees, eur(151)), reason: sealed("fee") }), 150),
     ] {
         assert_eq!(bank.ask(caller, body.clone()), poor(available), "{body:?}");
     }
     assert_eq!(bank.ask(anna, pay(&[there, back, leg(old, bens, eur(90))])), Ok(()));
     let reserved = hold(bank.act(anna, hold_of(100)));
     assert_eq!(bank.ask(anna, paying(old, annas, 51)), poor(50), "what is held is not there");
-    let refund = Body::Refund { of: received, leg: 0, amount: eur(50), text: None };
+    let refund = Body::Payments(PaymentCommand::Refund { of: received, leg: 0, amount: eur(50), text: None });
     assert_eq!(bank.ask(anna, refund.clone()), Ok(()));
     bank.act(anna, paying(old, annas, 50));
     assert_eq!(bank.ask(anna, refund), poor(0));
-    assert_eq!(bank.ask(operator, Body::Reverse { of: received, text: None }), poor(0));
-    assert_eq!(bank.ask(ben, Body::Capture { hold: reserved, amount: eur(100), last: true }), Ok(()));
+    assert_eq!(bank.ask(operator, Body::Payments(PaymentCommand::Reverse { of: received, text: None })), poor(0));
+    assert_eq!(
+        bank.ask(ben, Body::Holds(HoldCommand::Capture { hold: reserved, amount: eur(100), last: true })),
+        Ok(())
+    );
 
     // A hold of that time is captured once the bank has said how much it lends.
     let placed = ledger::Hold { debit: old, credit: bens, amount: eur(500), remaining_minor: 500, expires_at };
-    let what = What::HoldPlaced { hold: placed, text: None, metadata: None };
+    let what = What::Holds(HoldEvent::HoldPlaced { hold: placed, text: None, metadata: None });
     let before = hold(bank.keep(&Event { by: anna.user, what, request: None }));
-    let capture = Body::Capture { hold: before, amount: eur(500), last: true };
+    let capture = Body::Holds(HoldCommand::Capture { hold: before, amount: eur(500), last: true });
     for caller in [ben, operator] {
         assert_eq!(bank.ask(caller, capture.clone()), poor(-500));
     }
-    assert_eq!(bank.ask(ben, Body::Void { hold: before }), Ok(()));
-    bank.act(operator, Body::SetOverdraft { account: old, overdraft: Overdraft::Limited(500) });
+    assert_eq!(bank.ask(ben, Body::Holds(HoldCommand::Void { hold: before })), Ok(()));
+    bank.act(
+        operator,
+        Body::Accounts(AccountCommand::SetOverdraft { account: old, overdraft: Overdraft::Limited(500) }),
+    );
     bank.act(ben, capture);
 
     // The bank's own accounts are nobody's, whatever was granted.
     for account in [fees, cash] {
         assert_eq!(bank.ask(anna, paying(account, annas, 1)), Err(Refusal::NotACustomersAccount));
         let leg = leg(account, annas, eur(1));
-        let hold = Body::PlaceHold { leg, expires_at, text: None, metadata: None };
+        let hold = Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text: None, metadata: None });
         assert_eq!(bank.ask(anna, hold), Err(Refusal::NotACustomersAccount));
     }
     assert_eq!(bank.ask(anna, paying(annas, cash, 1)), Err(Refusal::NotAPayee));
     let placed = ledger::Hold { debit: cash, credit: bens, amount: eur(5), remaining_minor: 5, expires_at };
-    let what = What::HoldPlaced { hold: placed, text: None, metadata: None };
+    let what = What::Holds(HoldEvent::HoldPlaced { hold: placed, text: None, metadata: None });
     let of_that_time = self::hold(bank.keep(&Event { by: anna.user, what, request: None }));
-    let capture = Body::Capture { hold: of_that_time, amount: eur(5), last: true };
+    let capture = Body::Holds(HoldCommand::Capture { hold: of_that_time, amount: eur(5), last: true });
     assert_eq!(bank.ask(ben, capture), Err(Refusal::NotACustomersAccount));
-    let revoke = Body::Revoke { customer: CustomerId(1), account: cash };
+    let revoke = Body::Access(AccessCommand::Revoke { customer: CustomerId(1), account: cash });
     assert_eq!(bank.ask(operator, revoke), Ok(()), "and can be taken back");
 }
 
@@ -876,9 +970,9 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
 fn a_signatory_limit_does_not_bound_what_comes_in() {
     let Street { mut bank, dora, bens, open_hold, .. } = Street::new();
     let right = Right::Signatory { limit_minor: Some(1) };
-    bank.system(Body::Grant { customer: CustomerId(4), account: bens, right });
-    let capture = Body::Capture { hold: open_hold, amount: eur(2), last: false };
-    for body in [capture, Body::Void { hold: open_hold }] {
+    bank.system(Body::Access(AccessCommand::Grant { customer: CustomerId(4), account: bens, right }));
+    let capture = Body::Holds(HoldCommand::Capture { hold: open_hold, amount: eur(2), last: false });
+    for body in [capture, Body::Holds(HoldCommand::Void { hold: open_hold })] {
         assert_eq!(bank.ask(dora, body), Ok(()));
     }
 }
@@ -893,7 +987,11 @@ fn payments_all_or_none() {
     let annas_funds = bank.state.ledger().account(annas).unwrap().available_minor();
     let bens_funds = bank.state.ledger().account(bens).unwrap().available_minor();
     let one = |debit, credit, minor| payment(&[leg(debit, credit, eur(minor))]);
-    let keyed = |caller, key, payments| Command { caller, request: Some(request(key)), body: Body::PayAll(payments) };
+    let keyed = |caller, key, payments| Command {
+        caller,
+        request: Some(request(key)),
+        body: Body::Payments(PaymentCommand::PayAll(payments)),
+    };
     let everything = one(annas, bens, annas_funds);
     let back = one(bens, annas, bens_funds + annas_funds);
     for (key, caller, payments, expected, place) in [
@@ -929,10 +1027,17 @@ fn payments_all_or_none() {
         let Decision::Refused(refusal, Some(event)) = bank.decide(&keyed(caller, key, payments)) else {
             panic!("{key}")
         };
-        assert_eq!((refusal, event.what), (expected, What::Refused { refusal: expected, place }), "{key}");
+        assert_eq!(
+            (refusal, event.what),
+            (expected, What::System(SystemEvent::Refused { refusal: expected, place })),
+            "{key}"
+        );
         assert_eq!(bank.records(), before);
     }
-    assert_eq!(bank.ask(ben, Body::PayAll(vec![one(bens, annas, 1); MAX_PAYMENTS_AT_ONCE])), Ok(()));
+    assert_eq!(
+        bank.ask(ben, Body::Payments(PaymentCommand::PayAll(vec![one(bens, annas, 1); MAX_PAYMENTS_AT_ONCE]))),
+        Ok(())
+    );
 
     // Money that came in by an earlier one can be spent by a later one.
     let payments =
@@ -940,18 +1045,22 @@ fn payments_all_or_none() {
     let command = keyed(Caller::SYSTEM, 20, payments.clone());
     let decision = bank.decide(&command);
     let Decision::Accepted(events) = &decision else { panic!("{decision:?}") };
-    assert_eq!(events[0].what, What::PaidAll { payments: 4 });
+    assert_eq!(events[0].what, What::Payments(PaymentEvent::PaidAll { payments: 4 }));
     assert!(events[0].request.is_some() && events[1..].iter().all(|event| event.request.is_none()));
     let mut alone = bank.clone();
     let first = bank.take(&decision).unwrap();
     for (event, pay) in events[1..].iter().zip(payments) {
-        let Decision::Accepted(by_itself) =
-            alone.decide(&Command { caller: Caller::SYSTEM, request: None, body: Body::Pay(pay) })
-        else {
+        let Decision::Accepted(by_itself) = alone.decide(&Command {
+            caller: Caller::SYSTEM,
+            request: None,
+            body: Body::Payments(PaymentCommand::Pay(pay)),
+        }) else {
             panic!("alone it is refused")
         };
-        let (What::Posted { posting: one, .. }, What::Posted { posting: other, .. }) =
-            (&event.what, &by_itself[0].what)
+        let (
+            What::Payments(PaymentEvent::Posted { posting: one, .. }),
+            What::Payments(PaymentEvent::Posted { posting: other, .. }),
+        ) = (&event.what, &by_itself[0].what)
         else {
             panic!("not postings")
         };
@@ -966,7 +1075,7 @@ fn payments_all_or_none() {
         alone.take(&Decision::Accepted(by_itself));
     }
     let chained = |event: &Event| match &event.what {
-        What::Posted { posting, .. } => posting.legs()[0].debit.previous.map(PostingId::event),
+        What::Payments(PaymentEvent::Posted { posting, .. }) => posting.legs()[0].debit.previous.map(PostingId::event),
         _ => None,
     };
     assert_eq!(
@@ -983,7 +1092,12 @@ fn the_eleventh_session_closes_the_oldest() {
     let token = |number: usize| TokenHash([0x80 + u8::try_from(number).unwrap(); 16]);
     let sign_in = |bank: &mut Bank, number| {
         let expires_at = bank.now().plus_ms(HOUR);
-        bank.system(Body::SignIn { user: ben.user, token: token(number), expires_at, from: None })
+        bank.system(Body::Access(AccessCommand::SignIn {
+            user: ben.user,
+            token: token(number),
+            expires_at,
+            from: None,
+        }))
     };
     // Ben has one from the start.
     for number in 1..MAX_SESSIONS_PER_USER {
@@ -993,8 +1107,11 @@ fn the_eleventh_session_closes_the_oldest() {
     assert!(bank.state.session(ben.session.unwrap(), bank.now()).is_some());
 
     sign_in(&mut bank, 10);
-    assert_eq!(bank.journal.last().unwrap().what, What::SessionClosed { token: ben.session.unwrap() });
-    assert_eq!(bank.ask(ben, Body::SignOut { token: token(1) }), Err(Refusal::NotSignedIn));
+    assert_eq!(
+        bank.journal.last().unwrap().what,
+        What::Access(AccessEvent::SessionClosed { token: ben.session.unwrap() })
+    );
+    assert_eq!(bank.ask(ben, Body::Access(AccessCommand::SignOut { token: token(1) })), Err(Refusal::NotSignedIn));
     sign_in(&mut bank, 11);
     let kept: Vec<TokenHash> = (2..=11).map(token).collect();
     assert_eq!(bank.state.user(ben.user).unwrap().sessions, kept);
@@ -1009,7 +1126,7 @@ fn the_eleventh_session_closes_the_oldest() {
 fn a_new_password_ends_every_session_of_its_user() {
     let Street { mut bank, anna, ben, .. } = Street::new();
     let (second, expires_at) = (TokenHash([0x80; 16]), bank.now().plus_ms(HOUR));
-    bank.system(Body::SignIn { user: ben.user, token: second, expires_at, from: None });
+    bank.system(Body::Access(AccessCommand::SignIn { user: ben.user, token: second, expires_at, from: None }));
     let made = |bank: &Bank| -> Vec<What> {
         let command = Command { caller: Caller::SYSTEM, request: None, body: set_password(ben.user) };
         let Decision::Accepted(events) = bank.decide(&command) else { panic!("refused") };
@@ -1017,17 +1134,17 @@ fn a_new_password_ends_every_session_of_its_user() {
     };
     let whats = made(&bank);
     let password = sealed("another hash");
-    let closed = [ben.session.unwrap(), second].map(|token| What::SessionClosed { token });
-    assert_eq!(whats[0], What::PasswordSet { user: ben.user, password: password.clone() });
+    let closed = [ben.session.unwrap(), second].map(|token| What::Access(AccessEvent::SessionClosed { token }));
+    assert_eq!(whats[0], What::Access(AccessEvent::PasswordSet { user: ben.user, password: password.clone() }));
     assert_eq!(whats[1..], closed, "the oldest first");
     bank.system(set_password(ben.user));
     let user = bank.state.user(ben.user).unwrap();
     assert_eq!((&user.password, user.sessions.len()), (&password, 0));
-    assert_eq!(bank.ask(ben, Body::SignOut { token: second }), Err(Refusal::NotSignedIn));
+    assert_eq!(bank.ask(ben, Body::Access(AccessCommand::SignOut { token: second })), Err(Refusal::NotSignedIn));
     assert!(bank.state.session(anna.session.unwrap(), bank.now()).is_some(), "others stay signed in");
     // Where nobody is signed in, nothing else happens.
     assert_eq!(made(&bank).len(), 1);
-    let set = What::PasswordSet { user: UserId(99), password };
+    let set = What::Access(AccessEvent::PasswordSet { user: UserId(99), password });
     let event = Event { by: UserId::SYSTEM, what: set, request: None };
     let told = bank.state.check(bank.state.last_event() + 1, &event).unwrap_err();
     assert!(told.contains("user 99"), "{told}");
@@ -1040,7 +1157,12 @@ fn the_ninth_address_takes_the_place_of_the_one_not_used_for_the_longest() {
     let from = |number: u8| AddressHash([number; 16]);
     let sign_in = |bank: &mut Bank, number: u8, from| {
         let expires_at = bank.now().plus_ms(HOUR);
-        bank.system(Body::SignIn { user: ben.user, token: TokenHash([0x80 + number; 16]), expires_at, from });
+        bank.system(Body::Access(AccessCommand::SignIn {
+            user: ben.user,
+            token: TokenHash([0x80 + number; 16]),
+            expires_at,
+            from,
+        }));
         bank.state.user(ben.user).unwrap().known_addresses.clone()
     };
     assert_eq!(sign_in(&mut bank, 0, None), []);
@@ -1055,7 +1177,7 @@ fn the_ninth_address_takes_the_place_of_the_one_not_used_for_the_longest() {
     assert_eq!(known, [3, 4, 5, 6, 7, 8, 1, 9].map(from));
     // A session that ends, and a sign-in from nowhere in particular, take none away.
     let token = TokenHash([0x80 + 10; 16]);
-    bank.act(Caller { session: Some(token), ..ben }, Body::SignOut { token });
+    bank.act(Caller { session: Some(token), ..ben }, Body::Access(AccessCommand::SignOut { token }));
     assert_eq!(sign_in(&mut bank, 11, None), known);
     assert_ne!(digest(&bank.state), before);
     let again = restored(&bank.state);
@@ -1076,11 +1198,13 @@ fn the_bank_books_its_own_and_no_payments() {
     let available = |bank: &Bank, id| bank.state.ledger().account(id).unwrap().available_minor();
     let before = available(&bank, annas);
     let number = bank.act(operator, book(annas, fees, 250));
-    let What::Posted { purpose, text, .. } = &bank.journal.last().unwrap().what else { panic!() };
+    let What::Payments(PaymentEvent::Posted { purpose, text, .. }) = &bank.journal.last().unwrap().what else {
+        panic!()
+    };
     assert_eq!((*purpose, text), (Purpose::Booking, &Some(sealed("a reason"))));
     assert_eq!((available(&bank, annas), available(&bank, fees)), (before - 250, 250));
     // A fee that was wrong is undone like any posting.
-    bank.act(operator, Body::Reverse { of: posting(number), text: None });
+    bank.act(operator, Body::Payments(PaymentCommand::Reverse { of: posting(number), text: None }));
     assert_eq!((available(&bank, annas), available(&bank, fees)), (before, 0));
     for (debit, credit, expected) in [
         (costs, annas, Ok(())),
@@ -1101,10 +1225,14 @@ fn the_bank_books_its_own_and_no_payments() {
     let poor = ledger::Refusal::InsufficientFunds { available: eur(all) };
     assert_eq!(bank.ask(operator, book(annas, fees, all + 1)), Err(poor.into()));
     // Whoever may only read an account is a customer, and it is not the bank's own.
-    bank.system(Body::Grant { customer: CustomerId(5), account: suspense, right: Right::ReadOnly });
+    bank.system(Body::Access(AccessCommand::Grant {
+        customer: CustomerId(5),
+        account: suspense,
+        right: Right::ReadOnly,
+    }));
     assert_eq!(bank.ask(operator, book(suspense, annas, 1)), Err(Refusal::BetweenCustomers));
     for status in [Status::FrozenForDebits, Status::Frozen] {
-        bank.system(Body::SetStatus { account: annas, status });
+        bank.system(Body::Accounts(AccountCommand::SetStatus { account: annas, status }));
         assert_eq!(bank.ask(operator, book(annas, fees, 1)), Err(ledger::Refusal::AccountFrozen.into()));
     }
 }
@@ -1113,7 +1241,7 @@ fn the_bank_books_its_own_and_no_payments() {
 fn failed_sign_ins_are_one_event_a_minute() {
     let Street { mut bank, anna, ben, .. } = Street::new();
     let fail = |bank: &mut Bank, user| {
-        let body = Body::SignInFailed { user };
+        let body = Body::Access(AccessCommand::SignInFailed { user });
         let decision = bank.decide(&Command { caller: Caller::SYSTEM, request: None, body });
         bank.take(&decision).is_some()
     };
@@ -1152,7 +1280,10 @@ fn account_numbers_and_ibans() {
     let free = bank.state.founding().unwrap().numbering.iban(5_555);
     assert_eq!(bank.state.account_of_iban(&free), Ok(None));
     assert_eq!(bank.state.account_of_iban("DE89370400440532013000"), Err(IbanError::OtherBank));
-    assert_eq!(bank.ask(operator, Body::OpenAccount(numbered(699))), Err(Refusal::NumberTaken));
+    assert_eq!(
+        bank.ask(operator, Body::Accounts(AccountCommand::OpenAccount(numbered(699)))),
+        Err(Refusal::NumberTaken)
+    );
 }
 
 /// Check digits are 02 to 98 (ISO 13616). 00, 01 and 99 leave the same remainder as 97, 98 and 02, and would make a
@@ -1187,15 +1318,15 @@ fn a_retry_gets_the_first_outcome_whatever_happened_between() {
     let refusal = bank.decide(&refused);
     let second = bank.take(&refusal).unwrap();
     let Decision::Refused(reason, Some(event)) = refusal else { panic!("{refusal:?}") };
-    assert_eq!(event.what, What::Refused { refusal: reason, place: None });
+    assert_eq!(event.what, What::System(SystemEvent::Refused { refusal: reason, place: None }));
     assert_eq!(event.request, Some(request(2)));
 
     // Ben gets the money after all, Anna's account is frozen, and her session ends.
     bank.act(operator, deposit(bens, 2_000_000));
-    bank.act(operator, Body::SetStatus { account: annas, status: Status::Frozen });
-    bank.act(anna, Body::SignOut { token: anna.session.unwrap() });
+    bank.act(operator, Body::Accounts(AccountCommand::SetStatus { account: annas, status: Status::Frozen }));
+    bank.act(anna, Body::Access(AccessCommand::SignOut { token: anna.session.unwrap() }));
     bank.idle_ms += 100 * HOUR;
-    let other_body = Command { body: Body::Void { hold: hold(1) }, ..accepted.clone() };
+    let other_body = Command { body: Body::Holds(HoldCommand::Void { hold: hold(1) }), ..accepted.clone() };
     for bank in [bank.clone(), Bank { state: restored(&bank.state), ..bank }] {
         assert_eq!(bank.decide(&accepted), Decision::Repeated(first));
         assert_eq!(bank.decide(&refused), Decision::Repeated(second));
@@ -1209,7 +1340,8 @@ fn only_the_first_event_of_a_command_has_its_key() {
     let Street { mut bank, ben, .. } = Street::new();
     bank.idle_ms += 48 * HOUR;
     let expires_at = bank.now().plus_ms(HOUR);
-    let body = Body::SignIn { user: ben.user, token: TokenHash([0x77; 16]), expires_at, from: None };
+    let body =
+        Body::Access(AccessCommand::SignIn { user: ben.user, token: TokenHash([0x77; 16]), expires_at, from: None });
     let decision = bank.decide(&Command { caller: Caller::SYSTEM, request: Some(request(1)), body });
     let Decision::Accepted(events) = &decision else { panic!("{decision:?}") };
     let requests: Vec<Option<Request>> = events.iter().map(|event| event.request).collect();
@@ -1228,14 +1360,18 @@ fn whoever_is_not_signed_in_writes_nothing() {
 /// A bank in whose journal every kind of event occurs, with each branch of its encoding.
 fn story() -> Bank {
     let mut bank = Bank::default();
-    bank.keep(&Event { by: UserId::SYSTEM, what: What::LeaderStarted { version: "0.1.0".into() }, request: None });
+    bank.keep(&Event {
+        by: UserId::SYSTEM,
+        what: What::System(SystemEvent::LeaderStarted { version: "0.1.0".into() }),
+        request: None,
+    });
     bank.system(found());
     let people: Vec<CustomerId> = (0..4).map(|_| bank.add_customer()).collect();
     let operator = bank.add_user(Role::Operator, None);
     let auditor = bank.add_user(Role::Auditor, None);
     let anna = bank.add_user(Role::Customer, Some(people[0]));
-    bank.system(Body::SignInFailed { user: anna.user });
-    bank.act(auditor, Body::SignOut { token: auditor.session.unwrap() });
+    bank.system(Body::Access(AccessCommand::SignInFailed { user: anna.user }));
+    bank.act(auditor, Body::Access(AccessCommand::SignOut { token: auditor.session.unwrap() }));
     bank.system(set_password(auditor.user));
 
     let cash = bank.account(OpenAccount { name: Some(sealed("cash")), ..open_cash("EUR") });
@@ -1252,52 +1388,59 @@ fn story() -> Bank {
         (people[3], Right::Signatory { limit_minor: Some(25_000) }),
         (people[1], Right::Owner),
     ] {
-        bank.act(operator, Body::Grant { customer, account: annas, right });
+        bank.act(operator, Body::Access(AccessCommand::Grant { customer, account: annas, right }));
     }
-    bank.act(operator, Body::Revoke { customer: people[2], account: annas });
+    bank.act(operator, Body::Access(AccessCommand::Revoke { customer: people[2], account: annas }));
 
     let text = Some(sealed("thank you"));
-    bank.act(operator, Body::Deposit { account: annas, amount: eur(1 << 54), text: text.clone() });
-    bank.act(operator, Body::Withdraw { account: annas, amount: eur(12_345), text: None });
+    bank.act(
+        operator,
+        Body::Payments(PaymentCommand::Deposit { account: annas, amount: eur(1 << 54), text: text.clone() }),
+    );
+    bank.act(operator, Body::Payments(PaymentCommand::Withdraw { account: annas, amount: eur(12_345), text: None }));
     let legs = [leg(annas, bens, eur(10_000)), leg(annas, fees, eur(25)), leg(bens, fees, eur(1))];
     let imported = Pay { purpose: Purpose::Imported, value_date: Some(ValueDate(-365)), ..payment(&legs) };
-    bank.system(Body::Pay(Pay { booked_at: Some(bank.now()), text: text.clone(), ..imported }));
+    bank.system(Body::Payments(PaymentCommand::Pay(Pay {
+        booked_at: Some(bank.now()),
+        text: text.clone(),
+        ..imported
+    })));
     let keyed = Command { caller: anna, request: Some(request(1)), body: pay(&legs[..2]) };
     let paid = posting(bank.take(&bank.decide(&keyed)).unwrap());
     let other = posting(bank.act(anna, pay(&legs[..1])));
-    bank.system(Body::Refund { of: paid, leg: 1, amount: eur(5), text: text.clone() });
-    bank.system(Body::Refund { of: paid, leg: 0, amount: eur(6), text: None });
-    bank.system(Body::Reverse { of: other, text: text.clone() });
+    bank.system(Body::Payments(PaymentCommand::Refund { of: paid, leg: 1, amount: eur(5), text: text.clone() }));
+    bank.system(Body::Payments(PaymentCommand::Refund { of: paid, leg: 0, amount: eur(6), text: None }));
+    bank.system(Body::Payments(PaymentCommand::Reverse { of: other, text: text.clone() }));
 
     let place = |bank: &mut Bank, ms, text| {
         let (leg, expires_at) = (leg(annas, bens, eur(500)), bank.now().plus_ms(ms));
-        hold(bank.act(anna, Body::PlaceHold { leg, expires_at, text, metadata: None }))
+        hold(bank.act(anna, Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text, metadata: None })))
     };
     let captured = place(&mut bank, HOUR, text);
-    bank.system(Body::Capture { hold: captured, amount: eur(100), last: false });
-    bank.system(Body::Capture { hold: captured, amount: eur(1), last: true });
+    bank.system(Body::Holds(HoldCommand::Capture { hold: captured, amount: eur(100), last: false }));
+    bank.system(Body::Holds(HoldCommand::Capture { hold: captured, amount: eur(1), last: true }));
     let voided = place(&mut bank, HOUR, None);
-    bank.system(Body::Void { hold: voided });
+    bank.system(Body::Holds(HoldCommand::Void { hold: voided }));
     let expired = place(&mut bank, 1, None);
-    bank.system(Body::Expire { hold: expired });
+    bank.system(Body::Holds(HoldCommand::Expire { hold: expired }));
     let open_hold = place(&mut bank, HOUR, None);
-    bank.system(Body::Capture { hold: open_hold, amount: eur(100), last: false });
-    bank.system(Body::Extend { hold: open_hold, expires_at: bank.now().plus_ms(2 * HOUR) });
+    bank.system(Body::Holds(HoldCommand::Capture { hold: open_hold, amount: eur(100), last: false }));
+    bank.system(Body::Holds(HoldCommand::Extend { hold: open_hold, expires_at: bank.now().plus_ms(2 * HOUR) }));
     for name in [Some(sealed("another name")), None] {
-        bank.system(Body::Rename { account: bens, name });
+        bank.system(Body::Accounts(AccountCommand::Rename { account: bens, name }));
     }
     bank.act(operator, book(bens, fees, 3));
     let (token, expires_at, from) = (TokenHash([0x77; 16]), bank.now().plus_ms(HOUR), Some(AddressHash([0x55; 16])));
-    bank.system(Body::SignIn { user: anna.user, token, expires_at, from });
+    bank.system(Body::Access(AccessCommand::SignIn { user: anna.user, token, expires_at, from }));
     let metadata = Some(sealed("{}"));
-    bank.act(anna, Body::Pay(Pay { metadata: metadata.clone(), ..payment(&legs[..1]) }));
-    bank.system(Body::PayAll(vec![payment(&legs[..1]); 2]));
+    bank.act(anna, Body::Payments(PaymentCommand::Pay(Pay { metadata: metadata.clone(), ..payment(&legs[..1]) })));
+    bank.system(Body::Payments(PaymentCommand::PayAll(vec![payment(&legs[..1]); 2])));
     let (noted, expires_at) = (leg(annas, bens, eur(1)), bank.now().plus_ms(HOUR));
-    bank.act(anna, Body::PlaceHold { leg: noted, expires_at, text: None, metadata });
+    bank.act(anna, Body::Holds(HoldCommand::PlaceHold { leg: noted, expires_at, text: None, metadata }));
 
-    bank.system(Body::SetOverdraft { account: closed, overdraft: Overdraft::Unlimited });
+    bank.system(Body::Accounts(AccountCommand::SetOverdraft { account: closed, overdraft: Overdraft::Unlimited }));
     for overdraft in [Overdraft::Limited(u64::MAX), Overdraft::Limited(7)] {
-        bank.system(Body::SetOverdraft { account: annas, overdraft });
+        bank.system(Body::Accounts(AccountCommand::SetOverdraft { account: annas, overdraft }));
     }
     for (account, status) in [
         (bens, Status::FrozenForDebits),
@@ -1306,13 +1449,13 @@ fn story() -> Bank {
         (closed, Status::Closed),
         (cash, Status::Frozen),
     ] {
-        bank.system(Body::SetStatus { account, status });
+        bank.system(Body::Accounts(AccountCommand::SetStatus { account, status }));
     }
     for (key, (slug, _)) in (100_u8..).zip(Refusal::SLUGS) {
         let refusal = Refusal::from_slug(slug, Some(yen(-5))).unwrap();
         bank.keep(&Event {
             by: anna.user,
-            what: What::Refused { refusal, place: (key == 100).then_some(7) },
+            what: What::System(SystemEvent::Refused { refusal, place: (key == 100).then_some(7) }),
             request: Some(request(key)),
         });
     }
@@ -1322,28 +1465,32 @@ fn story() -> Bank {
 /// Every kind of event with each branch of its encoding, as a name. No wildcard: a new one must get into the story.
 fn branches(event: &Event) -> Vec<String> {
     let mut names = match &event.what {
-        What::Founded { .. } => vec!["founded".to_owned()],
-        What::LeaderStarted { .. } => vec!["leader started".to_owned()],
-        What::CustomerAdded { .. } => vec!["customer added".to_owned()],
-        What::UserAdded { role, customer, .. } => vec![format!("user added {role:?} {}", customer.is_some())],
-        What::PasswordSet { .. } => vec!["password set".to_owned()],
-        What::SessionOpened { from, .. } => vec![format!("session opened {}", from.is_some())],
-        What::SessionClosed { .. } => vec!["session closed".to_owned()],
-        What::SignInFailed { .. } => vec!["sign-in failed".to_owned()],
-        What::AccountOpened { kind, overdraft, name, owner, cash, .. } => vec![
+        What::System(SystemEvent::Founded { .. }) => vec!["founded".to_owned()],
+        What::System(SystemEvent::LeaderStarted { .. }) => vec!["leader started".to_owned()],
+        What::Access(AccessEvent::CustomerAdded { .. }) => vec!["customer added".to_owned()],
+        What::Access(AccessEvent::UserAdded { role, customer, .. }) => {
+            vec![format!("user added {role:?} {}", customer.is_some())]
+        }
+        What::Access(AccessEvent::PasswordSet { .. }) => vec!["password set".to_owned()],
+        What::Access(AccessEvent::SessionOpened { from, .. }) => vec![format!("session opened {}", from.is_some())],
+        What::Access(AccessEvent::SessionClosed { .. }) => vec!["session closed".to_owned()],
+        What::Access(AccessEvent::SignInFailed { .. }) => vec!["sign-in failed".to_owned()],
+        What::Accounts(AccountEvent::AccountOpened { kind, overdraft, name, owner, cash, .. }) => vec![
             format!("account opened {kind:?}"),
             format!("account opened, unlimited {}", *overdraft == Overdraft::Unlimited),
             format!("account opened, name {} owner {} cash {cash}", name.is_some(), owner.is_some()),
         ],
-        What::RightGranted { right, .. } => vec![match right {
+        What::Access(AccessEvent::RightGranted { right, .. }) => vec![match right {
             Right::Owner => "owner".to_owned(),
             Right::Signatory { limit_minor } => format!("signatory {}", limit_minor.is_some()),
             Right::ReadOnly => "read only".to_owned(),
         }],
-        What::RightRevoked { .. } => vec!["right revoked".to_owned()],
-        What::StatusSet { status, .. } => vec![format!("status {status:?}")],
-        What::OverdraftSet { overdraft, .. } => vec![format!("unlimited {}", *overdraft == Overdraft::Unlimited)],
-        What::Posted { posting, purpose, text, metadata } => vec![
+        What::Access(AccessEvent::RightRevoked { .. }) => vec!["right revoked".to_owned()],
+        What::Accounts(AccountEvent::StatusSet { status, .. }) => vec![format!("status {status:?}")],
+        What::Accounts(AccountEvent::OverdraftSet { overdraft, .. }) => {
+            vec![format!("unlimited {}", *overdraft == Overdraft::Unlimited)]
+        }
+        What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) => vec![
             format!("purpose {purpose:?}"),
             format!("text {}", text.is_some()),
             format!("metadata {}", metadata.is_some()),
@@ -1354,19 +1501,21 @@ fn branches(event: &Event) -> Vec<String> {
                 Cause::Reversal { .. } => "reversal".to_owned(),
             },
         ],
-        What::HoldPlaced { text, metadata, .. } => {
+        What::Holds(HoldEvent::HoldPlaced { text, metadata, .. }) => {
             vec![format!("hold placed {}", text.is_some()), format!("hold placed, metadata {}", metadata.is_some())]
         }
-        What::HoldExtended { .. } => vec!["hold extended".to_owned()],
-        What::AccountRenamed { name, .. } => vec![format!("account renamed {}", name.is_some())],
-        What::HoldReleased { reason, .. } => vec![match reason {
+        What::Holds(HoldEvent::HoldExtended { .. }) => vec!["hold extended".to_owned()],
+        What::Accounts(AccountEvent::AccountRenamed { name, .. }) => {
+            vec![format!("account renamed {}", name.is_some())]
+        }
+        What::Holds(HoldEvent::HoldReleased { reason, .. }) => vec![match reason {
             ReleaseReason::Voided => "voided".to_owned(),
             ReleaseReason::Expired => "expired".to_owned(),
         }],
-        What::Refused { refusal, place } => {
+        What::System(SystemEvent::Refused { refusal, place }) => {
             vec![format!("refused {}", refusal.slug()), format!("place {}", place.is_some())]
         }
-        What::PaidAll { .. } => vec!["paid all".to_owned()],
+        What::Payments(PaymentEvent::PaidAll { .. }) => vec!["paid all".to_owned()],
     };
     names.push(format!("request {}", event.request.is_some()));
     names
@@ -1501,22 +1650,26 @@ impl Cbor {
 fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
     match (path, what) {
         ([], _) => Some(3),
-        ([1], _) | ([1, 1, 2], What::RightGranted { .. }) | ([1, 1, 0, 3], What::Posted { .. }) => None,
-        ([1, 1], What::Founded { .. }) => Some(4),
-        ([1, 1], What::UserAdded { .. }) => Some(6),
-        ([1, 1], What::Posted { .. } | What::SessionOpened { .. }) => Some(4),
-        ([1, 1], What::HoldPlaced { .. }) => Some(3),
+        ([1], _)
+        | ([1, 1, 2], What::Access(AccessEvent::RightGranted { .. }))
+        | ([1, 1, 0, 3], What::Payments(PaymentEvent::Posted { .. })) => None,
+        ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(4),
+        ([1, 1], What::Access(AccessEvent::UserAdded { .. })) => Some(6),
+        ([1, 1], What::Payments(PaymentEvent::Posted { .. }) | What::Access(AccessEvent::SessionOpened { .. })) => {
+            Some(4)
+        }
+        ([1, 1], What::Holds(HoldEvent::HoldPlaced { .. })) => Some(3),
         (
             [1, 1],
-            What::PasswordSet { .. }
-            | What::HoldReleased { .. }
-            | What::HoldExtended { .. }
-            | What::AccountRenamed { .. },
+            What::Access(AccessEvent::PasswordSet { .. })
+            | What::Holds(HoldEvent::HoldReleased { .. })
+            | What::Holds(HoldEvent::HoldExtended { .. })
+            | What::Accounts(AccountEvent::AccountRenamed { .. }),
         ) => Some(2),
-        ([1, 1], What::Refused { .. }) => Some(2),
-        ([1, 1], What::PaidAll { .. }) => Some(1),
-        ([1, 1, 2, 1], What::RightGranted { right: Right::Signatory { .. }, .. }) => Some(1),
-        ([1, 1, 0], What::Refused { .. }) => Some(2),
+        ([1, 1], What::System(SystemEvent::Refused { .. })) => Some(2),
+        ([1, 1], What::Payments(PaymentEvent::PaidAll { .. })) => Some(1),
+        ([1, 1, 2, 1], What::Access(AccessEvent::RightGranted { right: Right::Signatory { .. }, .. })) => Some(1),
+        ([1, 1, 0], What::System(SystemEvent::Refused { .. })) => Some(2),
         _ => Some(0),
     }
 }
@@ -1598,7 +1751,12 @@ fn the_story_is_still_written_the_same() {
 #[test]
 fn the_founding_says_how_accounts_are_numbered() {
     let founded = |country: &str, bank_code: &str, scheme| {
-        let what = What::Founded { name: "x".into(), country: country.into(), bank_code: bank_code.into(), scheme };
+        let what = What::System(SystemEvent::Founded {
+            name: "x".into(),
+            country: country.into(),
+            bank_code: bank_code.into(),
+            scheme,
+        });
         let event = Event { by: UserId::SYSTEM, what, request: None };
         let mut bytes = Vec::new();
         event.encode_to(&mut bytes);
@@ -1616,7 +1774,12 @@ fn the_founding_says_how_accounts_are_numbered() {
     assert_eq!((new.1, new.2), (old.1 + 1, old.2 + 1), "only the new one has one more field");
     let plain = Numbering::new("AT", "99999").unwrap();
     assert_eq!(plain.scheme(), None, "where there are no check digits all is as ever");
-    let later = What::Founded { name: "x".into(), country: "BE".into(), bank_code: "539".into(), scheme: Some(2) };
+    let later = What::System(SystemEvent::Founded {
+        name: "x".into(),
+        country: "BE".into(),
+        bank_code: "539".into(),
+        scheme: Some(2),
+    });
     let later = Event { by: UserId::SYSTEM, what: later, request: None };
     assert!(State::default().check(1, &later).unwrap_err().contains("later version"));
 }
@@ -1662,7 +1825,11 @@ fn body(bank: &Bank, step: &Step) -> Body {
     let accounts = bank.state.ledger().accounts().len() + 1;
     let account = |index: Index| AccountId(u32::try_from(index.index(accounts)).unwrap());
     let event = |index: Index| u64::try_from(index.index(bank.journal.len())).unwrap() + 1;
-    let posted = bank.journal.iter().enumerate().filter(|(_, event)| matches!(event.what, What::Posted { .. }));
+    let posted = bank
+        .journal
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| matches!(event.what, What::Payments(PaymentEvent::Posted { .. })));
     let posted: Vec<u64> = posted.map(|(place, _)| u64::try_from(place).unwrap() + 1).collect();
     let of = posting(posted[a.index(posted.len())]);
     let held: Vec<HoldId> = bank.state.ledger().holds().map(|(id, _)| id).collect();
@@ -1673,44 +1840,64 @@ fn body(bank: &Bank, step: &Step) -> Body {
     let (amount, text) = (eur(step.amount), step.flag.then(|| sealed("text")));
     let one = leg(account(a), account(b), amount);
     match step.kind {
-        0 => Body::AddCustomer { name: sealed("new") },
+        0 => Body::Access(AccessCommand::AddCustomer { name: sealed("new") }),
         1 => add_user(u8::try_from(a.index(30)).unwrap(), Role::Customer, Some(customer)),
-        2 | 3 => Body::SignIn { user, token, expires_at: later, from: step.flag.then_some(AddressHash([7; 16])) },
-        4 => Body::SignOut { token },
-        5 => Body::SignInFailed { user },
+        2 | 3 => Body::Access(AccessCommand::SignIn {
+            user,
+            token,
+            expires_at: later,
+            from: step.flag.then_some(AddressHash([7; 16])),
+        }),
+        4 => Body::Access(AccessCommand::SignOut { token }),
+        5 => Body::Access(AccessCommand::SignInFailed { user }),
         34 => set_password(user),
-        6 => Body::OpenAccount(OpenAccount { owner: step.flag.then_some(customer), name: text, ..open() }),
-        7 => Body::Grant { customer, account: account(a), right: Right::Signatory { limit_minor: Some(step.amount) } },
-        8 => Body::Revoke { customer, account: account(a) },
+        6 => Body::Accounts(AccountCommand::OpenAccount(OpenAccount {
+            owner: step.flag.then_some(customer),
+            name: text,
+            ..open()
+        })),
+        7 => Body::Access(AccessCommand::Grant {
+            customer,
+            account: account(a),
+            right: Right::Signatory { limit_minor: Some(step.amount) },
+        }),
+        8 => Body::Access(AccessCommand::Revoke { customer, account: account(a) }),
         9 => {
             let status = [Status::Open, Status::Open, Status::FrozenForDebits, Status::Frozen, Status::Closed];
-            Body::SetStatus { account: account(a), status: status[b.index(5)] }
+            Body::Accounts(AccountCommand::SetStatus { account: account(a), status: status[b.index(5)] })
         }
-        10 => Body::SetOverdraft { account: account(a), overdraft: Overdraft::Limited(step.amount.unsigned_abs()) },
+        10 => Body::Accounts(AccountCommand::SetOverdraft {
+            account: account(a),
+            overdraft: Overdraft::Limited(step.amount.unsigned_abs()),
+        }),
         11..=13 => pay(&[one]),
         14 => pay(&[one, leg(account(a), account(c), amount), leg(account(b), account(c), amount)]),
-        15 | 16 => Body::Deposit { account: account(a), amount, text },
-        17 => Body::Withdraw { account: account(a), amount, text },
-        18 | 19 => Body::PlaceHold { leg: one, expires_at: later, text, metadata: None },
-        20 => Body::Capture { hold: held, amount, last: step.flag },
-        21 => Body::Void { hold: held },
-        22 => Body::Expire { hold: held },
-        23 | 24 => Body::Refund { of, leg: u32::try_from(c.index(2)).unwrap(), amount, text },
-        27 => Body::PayAll(vec![payment(&[one]), payment(&[leg(account(b), account(c), amount)]), payment(&[one])]),
-        25 => Body::Extend { hold: held, expires_at: later },
-        35 => Body::Book { leg: one, reason: sealed("a reason") },
-        26 => Body::Rename { account: account(a), name: text },
+        15 | 16 => Body::Payments(PaymentCommand::Deposit { account: account(a), amount, text }),
+        17 => Body::Payments(PaymentCommand::Withdraw { account: account(a), amount, text }),
+        18 | 19 => Body::Holds(HoldCommand::PlaceHold { leg: one, expires_at: later, text, metadata: None }),
+        20 => Body::Holds(HoldCommand::Capture { hold: held, amount, last: step.flag }),
+        21 => Body::Holds(HoldCommand::Void { hold: held }),
+        22 => Body::Holds(HoldCommand::Expire { hold: held }),
+        23 | 24 => Body::Payments(PaymentCommand::Refund { of, leg: u32::try_from(c.index(2)).unwrap(), amount, text }),
+        27 => Body::Payments(PaymentCommand::PayAll(vec![
+            payment(&[one]),
+            payment(&[leg(account(b), account(c), amount)]),
+            payment(&[one]),
+        ])),
+        25 => Body::Holds(HoldCommand::Extend { hold: held, expires_at: later }),
+        35 => Body::Payments(PaymentCommand::Book { leg: one, reason: sealed("a reason") }),
+        26 => Body::Accounts(AccountCommand::Rename { account: account(a), name: text }),
         28 | 29 => {
             let kind = Kind::ALL[a.index(Kind::ALL.len())];
             let overdraft =
                 if step.flag { Overdraft::Limited(step.amount.unsigned_abs()) } else { Overdraft::Unlimited };
             let owner = (b.index(3) > 0).then_some(CustomerId(1 + u32::try_from(b.index(4)).unwrap()));
-            Body::OpenAccount(OpenAccount { kind, overdraft, owner, ..open() })
+            Body::Accounts(AccountCommand::OpenAccount(OpenAccount { kind, overdraft, owner, ..open() }))
         }
-        30 => Body::SetOverdraft { account: account(a), overdraft: Overdraft::Unlimited },
-        31 => Body::Grant { customer, account: account(a), right: Right::Owner },
-        32 => Body::Grant { customer, account: account(a), right: Right::ReadOnly },
-        _ => Body::Reverse { of, text },
+        30 => Body::Accounts(AccountCommand::SetOverdraft { account: account(a), overdraft: Overdraft::Unlimited }),
+        31 => Body::Access(AccessCommand::Grant { customer, account: account(a), right: Right::Owner }),
+        32 => Body::Access(AccessCommand::Grant { customer, account: account(a), right: Right::ReadOnly }),
+        _ => Body::Payments(PaymentCommand::Reverse { of, text }),
     }
 }
 

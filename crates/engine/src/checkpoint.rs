@@ -259,7 +259,9 @@ fn damaged(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use bank::{Event, NameIndex, Role, Sealed, State, SubjectId, TokenHash, UserId, What};
+    use bank::{
+        AccessEvent, AccountEvent, Event, HoldEvent, NameIndex, Role, Sealed, State, SubjectId, TokenHash, UserId, What,
+    };
     use journal::{Head, Journal, MasterKey, Reader};
     use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, Status, Timestamp};
     use rusqlite::Connection;
@@ -287,16 +289,16 @@ mod tests {
             let journal = Journal::create(&folder.path().join("data"), &MasterKey::generate()).expect("a journal");
             let mut bench = Self { folder, journal, state: State::default() };
             let sealed = || Sealed { subject: SubjectId::BANK, bytes: (*b"sealed").into() };
-            bench.apply(What::UserAdded {
+            bench.apply(What::Access(AccessEvent::UserAdded {
                 id: UserId(1),
                 name_index: NameIndex([1; 16]),
                 name: sealed(),
                 password: sealed(),
                 role: Role::Operator,
                 customer: None,
-            });
+            }));
             for number in 0..ACCOUNTS {
-                bench.apply(What::AccountOpened {
+                bench.apply(What::Accounts(AccountEvent::AccountOpened {
                     id: AccountId(number),
                     number: u64::from(number) + 1,
                     currency: euro(),
@@ -306,7 +308,7 @@ mod tests {
                     name: Some(sealed()),
                     owner: None,
                     cash: false,
-                });
+                }));
             }
             (0..SESSIONS).for_each(|number| bench.open_session(number));
             bench
@@ -324,7 +326,12 @@ mod tests {
 
         fn open_session(&mut self, number: u8) {
             let token = Self::token(number);
-            self.apply(What::SessionOpened { user: UserId(1), token, expires_at: Timestamp(1), from: None });
+            self.apply(What::Access(AccessEvent::SessionOpened {
+                user: UserId(1),
+                token,
+                expires_at: Timestamp(1),
+                from: None,
+            }));
         }
 
         fn checkpoints(&self) -> Checkpoints {
@@ -365,9 +372,9 @@ mod tests {
         // Head, 16 pages of accounts, users, and a page for each session.
         bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS)));
 
-        bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
-        bench.apply(What::StatusSet { account: AccountId(500), status: Status::Frozen });
-        bench.apply(What::SessionClosed { token: Bench::token(17) });
+        bench.apply(What::Accounts(AccountEvent::StatusSet { account: AccountId(3), status: Status::Frozen }));
+        bench.apply(What::Accounts(AccountEvent::StatusSet { account: AccountId(500), status: Status::Frozen }));
+        bench.apply(What::Access(AccessEvent::SessionClosed { token: Bench::token(17) }));
         bench.write(&mut checkpoints);
         // Head, two pages of accounts and the last, which isn't full, and the user.
         bench.check(Some(1 + 2 + 1 + 1));
@@ -385,7 +392,7 @@ mod tests {
         let mut bench = Bench::new();
         let mut checkpoints = bench.checkpoints();
         bench.write(&mut checkpoints);
-        bench.apply(What::SessionClosed { token: Bench::token(1) });
+        bench.apply(What::Access(AccessEvent::SessionClosed { token: Bench::token(1) }));
         drop(bench.state.cut());
         bench.write(&mut checkpoints);
         bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS) - 1));
@@ -408,10 +415,10 @@ mod tests {
             &|| std::fs::write(&path, &older).expect("an older one put back"),
         ];
         for spoil in spoil {
-            bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
+            bench.apply(What::Accounts(AccountEvent::StatusSet { account: AccountId(3), status: Status::Frozen }));
             bench.write(&mut checkpoints);
             spoil();
-            bench.apply(What::StatusSet { account: AccountId(3), status: Status::Open });
+            bench.apply(What::Accounts(AccountEvent::StatusSet { account: AccountId(3), status: Status::Open }));
             bench.write(&mut checkpoints);
             bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS)));
         }
@@ -421,9 +428,12 @@ mod tests {
     fn a_page_that_is_missing_beside_holds_is_found() {
         let mut bench = Bench::new();
         let leg = Leg { debit: AccountId(70), credit: AccountId(1), amount: Money { minor: 5, currency: euro() } };
-        bench.apply(What::OverdraftSet { account: AccountId(70), overdraft: Overdraft::Limited(5) });
+        bench.apply(What::Accounts(AccountEvent::OverdraftSet {
+            account: AccountId(70),
+            overdraft: Overdraft::Limited(5),
+        }));
         let hold = bench.state.ledger().place_hold(leg, Timestamp(0), Timestamp(1)).expect("a hold");
-        bench.apply(What::HoldPlaced { hold, text: None, metadata: None });
+        bench.apply(What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None }));
         bench.write(&mut bench.checkpoints());
         bench.check(None);
         bench.file().execute_batch("DELETE FROM pages WHERE id = 3 << 56").expect("a page is lost");
@@ -436,7 +446,7 @@ mod tests {
         let mut checkpoints = bench.checkpoints();
         bench.write(&mut checkpoints);
         bench.file().execute_batch("DROP TABLE cuts; CREATE TABLE cuts (other)").expect("spoilt");
-        bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
+        bench.apply(What::Accounts(AccountEvent::StatusSet { account: AccountId(3), status: Status::Frozen }));
         bench.write(&mut checkpoints);
         bench.check(Some(1 + 16 + 1 + i64::from(SESSIONS)));
     }
@@ -471,7 +481,7 @@ mod tests {
             .file()
             .execute_batch("CREATE TABLE old AS SELECT * FROM pages; CREATE TABLE cut AS SELECT * FROM cuts")
             .expect("kept");
-        bench.apply(What::StatusSet { account: AccountId(3), status: Status::Frozen });
+        bench.apply(What::Accounts(AccountEvent::StatusSet { account: AccountId(3), status: Status::Frozen }));
         bench.write(&mut checkpoints);
         bench.check(None);
         let back = "INSERT OR REPLACE INTO pages SELECT * FROM old WHERE id = 3 << 56; \

@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 
 use aws_lc_rs::{digest, hmac};
 use bank::{
-    AddressHash, Command, Decision, Facts, NameIndex, PastPosting, Refusal, Request, State, TokenHash, UserId, What,
-    decide,
+    AddressHash, Command, Decision, Facts, NameIndex, PastPosting, Refusal, Request, State, SystemEvent, TokenHash,
+    UserId, What, decide,
 };
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
@@ -527,7 +527,7 @@ impl Engine {
             Decision::Repeated(first) => Answer::Repeated(first),
             Decision::Refused(refusal, event) => {
                 let place = event.and_then(|event| match event.what {
-                    What::Refused { place, .. } => place,
+                    What::System(SystemEvent::Refused { place, .. }) => place,
                     _ => None,
                 });
                 Answer::Outcome(Outcome::Refused { refusal, place, repeated: false })
@@ -759,7 +759,7 @@ fn first_outcome(first: u64, recorded: Option<Recorded>, fingerprint: Option<u64
         return Ok(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
     }
     Ok(match recorded.event.what {
-        What::Refused { refusal, place } => Outcome::Refused { refusal, place, repeated: true },
+        What::System(SystemEvent::Refused { refusal, place }) => Outcome::Refused { refusal, place, repeated: true },
         what => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
     })
 }

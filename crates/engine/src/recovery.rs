@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 
-use bank::{Event, State, UserId, What};
+use bank::{Event, State, SystemEvent, UserId, What};
 use journal::{Head, Inspected, Journal, MasterKey, ReadError, Reader};
 use ledger::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -359,7 +359,7 @@ fn announce(
     // Right after the timekeeper was made no jump can have been seen; the journal's last time is always right.
     let at = timekeeper.now(clock).ok().or(books.state.time()).unwrap_or(Timestamp(clock.wall_ms()));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let event = Event { by: UserId::SYSTEM, what: What::LeaderStarted { version }, request: None };
+    let event = Event { by: UserId::SYSTEM, what: What::System(SystemEvent::LeaderStarted { version }), request: None };
     let mut draft = Draft::default();
     draft.record(books, at, &event);
     let run = journal.seal(at.0, draft.frames, Vec::new());

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use bank::{State, What};
+use bank::{PaymentEvent, State, What};
 use journal::MasterKey;
 
 use crate::handle::digest_of;
@@ -126,7 +126,7 @@ impl Check {
 
     fn event(&mut self, frame: u64, recorded: &Recorded) {
         let Recorded { number, at, event } = recorded;
-        self.postings += u64::from(matches!(event.what, What::Posted { .. }));
+        self.postings += u64::from(matches!(event.what, What::Payments(PaymentEvent::Posted { .. })));
         self.state.apply(*number, *at, event);
         self.index.note(*number, event);
         if let Some((at, digest)) = self.stored

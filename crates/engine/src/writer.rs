@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use bank::{Body, Caller, Command, Decision, Event, Facts, Refusal, State, What, decide};
+use bank::{Body, Caller, Command, Decision, Event, Facts, HoldCommand, Refusal, State, SystemEvent, What, decide};
 use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
 use tokio::runtime::Handle;
@@ -511,7 +511,8 @@ impl Run {
 fn release_expired(books: &mut Books, draft: &mut Draft, now: Timestamp) {
     for _ in 0..MAX_EXPIRIES_PER_RUN {
         let Some(hold) = books.state.ledger().first_expired_hold(now) else { return };
-        let command = Command { caller: Caller::SYSTEM, request: None, body: Body::Expire { hold } };
+        let command =
+            Command { caller: Caller::SYSTEM, request: None, body: Body::Holds(HoldCommand::Expire { hold }) };
         if let Decision::Accepted(events) = decide(&books.state, &command, &Facts { now, past: None, earlier: None }) {
             draft.record_all(books, now, events);
         }
@@ -553,7 +554,7 @@ fn answer(
         Decision::Refused(refusal, event) => {
             draft.refusals += 1;
             let place = match draft.record_all(books, now, event) {
-                Some(What::Refused { place, .. }) => place,
+                Some(What::System(SystemEvent::Refused { place, .. })) => place,
                 _ => None,
             };
             Answer::Outcome(Outcome::Refused { refusal, place, repeated: false })

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bank::{Body, Caller, Command, Numbering, OpenAccount, Pay, Purpose, Refusal, Right, Role, UserId, What};
+use bank::{
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, HoldCommand, HoldEvent, Numbering,
+    OpenAccount, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Right, Role, SystemCommand, UserId, What,
+};
 use engine::{
     Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Recorded, Submission, Unavailable,
     Wanted, verify,
@@ -72,7 +75,7 @@ impl Bench {
         let engine = Engine::create(&data, &master, hands.clone()).expect("a new bank");
         let bench = Self { _folder: folder, data, master, hands, engine };
         let numbering = Numbering::new("AT", "99999").expect("a numbering");
-        bench.accepted(Body::Found { name: "Test Bank".into(), numbering });
+        bench.accepted(Body::System(SystemCommand::Found { name: "Test Bank".into(), numbering }));
         for (kind, cash) in [(Kind::Asset, true), (Kind::Liability, false), (Kind::Liability, false)] {
             let overdraft = if cash { Overdraft::Unlimited } else { Overdraft::Limited(0) };
             bench.open_account(kind, overdraft, cash);
@@ -83,8 +86,8 @@ impl Bench {
     fn open_account(&self, kind: Kind, overdraft: Overdraft, cash: bool) -> AccountId {
         let (number, currency, name, owner, opened_at) = (None, euro(), None, None, None);
         let open = OpenAccount { number, currency, kind, overdraft, name, owner, cash, opened_at };
-        match self.accepted(Body::OpenAccount(open)).what {
-            What::AccountOpened { id, .. } => id,
+        match self.accepted(Body::Accounts(AccountCommand::OpenAccount(open))).what {
+            What::Accounts(AccountEvent::AccountOpened { id, .. }) => id,
             other => panic!("{other:?}"),
         }
     }
@@ -148,14 +151,14 @@ fn plain(body: Body) -> Command {
 
 fn payment(debit: AccountId, credit: AccountId, minor: i64) -> Body {
     let leg = Leg { debit, credit, amount: Money { minor, currency: euro() } };
-    Body::Pay(Pay {
+    Body::Payments(PaymentCommand::Pay(Pay {
         legs: [leg].into(),
         purpose: Purpose::Payment,
         text: None,
         metadata: None,
         value_date: None,
         booked_at: None,
-    })
+    }))
 }
 
 #[test]
@@ -177,12 +180,12 @@ fn a_restart_finds_the_same_bank() {
         for cents in 1..=200 {
             bench.pay(CASH, ANNA, cents);
         }
-        let hold = bench.accepted(Body::PlaceHold {
+        let hold = bench.accepted(Body::Holds(HoldCommand::PlaceHold {
             leg: Leg { debit: ANNA, credit: BEN, amount: Money { minor: 70, currency: euro() } },
             expires_at: Timestamp(START_MS + 3_600_000),
             text: None,
             metadata: None,
-        });
+        }));
         assert_eq!(bench.keyed("a", payment(ANNA, BEN, 30)).map(is_accepted), Ok(true), "{case}");
         let before = bench.digest();
         let bench = bench.restart(meanwhile);
@@ -305,14 +308,14 @@ fn a_posting_with_several_entries_in_one_account_is_walked_whole() {
     bench.pay(CASH, ANNA, 100);
     let leg = |credit, minor| Leg { debit: ANNA, credit, amount: Money { minor, currency: euro() } };
     let legs = [leg(BEN, 10), leg(CASH, 20), leg(BEN, 30)].into_iter().collect();
-    bench.accepted(Body::Pay(Pay {
+    bench.accepted(Body::Payments(PaymentCommand::Pay(Pay {
         legs,
         purpose: Purpose::Payment,
         text: None,
         metadata: None,
         value_date: None,
         booked_at: None,
-    }));
+    })));
     let balances = |account, before, limit| -> Vec<(u64, i64)> {
         let entries = wait(bench.engine.entries(account, before, limit)).expect("entries");
         entries.iter().map(|entry| (entry.ordinal, entry.balance_minor)).collect()
@@ -331,7 +334,12 @@ fn a_refund_finds_its_payment_however_old() {
     let of = PostingId::new(paid.event).expect("an event's number");
     let past = bench.engine.past_posting(of).expect("readable").expect("it is a posting");
     let refund = |minor| Submission {
-        command: plain(Body::Refund { of, leg: 0, amount: Money { minor, currency: euro() }, text: None }),
+        command: plain(Body::Payments(PaymentCommand::Refund {
+            of,
+            leg: 0,
+            amount: Money { minor, currency: euro() },
+            text: None,
+        })),
         subject: None,
         past: Some(Box::new(past.clone())),
         rivals: None,
@@ -350,18 +358,18 @@ fn a_refund_finds_its_payment_however_old() {
 fn an_expired_hold_is_released_without_being_asked() {
     let bench = Bench::new();
     bench.pay(CASH, ANNA, 100);
-    bench.accepted(Body::PlaceHold {
+    bench.accepted(Body::Holds(HoldCommand::PlaceHold {
         leg: Leg { debit: ANNA, credit: BEN, amount: Money { minor: 70, currency: euro() } },
         expires_at: Timestamp(START_MS + 5_000),
         text: None,
         metadata: None,
-    });
+    }));
     let held = || bench.engine.peek(|state| state.ledger().hold_pages().len()).unwrap();
     assert_eq!(held(), 1);
     bench.hands.pass(5_000);
     let mut stream = bench.engine.subscribe(bench.engine.measures().unwrap().last_event + 1);
     let events = wait(stream.next()).expect("an event comes by itself");
-    assert!(matches!(events[0].event.what, What::HoldReleased { .. }), "{events:?}");
+    assert!(matches!(events[0].event.what, What::Holds(HoldEvent::HoldReleased { .. })), "{events:?}");
     assert_eq!(held(), 0);
     bench.pay(ANNA, BEN, 100);
 }
@@ -497,7 +505,7 @@ fn personal_fields_open_until_their_key_is_gone() {
     let subject = NewSubject::generate();
     let name = subject.seal(Field::CustomerName, "Anna Příkopová");
     let submission = Submission {
-        command: plain(Body::AddCustomer { name: name.clone() }),
+        command: plain(Body::Access(AccessCommand::AddCustomer { name: name.clone() })),
         subject: Some(subject.clone()),
         past: None,
         rivals: None,
@@ -510,13 +518,13 @@ fn personal_fields_open_until_their_key_is_gone() {
     assert_eq!(bench.engine.open_sealed(Field::Text, &more), Ok(Some("rent".into())));
     // Of somebody whose command was refused, no key is kept.
     let stranger = NewSubject::generate();
-    let user = Body::AddUser {
+    let user = Body::Access(AccessCommand::AddUser {
         name_index: bench.engine.name_index("x"),
         name: stranger.seal(Field::UserName, "x"),
         password: stranger.seal(Field::Password, "x"),
         role: Role::Customer,
         customer: None,
-    };
+    });
     let submission = Submission { command: plain(user), subject: Some(stranger.clone()), past: None, rivals: None };
     assert_eq!(bench.submit(submission), refused(Refusal::RoleAndCustomerDisagree));
     assert_eq!(bench.engine.seal(stranger.id(), Field::Text, "x"), Ok(None));
@@ -667,31 +675,36 @@ fn a_right_is_looked_at_when_the_command_is_decided() {
     let bench = Bench::new();
     let subject = NewSubject::generate();
     let submission = Submission {
-        command: plain(Body::AddCustomer { name: subject.seal(Field::CustomerName, "Anna") }),
+        command: plain(Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, "Anna") })),
         subject: Some(subject.clone()),
         past: None,
         rivals: None,
     };
-    let Ok(Outcome::Accepted(Receipt { what: What::CustomerAdded { id: customer, .. }, .. })) =
+    let Ok(Outcome::Accepted(Receipt { what: What::Access(AccessEvent::CustomerAdded { id: customer, .. }), .. })) =
         bench.submit(submission)
     else {
         panic!("a customer")
     };
-    let user = Body::AddUser {
+    let user = Body::Access(AccessCommand::AddUser {
         name_index: bench.engine.name_index("anna"),
         name: subject.seal(Field::UserName, "anna"),
         password: subject.seal(Field::Password, ""),
         role: Role::Customer,
         customer: Some(customer),
-    };
-    let What::UserAdded { id: user, .. } = bench.accepted(user).what else { panic!("a user") };
+    });
+    let What::Access(AccessEvent::UserAdded { id: user, .. }) = bench.accepted(user).what else { panic!("a user") };
     let token = bench.engine.token_hash("token");
-    bench.accepted(Body::SignIn { user, token, expires_at: Timestamp(START_MS + 10_000), from: None });
+    bench.accepted(Body::Access(AccessCommand::SignIn {
+        user,
+        token,
+        expires_at: Timestamp(START_MS + 10_000),
+        from: None,
+    }));
     bench.pay(CASH, ANNA, 100);
     let caller = Caller { user, session: Some(token) };
     let pay = || Command { caller, request: None, body: payment(ANNA, BEN, 1) };
     assert_eq!(bench.submit(pay()), refused(Refusal::NoRight));
-    bench.accepted(Body::Grant { customer, account: ANNA, right: Right::Owner });
+    bench.accepted(Body::Access(AccessCommand::Grant { customer, account: ANNA, right: Right::Owner }));
     assert_eq!(bench.submit(pay()).map(is_accepted), Ok(true));
     bench.hands.pass(10_000);
     assert_eq!(bench.submit(pay()), refused(Refusal::NotSignedIn));
@@ -968,10 +981,13 @@ fn lists_of_postings_leave_nothing_out() {
     }
     let last = bench.pay(CASH, ANNA, 1).event;
     let recorded = |number| bench.engine.event(number).unwrap().unwrap();
-    let postings: Vec<Recorded> =
-        (1..=last).rev().map(recorded).filter(|it| matches!(it.event.what, What::Posted { .. })).collect();
+    let postings: Vec<Recorded> = (1..=last)
+        .rev()
+        .map(recorded)
+        .filter(|it| matches!(it.event.what, What::Payments(PaymentEvent::Posted { .. })))
+        .collect();
     let touches = |it: &Recorded, wanted: &[AccountId]| match &it.event.what {
-        What::Posted { posting, .. } => posting
+        What::Payments(PaymentEvent::Posted { posting, .. }) => posting
             .legs()
             .iter()
             .any(|booked| wanted.contains(&booked.leg.debit) || wanted.contains(&booked.leg.credit)),

@@ -9,7 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bank::{Body, Caller, Command, Numbering, OpenAccount, Pay, Purpose, State, UserId};
+use bank::{
+    AccountCommand, Body, Caller, Command, Numbering, OpenAccount, Pay, PaymentCommand, Purpose, State, SystemCommand,
+    UserId,
+};
 use engine::{Engine, OpenError, Options, Outcome, Recorded, Replay, Submission, SystemClock, verify};
 use journal::MasterKey;
 use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft};
@@ -57,7 +60,16 @@ fn fill(engine: &Engine) {
         (0..ACCOUNTS / 2).map(|_| {
             let (number, currency, name, owner, opened_at) = (None, euro(), None, None, None);
             let (kind, overdraft, cash) = (Kind::Asset, Overdraft::Unlimited, false);
-            Body::OpenAccount(OpenAccount { number, currency, kind, overdraft, name, owner, cash, opened_at })
+            Body::Accounts(AccountCommand::OpenAccount(OpenAccount {
+                number,
+                currency,
+                kind,
+                overdraft,
+                name,
+                owner,
+                cash,
+                opened_at,
+            }))
         }),
     );
     submit(
@@ -66,7 +78,14 @@ fn fill(engine: &Engine) {
             let other = AccountId(1 + u32::try_from(place).expect("a small number") % 700);
             let leg = Leg { debit: AccountId(0), credit: other, amount: Money { minor: 1, currency: euro() } };
             let (purpose, text, metadata, value_date, booked_at) = (Purpose::Payment, None, None, None, None);
-            Body::Pay(Pay { legs: [leg].into(), purpose, text, metadata, value_date, booked_at })
+            Body::Payments(PaymentCommand::Pay(Pay {
+                legs: [leg].into(),
+                purpose,
+                text,
+                metadata,
+                value_date,
+                booked_at,
+            }))
         }),
     );
 }
@@ -92,7 +111,7 @@ impl Bench {
         let (data, master) = (dir.path().join("made"), MasterKey::generate());
         let engine = Engine::create(&data, &master, Arc::new(SystemClock)).expect("a new bank");
         let numbering = Numbering::new("AT", "99999").expect("a numbering");
-        submit(&engine, [Body::Found { name: "Test Bank".into(), numbering }].into_iter());
+        submit(&engine, [Body::System(SystemCommand::Found { name: "Test Bank".into(), numbering })].into_iter());
         fill(&engine);
         engine.stop();
         let older = files_of(&data);

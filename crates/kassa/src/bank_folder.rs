@@ -9,7 +9,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bank::{Body, Caller, Command, Numbering, OpenAccount, Request, Role, UserId, What};
+use bank::{
+    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Command, Numbering, OpenAccount, Request, Role,
+    SystemCommand, SystemEvent, UserId, What,
+};
 use engine::{Engine, Field, NewSubject, OpenError, Options, Outcome, Replay, Submission, SystemClock};
 use journal::MasterKey;
 use ledger::{Currency, Kind, Overdraft};
@@ -170,12 +173,14 @@ impl Beginning {
             let key = recorded.event.request.map(|request| request.key);
             beginning.demo |= key.is_some() && (key == founding || key == first_customer);
             match &recorded.event.what {
-                What::LeaderStarted { .. } => {}
-                What::Founded { name, country, bank_code, scheme: _ } => {
+                What::System(SystemEvent::LeaderStarted { .. }) => {}
+                What::System(SystemEvent::Founded { name, country, bank_code, scheme: _ }) => {
                     let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
                     beginning.founded = Some(FoundedAs { name, country, bank_code });
                 }
-                What::AccountOpened { currency, cash: true, .. } if recorded.event.by == UserId::SYSTEM => {
+                What::Accounts(AccountEvent::AccountOpened { currency, cash: true, .. })
+                    if recorded.event.by == UserId::SYSTEM =>
+                {
                     beginning.cash.push(*currency);
                 }
                 _ => {
@@ -316,7 +321,11 @@ fn master_key_of_environment() -> Result<Option<MasterKey>, Failure> {
 /// nothing.
 pub(crate) fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<(), Failure> {
     if !engine.peek(|state| state.founding().is_some())? {
-        carry_out(engine, step, Body::Found { name: new.name.to_owned(), numbering: new.numbering.clone() })?;
+        carry_out(
+            engine,
+            step,
+            Body::System(SystemCommand::Found { name: new.name.to_owned(), numbering: new.numbering.clone() }),
+        )?;
     }
     for currency in new.currencies {
         let open = OpenAccount {
@@ -329,7 +338,7 @@ pub(crate) fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<()
             cash: true,
             opened_at: None,
         };
-        carry_out(engine, &format!("cash {currency}"), Body::OpenAccount(open))?;
+        carry_out(engine, &format!("cash {currency}"), Body::Accounts(AccountCommand::OpenAccount(open)))?;
     }
     Ok(())
 }
@@ -350,13 +359,13 @@ pub(crate) fn parse_name(name: &str) -> Result<String, String> {
 /// Adds a user of the bank itself.
 pub(crate) fn add_staff(engine: &Engine, name: &str, password: &str, role: Role) -> Result<(), Failure> {
     let subject = NewSubject::generate();
-    let body = Body::AddUser {
+    let body = Body::Access(AccessCommand::AddUser {
         name_index: engine.name_index(name),
         name: subject.seal(Field::UserName, name),
         password: subject.seal(Field::Password, &hash_password(password)?),
         role,
         customer: None,
-    };
+    });
     carry_out_for(engine, &format!("user {name}"), body, Some(subject)).map(drop)
 }
 

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use bank::{Body, CustomerId, Numbering, OpenAccount, Role, What};
+use bank::{
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, CustomerId, Numbering, OpenAccount, PaymentCommand,
+    Role, What,
+};
 use engine::{Engine, Field, NewSubject};
 use ledger::{AccountId, Currency, Kind, Money, Overdraft};
 
@@ -104,8 +107,10 @@ fn furnish(engine: &Engine, euro: Currency) -> Result<(String, String), Failure>
 
 fn customer(engine: &Engine, step: &str, user: &str, full_name: &str) -> Result<CustomerId, Failure> {
     let subject = NewSubject::generate();
-    let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, full_name) };
-    let What::CustomerAdded { id, name } = bank_folder::carry_out_for(engine, step, body, Some(subject))? else {
+    let body = Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, full_name) });
+    let What::Access(AccessEvent::CustomerAdded { id, name }) =
+        bank_folder::carry_out_for(engine, step, body, Some(subject))?
+    else {
         return Err(Failure::new("the bank gave another answer than the demo expects".into()));
     };
     if !bank_folder::is_known(engine, user)? {
@@ -114,13 +119,13 @@ fn customer(engine: &Engine, step: &str, user: &str, full_name: &str) -> Result<
             let sealed = engine.seal(name.subject, field, text)?;
             sealed.ok_or_else(|| Failure::new(format!("{user} was erased from the demo bank; make a new one")))
         };
-        let body = Body::AddUser {
+        let body = Body::Access(AccessCommand::AddUser {
             name_index: engine.name_index(user),
             name: seal(Field::UserName, user)?,
             password: seal(Field::Password, &bank_folder::hash_password(password)?)?,
             role: Role::Customer,
             customer: Some(id),
-        };
+        });
         bank_folder::carry_out(engine, &format!("user {user}"), body)?;
     }
     Ok(id)
@@ -148,12 +153,13 @@ fn account(
         cash: false,
         opened_at: None,
     };
-    let What::AccountOpened { id, .. } =
-        bank_folder::carry_out(engine, &format!("account {name}"), Body::OpenAccount(open))?
+    let What::Accounts(AccountEvent::AccountOpened { id, .. }) =
+        bank_folder::carry_out(engine, &format!("account {name}"), Body::Accounts(AccountCommand::OpenAccount(open)))?
     else {
         return Err(Failure::new("the bank gave another answer than the demo expects".into()));
     };
-    let deposit = Body::Deposit { account: id, amount: Money { minor: cents, currency }, text: None };
+    let deposit =
+        Body::Payments(PaymentCommand::Deposit { account: id, amount: Money { minor: cents, currency }, text: None });
     bank_folder::carry_out(engine, &format!("money for {name}"), deposit)?;
     Ok(id)
 }

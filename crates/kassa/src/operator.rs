@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use bank::{Body, Role, What};
+use bank::{AccessCommand, AccessEvent, Body, Role, What};
 use engine::{Engine, Field, NewSubject, OpenError, Opener, Options, Replay};
 use serde::Serialize;
 
@@ -137,13 +137,13 @@ fn add(engine: &Engine, name: &str, role: Staff, folder: &Path) -> Result<String
     }
     let password = bank_folder::read_password(name)?;
     let subject = NewSubject::generate();
-    let body = Body::AddUser {
+    let body = Body::Access(AccessCommand::AddUser {
         name_index: engine.name_index(name),
         name: subject.seal(Field::UserName, name),
         password: subject.seal(Field::Password, &bank_folder::hash_password(&password)?),
         role: role.role(),
         customer: None,
-    };
+    });
     bank_folder::submit(engine, name, None, body, Some(subject))?;
     Ok(format!("{name} is {} of {}.", role.article(), name_of_bank(engine)?))
 }
@@ -174,8 +174,8 @@ fn set_password(engine: &Engine, name: &str, folder: &Path) -> Result<String, Fa
         let open = |token: &&bank::TokenHash| state.session(**token, now).is_some();
         user.sessions.iter().filter(open).count()
     })?;
-    let What::PasswordSet { .. } =
-        bank_folder::submit(engine, name, None, Body::SetPassword { user: id, password }, None)?
+    let What::Access(AccessEvent::PasswordSet { .. }) =
+        bank_folder::submit(engine, name, None, Body::Access(AccessCommand::SetPassword { user: id, password }), None)?
     else {
         return Err(Failure::new("the bank gave another answer than this command expects".into()));
     };

@@ -3,7 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
-use bank::{AccountInfo, Body, CustomerId, OpenAccount, Right, Sealed, State as Bank, SubjectId, What};
+use bank::{
+    AccountCommand, AccountEvent, AccountInfo, Body, CustomerId, OpenAccount, Right, Sealed, State as Bank, SubjectId,
+    What,
+};
 use engine::Field;
 use ledger::{Account, AccountId, Kind, Overdraft, Status};
 use serde::{Deserialize, Serialize};
@@ -266,7 +269,10 @@ impl Found {
 impl AccountView {
     /// An account as it was at its opening, so that a retry gets the same answer; none if the event is not one.
     pub(crate) fn opened(app: &App, what: &What, iban: String, right: Option<Right>) -> Result<Option<Self>, Problem> {
-        let What::AccountOpened { currency, kind, overdraft, opened_at, name, .. } = what else { return Ok(None) };
+        let What::Accounts(AccountEvent::AccountOpened { currency, kind, overdraft, opened_at, name, .. }) = what
+        else {
+            return Ok(None);
+        };
         let account = Account::new(*currency, *kind, *overdraft, *opened_at);
         Found { iban, account, name: name.clone(), right }.view(app).map(Some)
     }
@@ -297,10 +303,12 @@ pub(crate) async fn open_account(
     let (write, found) = looked?;
     let body = found.and_then(|((terms, name), subject)| {
         let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
-        Ok(Body::OpenAccount(OpenAccount { name, ..terms }))
+        Ok(Body::Accounts(AccountCommand::OpenAccount(OpenAccount { name, ..terms })))
     });
     let receipt = app.submit(&write, body).await?;
-    let What::AccountOpened { id, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Accounts(AccountEvent::AccountOpened { id, .. }) = &receipt.what else {
+        return Err(unexpected(&receipt));
+    };
     let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
     let view = AccountView::opened(&app, &receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
     Ok(created(&receipt, &format!("/v1/accounts/{}", view.iban), view))
@@ -501,10 +509,12 @@ pub(crate) async fn rename(
     let (write, found) = looked?;
     let body = found.and_then(|(name, account, subject)| {
         let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
-        Ok(Body::Rename { account, name })
+        Ok(Body::Accounts(AccountCommand::Rename { account, name }))
     });
     let receipt = app.submit(&write, body).await?;
-    let What::AccountRenamed { name, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Accounts(AccountEvent::AccountRenamed { name, .. }) = &receipt.what else {
+        return Err(unexpected(&receipt));
+    };
     let name = app.open_some(Field::AccountName, name.as_ref())?;
     Ok(changed(&receipt, NameChange { name }))
 }
@@ -536,9 +546,11 @@ pub(crate) async fn set_status(
     let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
     let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
     let (write, account) = looked?;
-    let body = account.map(|account| Body::SetStatus { account, status: sent.status.into() });
+    let body = account.map(|account| Body::Accounts(AccountCommand::SetStatus { account, status: sent.status.into() }));
     let receipt = app.submit(&write, body).await?;
-    let What::StatusSet { status, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Accounts(AccountEvent::StatusSet { status, .. }) = &receipt.what else {
+        return Err(unexpected(&receipt));
+    };
     Ok(changed(&receipt, StatusChange { status: (*status).into() }))
 }
 
@@ -571,11 +583,16 @@ pub(crate) async fn set_overdraft(
     let looked = app.prepare_write(token, &key, route, &body, |state, who| {
         who.must_run_the_bank()?;
         let id = account_of(state, &iban)?;
-        Ok(Body::SetOverdraft { account: id, overdraft: overdraft(&sent.overdraft, currency_of(state, id)?)? })
+        Ok(Body::Accounts(AccountCommand::SetOverdraft {
+            account: id,
+            overdraft: overdraft(&sent.overdraft, currency_of(state, id)?)?,
+        }))
     });
     let (write, body) = looked?;
     let receipt = app.submit(&write, body).await?;
-    let What::OverdraftSet { account, overdraft } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Accounts(AccountEvent::OverdraftSet { account, overdraft }) = &receipt.what else {
+        return Err(unexpected(&receipt));
+    };
     let currency = app.engine.peek(|state| currency_of(state, *account))??;
     Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))
 }

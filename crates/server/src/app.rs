@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{
     Body, Caller, Command, CustomerId, IbanError, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId,
+    SystemCommand,
 };
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Rivals, Submission};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp};
@@ -264,7 +265,7 @@ impl App {
     /// out before, by a version with other rules, its outcome is given again.
     async fn refuse(&self, write: &Write, problem: Problem) -> Result<Receipt, Problem> {
         let Some(refusal) = problem.remembered_as() else { return Err(problem) };
-        match self.decide(write, Body::Unresolved(refusal), None, None).await {
+        match self.decide(write, Body::System(SystemCommand::Unresolved(refusal)), None, None).await {
             // This problem says more than the refusal alone.
             Err(told) if told.remembered_as() == Some(refusal) => Err(problem.told_before(told.is_repeated())),
             told => told,

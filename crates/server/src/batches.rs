@@ -25,7 +25,10 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use bank::{Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Pay, Purpose, Refusal, Request, UserId, What};
+use bank::{
+    Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request,
+    SystemCommand, SystemEvent, UserId, What,
+};
 use engine::{Batch, Chain, Outcome, Recorded, Rivals, Submission, Unavailable};
 use hyper::body::{Body as _, Frame};
 use ledger::Leg;
@@ -260,8 +263,11 @@ impl Drop for Turn {
         let give_up = async move {
             // The lines that this sending has in the queue are decided first: the queue is in order, and this changes
             // nothing.
-            let nothing =
-                || Command { caller: Caller::SYSTEM, request: None, body: Body::Unresolved(Refusal::InvalidRequest) };
+            let nothing = || Command {
+                caller: Caller::SYSTEM,
+                request: None,
+                body: Body::System(SystemCommand::Unresolved(Refusal::InvalidRequest)),
+            };
             while let Err(Unavailable::Busy) = app.engine.submit(nothing()).await {
                 sleep(BUSY_WAIT).await;
             }
@@ -633,7 +639,7 @@ impl Work {
     /// The outcome that a line had before; `problem` is what is found wrong with it today.
     fn again(&self, line: usize, before: Recorded, problem: Option<Problem>) -> LineOutcome {
         match before.event.what {
-            What::Refused { refusal, .. } => {
+            What::System(SystemEvent::Refused { refusal, .. }) => {
                 let told = problem.map(into_line_problem).filter(|problem| problem.refusal() == Some(refusal));
                 LineOutcome { replayed: true, ..LineOutcome::refused(line, told.unwrap_or_else(|| refusal.into())) }
             }
@@ -643,7 +649,7 @@ impl Work {
 
     /// Tells what an earlier event made of a line: a payment. A line's command makes nothing else.
     fn told_again(&self, line: usize, event: u64, what: &What) -> LineOutcome {
-        if let What::Posted { .. } = what {
+        if let What::Payments(PaymentEvent::Posted { .. }) = what {
             return self.paid(line, event, true);
         }
         LineOutcome::refused(line, Problem::failed(&format_args!("event {event} is not what a line makes")))
@@ -653,11 +659,11 @@ impl Work {
     /// that it was refused.
     fn submission(&self, request: Request, ordered: Result<Ordered<'_>, Problem>) -> (Option<Problem>, Submission) {
         let (problem, body) = match ordered.and_then(|ordered| ordered.pay(&self.app)) {
-            Ok(pay) => (None, Body::Pay(pay)),
+            Ok(pay) => (None, Body::Payments(PaymentCommand::Pay(pay))),
             Err(problem) => {
                 let problem = into_line_problem(problem);
                 let refusal = problem.refusal().unwrap_or(Refusal::InvalidLine);
-                (Some(problem), Body::Unresolved(refusal))
+                (Some(problem), Body::System(SystemCommand::Unresolved(refusal)))
             }
         };
         (problem, Command { caller: self.who.caller, request: Some(request), body }.into())
@@ -708,7 +714,8 @@ impl Work {
         }
         let All { canonical, payments, wrong, .. } = all;
         let refusal = wrong.as_ref().map(|wrong| wrong.remembered_as().ok_or_else(|| wrong.clone())).transpose()?;
-        let body = refusal.map_or(Body::PayAll(payments), Body::Unresolved);
+        let body = refusal
+            .map_or(Body::Payments(PaymentCommand::PayAll(payments)), |it| Body::System(SystemCommand::Unresolved(it)));
         let request = self.request(None, &canonical);
         let command = Command { caller: self.who.caller, request: Some(request), body };
         let rivals = Some(Box::new(self.rivals(true)));
@@ -727,8 +734,8 @@ impl Work {
     /// Tells the outcome of payments all or none: the event that counts them comes before theirs.
     fn told_all(&self, event: u64, what: What, replayed: bool) -> Result<Response, Problem> {
         let payments = match what {
-            What::PaidAll { payments } => payments,
-            What::Refused { refusal, place } => return Err(all_refused(refusal, place, true)),
+            What::Payments(PaymentEvent::PaidAll { payments }) => payments,
+            What::System(SystemEvent::Refused { refusal, place }) => return Err(all_refused(refusal, place, true)),
             _ => return Err(Problem::of(Kind::UnknownBatch)),
         };
         let (mut end, mut out) = (BatchEnd { lines: payments as usize, ..BatchEnd::default() }, Vec::new());
@@ -748,7 +755,7 @@ impl Work {
         let outcomes = self.app.engine.outcomes_of(requests).await?;
         let known = lines.zip(outcomes).map_while(|(line, outcome)| outcome.map(|outcome| (line, outcome)));
         let told = known.map(|(line, outcome)| match outcome.event.what {
-            What::Refused { refusal, .. } => {
+            What::System(SystemEvent::Refused { refusal, .. }) => {
                 LineOutcome { replayed: true, ..LineOutcome::refused(line, refusal.into()) }
             }
             what => self.told_again(line, outcome.number, &what),

@@ -3,7 +3,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, SubjectId};
+use bank::{Body, PaymentCommand, SubjectId};
 use engine::Field;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -72,8 +72,9 @@ pub(crate) async fn book(
         Ok((leg, reason, subject))
     });
     let (write, found) = looked?;
-    let body = found
-        .and_then(|(leg, reason, subject)| Ok(Body::Book { leg, reason: app.seal(subject, Field::Text, reason)? }));
+    let body = found.and_then(|(leg, reason, subject)| {
+        Ok(Body::Payments(PaymentCommand::Book { leg, reason: app.seal(subject, Field::Text, reason)? }))
+    });
     booked(&app, &app.submit(&write, body).await?)
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use bank::Body;
+use bank::{Body, PaymentCommand};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -104,8 +104,8 @@ async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brough
     let body = found.and_then(|(account, amount, subject)| {
         let text = sealed_text(app, subject, sent.text.as_deref())?;
         Ok(match brought {
-            true => Body::Deposit { account, amount, text },
-            false => Body::Withdraw { account, amount, text },
+            true => Body::Payments(PaymentCommand::Deposit { account, amount, text }),
+            false => Body::Payments(PaymentCommand::Withdraw { account, amount, text }),
         })
     });
     booked(app, &app.submit(&write, body).await?)

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, CustomerId, NameIndex, Refusal, Sealed, State as Bank, What};
+use bank::{AccessCommand, AccessEvent, Body, CustomerId, NameIndex, Refusal, Sealed, State as Bank, What};
 use engine::{Field, NewSubject};
 use ledger::AccountId;
 use serde::{Deserialize, Serialize};
@@ -63,10 +63,10 @@ pub(crate) async fn add_customer(
     let (write, name) = looked?;
     let body = name.map(|name| {
         let subject = NewSubject::generate();
-        (Body::AddCustomer { name: subject.seal(Field::CustomerName, name) }, Some(subject))
+        (Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, name) }), Some(subject))
     });
     let receipt = app.submit_with(&write, body, None).await?;
-    let What::CustomerAdded { id, name } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Access(AccessEvent::CustomerAdded { id, name }) = &receipt.what else { return Err(unexpected(&receipt)) };
     let customer = Customer { id: id.0, name: app.open(Field::CustomerName, name)? };
     Ok(created(&receipt, &format!("/v1/customers/{}", id.0), customer))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bank::{Body, Refusal, Sealed, What};
+use bank::{Body, HoldCommand, HoldEvent, Refusal, Sealed, What};
 use engine::Field;
 use ledger::{AccountId, HoldId, Money, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,7 @@ pub(crate) struct Known {
 impl Known {
     /// The hold that an event placed, as it was then.
     pub(crate) fn placed(what: &What) -> Option<Self> {
-        let What::HoldPlaced { hold, text, metadata } = what else { return None };
+        let What::Holds(HoldEvent::HoldPlaced { hold, text, metadata }) = what else { return None };
         Some(Self {
             placed: *hold,
             remaining_minor: hold.remaining_minor,
@@ -232,7 +232,7 @@ pub(crate) async fn place_hold(
     let body = found.and_then(|(leg, expires_at, subject)| {
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
         let metadata = metadata::sealed(&app, subject, sent.metadata.as_ref())?;
-        Ok(Body::PlaceHold { leg, expires_at, text, metadata })
+        Ok(Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text, metadata }))
     });
     let receipt = app.submit(&write, body).await?;
     // As it was placed, for a retry as well.
@@ -359,7 +359,7 @@ pub(crate) async fn capture(
         Ok((hold, Some(amount))) => Ok((hold, amount)),
         Err(problem) => Err(problem),
     };
-    let body = found.map(|(hold, amount)| Body::Capture { hold, amount, last: sent.last });
+    let body = found.map(|(hold, amount)| Body::Holds(HoldCommand::Capture { hold, amount, last: sent.last }));
     booked(&app, &app.submit(&write, body).await?)
 }
 
@@ -397,8 +397,8 @@ pub(crate) async fn void(
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/holds/{id}/void");
     let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id))?;
-    let receipt = app.submit(&write, hold.map(|hold| Body::Void { hold })).await?;
-    let What::HoldReleased { hold, .. } = receipt.what else { return Err(unexpected(&receipt)) };
+    let receipt = app.submit(&write, hold.map(|hold| Body::Holds(HoldCommand::Void { hold }))).await?;
+    let What::Holds(HoldEvent::HoldReleased { hold, .. }) = receipt.what else { return Err(unexpected(&receipt)) };
     let known = placed(&app, hold).await?;
     let (known, parties) = app.engine.peek(|state| {
         let parties = Parties::of(state, &write.who, &known.ids());
@@ -433,9 +433,11 @@ pub(crate) async fn extend(
         Ok((hold_id(&app, &id)?, expires_at))
     });
     let (write, found) = looked?;
-    let body = found.map(|(hold, expires_at)| Body::Extend { hold, expires_at });
+    let body = found.map(|(hold, expires_at)| Body::Holds(HoldCommand::Extend { hold, expires_at }));
     let receipt = app.submit(&write, body).await?;
-    let What::HoldExtended { hold, expires_at } = receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Holds(HoldEvent::HoldExtended { hold, expires_at }) = receipt.what else {
+        return Err(unexpected(&receipt));
+    };
     let known = placed(&app, hold).await?;
     let (known, parties) = app.engine.peek(|state| {
         let parties = Parties::of(state, &write.who, &known.ids());

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use bank::{Purpose, Refusal, State as Bank, What};
+use bank::{PaymentEvent, Purpose, Refusal, State as Bank, What};
 use engine::{Field, HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp, ValueDate};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,9 @@ struct Filter {
 
 impl Filter {
     fn judge(&self, app: &App, recorded: &Recorded) -> Result<Wanted, HistoryError> {
-        let What::Posted { posting, purpose, text, .. } = &recorded.event.what else { return Ok(Wanted::No) };
+        let What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }) = &recorded.event.what else {
+            return Ok(Wanted::No);
+        };
         // An event's time never runs backwards, and nothing is booked ahead of it; but what was brought in from another
         // bank is booked long before, so only the event's time tells that nothing older is wanted.
         if self.from.is_some_and(|from| recorded.at < from) {
@@ -200,7 +202,7 @@ pub(crate) async fn list_payments(
     let parties = app
         .read(token, |state, who| {
             let parties = postings.iter().map(|recorded| match &recorded.event.what {
-                What::Posted { posting, .. } => Parties::of(state, who, &accounts_of(posting)),
+                What::Payments(PaymentEvent::Posted { posting, .. }) => Parties::of(state, who, &accounts_of(posting)),
                 _ => Parties::of(state, who, &[]),
             });
             Ok(parties.collect::<Vec<_>>())

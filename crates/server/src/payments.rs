@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bank::{Body, Pay, Purpose, Refusal, Sealed, State as Bank, SubjectId, What};
+use bank::{
+    Body, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Sealed, State as Bank, SubjectId, SystemEvent, What,
+};
 use engine::{Field, Receipt, Recorded};
 use ledger::{AccountId, Leg, Money, Posting};
 use serde::{Deserialize, Serialize};
@@ -249,7 +251,7 @@ impl Payment {
 
 impl Booking {
     fn of(app: &App, what: &What, parties: &Parties) -> Result<Option<Self>, Problem> {
-        let What::Posted { posting, purpose, text, metadata } = what else { return Ok(None) };
+        let What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) = what else { return Ok(None) };
         let mut movements = posting.legs().iter().map(|booked| {
             let Leg { debit, credit, amount } = booked.leg;
             let currency = amount.currency.code().to_owned();
@@ -352,7 +354,9 @@ pub(crate) async fn pay(
         sent.ordered(state, &amounts)
     });
     let (write, ordered) = looked?;
-    let made = ordered.and_then(|ordered| Ok((sent.pay(&app, &ordered).map(Body::Pay)?, ordered.parties)));
+    let made = ordered.and_then(|ordered| {
+        Ok((sent.pay(&app, &ordered).map(|it| Body::Payments(PaymentCommand::Pay(it)))?, ordered.parties))
+    });
     match made {
         Ok((body, parties)) => answer(&app, &app.submit(&write, Ok(body)).await?, &parties),
         Err(problem) => booked(&app, &app.submit(&write, Err(problem)).await?),
@@ -452,14 +456,18 @@ pub(crate) async fn show_payment_by_key(
     let request = app.engine.request(who.caller.user, key.as_bytes(), b"");
     let recorded = app.engine.outcome_of(request).await?.ok_or(Refusal::UnknownPayment)?;
     match recorded.event.what {
-        What::Refused { refusal, .. } if REFUSED_FOR.contains(&refusal.slug()) => Err(Problem::refused(refusal, true)),
+        What::System(SystemEvent::Refused { refusal, .. }) if REFUSED_FOR.contains(&refusal.slug()) => {
+            Err(Problem::refused(refusal, true))
+        }
         _ => Ok(Json(shown(&app, token, &recorded).await?)),
     }
 }
 
 /// An event as a payment, for a caller with a right on one of its accounts.
 async fn shown(app: &App, token: Token, recorded: &Recorded) -> Result<Payment, Problem> {
-    let What::Posted { posting, .. } = &recorded.event.what else { return Err(Refusal::UnknownPayment.into()) };
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = &recorded.event.what else {
+        return Err(Refusal::UnknownPayment.into());
+    };
     let parties = app.read(token, |state, who| Parties::seen(state, who, &accounts_of(posting))).await?;
     let payment = Payment::of(app, recorded.number, &recorded.event.what, &parties)?;
     Ok(payment.ok_or(Refusal::UnknownPayment)?)
@@ -467,7 +475,7 @@ async fn shown(app: &App, token: Token, recorded: &Recorded) -> Result<Payment, 
 
 /// The answer to a write that booked a payment of whatever purpose.
 pub(crate) fn booked(app: &App, receipt: &Receipt) -> Result<Response, Problem> {
-    let What::Posted { posting, .. } = &receipt.what else { return Err(unexpected(receipt)) };
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = &receipt.what else { return Err(unexpected(receipt)) };
     let parties = app.engine.peek(|state| Parties::payers(state, &accounts_of(posting)))?;
     answer(app, receipt, &parties)
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, CustomerId, Refusal, Right, State as Bank, What};
+use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, Right, State as Bank, What};
 use ledger::{AccountId, Currency, Money};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -136,9 +136,11 @@ pub(crate) async fn grant(
         Ok((account, customer, sent.right(currency_of(state, account)?)?))
     });
     let (write, found) = looked?;
-    let body = found.map(|(account, customer, right)| Body::Grant { customer, account, right });
+    let body = found.map(|(account, customer, right)| Body::Access(AccessCommand::Grant { customer, account, right }));
     let receipt = app.submit(&write, body).await?;
-    let What::RightGranted { customer, account, right } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Access(AccessEvent::RightGranted { customer, account, right }) = &receipt.what else {
+        return Err(unexpected(&receipt));
+    };
     let currency = app.engine.peek(|state| currency_of(state, *account))??;
     Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
 }
@@ -166,7 +168,7 @@ pub(crate) async fn revoke(
     let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
     let (write, found) = looked?;
-    let body = found.map(|(account, customer)| Body::Revoke { customer, account });
+    let body = found.map(|(account, customer)| Body::Access(AccessCommand::Revoke { customer, account }));
     let receipt = app.submit(&write, body).await?;
     Ok(removed(&receipt))
 }

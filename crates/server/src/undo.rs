@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, PastPosting, Refusal};
+use bank::{Body, PastPosting, PaymentCommand, Refusal};
 use ledger::{Money, PostingId, Undone};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -93,7 +93,7 @@ pub(crate) async fn refund(
     let (write, found) = looked?;
     let body = found.and_then(|(of, amount, subject)| {
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
-        Ok((Body::Refund { of, leg: sent.movement, amount, text }, None))
+        Ok((Body::Payments(PaymentCommand::Refund { of, leg: sent.movement, amount, text }), None))
     });
     booked(&app, &app.submit_with(&write, body, past).await?)
 }
@@ -144,7 +144,7 @@ pub(crate) async fn reverse(
     let (write, found) = looked?;
     let body = found.and_then(|(of, subject)| {
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
-        Ok((Body::Reverse { of, text }, None))
+        Ok((Body::Payments(PaymentCommand::Reverse { of, text }), None))
     });
     booked(&app, &app.submit_with(&write, body, past).await?)
 }

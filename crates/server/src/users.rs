@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, CustomerId, Refusal, SubjectId, What};
+use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, SubjectId, What};
 use engine::{Field, NewSubject};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -55,7 +55,16 @@ impl NewUser {
             }
         };
         let (role, customer) = (self.role.into(), self.customer.map(CustomerId));
-        Ok((Body::AddUser { name_index: app.engine.name_index(&self.name), name, password, role, customer }, new))
+        Ok((
+            Body::Access(AccessCommand::AddUser {
+                name_index: app.engine.name_index(&self.name),
+                name,
+                password,
+                role,
+                customer,
+            }),
+            new,
+        ))
     }
 }
 
@@ -132,7 +141,9 @@ pub(crate) async fn add_user(
         Err(problem) => Err(problem),
     };
     let receipt = app.submit_with(&write, body, None).await?;
-    let What::UserAdded { id, name, role, customer, .. } = &receipt.what else { return Err(unexpected(&receipt)) };
+    let What::Access(AccessEvent::UserAdded { id, name, role, customer, .. }) = &receipt.what else {
+        return Err(unexpected(&receipt));
+    };
     let user = UserView {
         id: id.0,
         name: app.open(Field::UserName, name)?,

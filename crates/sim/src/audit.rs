@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use bank::{Body, Caller, Decision, Event, Pay, Purpose, Refusal, Request, Right, Role, State, What};
+use bank::{
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Decision, Event, HoldCommand, HoldEvent,
+    Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request, Right, Role, State, SystemCommand, SystemEvent, What,
+};
 use ledger::{Cause, Currency, Hold, Kind, Leg, Overdraft, Posting, ReleaseReason, Status, Timestamp};
 use smallvec::{SmallVec, smallvec};
 
@@ -294,7 +297,7 @@ impl Auditor {
         let request = observed.command.request.filter(|_| refusal != Refusal::NotSignedIn);
         agree!(request.is_some() == event.is_some(), "a refusal is remembered under its key, and only then");
         let Some(event) = event else { return Ok(()) };
-        let same = matches!(event.what, What::Refused { refusal: remembered, .. } if remembered == refusal);
+        let same = matches!(event.what, What::System(SystemEvent::Refused { refusal: remembered, .. }) if remembered == refusal);
         agree!(same, "the refusal remembered is another than that given");
         self.was_said_by(event, &observed.command.caller, request)?;
         self.book(event, observed.at)
@@ -313,17 +316,23 @@ impl Auditor {
 
     fn was_asked_for(&self, body: &Body, moves: &[Moved], events: &[Event]) -> Agreed {
         let answers = match (body, events) {
-            (Body::SignInFailed { user: asked }, [Event { what: What::SignInFailed { user }, .. }]) => asked == user,
-            (Body::SignInFailed { .. }, []) => true,
-            (Body::SignIn { user, token, .. }, [opened, closed @ ..]) => {
-                matches!(&opened.what, What::SessionOpened { user: u, token: t, .. } if u == user && t == token)
-                    && closed.iter().all(|event| matches!(event.what, What::SessionClosed { .. }))
+            (
+                Body::Access(AccessCommand::SignInFailed { user: asked }),
+                [Event { what: What::Access(AccessEvent::SignInFailed { user }), .. }],
+            ) => asked == user,
+            (Body::Access(AccessCommand::SignInFailed { .. }), []) => true,
+            (Body::Access(AccessCommand::SignIn { user, token, .. }), [opened, closed @ ..]) => {
+                matches!(&opened.what, What::Access(AccessEvent::SessionOpened { user: u, token: t, .. }) if u == user && t == token)
+                    && closed.iter().all(|event| matches!(event.what, What::Access(AccessEvent::SessionClosed { .. })))
             }
-            (Body::SetPassword { user, password }, [set, closed @ ..]) => {
-                matches!(&set.what, What::PasswordSet { user: u, password: p } if u == user && p == password)
+            (Body::Access(AccessCommand::SetPassword { user, password }), [set, closed @ ..]) => {
+                matches!(&set.what, What::Access(AccessEvent::PasswordSet { user: u, password: p }) if u == user && p == password)
                     && self.are_all_sessions_of(user.0, closed)
             }
-            (Body::PayAll(asked), [Event { what: What::PaidAll { payments }, .. }, made @ ..]) => {
+            (
+                Body::Payments(PaymentCommand::PayAll(asked)),
+                [Event { what: What::Payments(PaymentEvent::PaidAll { payments }), .. }, made @ ..],
+            ) => {
                 let mut each = asked.iter().zip(made);
                 asked.len() == made.len()
                     && u32::try_from(made.len()) == Ok(*payments)
@@ -342,7 +351,9 @@ impl Auditor {
         let mut tokens: Vec<[u8; 16]> = Vec::with_capacity(closed.len());
         for event in closed {
             match event.what {
-                What::SessionClosed { token } if own(&token.0) && !tokens.contains(&token.0) => tokens.push(token.0),
+                What::Access(AccessEvent::SessionClosed { token }) if own(&token.0) && !tokens.contains(&token.0) => {
+                    tokens.push(token.0)
+                }
                 _ => return false,
             }
         }
@@ -353,26 +364,35 @@ impl Auditor {
     /// not.
     fn movement(&self, body: &Body) -> Option<Moves> {
         match body {
-            Body::Pay(pay) => Some(movement_of(pay)),
-            Body::PayAll(payments) => Some(payments.iter().flat_map(|pay| &pay.legs).map(Moved::of).collect()),
-            Body::Deposit { account, amount, .. } | Body::Withdraw { account, amount, .. } => {
+            Body::Payments(PaymentCommand::Pay(pay)) => Some(movement_of(pay)),
+            Body::Payments(PaymentCommand::PayAll(payments)) => {
+                Some(payments.iter().flat_map(|pay| &pay.legs).map(Moved::of).collect())
+            }
+            Body::Payments(PaymentCommand::Deposit { account, amount, .. })
+            | Body::Payments(PaymentCommand::Withdraw { account, amount, .. }) => {
                 let currency = amount.currency.numeric();
                 let debit = *self.cash.get(&currency)?;
                 let deposit = Moved { debit, credit: account.0, minor: i128::from(amount.minor), currency };
-                Some(smallvec![if matches!(body, Body::Deposit { .. }) { deposit } else { deposit.back() }])
+                Some(smallvec![if matches!(body, Body::Payments(PaymentCommand::Deposit { .. })) {
+                    deposit
+                } else {
+                    deposit.back()
+                }])
             }
-            Body::PlaceHold { leg, .. } | Body::Book { leg, .. } => Some(smallvec![Moved::of(leg)]),
-            Body::Capture { hold, amount, .. } => {
+            Body::Holds(HoldCommand::PlaceHold { leg, .. }) | Body::Payments(PaymentCommand::Book { leg, .. }) => {
+                Some(smallvec![Moved::of(leg)])
+            }
+            Body::Holds(HoldCommand::Capture { hold, amount, .. }) => {
                 let held = self.holds.get(&hold.event())?;
                 let (minor, currency) = (i128::from(amount.minor), amount.currency.numeric());
                 Some(smallvec![Moved { debit: held.debit, credit: held.credit, minor, currency }])
             }
-            Body::Refund { of, leg, amount, .. } => {
+            Body::Payments(PaymentCommand::Refund { of, leg, amount, .. }) => {
                 let paid = self.paid(of.event(), *leg)?;
                 let (minor, currency) = (i128::from(amount.minor), amount.currency.numeric());
                 Some(smallvec![Moved { debit: paid.credit, credit: paid.debit, minor, currency }])
             }
-            Body::Reverse { of, .. } => {
+            Body::Payments(PaymentCommand::Reverse { of, .. }) => {
                 let first = self.payment(of.event())?.first;
                 let further = self.further_legs.get(&of.event()).map_or(&[][..], Vec::as_slice);
                 let legs = std::iter::once(&first).chain(further).rev();
@@ -422,29 +442,31 @@ impl Auditor {
         let mut objections = Objections::new();
         match body {
             // The payer agreed to what is held; the payee takes it, or lets it go.
-            Body::Capture { hold, .. } | Body::Void { hold } => {
+            Body::Holds(HoldCommand::Capture { hold, .. }) | Body::Holds(HoldCommand::Void { hold }) => {
                 if let Some(held) = self.holds.get(&hold.event()) {
                     objections.extend(self.objection_to(customer, held.credit, 0, 0));
                 }
             }
             // More time is the payer's to give, who can move what is still held.
-            Body::Extend { hold, .. } => {
+            Body::Holds(HoldCommand::Extend { hold, .. }) => {
                 if let Some(held) = self.holds.get(&hold.event()) {
                     let currency = self.known(held.debit).map_or(0, |account| account.currency);
                     objections.extend(self.objection_to(customer, held.debit, held.remaining, currency));
                 }
             }
-            Body::Rename { account, .. } => match self.rights.get(&(customer, account.0)) {
+            Body::Accounts(AccountCommand::Rename { account, .. }) => match self.rights.get(&(customer, account.0)) {
                 Some(Right::Owner) => {}
                 Some(_) => objections.push(Objection::NotOwner),
                 None => objections.push(Objection::NoRight),
             },
-            Body::PayAll(payments) => {
+            Body::Payments(PaymentCommand::PayAll(payments)) => {
                 payments
                     .iter()
                     .for_each(|pay| objections.extend(self.objections_to_payment(customer, &movement_of(pay))));
             }
-            Body::Pay(_) | Body::PlaceHold { .. } | Body::Refund { .. } => {
+            Body::Payments(PaymentCommand::Pay(_))
+            | Body::Holds(HoldCommand::PlaceHold { .. })
+            | Body::Payments(PaymentCommand::Refund { .. }) => {
                 objections.extend(self.objections_to_payment(customer, moves));
             }
             _ => {}
@@ -473,7 +495,7 @@ impl Auditor {
 
     /// Returns what speaks against the bank's booking something itself.
     fn objection_to_booking(&self, body: &Body) -> Option<Refusal> {
-        let Body::Book { leg, .. } = body else { return None };
+        let Body::Payments(PaymentCommand::Book { leg, .. }) = body else { return None };
         let customers =
             |account: u32| self.can_be_a_customers(account) && self.rights.keys().any(|(_, held)| *held == account);
         let result = |id: u32| self.known(id).is_some_and(|it| matches!(it.kind, Kind::Income | Kind::Expense));
@@ -504,12 +526,14 @@ impl Auditor {
         self.events += 1;
         self.payments.push(None);
         match &event.what {
-            What::Posted { posting, .. } => self.book_posting(posting, at),
-            What::HoldPlaced { hold, .. } => self.book_hold(hold, at),
-            What::HoldReleased { hold, reason } => self.book_release(hold.event(), *reason, at),
-            What::HoldExtended { hold, expires_at } => self.book_extension(hold.event(), *expires_at, at),
-            What::AccountRenamed { account, .. } => self.account_mut(account.0).map(|_| ()),
-            What::AccountOpened { id, currency, kind, overdraft, owner, cash, .. } => {
+            What::Payments(PaymentEvent::Posted { posting, .. }) => self.book_posting(posting, at),
+            What::Holds(HoldEvent::HoldPlaced { hold, .. }) => self.book_hold(hold, at),
+            What::Holds(HoldEvent::HoldReleased { hold, reason }) => self.book_release(hold.event(), *reason, at),
+            What::Holds(HoldEvent::HoldExtended { hold, expires_at }) => {
+                self.book_extension(hold.event(), *expires_at, at)
+            }
+            What::Accounts(AccountEvent::AccountRenamed { account, .. }) => self.account_mut(account.0).map(|_| ()),
+            What::Accounts(AccountEvent::AccountOpened { id, currency, kind, overdraft, owner, cash, .. }) => {
                 let next = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
                 agree!(id.0 == next, "account {} was opened, and {next} is the next", id.0);
                 self.accounts.push(new_account(*currency, *kind, *overdraft));
@@ -517,8 +541,8 @@ impl Auditor {
                 agree!(!taken, "{currency} has two cash accounts");
                 owner.map_or(Ok(()), |owner| self.give_right(owner.0, id.0, Right::Owner))
             }
-            What::StatusSet { account, status } => self.book_status(account.0, *status),
-            What::OverdraftSet { account, overdraft } => {
+            What::Accounts(AccountEvent::StatusSet { account, status }) => self.book_status(account.0, *status),
+            What::Accounts(AccountEvent::OverdraftSet { account, overdraft }) => {
                 let has_a_limit = *overdraft != Overdraft::Unlimited || !self.is_a_customers(account.0);
                 agree!(has_a_limit, "account {} is a customer's, and lost its limit", account.0);
                 let account = self.account_mut(account.0)?;
@@ -527,7 +551,7 @@ impl Auditor {
                 agree!(account.status != Status::Closed, "a closed account was changed");
                 Ok(())
             }
-            What::CustomerAdded { id, .. } => {
+            What::Access(AccessEvent::CustomerAdded { id, .. }) => {
                 self.customers += 1;
                 agree!(id.0 == self.customers, "customer {} was added, and {} is the next", id.0, self.customers);
                 Ok(())
@@ -538,11 +562,11 @@ impl Auditor {
 
     fn book_access(&mut self, what: &What) -> Agreed {
         match what {
-            What::Founded { .. } => {
+            What::System(SystemEvent::Founded { .. }) => {
                 agree!(!self.founded, "the bank was founded twice");
                 self.founded = true;
             }
-            What::UserAdded { id, role, customer, .. } => {
+            What::Access(AccessEvent::UserAdded { id, role, customer, .. }) => {
                 let who = match (role, customer) {
                     (Role::Operator, None) => Who::Operator,
                     (Role::Auditor, None) => Who::Auditor,
@@ -557,21 +581,21 @@ impl Auditor {
                     self.users.len()
                 );
             }
-            What::PasswordSet { user, .. } => {
+            What::Access(AccessEvent::PasswordSet { user, .. }) => {
                 agree!(self.user(user.0).is_some(), "user {} got a password, and was not added", user.0);
             }
-            What::SessionOpened { user, token, expires_at, .. } => {
+            What::Access(AccessEvent::SessionOpened { user, token, expires_at, .. }) => {
                 let session = Session { user: user.0, expires_at: *expires_at };
                 agree!(self.sessions.insert(token.0, session).is_none(), "a session was opened twice");
             }
-            What::SessionClosed { token } => {
+            What::Access(AccessEvent::SessionClosed { token }) => {
                 self.sessions.remove(&token.0);
             }
-            What::RightGranted { customer, account, right } => {
+            What::Access(AccessEvent::RightGranted { customer, account, right }) => {
                 self.account(account.0)?;
                 self.give_right(customer.0, account.0, *right)?;
             }
-            What::RightRevoked { customer, account } => {
+            What::Access(AccessEvent::RightRevoked { customer, account }) => {
                 let right = self.rights.remove(&(customer.0, account.0));
                 agree!(right.is_some(), "a right was revoked that there was not");
                 self.count_mover(account.0, right, None);
@@ -726,7 +750,7 @@ impl Auditor {
         let stage = self.payment(of).map(|payment| payment.stage);
         agree!(stage == Some(Stage::Made), "payment {of} can't be reversed: it is {stage:?}");
         let id = ledger::PostingId::new(of);
-        let mirror = id.and_then(|of| self.movement(&Body::Reverse { of, text: None }));
+        let mirror = id.and_then(|of| self.movement(&Body::Payments(PaymentCommand::Reverse { of, text: None })));
         agree!(mirror.as_deref() == Some(moves), "the reversal is not the payment's mirror");
         if let Some(payment) = self.payments[usize::try_from(of - 1).unwrap_or(usize::MAX)].as_mut() {
             payment.stage = Stage::Reversed;
@@ -788,44 +812,53 @@ impl Auditor {
             Refusal::NotSignedIn => self.is_no_session(body, caller, observed.at),
             Refusal::NotAllowed => is_forbidden(who, body),
             Refusal::KeyReused => false,
-            Refusal::AlreadyFounded => self.founded && matches!(body, Body::Found { .. }),
-            Refusal::NotFounded => !self.founded && !matches!(body, Body::Found { .. }),
+            Refusal::AlreadyFounded => self.founded && matches!(body, Body::System(SystemCommand::Found { .. })),
+            Refusal::NotFounded => !self.founded && !matches!(body, Body::System(SystemCommand::Found { .. })),
             Refusal::UnknownCustomer => named_customer(body).is_some_and(|id| id == 0 || id > self.customers),
             Refusal::UnknownUser => named_user(body).is_some_and(|id| self.user(id).is_none()),
             Refusal::UnknownPayment => named_payment(body).is_some_and(|of| self.payment(of).is_none()),
             Refusal::NoCashAccount => match body {
-                Body::Deposit { amount, .. } | Body::Withdraw { amount, .. } => {
+                Body::Payments(PaymentCommand::Deposit { amount, .. })
+                | Body::Payments(PaymentCommand::Withdraw { amount, .. }) => {
                     !self.cash.contains_key(&amount.currency.numeric())
                 }
                 _ => false,
             },
             Refusal::NoRight => match body {
-                Body::Revoke { customer, account } => !self.rights.contains_key(&(customer.0, account.0)),
+                Body::Access(AccessCommand::Revoke { customer, account }) => {
+                    !self.rights.contains_key(&(customer.0, account.0))
+                }
                 _ => objected(Objection::NoRight),
             },
             Refusal::ReadOnlyRight => objected(Objection::ReadOnly),
             Refusal::NotACustomersAccount => match body {
-                Body::OpenAccount(open) => {
+                Body::Accounts(AccountCommand::OpenAccount(open)) => {
                     let of_a_kind = matches!(open.kind, Kind::Liability | Kind::Asset);
                     open.owner.is_some() && (open.cash || !of_a_kind)
                 }
-                Body::Grant { account, right, .. } => *right != Right::ReadOnly && !self.can_be_a_customers(account.0),
-                Body::Capture { hold, .. } => {
+                Body::Access(AccessCommand::Grant { account, right, .. }) => {
+                    *right != Right::ReadOnly && !self.can_be_a_customers(account.0)
+                }
+                Body::Holds(HoldCommand::Capture { hold, .. }) => {
                     self.holds.get(&hold.event()).is_some_and(|held| !self.can_be_a_customers(held.debit))
                 }
                 _ => false,
             },
             Refusal::OverdraftWithoutLimit => match body {
-                Body::OpenAccount(open) => open.owner.is_some() && open.overdraft == Overdraft::Unlimited,
-                Body::Grant { account, right, .. } => {
+                Body::Accounts(AccountCommand::OpenAccount(open)) => {
+                    open.owner.is_some() && open.overdraft == Overdraft::Unlimited
+                }
+                Body::Access(AccessCommand::Grant { account, right, .. }) => {
                     *right != Right::ReadOnly && self.known(account.0).is_some_and(|it| it.overdraft.is_none())
                 }
-                Body::SetOverdraft { account, overdraft } => {
+                Body::Accounts(AccountCommand::SetOverdraft { account, overdraft }) => {
                     *overdraft == Overdraft::Unlimited && self.is_a_customers(account.0)
                 }
                 _ => false,
             },
-            Refusal::TooManyPayments => matches!(body, Body::PayAll(payments) if payments.len() > 1_000),
+            Refusal::TooManyPayments => {
+                matches!(body, Body::Payments(PaymentCommand::PayAll(payments)) if payments.len() > 1_000)
+            }
             // Found out before there is a command.
             Refusal::InvalidLine
             | Refusal::InvalidRequest
@@ -850,15 +883,19 @@ impl Auditor {
             | Refusal::NumbersExhausted
             | Refusal::TooManyRights
             | Refusal::BookedAhead => true,
-            Refusal::CurrencyNotInUse => matches!(body, Body::OpenAccount(open) if !open.currency.is_in_use()),
+            Refusal::CurrencyNotInUse => {
+                matches!(body, Body::Accounts(AccountCommand::OpenAccount(open)) if !open.currency.is_in_use())
+            }
         }
     }
 
     /// A session can't begin that is over or known already, nor end that isn't one's own.
     fn is_no_session(&self, body: &Body, caller: &Caller, at: Timestamp) -> bool {
         match body {
-            Body::SignIn { token, expires_at, .. } => *expires_at <= at || self.sessions.contains_key(&token.0),
-            Body::SignOut { token } => {
+            Body::Access(AccessCommand::SignIn { token, expires_at, .. }) => {
+                *expires_at <= at || self.sessions.contains_key(&token.0)
+            }
+            Body::Access(AccessCommand::SignOut { token }) => {
                 let own = self.sessions.get(&token.0).is_some_and(|session| session.user == caller.user.0);
                 caller.session.is_some() && !own
             }
@@ -871,7 +908,7 @@ impl Auditor {
         let held = named_hold(body).and_then(|hold| self.holds.get(&hold));
         let stage = named_payment(body).and_then(|of| self.payment(of)).map(|payment| payment.stage);
         let account = changed_account(body).and_then(|id| self.known(id));
-        let closing = matches!(body, Body::SetStatus { status: Status::Closed, .. });
+        let closing = matches!(body, Body::Accounts(AccountCommand::SetStatus { status: Status::Closed, .. }));
         let any = |is: &dyn Fn(&Moved) -> bool| moves.iter().any(is);
         match refusal {
             L::InsufficientFunds { available } => self.first_shortage(body, moves) == Some(i128::from(available.minor)),
@@ -884,31 +921,47 @@ impl Auditor {
             }
             L::HoldNotOpen => named_hold(body).is_some() && held.is_none(),
             L::HoldExpired => match body {
-                Body::PlaceHold { expires_at, .. } => *expires_at <= at,
-                Body::Capture { .. } | Body::Extend { .. } => held.is_some_and(|held| held.expires_at <= at),
+                Body::Holds(HoldCommand::PlaceHold { expires_at, .. }) => *expires_at <= at,
+                Body::Holds(HoldCommand::Capture { .. }) | Body::Holds(HoldCommand::Extend { .. }) => {
+                    held.is_some_and(|held| held.expires_at <= at)
+                }
                 _ => false,
             },
             L::HoldNotLonger => match body {
-                Body::Extend { expires_at, .. } => held.is_some_and(|held| held.expires_at >= *expires_at),
+                Body::Holds(HoldCommand::Extend { expires_at, .. }) => {
+                    held.is_some_and(|held| held.expires_at >= *expires_at)
+                }
                 _ => false,
             },
-            L::HoldNotExpired => matches!(body, Body::Expire { .. }) && held.is_some_and(|held| held.expires_at > at),
+            L::HoldNotExpired => {
+                matches!(body, Body::Holds(HoldCommand::Expire { .. })) && held.is_some_and(|held| held.expires_at > at)
+            }
             L::NotUndoable => stage == Some(Stage::Undoing),
             L::AlreadyReversed => stage == Some(Stage::Reversed),
-            L::AlreadyRefunded => matches!(body, Body::Reverse { .. }) && stage == Some(Stage::Refunded),
-            L::NoSuchLeg => matches!(body, Body::Refund { .. }) && stage.is_some() && self.refundable(body).is_none(),
+            L::AlreadyRefunded => {
+                matches!(body, Body::Payments(PaymentCommand::Reverse { .. })) && stage == Some(Stage::Refunded)
+            }
+            L::NoSuchLeg => {
+                matches!(body, Body::Payments(PaymentCommand::Refund { .. }))
+                    && stage.is_some()
+                    && self.refundable(body).is_none()
+            }
             L::NoLegs => match body {
-                Body::Pay(pay) => pay.legs.is_empty(),
-                Body::PayAll(payments) => payments.is_empty() || payments.iter().any(|pay| pay.legs.is_empty()),
+                Body::Payments(PaymentCommand::Pay(pay)) => pay.legs.is_empty(),
+                Body::Payments(PaymentCommand::PayAll(payments)) => {
+                    payments.is_empty() || payments.iter().any(|pay| pay.legs.is_empty())
+                }
                 _ => false,
             },
             L::TooManyLegs => match body {
-                Body::Pay(pay) => pay.legs.len() > 100,
-                Body::PayAll(payments) => payments.iter().any(|pay| pay.legs.len() > 100),
+                Body::Payments(PaymentCommand::Pay(pay)) => pay.legs.len() > 100,
+                Body::Payments(PaymentCommand::PayAll(payments)) => payments.iter().any(|pay| pay.legs.len() > 100),
                 _ => false,
             },
             L::AmountNotPositive => match body {
-                Body::Grant { right: Right::Signatory { limit_minor: Some(limit) }, .. } => *limit <= 0,
+                Body::Access(AccessCommand::Grant { right: Right::Signatory { limit_minor: Some(limit) }, .. }) => {
+                    *limit <= 0
+                }
                 _ => any(&|moved| moved.minor <= 0),
             },
             L::UnknownAccount => {
@@ -922,12 +975,14 @@ impl Auditor {
                 other(moved.debit) || other(moved.credit)
             }),
             L::AccountClosed => match body {
-                Body::SetStatus { account, .. } | Body::SetOverdraft { account, .. } => self.is(account.0, &CLOSED),
+                Body::Accounts(AccountCommand::SetStatus { account, .. })
+                | Body::Accounts(AccountCommand::SetOverdraft { account, .. }) => self.is(account.0, &CLOSED),
                 _ => any(&|moved| self.is(moved.debit, &CLOSED) || self.is(moved.credit, &CLOSED)),
             },
             L::AccountFrozen => any(&|moved| self.is(moved.debit, &FROZEN) || self.is(moved.credit, &FROZEN[1..])),
             L::BookedBackwards => {
-                let booked_at = if let Body::Pay(pay) = body { pay.booked_at.unwrap_or(at) } else { at };
+                let booked_at =
+                    if let Body::Payments(PaymentCommand::Pay(pay)) = body { pay.booked_at.unwrap_or(at) } else { at };
                 let later = |id| self.known(id).is_some_and(|account| account.last_booked_at > booked_at);
                 any(&|moved| later(moved.debit) || later(moved.credit))
             }
@@ -935,7 +990,7 @@ impl Auditor {
             L::AccountNotEmpty => closing && account.is_some_and(|account| account.balance != 0),
             L::HoldsOpen => closing && account.is_some_and(|account| account.held != 0),
             L::OverdraftInUse => match (body, account) {
-                (Body::SetOverdraft { overdraft, .. }, Some(account)) => {
+                (Body::Accounts(AccountCommand::SetOverdraft { overdraft, .. }), Some(account)) => {
                     limit(*overdraft).is_some_and(|limit| account.available() < -limit)
                 }
                 _ => false,
@@ -945,7 +1000,7 @@ impl Auditor {
 
     /// Returns what was available at the first leg that the payer can't cover.
     fn first_shortage(&self, body: &Body, moves: &[Moved]) -> Option<i128> {
-        if matches!(body, Body::Capture { .. }) {
+        if matches!(body, Body::Holds(HoldCommand::Capture { .. })) {
             return None;
         }
         for (place, moved) in moves.iter().enumerate() {
@@ -965,14 +1020,14 @@ impl Auditor {
             let (Some(payer), Some(payee)) = (self.known(moved.debit), self.known(moved.credit)) else { return false };
             let paid = change(moved.debit, &moves[..place]) - moved.minor;
             let got = change(moved.credit, &moves[..place]) + moved.minor;
-            let hold = matches!(body, Body::PlaceHold { .. });
+            let hold = matches!(body, Body::Holds(HoldCommand::PlaceHold { .. }));
             let held = if hold { fits(payer.held + moved.minor) } else { fits(payee.balance + got) };
             !(fits(payer.available() + paid) && (hold || fits(payer.balance + paid)) && held)
         })
     }
 
     fn refundable(&self, body: &Body) -> Option<i64> {
-        let Body::Refund { of, leg, .. } = body else { return None };
+        let Body::Payments(PaymentCommand::Refund { of, leg, .. }) = body else { return None };
         self.paid(of.event(), *leg).map(Paid::left)
     }
 
@@ -1016,7 +1071,7 @@ const CLOSED: [Status; 1] = [Status::Closed];
 
 /// Returns `true` if this is a posting of these moves and this cause.
 fn posts(moves: &[Moved], cause: Option<Cause>, what: &What) -> bool {
-    let What::Posted { posting, .. } = what else { return false };
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = what else { return false };
     let moved = posting.legs().iter().map(|booked| Moved::of(&booked.leg));
     moved.eq(moves.iter().copied()) && cause == Some(posting.cause())
 }
@@ -1029,41 +1084,68 @@ fn movement_of(pay: &Pay) -> Moves {
 /// Returns `true` if a command answered by this event was asked for with these words.
 fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
     match (body, what) {
-        (Body::Book { reason, .. }, What::Posted { purpose, text, .. }) => {
-            (*purpose, text.as_ref()) == (Purpose::Booking, Some(reason)) && posts(moves, cause(body), what)
+        (
+            Body::Payments(PaymentCommand::Book { reason, .. }),
+            What::Payments(PaymentEvent::Posted { purpose, text, .. }),
+        ) => (*purpose, text.as_ref()) == (Purpose::Booking, Some(reason)) && posts(moves, cause(body), what),
+        (_, What::Payments(PaymentEvent::Posted { purpose, .. })) => {
+            *purpose != Purpose::Booking && posts(moves, cause(body), what)
         }
-        (_, What::Posted { purpose, .. }) => *purpose != Purpose::Booking && posts(moves, cause(body), what),
-        (Body::PlaceHold { leg, expires_at, .. }, What::HoldPlaced { hold, .. }) => {
+        (
+            Body::Holds(HoldCommand::PlaceHold { leg, expires_at, .. }),
+            What::Holds(HoldEvent::HoldPlaced { hold, .. }),
+        ) => {
             let Hold { debit, credit, amount, .. } = *hold;
             *leg == Leg { debit, credit, amount } && hold.expires_at == *expires_at
         }
-        (Body::Void { hold }, What::HoldReleased { hold: released, reason: ReleaseReason::Voided })
-        | (Body::Expire { hold }, What::HoldReleased { hold: released, reason: ReleaseReason::Expired }) => {
-            hold == released
-        }
-        (Body::Extend { hold, expires_at }, What::HoldExtended { hold: h, expires_at: e }) => {
-            (hold, expires_at) == (h, e)
-        }
-        (Body::Rename { account, name }, What::AccountRenamed { account: a, name: n }) => (account, name) == (a, n),
-        (Body::SetStatus { account, status }, What::StatusSet { account: a, status: s }) => (account, status) == (a, s),
-        (Body::SetOverdraft { account, overdraft }, What::OverdraftSet { account: a, overdraft: o }) => {
-            (account, overdraft) == (a, o)
-        }
-        (Body::OpenAccount(open), What::AccountOpened { currency, kind, overdraft, owner, cash, .. }) => {
+        (
+            Body::Holds(HoldCommand::Void { hold }),
+            What::Holds(HoldEvent::HoldReleased { hold: released, reason: ReleaseReason::Voided }),
+        )
+        | (
+            Body::Holds(HoldCommand::Expire { hold }),
+            What::Holds(HoldEvent::HoldReleased { hold: released, reason: ReleaseReason::Expired }),
+        ) => hold == released,
+        (
+            Body::Holds(HoldCommand::Extend { hold, expires_at }),
+            What::Holds(HoldEvent::HoldExtended { hold: h, expires_at: e }),
+        ) => (hold, expires_at) == (h, e),
+        (
+            Body::Accounts(AccountCommand::Rename { account, name }),
+            What::Accounts(AccountEvent::AccountRenamed { account: a, name: n }),
+        ) => (account, name) == (a, n),
+        (
+            Body::Accounts(AccountCommand::SetStatus { account, status }),
+            What::Accounts(AccountEvent::StatusSet { account: a, status: s }),
+        ) => (account, status) == (a, s),
+        (
+            Body::Accounts(AccountCommand::SetOverdraft { account, overdraft }),
+            What::Accounts(AccountEvent::OverdraftSet { account: a, overdraft: o }),
+        ) => (account, overdraft) == (a, o),
+        (
+            Body::Accounts(AccountCommand::OpenAccount(open)),
+            What::Accounts(AccountEvent::AccountOpened { currency, kind, overdraft, owner, cash, .. }),
+        ) => {
             (open.currency, open.kind, open.overdraft, open.owner, open.cash)
                 == (*currency, *kind, *overdraft, *owner, *cash)
         }
-        (Body::Grant { customer, account, right }, What::RightGranted { customer: c, account: a, right: r }) => {
-            (customer, account, right) == (c, a, r)
+        (
+            Body::Access(AccessCommand::Grant { customer, account, right }),
+            What::Access(AccessEvent::RightGranted { customer: c, account: a, right: r }),
+        ) => (customer, account, right) == (c, a, r),
+        (
+            Body::Access(AccessCommand::Revoke { customer, account }),
+            What::Access(AccessEvent::RightRevoked { customer: c, account: a }),
+        ) => (customer, account) == (c, a),
+        (Body::Access(AccessCommand::SignOut { token }), What::Access(AccessEvent::SessionClosed { token: t })) => {
+            token == t
         }
-        (Body::Revoke { customer, account }, What::RightRevoked { customer: c, account: a }) => {
-            (customer, account) == (c, a)
-        }
-        (Body::SignOut { token }, What::SessionClosed { token: t }) => token == t,
-        (Body::AddUser { role, customer, .. }, What::UserAdded { role: r, customer: c, .. }) => {
-            (role, customer) == (r, c)
-        }
-        (Body::Found { .. }, What::Founded { .. }) | (Body::AddCustomer { .. }, What::CustomerAdded { .. }) => true,
+        (
+            Body::Access(AccessCommand::AddUser { role, customer, .. }),
+            What::Access(AccessEvent::UserAdded { role: r, customer: c, .. }),
+        ) => (role, customer) == (r, c),
+        (Body::System(SystemCommand::Found { .. }), What::System(SystemEvent::Founded { .. }))
+        | (Body::Access(AccessCommand::AddCustomer { .. }), What::Access(AccessEvent::CustomerAdded { .. })) => true,
         _ => false,
     }
 }
@@ -1071,33 +1153,37 @@ fn answers(body: &Body, moves: &[Moved], what: &What) -> bool {
 /// Returns `true` if something is not for such a caller, whatever the rights on accounts.
 fn is_forbidden(who: Who, body: &Body) -> bool {
     match body {
-        Body::Unresolved(_) => false,
-        Body::Found { .. }
-        | Body::SetPassword { .. }
-        | Body::SignIn { .. }
-        | Body::SignInFailed { .. }
-        | Body::Expire { .. } => who != Who::System,
-        Body::OpenAccount(open) if open.opened_at.is_some() => who != Who::System,
-        Body::AddCustomer { .. }
-        | Body::AddUser { .. }
-        | Body::OpenAccount(_)
-        | Body::Grant { .. }
-        | Body::Revoke { .. }
-        | Body::SetStatus { .. }
-        | Body::SetOverdraft { .. }
-        | Body::Deposit { .. }
-        | Body::Withdraw { .. }
-        | Body::Book { .. }
-        | Body::Reverse { .. } => matches!(who, Who::Auditor | Who::Customer(_)),
-        Body::Pay(pay) => matches!(who, Who::Operator | Who::Auditor) || (!is_ordinary(pay) && who != Who::System),
-        Body::PayAll(payments) => {
+        Body::System(SystemCommand::Unresolved(_)) => false,
+        Body::System(SystemCommand::Found { .. })
+        | Body::Access(AccessCommand::SetPassword { .. })
+        | Body::Access(AccessCommand::SignIn { .. })
+        | Body::Access(AccessCommand::SignInFailed { .. })
+        | Body::Holds(HoldCommand::Expire { .. }) => who != Who::System,
+        Body::Accounts(AccountCommand::OpenAccount(open)) if open.opened_at.is_some() => who != Who::System,
+        Body::Access(AccessCommand::AddCustomer { .. })
+        | Body::Access(AccessCommand::AddUser { .. })
+        | Body::Accounts(AccountCommand::OpenAccount(_))
+        | Body::Access(AccessCommand::Grant { .. })
+        | Body::Access(AccessCommand::Revoke { .. })
+        | Body::Accounts(AccountCommand::SetStatus { .. })
+        | Body::Accounts(AccountCommand::SetOverdraft { .. })
+        | Body::Payments(PaymentCommand::Deposit { .. })
+        | Body::Payments(PaymentCommand::Withdraw { .. })
+        | Body::Payments(PaymentCommand::Book { .. })
+        | Body::Payments(PaymentCommand::Reverse { .. }) => matches!(who, Who::Auditor | Who::Customer(_)),
+        Body::Payments(PaymentCommand::Pay(pay)) => {
+            matches!(who, Who::Operator | Who::Auditor) || (!is_ordinary(pay) && who != Who::System)
+        }
+        Body::Payments(PaymentCommand::PayAll(payments)) => {
             matches!(who, Who::Operator | Who::Auditor) || payments.iter().any(|pay| !is_ordinary(pay))
         }
-        Body::PlaceHold { .. } => matches!(who, Who::Operator | Who::Auditor),
-        Body::Capture { .. } | Body::Void { .. } | Body::Extend { .. } | Body::Refund { .. } | Body::Rename { .. } => {
-            who == Who::Auditor
-        }
-        Body::SignOut { .. } => false,
+        Body::Holds(HoldCommand::PlaceHold { .. }) => matches!(who, Who::Operator | Who::Auditor),
+        Body::Holds(HoldCommand::Capture { .. })
+        | Body::Holds(HoldCommand::Void { .. })
+        | Body::Holds(HoldCommand::Extend { .. })
+        | Body::Payments(PaymentCommand::Refund { .. })
+        | Body::Accounts(AccountCommand::Rename { .. }) => who == Who::Auditor,
+        Body::Access(AccessCommand::SignOut { .. }) => false,
     }
 }
 
@@ -1139,42 +1225,52 @@ fn limit(overdraft: Overdraft) -> Option<i128> {
 /// Returns the cause that a posting must have to answer a command.
 fn cause(body: &Body) -> Option<Cause> {
     match body {
-        Body::Pay(_) | Body::Deposit { .. } | Body::Withdraw { .. } | Body::Book { .. } => Some(Cause::Order),
-        Body::Capture { hold, last, .. } => Some(Cause::Capture { hold: *hold, last: *last }),
-        Body::Refund { of, leg, .. } => Some(Cause::Refund { of: *of, leg: *leg }),
-        Body::Reverse { of, .. } => Some(Cause::Reversal { of: *of }),
+        Body::Payments(PaymentCommand::Pay(_))
+        | Body::Payments(PaymentCommand::Deposit { .. })
+        | Body::Payments(PaymentCommand::Withdraw { .. })
+        | Body::Payments(PaymentCommand::Book { .. }) => Some(Cause::Order),
+        Body::Holds(HoldCommand::Capture { hold, last, .. }) => Some(Cause::Capture { hold: *hold, last: *last }),
+        Body::Payments(PaymentCommand::Refund { of, leg, .. }) => Some(Cause::Refund { of: *of, leg: *leg }),
+        Body::Payments(PaymentCommand::Reverse { of, .. }) => Some(Cause::Reversal { of: *of }),
         _ => None,
     }
 }
 
 fn named_hold(body: &Body) -> Option<u64> {
     match body {
-        Body::Capture { hold, .. } | Body::Void { hold } | Body::Expire { hold } | Body::Extend { hold, .. } => {
-            Some(hold.event())
-        }
+        Body::Holds(HoldCommand::Capture { hold, .. })
+        | Body::Holds(HoldCommand::Void { hold })
+        | Body::Holds(HoldCommand::Expire { hold })
+        | Body::Holds(HoldCommand::Extend { hold, .. }) => Some(hold.event()),
         _ => None,
     }
 }
 
 fn named_payment(body: &Body) -> Option<u64> {
     match body {
-        Body::Refund { of, .. } | Body::Reverse { of, .. } => Some(of.event()),
+        Body::Payments(PaymentCommand::Refund { of, .. }) | Body::Payments(PaymentCommand::Reverse { of, .. }) => {
+            Some(of.event())
+        }
         _ => None,
     }
 }
 
 fn named_customer(body: &Body) -> Option<u32> {
     match body {
-        Body::Grant { customer, .. } | Body::Revoke { customer, .. } => Some(customer.0),
-        Body::OpenAccount(open) => open.owner.map(|owner| owner.0),
-        Body::AddUser { customer, .. } => customer.map(|customer| customer.0),
+        Body::Access(AccessCommand::Grant { customer, .. }) | Body::Access(AccessCommand::Revoke { customer, .. }) => {
+            Some(customer.0)
+        }
+        Body::Accounts(AccountCommand::OpenAccount(open)) => open.owner.map(|owner| owner.0),
+        Body::Access(AccessCommand::AddUser { customer, .. }) => customer.map(|customer| customer.0),
         _ => None,
     }
 }
 
 fn named_user(body: &Body) -> Option<u32> {
     match body {
-        Body::SetPassword { user, .. } | Body::SignIn { user, .. } | Body::SignInFailed { user } => Some(user.0),
+        Body::Access(AccessCommand::SetPassword { user, .. })
+        | Body::Access(AccessCommand::SignIn { user, .. })
+        | Body::Access(AccessCommand::SignInFailed { user }) => Some(user.0),
         _ => None,
     }
 }
@@ -1182,11 +1278,11 @@ fn named_user(body: &Body) -> Option<u32> {
 /// The account that a command would change beside its balance.
 fn changed_account(body: &Body) -> Option<u32> {
     match body {
-        Body::SetStatus { account, .. }
-        | Body::SetOverdraft { account, .. }
-        | Body::Rename { account, .. }
-        | Body::Grant { account, .. }
-        | Body::Revoke { account, .. } => Some(account.0),
+        Body::Accounts(AccountCommand::SetStatus { account, .. })
+        | Body::Accounts(AccountCommand::SetOverdraft { account, .. })
+        | Body::Accounts(AccountCommand::Rename { account, .. })
+        | Body::Access(AccessCommand::Grant { account, .. })
+        | Body::Access(AccessCommand::Revoke { account, .. }) => Some(account.0),
         _ => None,
     }
 }
@@ -1194,7 +1290,8 @@ fn changed_account(body: &Body) -> Option<u32> {
 /// The customer's account of cash at the desk.
 fn desk_account(body: &Body) -> Option<u32> {
     match body {
-        Body::Deposit { account, .. } | Body::Withdraw { account, .. } => Some(account.0),
+        Body::Payments(PaymentCommand::Deposit { account, .. })
+        | Body::Payments(PaymentCommand::Withdraw { account, .. }) => Some(account.0),
         _ => None,
     }
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::BuildHasherDefault;
 
-use bank::{Body, Caller, Command, Decision, State, What, decide};
+use bank::{
+    AccessEvent, AccountEvent, Body, Caller, Command, Decision, HoldCommand, HoldEvent, PaymentEvent, State,
+    SystemEvent, What, decide,
+};
 use ledger::Timestamp;
 
 use crate::mix::Mix;
@@ -179,7 +182,9 @@ impl Simulation {
         let expired = if self.letting_go { self.bank.first_expired_hold(at) } else { None };
         self.letting_go = expired.is_some();
         let command = match expired {
-            Some(hold) => Command { caller: Caller::SYSTEM, request: None, body: Body::Expire { hold } },
+            Some(hold) => {
+                Command { caller: Caller::SYSTEM, request: None, body: Body::Holds(HoldCommand::Expire { hold }) }
+            }
             None => self.workload.next_command(),
         };
         let observed = self.ask(at, command)?;
@@ -277,31 +282,31 @@ fn outcome(observed: &Observed) -> Outcome {
 fn kind(what: &What) -> &'static str {
     use ledger::{Cause, ReleaseReason};
     match what {
-        What::Founded { .. } => "founded",
-        What::LeaderStarted { .. } => "leader started",
-        What::CustomerAdded { .. } => "customer added",
-        What::UserAdded { .. } => "user added",
-        What::PasswordSet { .. } => "password set",
-        What::SessionOpened { .. } => "session opened",
-        What::SessionClosed { .. } => "session closed",
-        What::SignInFailed { .. } => "sign-in failed",
-        What::AccountOpened { .. } => "account opened",
-        What::RightGranted { .. } => "right granted",
-        What::RightRevoked { .. } => "right revoked",
-        What::StatusSet { .. } => "status set",
-        What::OverdraftSet { .. } => "overdraft set",
-        What::Posted { posting, .. } => match posting.cause() {
+        What::System(SystemEvent::Founded { .. }) => "founded",
+        What::System(SystemEvent::LeaderStarted { .. }) => "leader started",
+        What::Access(AccessEvent::CustomerAdded { .. }) => "customer added",
+        What::Access(AccessEvent::UserAdded { .. }) => "user added",
+        What::Access(AccessEvent::PasswordSet { .. }) => "password set",
+        What::Access(AccessEvent::SessionOpened { .. }) => "session opened",
+        What::Access(AccessEvent::SessionClosed { .. }) => "session closed",
+        What::Access(AccessEvent::SignInFailed { .. }) => "sign-in failed",
+        What::Accounts(AccountEvent::AccountOpened { .. }) => "account opened",
+        What::Access(AccessEvent::RightGranted { .. }) => "right granted",
+        What::Access(AccessEvent::RightRevoked { .. }) => "right revoked",
+        What::Accounts(AccountEvent::StatusSet { .. }) => "status set",
+        What::Accounts(AccountEvent::OverdraftSet { .. }) => "overdraft set",
+        What::Payments(PaymentEvent::Posted { posting, .. }) => match posting.cause() {
             Cause::Order => "posted",
             Cause::Capture { .. } => "captured",
             Cause::Refund { .. } => "refunded",
             Cause::Reversal { .. } => "reversed",
         },
-        What::HoldPlaced { .. } => "hold placed",
-        What::HoldReleased { reason: ReleaseReason::Voided, .. } => "hold voided",
-        What::HoldReleased { reason: ReleaseReason::Expired, .. } => "hold expired",
-        What::HoldExtended { .. } => "hold extended",
-        What::AccountRenamed { .. } => "account renamed",
-        What::PaidAll { .. } => "paid all",
-        What::Refused { .. } => "refused",
+        What::Holds(HoldEvent::HoldPlaced { .. }) => "hold placed",
+        What::Holds(HoldEvent::HoldReleased { reason: ReleaseReason::Voided, .. }) => "hold voided",
+        What::Holds(HoldEvent::HoldReleased { reason: ReleaseReason::Expired, .. }) => "hold expired",
+        What::Holds(HoldEvent::HoldExtended { .. }) => "hold extended",
+        What::Accounts(AccountEvent::AccountRenamed { .. }) => "account renamed",
+        What::Payments(PaymentEvent::PaidAll { .. }) => "paid all",
+        What::System(SystemEvent::Refused { .. }) => "refused",
     }
 }

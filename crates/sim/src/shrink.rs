@@ -10,7 +10,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use bank::{Body, Caller, Command, CustomerId, UserId, What};
+use bank::{
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, CustomerId, HoldCommand,
+    PaymentCommand, SystemCommand, UserId, What,
+};
 use ledger::{AccountId, HoldId, Leg, PostingId, Timestamp};
 
 use crate::run::Act;
@@ -102,9 +105,9 @@ impl Made {
         let mut made = Self { events: u64::try_from(observed.events().len()).unwrap_or(0), ..Self::default() };
         for event in observed.events() {
             match event.what {
-                What::AccountOpened { id, .. } => made.account = Some(id),
-                What::CustomerAdded { id, .. } => made.customer = Some(id),
-                What::UserAdded { id, .. } => made.user = Some(id),
+                What::Accounts(AccountEvent::AccountOpened { id, .. }) => made.account = Some(id),
+                What::Access(AccessEvent::CustomerAdded { id, .. }) => made.customer = Some(id),
+                What::Access(AccessEvent::UserAdded { id, .. }) => made.user = Some(id),
                 _ => {}
             }
         }
@@ -211,30 +214,45 @@ impl Names {
 
     fn body(&self, mut body: Body) -> Body {
         match &mut body {
-            Body::Found { .. } | Body::Unresolved(_) | Body::AddCustomer { .. } | Body::SignOut { .. } => {}
-            Body::AddUser { customer, .. } => *customer = customer.map(|customer| self.customer(customer)),
-            Body::SetPassword { user, .. } | Body::SignIn { user, .. } | Body::SignInFailed { user } => {
-                *user = self.user(*user)
+            Body::System(SystemCommand::Found { .. })
+            | Body::System(SystemCommand::Unresolved(_))
+            | Body::Access(AccessCommand::AddCustomer { .. })
+            | Body::Access(AccessCommand::SignOut { .. }) => {}
+            Body::Access(AccessCommand::AddUser { customer, .. }) => {
+                *customer = customer.map(|customer| self.customer(customer))
             }
-            Body::OpenAccount(open) => open.owner = open.owner.map(|owner| self.customer(owner)),
-            Body::Grant { customer, account, .. } | Body::Revoke { customer, account } => {
+            Body::Access(AccessCommand::SetPassword { user, .. })
+            | Body::Access(AccessCommand::SignIn { user, .. })
+            | Body::Access(AccessCommand::SignInFailed { user }) => *user = self.user(*user),
+            Body::Accounts(AccountCommand::OpenAccount(open)) => {
+                open.owner = open.owner.map(|owner| self.customer(owner))
+            }
+            Body::Access(AccessCommand::Grant { customer, account, .. })
+            | Body::Access(AccessCommand::Revoke { customer, account }) => {
                 (*customer, *account) = (self.customer(*customer), self.account(*account));
             }
-            Body::SetStatus { account, .. }
-            | Body::SetOverdraft { account, .. }
-            | Body::Rename { account, .. }
-            | Body::Deposit { account, .. }
-            | Body::Withdraw { account, .. } => *account = self.account(*account),
-            Body::Pay(pay) => pay.legs.iter_mut().for_each(|leg| *leg = self.leg(*leg)),
-            Body::PayAll(payments) => {
+            Body::Accounts(AccountCommand::SetStatus { account, .. })
+            | Body::Accounts(AccountCommand::SetOverdraft { account, .. })
+            | Body::Accounts(AccountCommand::Rename { account, .. })
+            | Body::Payments(PaymentCommand::Deposit { account, .. })
+            | Body::Payments(PaymentCommand::Withdraw { account, .. }) => *account = self.account(*account),
+            Body::Payments(PaymentCommand::Pay(pay)) => pay.legs.iter_mut().for_each(|leg| *leg = self.leg(*leg)),
+            Body::Payments(PaymentCommand::PayAll(payments)) => {
                 let legs = payments.iter_mut().flat_map(|pay| &mut pay.legs);
                 legs.for_each(|leg| *leg = self.leg(*leg));
             }
-            Body::PlaceHold { leg, .. } | Body::Book { leg, .. } => *leg = self.leg(*leg),
-            Body::Capture { hold, .. } | Body::Void { hold } | Body::Expire { hold } | Body::Extend { hold, .. } => {
+            Body::Holds(HoldCommand::PlaceHold { leg, .. }) | Body::Payments(PaymentCommand::Book { leg, .. }) => {
+                *leg = self.leg(*leg)
+            }
+            Body::Holds(HoldCommand::Capture { hold, .. })
+            | Body::Holds(HoldCommand::Void { hold })
+            | Body::Holds(HoldCommand::Expire { hold })
+            | Body::Holds(HoldCommand::Extend { hold, .. }) => {
                 *hold = self.hold(*hold);
             }
-            Body::Refund { of, .. } | Body::Reverse { of, .. } => *of = self.posting(*of),
+            Body::Payments(PaymentCommand::Refund { of, .. }) | Body::Payments(PaymentCommand::Reverse { of, .. }) => {
+                *of = self.posting(*of)
+            }
         }
         body
     }

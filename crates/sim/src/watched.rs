@@ -4,7 +4,7 @@
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bank::{Body, Command, Decision, Event, Facts, PastPosting, State, What};
+use bank::{Body, Command, Decision, Event, Facts, PastPosting, PaymentCommand, PaymentEvent, State, What};
 use ledger::{HoldId, PostingId, Timestamp};
 
 use crate::mix::Mix;
@@ -146,7 +146,11 @@ impl Watched {
 
     /// The past posting that a command names, looked up in the journal as the engine does.
     fn past(&self, command: &Command) -> Option<PastPosting> {
-        let (Body::Refund { of, .. } | Body::Reverse { of, .. }) = &command.body else { return None };
+        let (Body::Payments(PaymentCommand::Refund { of, .. }) | Body::Payments(PaymentCommand::Reverse { of, .. })) =
+            &command.body
+        else {
+            return None;
+        };
         self.journal.posting(*of)
     }
 }
@@ -206,7 +210,7 @@ impl Journal {
         let place = usize::try_from(id.event()).ok()?.checked_sub(1)?;
         let (start, _) = self.places.get(place)?;
         match Event::decode_nth(&self.bytes[*start..], 0).ok()?.what {
-            What::Posted { posting, .. } => Some(PastPosting { id, posting }),
+            What::Payments(PaymentEvent::Posted { posting, .. }) => Some(PastPosting { id, posting }),
             _ => None,
         }
     }

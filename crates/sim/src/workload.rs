@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 
 use bank::{
-    AddressHash, Body, Caller, Command, CustomerId, NameIndex, Numbering, OpenAccount, Pay, Purpose, Request, Right,
-    Role, Sealed, SubjectId, TokenHash, UserId, What,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, AddressHash, Body, Caller, Command, CustomerId,
+    HoldCommand, HoldEvent, NameIndex, Numbering, OpenAccount, Pay, PaymentCommand, PaymentEvent, Purpose, Request,
+    Right, Role, Sealed, SubjectId, SystemCommand, TokenHash, UserId, What,
 };
 use ledger::{AccountId, Currency, Hold, HoldId, Kind, Leg, Money, Overdraft, PostingId, Status, Timestamp};
 use smallvec::{SmallVec, smallvec};
@@ -112,38 +113,38 @@ impl Workload {
 
     fn learn_event(&mut self, number: u64, what: &What) {
         match what {
-            What::UserAdded { id, role, customer, .. } => {
+            What::Access(AccessEvent::UserAdded { id, role, customer, .. }) => {
                 self.people.push(Person { user: *id, role: *role, customer: *customer, session: None });
             }
-            What::SessionOpened { user, token, expires_at, .. } => {
+            What::Access(AccessEvent::SessionOpened { user, token, expires_at, .. }) => {
                 if let Some(person) = self.people.iter_mut().find(|person| person.user == *user) {
                     person.session = Some((*token, *expires_at));
                 }
             }
-            What::AccountOpened { id, cash: true, .. } => self.cash.push(*id),
-            What::AccountOpened { id, currency, owner, .. } => {
+            What::Accounts(AccountEvent::AccountOpened { id, cash: true, .. }) => self.cash.push(*id),
+            What::Accounts(AccountEvent::AccountOpened { id, currency, owner, .. }) => {
                 self.accounts.push(Known { id: *id, currency: *currency, owner: *owner });
             }
-            What::StatusSet { account, status: Status::Closed } => {
+            What::Accounts(AccountEvent::StatusSet { account, status: Status::Closed }) => {
                 let gone = self.accounts.iter().position(|known| known.id == *account);
                 self.closed.extend(gone.map(|place| self.accounts.swap_remove(place)));
             }
-            What::Posted { posting, .. } => {
+            What::Payments(PaymentEvent::Posted { posting, .. }) => {
                 let legs = posting.legs().iter().map(|booked| booked.leg).collect();
                 let id = PostingId::new(number).expect("events are numbered from 1");
                 remember(&mut self.random, &mut self.payments, (id, legs));
             }
-            What::HoldPlaced { hold, .. } => {
+            What::Holds(HoldEvent::HoldPlaced { hold, .. }) => {
                 let id = HoldId::new(number).expect("events are numbered from 1");
                 remember(&mut self.random, &mut self.holds, (id, *hold));
             }
-            What::HoldExtended { hold, expires_at } => {
+            What::Holds(HoldEvent::HoldExtended { hold, expires_at }) => {
                 if let Some((_, known)) = self.holds.iter_mut().find(|(known, _)| known == hold) {
                     known.expires_at = *expires_at;
                 }
             }
             // Some holds are not forgotten when they are let go, and are asked for again, in vain.
-            What::HoldReleased { hold, .. } if !self.random.once_in(12) => {
+            What::Holds(HoldEvent::HoldReleased { hold, .. }) if !self.random.once_in(12) => {
                 self.holds.retain(|(known, _)| known != hold);
             }
             _ => {}
@@ -196,7 +197,7 @@ impl Workload {
         token[..8].copy_from_slice(&self.random.bits().to_le_bytes());
         let expires_at = now.plus_ms(MINUTE_MS + self.random.amount(8 * HOUR_MS));
         let from = self.random.once_in(2).then(|| AddressHash([token[0]; 16]));
-        Some(Body::SignIn { user, token: TokenHash(token), expires_at, from })
+        Some(Body::Access(AccessCommand::SignIn { user, token: TokenHash(token), expires_at, from }))
     }
 
     /// Mostly somebody who fits; now and then anybody, or Kassa itself.
@@ -283,7 +284,7 @@ impl Workload {
         let caller = if legs.len() > 1 && self.random.once_in(2) { Caller::SYSTEM } else { self.holder(first.debit) };
         let text = self.random.once_in(4).then(|| sealed("text"));
         let pay = Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date: None, booked_at: None };
-        (caller, Body::Pay(pay))
+        (caller, Body::Payments(PaymentCommand::Pay(pay)))
     }
 
     /// Some payments all or none, mostly of one payer.
@@ -294,10 +295,10 @@ impl Workload {
             bodies.push(self.pay().1);
         }
         let payments = bodies.into_iter().filter_map(|body| match body {
-            Body::Pay(pay) => Some(pay),
+            Body::Payments(PaymentCommand::Pay(pay)) => Some(pay),
             _ => None,
         });
-        (caller, Body::PayAll(payments.collect()))
+        (caller, Body::Payments(PaymentCommand::PayAll(payments.collect())))
     }
 
     fn cash(&mut self) -> (Caller, Body) {
@@ -306,9 +307,9 @@ impl Workload {
         let amount = Money { minor: self.minor().min(500_000), currency };
         let caller = self.operator();
         if self.random.below(10) < 7 {
-            (caller, Body::Deposit { account, amount, text: None })
+            (caller, Body::Payments(PaymentCommand::Deposit { account, amount, text: None }))
         } else {
-            (caller, Body::Withdraw { account, amount, text: None })
+            (caller, Body::Payments(PaymentCommand::Withdraw { account, amount, text: None }))
         }
     }
 
@@ -322,7 +323,7 @@ impl Workload {
             let side = if self.random.once_in(3) { &mut leg.debit } else { &mut leg.credit };
             *side = bank.id;
         }
-        (self.operator(), Body::Book { leg, reason: sealed("a reason") })
+        (self.operator(), Body::Payments(PaymentCommand::Book { leg, reason: sealed("a reason") }))
     }
 
     fn place_hold(&mut self) -> (Caller, Body) {
@@ -333,7 +334,10 @@ impl Workload {
             _ => self.random.amount(24 * HOUR_MS),
         };
         let caller = self.holder(leg.debit);
-        (caller, Body::PlaceHold { leg, expires_at: self.now.plus_ms(ms), text: None, metadata: None })
+        (
+            caller,
+            Body::Holds(HoldCommand::PlaceHold { leg, expires_at: self.now.plus_ms(ms), text: None, metadata: None }),
+        )
     }
 
     fn use_hold(&mut self) -> (Caller, Body) {
@@ -341,18 +345,23 @@ impl Workload {
         let old = if self.random.once_in(5) { 0 } else { self.holds.len().saturating_sub(6) };
         let Some((hold, placed)) = self.random.pick(&self.holds[old..]) else { return self.pay() };
         match self.random.below(20) {
-            0 | 1 => (Caller::SYSTEM, Body::Expire { hold }),
-            2..=4 => (Caller::SYSTEM, Body::Expire { hold: self.one_that_is_over().unwrap_or(hold) }),
+            0 | 1 => (Caller::SYSTEM, Body::Holds(HoldCommand::Expire { hold })),
+            2..=4 => {
+                (Caller::SYSTEM, Body::Holds(HoldCommand::Expire { hold: self.one_that_is_over().unwrap_or(hold) }))
+            }
             5 | 6 => {
                 let expires_at = placed.expires_at.plus_ms(self.random.amount(24 * HOUR_MS) - HOUR_MS);
-                (self.holder(placed.debit), Body::Extend { hold, expires_at })
+                (self.holder(placed.debit), Body::Holds(HoldCommand::Extend { hold, expires_at }))
             }
-            7..=9 => (self.holder(placed.credit), Body::Void { hold }),
+            7..=9 => (self.holder(placed.credit), Body::Holds(HoldCommand::Void { hold })),
             _ => {
                 let part = 1 + self.random.amount(placed.amount.minor);
                 let minor = if self.random.once_in(10) { placed.amount.minor + 1 } else { part };
                 let amount = Money { minor, ..placed.amount };
-                (self.holder(placed.credit), Body::Capture { hold, amount, last: self.random.once_in(3) })
+                (
+                    self.holder(placed.credit),
+                    Body::Holds(HoldCommand::Capture { hold, amount, last: self.random.once_in(3) }),
+                )
             }
         }
     }
@@ -371,12 +380,12 @@ impl Workload {
         let minor = 1 + self.random.amount(paid.amount.minor);
         let caller = if self.random.once_in(3) { self.operator() } else { self.holder(paid.credit) };
         let leg = u32::try_from(place).expect("a posting has few legs");
-        (caller, Body::Refund { of, leg, amount: Money { minor, ..paid.amount }, text: None })
+        (caller, Body::Payments(PaymentCommand::Refund { of, leg, amount: Money { minor, ..paid.amount }, text: None }))
     }
 
     fn reverse(&mut self) -> (Caller, Body) {
         let Some((of, _)) = self.random.pick(&self.payments) else { return self.pay() };
-        (self.operator(), Body::Reverse { of, text: None })
+        (self.operator(), Body::Payments(PaymentCommand::Reverse { of, text: None }))
     }
 
     fn change_account(&mut self) -> (Caller, Body) {
@@ -385,7 +394,13 @@ impl Workload {
             // By an owner, or by any customer, some of whom have a lesser right.
             let caller =
                 if self.random.once_in(2) { self.holder(account) } else { self.caller(|it| it.role == Role::Customer) };
-            return (caller, Body::Rename { account, name: self.random.once_in(2).then(|| sealed("name")) });
+            return (
+                caller,
+                Body::Accounts(AccountCommand::Rename {
+                    account,
+                    name: self.random.once_in(2).then(|| sealed("name")),
+                }),
+            );
         }
         let caller = self.operator();
         if self.random.once_in(3) {
@@ -394,7 +409,7 @@ impl Workload {
                 1 | 2 => Overdraft::Limited(0),
                 _ => Overdraft::Limited(self.random.below(5_000)),
             };
-            return (caller, Body::SetOverdraft { account, overdraft });
+            return (caller, Body::Accounts(AccountCommand::SetOverdraft { account, overdraft }));
         }
         let status = match self.random.below(40) {
             0 => Status::Frozen,
@@ -402,7 +417,7 @@ impl Workload {
             3..=12 => Status::Closed,
             _ => Status::Open,
         };
-        (caller, Body::SetStatus { account, status })
+        (caller, Body::Accounts(AccountCommand::SetStatus { account, status }))
     }
 
     fn open_account(&mut self) -> (Caller, Body) {
@@ -424,7 +439,7 @@ impl Workload {
             _ => Overdraft::Limited(1_000),
         };
         let open = OpenAccount { number, kind, overdraft, owner, ..account(currency) };
-        (self.operator(), Body::OpenAccount(open))
+        (self.operator(), Body::Accounts(AccountCommand::OpenAccount(open)))
     }
 
     fn change_right(&mut self) -> (Caller, Body) {
@@ -432,27 +447,27 @@ impl Workload {
         let account = cash.unwrap_or_else(|| self.account().id);
         let customer = self.customer(0);
         let right = match self.random.below(8) {
-            0 => return (self.operator(), Body::Revoke { customer, account }),
+            0 => return (self.operator(), Body::Access(AccessCommand::Revoke { customer, account })),
             1 | 2 => Right::Signatory { limit_minor: Some(1 + self.random.amount(2_000)) },
             3 => Right::Signatory { limit_minor: None },
             4 => Right::ReadOnly,
             _ => Right::Owner,
         };
-        (self.operator(), Body::Grant { customer, account, right })
+        (self.operator(), Body::Access(AccessCommand::Grant { customer, account, right }))
     }
 
     fn end_session(&mut self) -> (Caller, Body) {
         let Some(person) = self.random.pick(&self.people) else { return self.pay() };
         match person.session {
             Some((token, _)) if self.random.once_in(4) => {
-                (Caller { user: person.user, session: Some(token) }, Body::SignOut { token })
+                (Caller { user: person.user, session: Some(token) }, Body::Access(AccessCommand::SignOut { token }))
             }
             _ if self.random.once_in(4) => {
                 let caller = if self.random.once_in(4) { self.operator() } else { Caller::SYSTEM };
                 let user = if self.random.once_in(8) { UserId(u32::MAX) } else { person.user };
-                (caller, Body::SetPassword { user, password: sealed("another hash") })
+                (caller, Body::Access(AccessCommand::SetPassword { user, password: sealed("another hash") }))
             }
-            _ => (Caller::SYSTEM, Body::SignInFailed { user: person.user }),
+            _ => (Caller::SYSTEM, Body::Access(AccessCommand::SignInFailed { user: person.user })),
         }
     }
 }
@@ -471,27 +486,29 @@ fn remember<T>(random: &mut Random, list: &mut Vec<T>, new: T) {
 /// account for each customer.
 fn opening() -> VecDeque<Body> {
     let numbering = Numbering::new("AT", "99999").expect("a form of the IBAN registry");
-    let mut bodies = VecDeque::from([Body::Found { name: "Simulated".into(), numbering }]);
+    let mut bodies = VecDeque::from([Body::System(SystemCommand::Found { name: "Simulated".into(), numbering })]);
     for currency in [euro(), yen()] {
         let cash = OpenAccount { kind: Kind::Asset, overdraft: Overdraft::Unlimited, cash: true, ..account(currency) };
         let fees = OpenAccount { kind: Kind::Income, ..account(currency) };
-        bodies.extend([cash, fees].map(Body::OpenAccount));
+        bodies.extend([cash, fees].map(|it| Body::Accounts(AccountCommand::OpenAccount(it))));
     }
-    let user = |number: u8, role, customer| Body::AddUser {
-        name_index: NameIndex([number; 16]),
-        name: sealed("name"),
-        password: sealed("hash"),
-        role,
-        customer,
+    let user = |number: u8, role, customer| {
+        Body::Access(AccessCommand::AddUser {
+            name_index: NameIndex([number; 16]),
+            name: sealed("name"),
+            password: sealed("hash"),
+            role,
+            customer,
+        })
     };
     bodies.extend([user(0, Role::Operator, None), user(1, Role::Auditor, None)]);
     for number in 1..=CUSTOMERS {
         let customer = CustomerId(u32::from(number));
         let currency = if number % 3 == 0 { yen() } else { euro() };
         bodies.extend([
-            Body::AddCustomer { name: sealed("customer") },
+            Body::Access(AccessCommand::AddCustomer { name: sealed("customer") }),
             user(number + 1, Role::Customer, Some(customer)),
-            Body::OpenAccount(OpenAccount { owner: Some(customer), ..account(currency) }),
+            Body::Accounts(AccountCommand::OpenAccount(OpenAccount { owner: Some(customer), ..account(currency) })),
         ]);
     }
     bodies

@@ -1,6 +1,8 @@
 //! A wrong core is found, its failure is the same every time, and shrinks to a handful of commands.
 
-use bank::{Body, Caller, Command, Decision, Event, Facts, Refusal, State, What, decide};
+use bank::{
+    Body, Caller, Command, Decision, Event, Facts, HoldCommand, HoldEvent, PaymentCommand, Refusal, State, What, decide,
+};
 use ledger::{Hold, Leg};
 use sim::run::Act;
 use sim::{Decide, Plan, shrink};
@@ -23,8 +25,10 @@ fn as_system(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
 /// Lets a hold through that isn't covered, for one amount in fifty: the state's own laws notice.
 fn overdrawing(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     let decision = decide(state, command, facts);
-    let (Body::PlaceHold { leg, expires_at, text: None, metadata: None }, Decision::Refused(refusal, _)) =
-        (&command.body, &decision)
+    let (
+        Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text: None, metadata: None }),
+        Decision::Refused(refusal, _),
+    ) = (&command.body, &decision)
     else {
         return decision;
     };
@@ -33,14 +37,16 @@ fn overdrawing(state: &State, command: &Command, facts: &Facts<'_>) -> Decision 
         return decision;
     }
     let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
-    let what = What::HoldPlaced { hold, text: None, metadata: None };
+    let what = What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None });
     Decision::Accepted([Event { by: command.caller.user, what, request: command.request }].into())
 }
 
 /// Lets somebody pay who may only read, where the amount is an odd one.
 fn readers_pay(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     match (decide(state, command, facts), &command.body) {
-        (Decision::Refused(Refusal::ReadOnlyRight, _), Body::Pay(pay)) if pay.legs[0].amount.minor % 2 == 1 => {
+        (Decision::Refused(Refusal::ReadOnlyRight, _), Body::Payments(PaymentCommand::Pay(pay)))
+            if pay.legs[0].amount.minor % 2 == 1 =>
+        {
             as_system(state, command, facts)
         }
         (decision, _) => decision,
@@ -50,7 +56,7 @@ fn readers_pay(state: &State, command: &Command, facts: &Facts<'_>) -> Decision 
 /// Looks at each leg alone, so that a signatory may split what is above the limit.
 fn splitting(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     match (decide(state, command, facts), &command.body) {
-        (Decision::Refused(Refusal::AboveSignatoryLimit { limit }, _), Body::Pay(pay))
+        (Decision::Refused(Refusal::AboveSignatoryLimit { limit }, _), Body::Payments(PaymentCommand::Pay(pay)))
             if pay.legs.iter().all(|leg| leg.amount.minor <= limit.minor) =>
         {
             as_system(state, command, facts)
@@ -61,7 +67,7 @@ fn splitting(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
 
 /// Refuses a reversal that nothing speaks against, once in a while.
 fn forgetful(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
-    let wrong = matches!(command.body, Body::Reverse { .. }) && facts.now.0 % 7 == 3;
+    let wrong = matches!(command.body, Body::Payments(PaymentCommand::Reverse { .. })) && facts.now.0 % 7 == 3;
     let decision = decide(state, command, facts);
     match decision {
         Decision::Accepted(_) if wrong && command.request.is_none() => {

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use bank::{Body, Decision, Event, Purpose, Refusal, State, What};
+use bank::{
+    AccessCommand, AccountCommand, AccountEvent, Body, Decision, Event, HoldCommand, HoldEvent, PaymentCommand,
+    PaymentEvent, Purpose, Refusal, State, SystemEvent, What,
+};
 use ledger::{
     Account, AccountId, BookedLeg, Cause, Entry, Hold, Leg, Money, Overdraft, Posting, ReleaseReason, Timestamp,
 };
@@ -151,9 +154,14 @@ const FAULTS: [Fault; 10] = [
 
 /// The one posting of a payment, deposit or withdrawal.
 fn posting_of(observed: &Observed) -> Option<&Posting> {
-    let cash_or_pay = matches!(observed.command.body, Body::Pay(_) | Body::Deposit { .. } | Body::Withdraw { .. });
+    let cash_or_pay = matches!(
+        observed.command.body,
+        Body::Payments(PaymentCommand::Pay(_))
+            | Body::Payments(PaymentCommand::Deposit { .. })
+            | Body::Payments(PaymentCommand::Withdraw { .. })
+    );
     match observed.events() {
-        [Event { what: What::Posted { posting, .. }, .. }] if cash_or_pay => Some(posting),
+        [Event { what: What::Payments(PaymentEvent::Posted { posting, .. }), .. }] if cash_or_pay => Some(posting),
         _ => None,
     }
 }
@@ -170,7 +178,7 @@ fn with_events(observed: &Observed, events: Vec<Event>) -> Observed {
 /// The same answer with a cent more in the first leg of its posting.
 fn with_another_amount(observed: &Observed, balances_fit: bool) -> Observed {
     let mut event = observed.events()[0].clone();
-    let What::Posted { posting, .. } = &mut event.what else { panic!("not a posting") };
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = &mut event.what else { panic!("not a posting") };
     let mut legs: Vec<BookedLeg> = posting.legs().to_vec();
     legs[0].leg.amount.minor += 1;
     if balances_fit {
@@ -188,8 +196,9 @@ fn with_another_amount(observed: &Observed, balances_fit: bool) -> Observed {
 fn with_another_command(observed: &Observed) -> Observed {
     let mut changed = observed.clone();
     match &mut changed.command.body {
-        Body::Pay(pay) => pay.legs[0].amount.minor += 1,
-        Body::Deposit { amount, .. } | Body::Withdraw { amount, .. } => amount.minor += 1,
+        Body::Payments(PaymentCommand::Pay(pay)) => pay.legs[0].amount.minor += 1,
+        Body::Payments(PaymentCommand::Deposit { amount, .. })
+        | Body::Payments(PaymentCommand::Withdraw { amount, .. }) => amount.minor += 1,
         _ => panic!("not a payment"),
     }
     changed
@@ -200,7 +209,8 @@ fn with_another_balance(observed: &Observed) -> Observed {
     let mut amount = refusal.amount().unwrap();
     amount.minor -= 1;
     let refusal = Refusal::from_slug(refusal.slug(), Some(amount)).unwrap();
-    let event = event.clone().map(|event| Event { what: What::Refused { refusal, place: None }, ..event });
+    let event =
+        event.clone().map(|event| Event { what: What::System(SystemEvent::Refused { refusal, place: None }), ..event });
     Observed { decision: Decision::Refused(refusal, event), ..observed.clone() }
 }
 
@@ -208,7 +218,10 @@ fn refused(observed: &Observed) -> Observed {
     let available = posting_of(observed).unwrap().legs()[0].leg.amount;
     let refusal = ledger::Refusal::InsufficientFunds { available }.into();
     let event = observed.events()[0].clone();
-    let event = observed.command.request.map(|_| Event { what: What::Refused { refusal, place: None }, ..event });
+    let event = observed
+        .command
+        .request
+        .map(|_| Event { what: What::System(SystemEvent::Refused { refusal, place: None }), ..event });
     Observed { decision: Decision::Refused(refusal, event), ..observed.clone() }
 }
 
@@ -264,7 +277,8 @@ fn the_auditor_notices_a_session_that_outlives_its_password() {
         let mut simulation = Simulation::new(unrestarted(seed, 4_000));
         let history: Vec<Observed> = (0..4_000).map(|_| simulation.step().unwrap()).collect();
         let ends_sessions = |observed: &Observed| {
-            matches!(observed.command.body, Body::SetPassword { .. }) && observed.events().len() > 1
+            matches!(observed.command.body, Body::Access(AccessCommand::SetPassword { .. }))
+                && observed.events().len() > 1
         };
         let Some(place) = history.iter().position(ends_sessions) else { continue };
         let events = history[place].events();
@@ -307,7 +321,10 @@ fn the_auditor_believes_no_refusal_of_what_was_right() {
             && let Some(event) = events.first()
         {
             for refusal in &refusals {
-                let event = Event { what: What::Refused { refusal: *refusal, place: None }, ..event.clone() };
+                let event = Event {
+                    what: What::System(SystemEvent::Refused { refusal: *refusal, place: None }),
+                    ..event.clone()
+                };
                 let event = observed.command.request.map(|_| event).filter(|_| *refusal != Refusal::NotSignedIn);
                 let told = Observed { decision: Decision::Refused(*refusal, event), ..observed.clone() };
                 let believed = auditor.clone().observe(&told).is_ok();
@@ -328,15 +345,17 @@ fn the_auditor_agrees_to_no_credit_without_end() {
         let observed = simulation.step().unwrap();
         let (mut told, unlimited) = (observed.clone(), Overdraft::Unlimited);
         let changed = match (&mut told.command.body, &mut told.decision) {
-            (Body::SetOverdraft { overdraft, account }, Decision::Accepted(events)) if account.0 > 3 => {
+            (Body::Accounts(AccountCommand::SetOverdraft { overdraft, account }), Decision::Accepted(events))
+                if account.0 > 3 =>
+            {
                 *overdraft = unlimited;
-                events[0].what = What::OverdraftSet { account: *account, overdraft: unlimited };
+                events[0].what = What::Accounts(AccountEvent::OverdraftSet { account: *account, overdraft: unlimited });
                 overdrafts += 1;
                 simulation.state().is_a_customers(*account)
             }
-            (Body::OpenAccount(open), Decision::Accepted(events)) if open.owner.is_some() => {
+            (Body::Accounts(AccountCommand::OpenAccount(open)), Decision::Accepted(events)) if open.owner.is_some() => {
                 open.overdraft = unlimited;
-                if let What::AccountOpened { overdraft, .. } = &mut events[0].what {
+                if let What::Accounts(AccountEvent::AccountOpened { overdraft, .. }) = &mut events[0].what {
                     *overdraft = unlimited;
                 }
                 opened += 1;
@@ -356,20 +375,24 @@ fn asked(body: &Body, state: &State, postings: &BTreeMap<u64, Posting>) -> Optio
         state.cash_account(amount.currency).map(|debit| Leg { debit, credit: account, amount })
     };
     Some(match body {
-        Body::Pay(pay) => (pay.legs.to_vec(), Cause::Order),
-        Body::Book { leg, .. } => (vec![*leg], Cause::Order),
-        Body::Deposit { account, amount, .. } => (vec![at_the_desk(*account, *amount)?], Cause::Order),
-        Body::Withdraw { account, amount, .. } => (vec![at_the_desk(*account, *amount)?.reversed()], Cause::Order),
-        Body::Capture { hold, amount, last } => {
+        Body::Payments(PaymentCommand::Pay(pay)) => (pay.legs.to_vec(), Cause::Order),
+        Body::Payments(PaymentCommand::Book { leg, .. }) => (vec![*leg], Cause::Order),
+        Body::Payments(PaymentCommand::Deposit { account, amount, .. }) => {
+            (vec![at_the_desk(*account, *amount)?], Cause::Order)
+        }
+        Body::Payments(PaymentCommand::Withdraw { account, amount, .. }) => {
+            (vec![at_the_desk(*account, *amount)?.reversed()], Cause::Order)
+        }
+        Body::Holds(HoldCommand::Capture { hold, amount, last }) => {
             let held = state.ledger().hold(*hold)?;
             let leg = Leg { debit: held.debit, credit: held.credit, amount: *amount };
             (vec![leg], Cause::Capture { hold: *hold, last: *last })
         }
-        Body::Refund { of, leg, amount, .. } => {
+        Body::Payments(PaymentCommand::Refund { of, leg, amount, .. }) => {
             let paid = postings.get(&of.event())?.legs().get(usize::try_from(*leg).unwrap())?.leg;
             (vec![Leg { amount: *amount, ..paid.reversed() }], Cause::Refund { of: *of, leg: *leg })
         }
-        Body::Reverse { of, .. } => {
+        Body::Payments(PaymentCommand::Reverse { of, .. }) => {
             let legs = postings.get(&of.event())?.legs().iter().rev().map(|booked| booked.leg.reversed());
             (legs.collect(), Cause::Reversal { of: *of })
         }
@@ -399,25 +422,37 @@ fn booked(legs: &[Leg], cause: Cause, at: Timestamp, state: &State) -> Option<Po
 fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Posting>) -> Option<What> {
     let body = &observed.command.body;
     Some(match body {
-        Body::PlaceHold { leg: Leg { debit, credit, amount }, expires_at, .. } => {
+        Body::Holds(HoldCommand::PlaceHold { leg: Leg { debit, credit, amount }, expires_at, .. }) => {
             let (debit, credit, amount) = (*debit, *credit, *amount);
             let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
-            What::HoldPlaced { hold, text: None, metadata: None }
+            What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None })
         }
-        Body::Void { hold } => What::HoldReleased { hold: *hold, reason: ReleaseReason::Voided },
-        Body::Expire { hold } => What::HoldReleased { hold: *hold, reason: ReleaseReason::Expired },
-        Body::Extend { hold, expires_at } => What::HoldExtended { hold: *hold, expires_at: *expires_at },
-        Body::Rename { account, name } => What::AccountRenamed { account: *account, name: name.clone() },
-        Body::SetStatus { account, status } => What::StatusSet { account: *account, status: *status },
-        Body::SetOverdraft { account, overdraft } => What::OverdraftSet { account: *account, overdraft: *overdraft },
+        Body::Holds(HoldCommand::Void { hold }) => {
+            What::Holds(HoldEvent::HoldReleased { hold: *hold, reason: ReleaseReason::Voided })
+        }
+        Body::Holds(HoldCommand::Expire { hold }) => {
+            What::Holds(HoldEvent::HoldReleased { hold: *hold, reason: ReleaseReason::Expired })
+        }
+        Body::Holds(HoldCommand::Extend { hold, expires_at }) => {
+            What::Holds(HoldEvent::HoldExtended { hold: *hold, expires_at: *expires_at })
+        }
+        Body::Accounts(AccountCommand::Rename { account, name }) => {
+            What::Accounts(AccountEvent::AccountRenamed { account: *account, name: name.clone() })
+        }
+        Body::Accounts(AccountCommand::SetStatus { account, status }) => {
+            What::Accounts(AccountEvent::StatusSet { account: *account, status: *status })
+        }
+        Body::Accounts(AccountCommand::SetOverdraft { account, overdraft }) => {
+            What::Accounts(AccountEvent::OverdraftSet { account: *account, overdraft: *overdraft })
+        }
         _ => {
             let (legs, cause) = asked(body, state, postings)?;
             let posting = booked(&legs, cause, observed.at, state)?;
             let (purpose, text) = match body {
-                Body::Book { reason, .. } => (Purpose::Booking, Some(reason.clone())),
+                Body::Payments(PaymentCommand::Book { reason, .. }) => (Purpose::Booking, Some(reason.clone())),
                 _ => (Purpose::Payment, None),
             };
-            What::Posted { posting, purpose, text, metadata: None }
+            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata: None })
         }
     })
 }
@@ -440,7 +475,7 @@ fn the_auditor_believes_nothing_that_had_to_be_refused() {
                 assert!(!believed, "what had to be refused ({refusal}) was believed: {told:?}");
                 *reasons.entry(refusal.slug()).or_insert(0) += 1;
             }
-            if let [Event { what: What::Posted { posting, .. }, .. }] = observed.events() {
+            if let [Event { what: What::Payments(PaymentEvent::Posted { posting, .. }), .. }] = observed.events() {
                 postings.insert(observed.first_event, posting.clone());
             }
             auditor.observe(&observed).unwrap();
@@ -496,7 +531,11 @@ fn the_books_fit_one_state_only() {
     assert_eq!(auditor.compare(&state), Ok(()));
     let (hold, _) = state.ledger().holds().next().expect("something is held");
     let by = bank::UserId::SYSTEM;
-    let event = Event { by, what: What::HoldReleased { hold, reason: ledger::ReleaseReason::Voided }, request: None };
+    let event = Event {
+        by,
+        what: What::Holds(HoldEvent::HoldReleased { hold, reason: ledger::ReleaseReason::Voided }),
+        request: None,
+    };
     state.apply(state.last_event() + 1, state.time().unwrap(), &event);
     let told = auditor.compare(&state).unwrap_err();
     assert!(told.to_string().contains("the bank has seen"), "{told}");

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bank::{Event, KEYS_AT_HAND, Outcomes, State, What};
+use bank::{Event, KEYS_AT_HAND, Outcomes, PaymentEvent, State, What};
 use journal::{Reader, Secrets};
 use ledger::AccountId;
 use siphasher::sip128::SipHasher24;
@@ -81,7 +81,7 @@ impl Recent {
 
     /// Notes the marks among an event's entries.
     pub(crate) fn note(&mut self, number: u64, event: &Event) {
-        let What::Posted { posting, .. } = &event.what else { return };
+        let What::Payments(PaymentEvent::Posted { posting, .. }) = &event.what else { return };
         for booked in posting.legs() {
             for (account, entry) in [(booked.leg.debit, booked.debit), (booked.leg.credit, booked.credit)] {
                 if entry.ordinal.is_multiple_of(ENTRIES_PER_MARK) {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bank::{Event, PastPosting, Purpose, Request, Sealed, State, UserId, What};
+use bank::{Event, PastPosting, PaymentEvent, Purpose, Request, Sealed, State, UserId, What};
 use journal::Frame;
 use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
 use tokio::runtime::Handle;
@@ -343,7 +343,7 @@ impl Engine {
     /// Fails as [`Engine::event`] does.
     pub fn past_posting(&self, id: PostingId) -> Result<Option<PastPosting>, Unavailable> {
         Ok(match self.event(id.event())?.map(|recorded| recorded.event.what) {
-            Some(What::Posted { posting, .. }) => Some(PastPosting { id, posting }),
+            Some(What::Payments(PaymentEvent::Posted { posting, .. })) => Some(PastPosting { id, posting }),
             _ => None,
         })
     }
@@ -503,7 +503,7 @@ impl Engine {
         id: PostingId,
     ) -> Result<(Vec<HistoryEntry>, Option<PostingId>), Unavailable> {
         let recorded = self.event(id.event())?;
-        let Some((by, What::Posted { posting, purpose, text, .. })) =
+        let Some((by, What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }))) =
             recorded.map(|recorded| (recorded.event.by, recorded.event.what))
         else {
             return Err(Unavailable::Failed(format!("event {} is named as a posting and is none", id.event())));

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use bank::What;
+use bank::{PaymentEvent, What};
 use ledger::{AccountId, PostingId};
 
 use super::{HistoryError, Mark};
@@ -66,7 +66,11 @@ impl Engine {
             for looked_at in 1.. {
                 let Some(recorded) = source.next(&engine)? else { return Ok(Listed { before: None, ..listed }) };
                 listed.before = Some(recorded.number).filter(|number| *number > 1);
-                match if matches!(recorded.event.what, What::Posted { .. }) { wanted(&recorded)? } else { Wanted::No } {
+                match if matches!(recorded.event.what, What::Payments(PaymentEvent::Posted { .. })) {
+                    wanted(&recorded)?
+                } else {
+                    Wanted::No
+                } {
                     Wanted::Yes => listed.postings.push(recorded),
                     Wanted::No => {}
                     Wanted::NothingOlder => return Ok(Listed { before: None, ..listed }),

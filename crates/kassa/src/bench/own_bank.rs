@@ -6,7 +6,10 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use bank::{Body, Caller, CustomerId, Numbering, OpenAccount, Role, TokenHash, What};
+use bank::{
+    AccessCommand, AccessEvent, AccountCommand, Body, Caller, CustomerId, Numbering, OpenAccount, Role, SystemCommand,
+    TokenHash, What,
+};
 use engine::{Engine, Field, NewSubject, Submission};
 use indicatif::ProgressBar;
 use journal::MasterKey;
@@ -64,7 +67,7 @@ pub(super) fn master_key(hex: &str) -> Result<MasterKey, Failure> {
 /// Founds the bank.
 pub(super) async fn found(engine: &Engine) -> Result<(), Failure> {
     let numbering = Numbering::new("AT", "99999").map_err(|error| Failure::new(error.to_string()))?;
-    accepted(engine, command(Body::Found { name: "Bench".into(), numbering })).await.map(drop)
+    accepted(engine, command(Body::System(SystemCommand::Found { name: "Bench".into(), numbering }))).await.map(drop)
 }
 
 /// Adds so many customers to a bank that has none, each a person with a user of their own and sealed fields as long
@@ -78,7 +81,7 @@ pub(super) async fn add_customers(engine: &Engine, customers: u32, bar: &Progres
         let customers = people.iter().map(|(number, person)| {
             let name = person.seal(Field::CustomerName, &format!("Customer No. {number}"));
             Submission {
-                command: command(Body::AddCustomer { name }),
+                command: command(Body::Access(AccessCommand::AddCustomer { name })),
                 subject: Some(person.clone()),
                 past: None,
                 rivals: None,
@@ -86,15 +89,15 @@ pub(super) async fn add_customers(engine: &Engine, customers: u32, bar: &Progres
         });
         let customers = all_accepted(engine, customers.collect()).await?;
         let users = people.iter().zip(customers).map(|((number, person), customer)| {
-            let What::CustomerAdded { id, .. } = customer else { return Err(unexpected()) };
+            let What::Access(AccessEvent::CustomerAdded { id, .. }) = customer else { return Err(unexpected()) };
             let name = user_name(*number);
-            Ok(Submission::from(command(Body::AddUser {
+            Ok(Submission::from(command(Body::Access(AccessCommand::AddUser {
                 name_index: engine.name_index(&name),
                 name: person.seal(Field::UserName, &name),
                 password: person.seal(Field::Password, &password),
                 role: Role::Customer,
                 customer: Some(id),
-            })))
+            }))))
         });
         all_accepted(engine, users.collect::<Result<_, _>>()?).await?;
         bar.inc(numbers.len() as u64);
@@ -112,7 +115,7 @@ pub(super) async fn open_accounts(
     let numbers: Vec<u32> = (0..accounts).collect();
     for numbers in numbers.chunks(COMMANDS_AT_A_TIME) {
         let openings = numbers.iter().map(|number| {
-            command(Body::OpenAccount(OpenAccount {
+            command(Body::Accounts(AccountCommand::OpenAccount(OpenAccount {
                 number: None,
                 currency: euro(),
                 kind: Kind::Liability,
@@ -122,7 +125,7 @@ pub(super) async fn open_accounts(
                 owner: Some(CustomerId(number / per_customer + 1)),
                 cash: false,
                 opened_at: None,
-            }))
+            })))
             .into()
         });
         all_accepted(engine, openings.collect()).await?;
@@ -139,7 +142,7 @@ pub(super) async fn sign_in(engine: &Engine, customers: u32) -> Result<(), Failu
         let users = numbers.iter().map(|number| {
             let Caller { user, session } = caller(engine, *number)?;
             let token = session.ok_or_else(unexpected)?;
-            Ok(command(Body::SignIn { user, token, expires_at, from: None }).into())
+            Ok(command(Body::Access(AccessCommand::SignIn { user, token, expires_at, from: None })).into())
         });
         all_accepted(engine, users.collect::<Result<_, Failure>>()?).await?;
     }

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use bank::{Sealed, State, What};
+use bank::{PaymentEvent, Sealed, State, What};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Entry, Posting};
 
@@ -52,7 +52,9 @@ impl<'a> Csv<'a> {
 
 impl Form for Csv<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
-        let What::Posted { posting, purpose, text, .. } = &recorded.event.what else { return Ok(()) };
+        let What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }) = &recorded.event.what else {
+            return Ok(());
+        };
         let whole = Whole {
             number: recorded.number.to_string(),
             booked_at: moment(posting.booked_at()),

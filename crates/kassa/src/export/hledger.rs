@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use bank::{Purpose, Sealed, State, What};
+use bank::{AccessEvent, AccountEvent, HoldEvent, PaymentEvent, Purpose, Sealed, State, SystemEvent, What};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting};
 
@@ -111,34 +111,38 @@ impl<'a> Hledger<'a> {
 impl Form for Hledger<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
         match &recorded.event.what {
-            What::Founded { name, .. } => Ok(writeln!(self.out, "; The books of {}.", one_line(name))?),
-            What::AccountOpened { id, name, cash, .. } => self.account(state, *id, *cash, name.as_ref()),
-            What::Posted { posting, purpose, text, .. } => {
+            What::System(SystemEvent::Founded { name, .. }) => {
+                Ok(writeln!(self.out, "; The books of {}.", one_line(name))?)
+            }
+            What::Accounts(AccountEvent::AccountOpened { id, name, cash, .. }) => {
+                self.account(state, *id, *cash, name.as_ref())
+            }
+            What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }) => {
                 self.transaction(state, recorded.number, posting, *purpose, text.as_ref())
             }
-            What::AccountRenamed { account, name } => {
+            What::Accounts(AccountEvent::AccountRenamed { account, name }) => {
                 if let Some(declared) = self.accounts.get_mut(account) {
                     declared.name.clone_from(name);
                 }
                 Ok(())
             }
             // These neither move money nor bring an account.
-            What::LeaderStarted { .. }
-            | What::CustomerAdded { .. }
-            | What::UserAdded { .. }
-            | What::PasswordSet { .. }
-            | What::SessionOpened { .. }
-            | What::SessionClosed { .. }
-            | What::SignInFailed { .. }
-            | What::RightGranted { .. }
-            | What::RightRevoked { .. }
-            | What::StatusSet { .. }
-            | What::OverdraftSet { .. }
-            | What::HoldPlaced { .. }
-            | What::HoldReleased { .. }
-            | What::HoldExtended { .. }
-            | What::PaidAll { .. }
-            | What::Refused { .. } => Ok(()),
+            What::System(SystemEvent::LeaderStarted { .. })
+            | What::Access(AccessEvent::CustomerAdded { .. })
+            | What::Access(AccessEvent::UserAdded { .. })
+            | What::Access(AccessEvent::PasswordSet { .. })
+            | What::Access(AccessEvent::SessionOpened { .. })
+            | What::Access(AccessEvent::SessionClosed { .. })
+            | What::Access(AccessEvent::SignInFailed { .. })
+            | What::Access(AccessEvent::RightGranted { .. })
+            | What::Access(AccessEvent::RightRevoked { .. })
+            | What::Accounts(AccountEvent::StatusSet { .. })
+            | What::Accounts(AccountEvent::OverdraftSet { .. })
+            | What::Holds(HoldEvent::HoldPlaced { .. })
+            | What::Holds(HoldEvent::HoldReleased { .. })
+            | What::Holds(HoldEvent::HoldExtended { .. })
+            | What::Payments(PaymentEvent::PaidAll { .. })
+            | What::System(SystemEvent::Refused { .. }) => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use bank::{Right, Role, Sealed, State, What};
+use bank::{AccessEvent, AccountEvent, HoldEvent, PaymentEvent, Right, Role, Sealed, State, SystemEvent, What};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Money, Overdraft, Posting, ReleaseReason, Status};
 use serde::Serialize;
@@ -190,36 +190,48 @@ impl<'a> Jsonl<'a> {
     fn tell<'b>(&self, state: &State, what: &'b What) -> Result<Told<'b>, Ended> {
         let open = |field, sealed: Option<&Sealed>| self.personal.open(field, sealed);
         Ok(match what {
-            What::Founded { name, country, bank_code, scheme: _ } => Told::Founded { name, country, bank_code },
-            What::LeaderStarted { version } => Told::LeaderStarted { version },
-            What::CustomerAdded { id, name } => {
+            What::System(SystemEvent::Founded { name, country, bank_code, scheme: _ }) => {
+                Told::Founded { name, country, bank_code }
+            }
+            What::System(SystemEvent::LeaderStarted { version }) => Told::LeaderStarted { version },
+            What::Access(AccessEvent::CustomerAdded { id, name }) => {
                 Told::CustomerAdded { id: id.0, name: open(Field::CustomerName, Some(name))? }
             }
-            What::UserAdded { id, name_index: _, name, password: _, role, customer } => Told::UserAdded {
-                id: id.0,
-                name: open(Field::UserName, Some(name))?,
-                role: role_name(*role),
-                customer: customer.map(|customer| customer.0),
-            },
-            What::PasswordSet { user, password: _ } => Told::PasswordSet { user: user.0 },
-            What::SessionOpened { user, token: _, expires_at, from: _ } => {
-                Told::SessionOpened { user: user.0, expires_at: moment(*expires_at) }
-            }
-            What::SessionClosed { token: _ } => Told::SessionClosed {},
-            What::SignInFailed { user } => Told::SignInFailed { user: user.0 },
-            What::AccountOpened { id, number: _, currency, kind, overdraft, opened_at, name, owner, cash } => {
-                Told::AccountOpened {
-                    iban: iban(state, *id)?,
-                    currency: currency.code(),
-                    kind: kind_name(*kind),
-                    name: open(Field::AccountName, name.as_ref())?,
-                    overdraft: overdraft_text(*overdraft, *currency),
-                    opened_at: moment(*opened_at),
-                    owner: owner.map(|owner| owner.0),
-                    cash: *cash,
+            What::Access(AccessEvent::UserAdded { id, name_index: _, name, password: _, role, customer }) => {
+                Told::UserAdded {
+                    id: id.0,
+                    name: open(Field::UserName, Some(name))?,
+                    role: role_name(*role),
+                    customer: customer.map(|customer| customer.0),
                 }
             }
-            What::RightGranted { customer, account, right } => {
+            What::Access(AccessEvent::PasswordSet { user, password: _ }) => Told::PasswordSet { user: user.0 },
+            What::Access(AccessEvent::SessionOpened { user, token: _, expires_at, from: _ }) => {
+                Told::SessionOpened { user: user.0, expires_at: moment(*expires_at) }
+            }
+            What::Access(AccessEvent::SessionClosed { token: _ }) => Told::SessionClosed {},
+            What::Access(AccessEvent::SignInFailed { user }) => Told::SignInFailed { user: user.0 },
+            What::Accounts(AccountEvent::AccountOpened {
+                id,
+                number: _,
+                currency,
+                kind,
+                overdraft,
+                opened_at,
+                name,
+                owner,
+                cash,
+            }) => Told::AccountOpened {
+                iban: iban(state, *id)?,
+                currency: currency.code(),
+                kind: kind_name(*kind),
+                name: open(Field::AccountName, name.as_ref())?,
+                overdraft: overdraft_text(*overdraft, *currency),
+                opened_at: moment(*opened_at),
+                owner: owner.map(|owner| owner.0),
+                cash: *cash,
+            },
+            What::Access(AccessEvent::RightGranted { customer, account, right }) => {
                 let (_, currency) = kind_and_currency(state, *account)?;
                 let (right, limit_minor) = match right {
                     Right::Owner => ("owner", None),
@@ -229,17 +241,17 @@ impl<'a> Jsonl<'a> {
                 let limit = limit_minor.map(|minor| Money { minor, currency }.to_string());
                 Told::RightGranted { iban: iban(state, *account)?, customer: customer.0, right, limit }
             }
-            What::RightRevoked { customer, account } => {
+            What::Access(AccessEvent::RightRevoked { customer, account }) => {
                 Told::RightRevoked { iban: iban(state, *account)?, customer: customer.0 }
             }
-            What::StatusSet { account, status } => {
+            What::Accounts(AccountEvent::StatusSet { account, status }) => {
                 Told::StatusSet { iban: iban(state, *account)?, status: status_name(*status) }
             }
-            What::OverdraftSet { account, overdraft } => {
+            What::Accounts(AccountEvent::OverdraftSet { account, overdraft }) => {
                 let (_, currency) = kind_and_currency(state, *account)?;
                 Told::OverdraftSet { iban: iban(state, *account)?, overdraft: overdraft_text(*overdraft, currency) }
             }
-            What::Posted { posting, purpose, text, metadata } => Told::Posted {
+            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) => Told::Posted {
                 purpose: purpose_name(*purpose),
                 booked_at: moment(posting.booked_at()),
                 value_date: day(posting.value_date()),
@@ -248,27 +260,27 @@ impl<'a> Jsonl<'a> {
                 text: open(Field::Text, text.as_ref())?,
                 metadata: open(Field::Metadata, metadata.as_ref())?,
             },
-            What::PaidAll { payments } => Told::PaidAll { payments: *payments },
-            What::HoldPlaced { hold, text, metadata } => Told::HoldPlaced {
+            What::Payments(PaymentEvent::PaidAll { payments }) => Told::PaidAll { payments: *payments },
+            What::Holds(HoldEvent::HoldPlaced { hold, text, metadata }) => Told::HoldPlaced {
                 movement: movement(state, hold.debit, hold.credit, hold.amount)?,
                 expires_at: moment(hold.expires_at),
                 text: open(Field::Text, text.as_ref())?,
                 metadata: open(Field::Metadata, metadata.as_ref())?,
             },
-            What::HoldExtended { hold, expires_at } => {
+            What::Holds(HoldEvent::HoldExtended { hold, expires_at }) => {
                 Told::HoldExtended { hold: hold.event(), expires_at: moment(*expires_at) }
             }
-            What::AccountRenamed { account, name } => {
+            What::Accounts(AccountEvent::AccountRenamed { account, name }) => {
                 Told::AccountRenamed { iban: iban(state, *account)?, name: open(Field::AccountName, name.as_ref())? }
             }
-            What::HoldReleased { hold, reason } => {
+            What::Holds(HoldEvent::HoldReleased { hold, reason }) => {
                 let reason = match reason {
                     ReleaseReason::Voided => "voided",
                     ReleaseReason::Expired => "expired",
                 };
                 Told::HoldReleased { hold: hold.event(), reason }
             }
-            What::Refused { refusal, place } => {
+            What::System(SystemEvent::Refused { refusal, place }) => {
                 Told::Refused { refusal: refusal.slug(), place: *place, amount: refusal.amount().map(amount) }
             }
         })

@@ -5,7 +5,10 @@
 
 use std::collections::HashMap;
 
-use bank::{CustomerId, Founding, NameIndex, Request, State, SubjectId, UserId, What};
+use bank::{
+    AccessEvent, AccountEvent, CustomerId, Founding, NameIndex, PaymentEvent, Request, State, SubjectId, SystemEvent,
+    UserId, What,
+};
 use engine::{Engine, Field, KeyedHashes, OpenError, Options, Recorded, Replay};
 use ledger::{AccountId, Overdraft};
 use tokio::runtime::Runtime;
@@ -103,18 +106,20 @@ impl Earlier {
     fn of(recorded: &Recorded) -> Option<Self> {
         let request = recorded.event.request?;
         let was = match &recorded.event.what {
-            What::CustomerAdded { id, .. } => Was::Customer(*id),
-            What::AccountOpened { id, .. } => Was::Account(*id),
-            What::OverdraftSet { overdraft, .. } => Was::Overdraft(*overdraft),
-            What::Refused { .. } => Was::Refused,
-            What::Posted { posting, .. } => posting.legs().first().map_or(Was::Done, |booked| {
-                Was::Posted(Moved {
-                    debit: booked.leg.debit,
-                    credit: booked.leg.credit,
-                    debit_balance_minor: booked.debit.balance_minor,
-                    credit_balance_minor: booked.credit.balance_minor,
+            What::Access(AccessEvent::CustomerAdded { id, .. }) => Was::Customer(*id),
+            What::Accounts(AccountEvent::AccountOpened { id, .. }) => Was::Account(*id),
+            What::Accounts(AccountEvent::OverdraftSet { overdraft, .. }) => Was::Overdraft(*overdraft),
+            What::System(SystemEvent::Refused { .. }) => Was::Refused,
+            What::Payments(PaymentEvent::Posted { posting, .. }) => {
+                posting.legs().first().map_or(Was::Done, |booked| {
+                    Was::Posted(Moved {
+                        debit: booked.leg.debit,
+                        credit: booked.leg.credit,
+                        debit_balance_minor: booked.debit.balance_minor,
+                        credit_balance_minor: booked.credit.balance_minor,
+                    })
                 })
-            }),
+            }
             // All else that can be asked for: the import needs no more of it than that it was done.
             _ => Was::Done,
         };

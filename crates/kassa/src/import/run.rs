@@ -18,8 +18,8 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use bank::{
-    Body, Caller, Command, CustomerId, Numbering, OpenAccount, Pay, Purpose, Request, Right, Role, Sealed, SubjectId,
-    UserId, What,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, CustomerId, Numbering,
+    OpenAccount, Pay, PaymentCommand, Purpose, Request, Right, Role, Sealed, SubjectId, UserId, What,
 };
 use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission, SystemClock};
 use jiff::civil::Date;
@@ -333,12 +333,12 @@ impl<'a> Importer<'a> {
     fn customers(&mut self) -> Result<Vec<CustomerId>, Failure> {
         let rows = self.plan.customers.iter().zip(&self.booking.customers).map(|(row, target)| {
             let subject = NewSubject::generate();
-            let body = Body::AddCustomer { name: subject.seal(Field::CustomerName, &row.name) };
+            let body = Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, &row.name) });
             let command = self.command(&target.key, row.name.as_bytes(), body);
             (row.line, target.there, Submission { command, subject: Some(subject), past: None, rivals: None })
         });
         self.send_new("customers", &self.plan.files.customers, rows.collect(), |what| {
-            let What::CustomerAdded { id, .. } = what else { return None };
+            let What::Access(AccessEvent::CustomerAdded { id, .. }) = what else { return None };
             Some(id)
         })
     }
@@ -355,7 +355,11 @@ impl<'a> Importer<'a> {
                 cash: false,
                 opened_at: Some(value_date(row.opened).start()),
             };
-            let command = self.command(&target.key, booking::account_content(row).as_bytes(), Body::OpenAccount(open));
+            let command = self.command(
+                &target.key,
+                booking::account_content(row).as_bytes(),
+                Body::Accounts(AccountCommand::OpenAccount(open)),
+            );
             (row.line, target.there, command.into())
         });
         self.send_new("accounts", &self.plan.files.accounts, rows.collect(), opened)
@@ -365,7 +369,7 @@ impl<'a> Importer<'a> {
         let rows = self.plan.rights.iter().zip(&self.booking.rights).map(|(row, target)| {
             let (customer, account) = (customers[row.customer], self.accounts[row.account]);
             let content = booking::right_content(row, customer, account);
-            let body = Body::Grant { customer, account, right: booking::right(row.right) };
+            let body = Body::Access(AccessCommand::Grant { customer, account, right: booking::right(row.right) });
             (row.line, target.there, self.command(&target.key, content.as_bytes(), body).into())
         });
         self.send_new("rights", &self.plan.files.rights, rows.collect(), |_| Some(())).map(drop)
@@ -386,7 +390,8 @@ impl<'a> Importer<'a> {
                 opened_at,
             };
             let content = format!("{:?}", contra.kind);
-            let command = self.command(&contra.target.key, content.as_bytes(), Body::OpenAccount(open));
+            let command =
+                self.command(&contra.target.key, content.as_bytes(), Body::Accounts(AccountCommand::OpenAccount(open)));
             (0, contra.target.there, command.into())
         });
         self.send_new("contra", "the map's contra accounts", rows.collect(), opened)
@@ -421,7 +426,10 @@ impl<'a> Importer<'a> {
     /// Takes steps of overdrafts.
     fn set_overdrafts(&mut self, steps: &[Step<'_>]) -> Result<(), Failure> {
         let rows = steps.iter().map(|(account, key, overdraft, content)| {
-            let body = Body::SetOverdraft { account: self.accounts[*account], overdraft: *overdraft };
+            let body = Body::Accounts(AccountCommand::SetOverdraft {
+                account: self.accounts[*account],
+                overdraft: *overdraft,
+            });
             (self.plan.accounts[*account].line, self.command(key, content.as_bytes(), body).into())
         });
         self.send("overdrafts", &self.plan.files.accounts, rows.collect()).map(drop)
@@ -466,7 +474,7 @@ impl<'a> Importer<'a> {
             value_date: Some(day),
             booked_at: (!entry.late).then(|| day.start()),
         };
-        Ok(self.command(&entry.key, content.as_bytes(), Body::Pay(pay)))
+        Ok(self.command(&entry.key, content.as_bytes(), Body::Payments(PaymentCommand::Pay(pay))))
     }
 
     /// Seals what didn't fit in a posting's text, as its metadata: `text_2` and so on.
@@ -501,7 +509,7 @@ impl<'a> Importer<'a> {
             let subject = self.engine.peek(|state| state.customer(customer).map(|known| known.name.subject))?;
             let subject = subject.ok_or_else(unexpected)?;
             let erased = || Failure::new(format!("the customer {} was erased", user.customer_key));
-            let body = Body::AddUser {
+            let body = Body::Access(AccessCommand::AddUser {
                 name_index: self.engine.name_index(&user.name),
                 name: self.engine.seal(subject, Field::UserName, &user.name)?.ok_or_else(erased)?,
                 password: self
@@ -510,7 +518,7 @@ impl<'a> Importer<'a> {
                     .ok_or_else(erased)?,
                 role: Role::Customer,
                 customer: Some(customer),
-            };
+            });
             let command = self.command(&target.key, user.customer_key.as_bytes(), body);
             self.send_chunk("--user", vec![(0, command.into())])?;
         }
@@ -611,7 +619,7 @@ fn last_step(needed: &AccountRoom) -> Step<'_> {
 const OPENING_TEXT: &str = "Opening balance";
 
 fn opened(what: What) -> Option<AccountId> {
-    let What::AccountOpened { id, .. } = what else { return None };
+    let What::Accounts(AccountEvent::AccountOpened { id, .. }) = what else { return None };
     Some(id)
 }
 

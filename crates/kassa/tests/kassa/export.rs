@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bank::{
-    Body, Caller, Command as Order, CustomerId, Numbering, OpenAccount, Pay, Purpose, Right, Role, Sealed, UserId, What,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command as Order, CustomerId, HoldCommand,
+    Numbering, OpenAccount, Pay, PaymentCommand, Purpose, Right, Role, Sealed, SystemCommand, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, Options, Outcome, Receipt, Submission, SystemClock};
 use journal::{Journal, MasterKey};
@@ -26,7 +27,7 @@ impl Made {
         let engine = Engine::create(&folder.data, &master, Arc::new(SystemClock)).expect("a new bank");
         let numbering = Numbering::new("AT", "99999").expect("a numbering");
         let made = Self { folder, engine };
-        made.does(Body::Found { name: "Bank; of\ntests".into(), numbering });
+        made.does(Body::System(SystemCommand::Found { name: "Bank; of\ntests".into(), numbering }));
         made
     }
 
@@ -55,15 +56,19 @@ impl Made {
         };
         let currency = money(currency, 0).currency;
         let open = OpenAccount { number: None, currency, kind, overdraft, name, owner, cash, opened_at: None };
-        let What::AccountOpened { id, .. } = self.does(Body::OpenAccount(open)).what else { panic!("an account") };
+        let What::Accounts(AccountEvent::AccountOpened { id, .. }) =
+            self.does(Body::Accounts(AccountCommand::OpenAccount(open))).what
+        else {
+            panic!("an account")
+        };
         id
     }
 
     fn customer(&self, name: &str) -> (CustomerId, bank::SubjectId) {
         let subject = NewSubject::generate();
         let (name, id) = (subject.seal(Field::CustomerName, name), subject.id());
-        let What::CustomerAdded { id: customer, .. } =
-            self.accepted(Body::AddCustomer { name }, Some(subject), None).what
+        let What::Access(AccessEvent::CustomerAdded { id: customer, .. }) =
+            self.accepted(Body::Access(AccessCommand::AddCustomer { name }), Some(subject), None).what
         else {
             panic!("a customer")
         };
@@ -77,7 +82,7 @@ impl Made {
     fn pay(&self, legs: &[Leg], text: Option<Sealed>, value_date: Option<ValueDate>) -> PostingId {
         let legs = legs.iter().copied().collect();
         let pay = Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date, booked_at: None };
-        PostingId::new(self.does(Body::Pay(pay)).event).expect("a posting")
+        PostingId::new(self.does(Body::Payments(PaymentCommand::Pay(pay))).event).expect("a posting")
     }
 
     /// Ends the bank in order and gives its folder.
@@ -120,7 +125,7 @@ fn varied() -> Folder {
         let fees = bank.account(Kind::Income, currency, None, None);
         let costs = bank.account(Kind::Expense, currency, None, None);
         let of = |minor| money(currency, minor);
-        bank.does(Body::Deposit { account: annas, amount: of(many), text: None });
+        bank.does(Body::Payments(PaymentCommand::Deposit { account: annas, amount: of(many), text: None }));
         for (place, trap) in TRAPS.into_iter().enumerate() {
             let text = bank.seal(anna_subject, Field::Text, trap);
             let minor = i64::try_from(place).expect("few") + 1;
@@ -135,43 +140,56 @@ fn varied() -> Folder {
         ];
         let split = bank.pay(&legs, None, None);
         let text = bank.seal(ben_subject, Field::Text, "Sorry");
-        bank.accepted(Body::Refund { of: split, leg: 0, amount: of(400), text }, None, Some(split));
+        bank.accepted(
+            Body::Payments(PaymentCommand::Refund { of: split, leg: 0, amount: of(400), text }),
+            None,
+            Some(split),
+        );
         let wrong = bank.pay(&[leg(annas, bens, of(77)), leg(annas, costs, of(5))], None, None);
-        bank.accepted(Body::Reverse { of: wrong, text: None }, None, Some(wrong));
+        bank.accepted(Body::Payments(PaymentCommand::Reverse { of: wrong, text: None }), None, Some(wrong));
         let hold = |minor: i64| {
             let expires_at = Timestamp(bank.engine.now().0 + 3_600_000);
-            let body = Body::PlaceHold { leg: leg(annas, bens, of(minor)), expires_at, text: None, metadata: None };
+            let body = Body::Holds(HoldCommand::PlaceHold {
+                leg: leg(annas, bens, of(minor)),
+                expires_at,
+                text: None,
+                metadata: None,
+            });
             HoldId::new(bank.does(body).event).expect("a hold")
         };
-        bank.does(Body::Capture { hold: hold(500), amount: of(123), last: true });
-        bank.does(Body::Void { hold: hold(501) });
-        bank.does(Body::Grant { customer: ben, account: annas, right: Right::Signatory { limit_minor: Some(50) } });
-        bank.does(Body::Revoke { customer: ben, account: annas });
-        bank.does(Body::SetOverdraft { account: bens, overdraft: Overdraft::Limited(1_500) });
-        bank.does(Body::SetStatus { account: bens, status: Status::FrozenForDebits });
+        bank.does(Body::Holds(HoldCommand::Capture { hold: hold(500), amount: of(123), last: true }));
+        bank.does(Body::Holds(HoldCommand::Void { hold: hold(501) }));
+        bank.does(Body::Access(AccessCommand::Grant {
+            customer: ben,
+            account: annas,
+            right: Right::Signatory { limit_minor: Some(50) },
+        }));
+        bank.does(Body::Access(AccessCommand::Revoke { customer: ben, account: annas }));
+        bank.does(Body::Accounts(AccountCommand::SetOverdraft { account: bens, overdraft: Overdraft::Limited(1_500) }));
+        bank.does(Body::Accounts(AccountCommand::SetStatus { account: bens, status: Status::FrozenForDebits }));
         let refused = bank.submit(
-            Body::Pay(Pay {
+            Body::Payments(PaymentCommand::Pay(Pay {
                 legs: [leg(bens, annas, of(1))].into_iter().collect(),
                 purpose: Purpose::Payment,
                 text: None,
                 metadata: None,
                 value_date: None,
                 booked_at: None,
-            }),
+            })),
             None,
             None,
         );
         assert!(matches!(refused, Outcome::Refused { .. }), "{refused:?}");
     }
     let (name, password) = ("anna-signs-in", "hash-of-a-password");
-    let What::UserAdded { id: user, .. } = bank
-        .does(Body::AddUser {
+    let What::Access(AccessEvent::UserAdded { id: user, .. }) = bank
+        .does(Body::Access(AccessCommand::AddUser {
             name_index: bank.engine.name_index(name),
             name: bank.seal(anna_subject, Field::UserName, name).expect("a key"),
             password: bank.seal(anna_subject, Field::Password, password).expect("a key"),
             role: Role::Customer,
             customer: Some(anna),
-        })
+        }))
         .what
     else {
         panic!("a user")
@@ -185,10 +203,10 @@ fn varied() -> Folder {
         bank.engine.submit_blocking(command).expect("the bank is open")
     };
     for (caller, body) in [
-        (Caller::SYSTEM, Body::SignInFailed { user }),
-        (Caller::SYSTEM, Body::SignIn { user, token, expires_at, from: None }),
-        (own, Body::SignOut { token }),
-        (Caller::SYSTEM, Body::SetPassword { user, password: hash }),
+        (Caller::SYSTEM, Body::Access(AccessCommand::SignInFailed { user })),
+        (Caller::SYSTEM, Body::Access(AccessCommand::SignIn { user, token, expires_at, from: None })),
+        (own, Body::Access(AccessCommand::SignOut { token })),
+        (Caller::SYSTEM, Body::Access(AccessCommand::SetPassword { user, password: hash })),
     ] {
         let outcome = by(caller, body);
         assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
@@ -454,7 +472,7 @@ fn a_renamed_account_has_its_newest_name() {
     let renamed = bank.account(Kind::Liability, "EUR", named("First of all"), Some(anna));
     let unnamed = bank.account(Kind::Liability, "EUR", named("Never again"), Some(anna));
     for (account, name) in [(renamed, named("Second")), (unnamed, None), (renamed, named("Third and last"))] {
-        bank.does(Body::Rename { account, name });
+        bank.does(Body::Accounts(AccountCommand::Rename { account, name }));
     }
     let folder = bank.stopped();
     let books = succeeds(&["export", "--data", folder.data(), "--format", "hledger", "--personal"], "");

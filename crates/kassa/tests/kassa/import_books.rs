@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bank::{AccessCommand, AccountCommand, HoldCommand, PaymentCommand};
 use engine::{Engine, Options, SystemClock};
 use journal::MasterKey;
 use ledger::{Kind, Overdraft};
@@ -183,7 +184,7 @@ impl Source {
     fn sets_limit(&self, limit: u64) {
         let engine = self.engine();
         let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
-        let body = bank::Body::SetOverdraft { account, overdraft: Overdraft::Limited(limit) };
+        let body = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Limited(limit) });
         let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
         engine.submit_blocking(command).expect("open");
         engine.stop();
@@ -202,7 +203,10 @@ impl Source {
 
     /// Takes a step of account 1's overdraft as an import does that is broken off then.
     fn takes_step(&self, step: &str, limit: u64) -> bool {
-        let body = bank::Body::SetOverdraft { account: self.account_1(), overdraft: Overdraft::Limited(limit) };
+        let body = bank::Body::Accounts(AccountCommand::SetOverdraft {
+            account: self.account_1(),
+            overdraft: Overdraft::Limited(limit),
+        });
         self.asks(&format!("overdraft {step} accounts:1"), body)
     }
 
@@ -219,7 +223,7 @@ impl Source {
             cash: false,
             opened_at: Some(ledger::Timestamp(0)),
         };
-        assert!(self.asks("contra:Opening balances", bank::Body::OpenAccount(open)));
+        assert!(self.asks("contra:Opening balances", bank::Body::Accounts(AccountCommand::OpenAccount(open))));
         let engine = self.engine();
         let last = engine.peek(|state| state.ledger().accounts().last().map(|(id, _)| id)).expect("open");
         engine.stop();
@@ -234,7 +238,7 @@ impl Source {
             value_date: Some(day),
             booked_at: Some(day.start()),
         };
-        assert!(self.asks("opening:accounts:1", bank::Body::Pay(pay)));
+        assert!(self.asks("opening:accounts:1", bank::Body::Payments(PaymentCommand::Pay(pay))));
     }
 
     fn account_1(&self) -> ledger::AccountId {
@@ -459,7 +463,7 @@ fn an_import_broken_off_with_a_wider_limit_ends_with_the_right_one() {
     let request = |key: &str| engine.request(bank::UserId::SYSTEM, format!("import window {key}").as_bytes(), b"");
     let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
     for (step, limit) in [("before", 3_000), ("meanwhile", 99_900)] {
-        let body = bank::Body::SetOverdraft { account, overdraft: Overdraft::Limited(limit) };
+        let body = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Limited(limit) });
         let request = Some(request(&format!("overdraft {step} 2 accounts:1")));
         let command = bank::Command { caller: bank::Caller::SYSTEM, request, body };
         assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
@@ -526,7 +530,7 @@ fn what_the_bank_would_refuse_is_told_before_anything_is_booked() {
     // A closed or frozen account, and one of another currency.
     let engine = source.engine();
     let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
-    let body = bank::Body::SetStatus { account, status: ledger::Status::FrozenForDebits };
+    let body = bank::Body::Accounts(AccountCommand::SetStatus { account, status: ledger::Status::FrozenForDebits });
     engine.submit_blocking(bank::Command { caller: bank::Caller::SYSTEM, request: None, body }).expect("open");
     engine.stop();
     source.rows("3,1,2024-03-06,5.00,c,305.00\n4,1,2024-03-07,-5.00,c,300.00\n");
@@ -653,7 +657,8 @@ fn a_row_that_was_refused_before_can_be_booked_later() {
         value_date: None,
         booked_at: None,
     };
-    let command = bank::Command { caller: bank::Caller::SYSTEM, request, body: bank::Body::Pay(pay) };
+    let command =
+        bank::Command { caller: bank::Caller::SYSTEM, request, body: bank::Body::Payments(PaymentCommand::Pay(pay)) };
     assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Refused { .. })));
     engine.stop();
     for booked in [1, 0] {
@@ -717,7 +722,10 @@ fn a_step_of_an_overdraft_that_was_refused_is_taken_again() {
     source.rows("1,1,2024-03-04,1.00,a,1.00\n").import();
     source.asks(
         "opening:accounts:2",
-        bank::Body::SetOverdraft { account: ledger::AccountId(999), overdraft: Overdraft::Limited(0) },
+        bank::Body::Accounts(AccountCommand::SetOverdraft {
+            account: ledger::AccountId(999),
+            overdraft: Overdraft::Limited(0),
+        }),
     );
     source.rows("2,2,2024-03-04,1.00,a,51.00\n").import();
     assert_eq!(source.accounts()[&2].entries.iter().map(|entry| entry.2).collect::<Vec<_>>(), [5_000, 5_100]);
@@ -762,8 +770,8 @@ fn an_account_of_the_banks_own_keeps_its_endless_overdraft() {
     source.rows("1,1,2024-03-04,10.00,a,10.00\n").import();
     let engine = source.engine();
     let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
-    let revoke = bank::Body::Revoke { customer: bank::CustomerId(1), account };
-    let endless = bank::Body::SetOverdraft { account, overdraft: Overdraft::Unlimited };
+    let revoke = bank::Body::Access(AccessCommand::Revoke { customer: bank::CustomerId(1), account });
+    let endless = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Unlimited });
     for body in [revoke, endless] {
         let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
         assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
@@ -809,7 +817,12 @@ fn a_hold_on_an_account_without_entries_is_left_room() {
     let amount = ledger::Money { minor: 5_000, currency: ledger::Currency::from_code("EUR").expect("euro") };
     let leg = ledger::Leg { debit: account(1), credit: account(2), amount };
     let expires_at = engine::Clock::wall_ms(&SystemClock) + 3_600_000;
-    let hold = bank::Body::PlaceHold { leg, expires_at: ledger::Timestamp(expires_at), text: None, metadata: None };
+    let hold = bank::Body::Holds(HoldCommand::PlaceHold {
+        leg,
+        expires_at: ledger::Timestamp(expires_at),
+        text: None,
+        metadata: None,
+    });
     let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body: hold };
     assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
     engine.stop();
@@ -825,7 +838,7 @@ fn a_contra_account_that_got_a_limit_is_left_as_it_is() {
     let is_before = |account: &ledger::Account| account.kind == Kind::Asset && account.posted_minor == 4_000;
     let before = engine.peek(|state| state.ledger().accounts().find(|(_, account)| is_before(account)).map(|it| it.0));
     let account = before.expect("open").expect("the contra account");
-    let body = bank::Body::SetOverdraft { account, overdraft: Overdraft::Limited(0) };
+    let body = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Limited(0) });
     let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
     assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
     engine.stop();

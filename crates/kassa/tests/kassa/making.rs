@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use bank::{Body, Caller, Numbering, OpenAccount};
+use bank::{AccessCommand, AccountCommand, Body, Caller, Numbering, OpenAccount, SystemCommand};
 use engine::{Engine, Field, NewSubject, Options, Outcome, Submission, SystemClock};
 use journal::MasterKey;
 use ledger::{Currency, Kind, Overdraft};
@@ -70,11 +70,14 @@ fn made_as_far_as(steps: Vec<(&str, Body, Option<NewSubject>)>) -> Folder {
 }
 
 fn found(name: &str, country: &str, bank_code: &str) -> Body {
-    Body::Found { name: name.to_owned(), numbering: Numbering::new(country, bank_code).expect("a form") }
+    Body::System(SystemCommand::Found {
+        name: name.to_owned(),
+        numbering: Numbering::new(country, bank_code).expect("a form"),
+    })
 }
 
 fn cash(code: &str) -> Body {
-    Body::OpenAccount(OpenAccount {
+    Body::Accounts(AccountCommand::OpenAccount(OpenAccount {
         number: None,
         currency: Currency::from_code(code).expect("a currency"),
         kind: Kind::Asset,
@@ -83,13 +86,17 @@ fn cash(code: &str) -> Body {
         owner: None,
         cash: true,
         opened_at: None,
-    })
+    }))
 }
 
 /// A new customer, by one step.
 fn customer(step: &str) -> (&str, Body, Option<NewSubject>) {
     let subject = NewSubject::generate();
-    (step, Body::AddCustomer { name: subject.seal(Field::CustomerName, "Alice Adler") }, Some(subject))
+    (
+        step,
+        Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, "Alice Adler") }),
+        Some(subject),
+    )
 }
 
 #[test]

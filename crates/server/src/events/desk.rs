@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bank::{CustomerId, TokenHash, UserId, What};
+use bank::{AccessEvent, CustomerId, TokenHash, UserId, What};
 use engine::Unavailable;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -387,7 +387,7 @@ async fn read(app: &App, next: u64) -> Result<Batch, Unavailable> {
             let (before, written) = (batch.last, engine.written_with(batch.last + 1)?);
             for recorded in written.into_iter().filter(|recorded| recorded.number > before && recorded.number <= end) {
                 batch.last = recorded.number;
-                if let What::SessionClosed { token } = &recorded.event.what {
+                if let What::Access(AccessEvent::SessionClosed { token }) = &recorded.event.what {
                     batch.over.push(*token);
                 }
                 batch.news.extend(News::of(engine, recorded)?.map(Arc::new));

@@ -1,7 +1,7 @@
 //! The parts of the journal that are told to those whom they concern: which events, to whom, and in the same words and
 //! shapes as REST has for them. What REST shows to nobody (sessions, wrong passwords, refusals) is not told either.
 
-use bank::{CustomerId, Right, State, What};
+use bank::{AccessEvent, AccountEvent, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What};
 use engine::{Engine, Field, Recorded, Unavailable};
 use ledger::{AccountId, Cause, Currency, HoldId, ReleaseReason, Timestamp};
 use serde::Serialize;
@@ -272,30 +272,30 @@ impl News {
         let Recorded { number, at, event } = recorded;
         let mut placed = None;
         let accounts = match &event.what {
-            What::Posted { posting, .. } => accounts_of(posting),
-            What::HoldPlaced { hold, .. } => vec![hold.debit, hold.credit],
-            What::HoldReleased { hold, .. } | What::HoldExtended { hold, .. } => {
+            What::Payments(PaymentEvent::Posted { posting, .. }) => accounts_of(posting),
+            What::Holds(HoldEvent::HoldPlaced { hold, .. }) => vec![hold.debit, hold.credit],
+            What::Holds(HoldEvent::HoldReleased { hold, .. }) | What::Holds(HoldEvent::HoldExtended { hold, .. }) => {
                 let known = as_placed(engine, *hold)?;
                 let accounts = known.ids().to_vec();
                 placed = Some(Box::new(known));
                 accounts
             }
-            What::AccountOpened { id, .. } => vec![*id],
-            What::AccountRenamed { account, .. }
-            | What::StatusSet { account, .. }
-            | What::OverdraftSet { account, .. }
-            | What::RightGranted { account, .. }
-            | What::RightRevoked { account, .. } => vec![*account],
-            What::CustomerAdded { .. } | What::UserAdded { .. } => Vec::new(),
-            What::Founded { .. }
-            | What::LeaderStarted { .. }
-            | What::PasswordSet { .. }
-            | What::SessionOpened { .. }
-            | What::SessionClosed { .. }
-            | What::SignInFailed { .. }
+            What::Accounts(AccountEvent::AccountOpened { id, .. }) => vec![*id],
+            What::Accounts(AccountEvent::AccountRenamed { account, .. })
+            | What::Accounts(AccountEvent::StatusSet { account, .. })
+            | What::Accounts(AccountEvent::OverdraftSet { account, .. })
+            | What::Access(AccessEvent::RightGranted { account, .. })
+            | What::Access(AccessEvent::RightRevoked { account, .. }) => vec![*account],
+            What::Access(AccessEvent::CustomerAdded { .. }) | What::Access(AccessEvent::UserAdded { .. }) => Vec::new(),
+            What::System(SystemEvent::Founded { .. })
+            | What::System(SystemEvent::LeaderStarted { .. })
+            | What::Access(AccessEvent::PasswordSet { .. })
+            | What::Access(AccessEvent::SessionOpened { .. })
+            | What::Access(AccessEvent::SessionClosed { .. })
+            | What::Access(AccessEvent::SignInFailed { .. })
             // Each of the payments is an event of its own.
-            | What::PaidAll { .. }
-            | What::Refused { .. } => return Ok(None),
+            | What::Payments(PaymentEvent::PaidAll { .. })
+            | What::System(SystemEvent::Refused { .. }) => return Ok(None),
         };
         Ok(Some(Self { number, at, what: event.what, accounts, placed }))
     }
@@ -303,7 +303,8 @@ impl News {
     /// The customer whose own right it is about, who is told of it even when the right is gone.
     pub(crate) fn holder(&self) -> Option<CustomerId> {
         match self.what {
-            What::RightGranted { customer, .. } | What::RightRevoked { customer, .. } => Some(customer),
+            What::Access(AccessEvent::RightGranted { customer, .. })
+            | What::Access(AccessEvent::RightRevoked { customer, .. }) => Some(customer),
             _ => None,
         }
     }
@@ -328,18 +329,18 @@ impl News {
     /// Its name, which is for ever.
     pub(crate) fn name(&self) -> &'static str {
         match self.what {
-            What::Posted { .. } => "payment.booked",
-            What::HoldPlaced { .. } => "hold.placed",
-            What::HoldExtended { .. } => "hold.extended",
-            What::HoldReleased { .. } => "hold.released",
-            What::AccountOpened { .. } => "account.opened",
-            What::AccountRenamed { .. } => "account.renamed",
-            What::StatusSet { .. } => "account.status-set",
-            What::OverdraftSet { .. } => "account.overdraft-set",
-            What::RightGranted { .. } => "right.granted",
-            What::RightRevoked { .. } => "right.revoked",
-            What::CustomerAdded { .. } => "customer.added",
-            What::UserAdded { .. } => "user.added",
+            What::Payments(PaymentEvent::Posted { .. }) => "payment.booked",
+            What::Holds(HoldEvent::HoldPlaced { .. }) => "hold.placed",
+            What::Holds(HoldEvent::HoldExtended { .. }) => "hold.extended",
+            What::Holds(HoldEvent::HoldReleased { .. }) => "hold.released",
+            What::Accounts(AccountEvent::AccountOpened { .. }) => "account.opened",
+            What::Accounts(AccountEvent::AccountRenamed { .. }) => "account.renamed",
+            What::Accounts(AccountEvent::StatusSet { .. }) => "account.status-set",
+            What::Accounts(AccountEvent::OverdraftSet { .. }) => "account.overdraft-set",
+            What::Access(AccessEvent::RightGranted { .. }) => "right.granted",
+            What::Access(AccessEvent::RightRevoked { .. }) => "right.revoked",
+            What::Access(AccessEvent::CustomerAdded { .. }) => "customer.added",
+            What::Access(AccessEvent::UserAdded { .. }) => "user.added",
             _ => "",
         }
     }
@@ -351,7 +352,7 @@ impl News {
         let iban = || self.accounts.first().map(|account| parties.iban(*account)).unwrap_or_default();
         let theirs = |customer: &CustomerId| seen.sees_all || seen.customer == Some(*customer);
         Ok(match what {
-            What::Posted { posting, .. } => {
+            What::Payments(PaymentEvent::Posted { posting, .. }) => {
                 let (hold, last, undoes) = match posting.cause() {
                     Cause::Order => (None, None, None),
                     Cause::Capture { hold, last } => (Some(app.hold_ids.id(hold.event())), Some(last), None),
@@ -362,18 +363,18 @@ impl News {
                 Payment::of(app, *number, what, parties)?
                     .map(|payment| Data::PaymentBooked(Box::new(PaymentBooked { at, hold, last, undoes, payment })))
             }
-            What::HoldPlaced { .. } => {
+            What::Holds(HoldEvent::HoldPlaced { .. }) => {
                 let (Some(id), Some(known)) = (HoldId::new(*number), Known::placed(what)) else { return Ok(None) };
                 Some(Data::HoldPlaced(HoldPlaced { at, hold: Hold::of(app, id, &known, parties)? }))
             }
-            What::HoldExtended { hold: id, expires_at } => placed.as_ref().map(|known| {
+            What::Holds(HoldEvent::HoldExtended { hold: id, expires_at }) => placed.as_ref().map(|known| {
                 let (id, expires_at) = (app.hold_ids.id(id.event()), moment(*expires_at));
                 let ledger::Hold { debit, credit, amount, .. } = known.placed;
                 let (from, to) = (parties.iban(debit), parties.iban(credit));
                 let (currency, amount) = (amount.currency.code().to_owned(), amount.to_string());
                 Data::HoldExtended(HoldExtended { at, id, from, to, amount, currency, expires_at })
             }),
-            What::HoldReleased { hold: id, reason } => {
+            What::Holds(HoldEvent::HoldReleased { hold: id, reason }) => {
                 let reason = match reason {
                     ReleaseReason::Voided => ReasonName::Voided,
                     ReleaseReason::Expired => ReasonName::Expired,
@@ -382,33 +383,33 @@ impl News {
                 let hold = Hold::of(app, *id, known, parties)?;
                 Some(Data::HoldReleased(HoldReleased { at, reason, hold }))
             }
-            What::AccountOpened { .. } => AccountView::opened(app, what, iban(), seen.right)?
+            What::Accounts(AccountEvent::AccountOpened { .. }) => AccountView::opened(app, what, iban(), seen.right)?
                 .map(|account| Data::AccountOpened(AccountOpened { at, account })),
-            What::AccountRenamed { name, .. } => {
+            What::Accounts(AccountEvent::AccountRenamed { name, .. }) => {
                 let name = app.open_some(Field::AccountName, name.as_ref())?;
                 Some(Data::AccountRenamed(AccountRenamed { at, iban: iban(), name }))
             }
-            What::StatusSet { status, .. } => {
+            What::Accounts(AccountEvent::StatusSet { status, .. }) => {
                 Some(Data::StatusSet(StatusSet { at, iban: iban(), status: (*status).into() }))
             }
-            What::OverdraftSet { overdraft, .. } => seen.currency.map(|currency| {
+            What::Accounts(AccountEvent::OverdraftSet { overdraft, .. }) => seen.currency.map(|currency| {
                 let (overdraft, currency) = (overdraft_text(*overdraft, currency), currency.code().to_owned());
                 Data::OverdraftSet(OverdraftSet { at, iban: iban(), overdraft, currency })
             }),
-            What::RightGranted { customer, right, .. } => seen.currency.map(|currency| {
+            What::Access(AccessEvent::RightGranted { customer, right, .. }) => seen.currency.map(|currency| {
                 let RightView { customer: number, right, limit } = RightView::new(*customer, *right, currency);
                 let (customer, limit) = if theirs(customer) { (Some(number), limit) } else { (None, None) };
                 Data::RightGranted(RightGranted { at, iban: iban(), customer, right, limit })
             }),
-            What::RightRevoked { customer, .. } => {
+            What::Access(AccessEvent::RightRevoked { customer, .. }) => {
                 let customer = theirs(customer).then_some(customer.0);
                 Some(Data::RightRevoked(RightRevoked { at, iban: iban(), customer }))
             }
-            What::CustomerAdded { id, name } => {
+            What::Access(AccessEvent::CustomerAdded { id, name }) => {
                 let customer = Customer { id: id.0, name: app.open(Field::CustomerName, name)? };
                 Some(Data::CustomerAdded(CustomerAdded { at, customer }))
             }
-            What::UserAdded { id, name, role, customer, .. } => {
+            What::Access(AccessEvent::UserAdded { id, name, role, customer, .. }) => {
                 let name = app.open(Field::UserName, name)?;
                 let customer = customer.map(|customer| customer.0);
                 let user = UserView { id: id.0, name, role: (*role).into(), customer };

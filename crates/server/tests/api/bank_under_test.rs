@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::http::{HeaderMap, Request, Response};
-use bank::{Body, Caller, Command, CustomerId, Numbering, OpenAccount, Right, Role, What};
+use bank::{
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, CustomerId, Numbering,
+    OpenAccount, PaymentCommand, Right, Role, SystemCommand, What,
+};
 use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission};
 use http_body_util::BodyExt;
 use journal::MasterKey;
@@ -80,7 +83,7 @@ impl Bank {
 
     async fn found(&mut self) {
         let numbering = Numbering::new("AT", "99999").unwrap();
-        self.system(Body::Found { name: "Bank <of> Tests".into(), numbering }.into()).await;
+        self.system(Body::System(SystemCommand::Found { name: "Bank <of> Tests".into(), numbering }).into()).await;
         let cash = self.open(Kind::Asset, Overdraft::Unlimited, None, true).await;
         assert_eq!(cash.0, 0);
         for (user, customer) in
@@ -88,8 +91,9 @@ impl Bank {
         {
             let subject = NewSubject::generate();
             let name = subject.seal(Field::CustomerName, customer);
-            let added = self.system((Body::AddCustomer { name }, Some(subject.clone())).into()).await;
-            let What::CustomerAdded { id, .. } = added else { panic!("{added:?}") };
+            let added =
+                self.system((Body::Access(AccessCommand::AddCustomer { name }), Some(subject.clone())).into()).await;
+            let What::Access(AccessEvent::CustomerAdded { id, .. }) = added else { panic!("{added:?}") };
             self.add_user(user, Role::Customer, Some(id), &subject, None).await;
         }
         for (user, role) in [("operator", Role::Operator), ("auditor", Role::Auditor)] {
@@ -99,10 +103,13 @@ impl Bank {
         let ada = self.open(Kind::Liability, Overdraft::Limited(0), Some(CustomerId(1)), false).await;
         let bo = self.open(Kind::Liability, Overdraft::Limited(0), Some(CustomerId(2)), false).await;
         for (customer, right) in [(4, Right::Signatory { limit_minor: Some(500) }), (5, Right::ReadOnly)] {
-            self.system(Body::Grant { customer: CustomerId(customer), account: ada, right }.into()).await;
+            self.system(
+                Body::Access(AccessCommand::Grant { customer: CustomerId(customer), account: ada, right }).into(),
+            )
+            .await;
         }
         let amount = Money { minor: 10_000, currency: Currency::from_code("EUR").unwrap() };
-        self.system(Body::Deposit { account: ada, amount, text: None }.into()).await;
+        self.system(Body::Payments(PaymentCommand::Deposit { account: ada, amount, text: None }).into()).await;
         (self.ada, self.bo) = self.engine.peek(|state| (state.iban(ada).unwrap(), state.iban(bo).unwrap())).unwrap();
     }
 
@@ -118,8 +125,8 @@ impl Bank {
     async fn open(&self, kind: Kind, overdraft: Overdraft, owner: Option<CustomerId>, cash: bool) -> ledger::AccountId {
         let currency = Currency::from_code("EUR").unwrap();
         let open = OpenAccount { number: None, currency, kind, overdraft, name: None, owner, cash, opened_at: None };
-        let opened = self.system(Body::OpenAccount(open).into()).await;
-        let What::AccountOpened { id, .. } = opened else { panic!("{opened:?}") };
+        let opened = self.system(Body::Accounts(AccountCommand::OpenAccount(open)).into()).await;
+        let What::Accounts(AccountEvent::AccountOpened { id, .. }) = opened else { panic!("{opened:?}") };
         id
     }
 
@@ -133,18 +140,18 @@ impl Bank {
     ) {
         // Only Ada signs in with her password; hashing takes its time.
         let hash = if user == "ada" { server::password::hash(PASSWORD).unwrap() } else { String::new() };
-        let body = Body::AddUser {
+        let body = Body::Access(AccessCommand::AddUser {
             name_index: self.engine.name_index(user),
             name: subject.seal(Field::UserName, user),
             password: subject.seal(Field::Password, &hash),
             role,
             customer,
-        };
+        });
         let added = self.system((body, new).into()).await;
-        let What::UserAdded { id, .. } = added else { panic!("{added:?}") };
+        let What::Access(AccessEvent::UserAdded { id, .. }) = added else { panic!("{added:?}") };
         let token = self.engine.new_token();
         let (hash, expires_at) = (self.engine.token_hash(&token), self.engine.now().plus_ms(SESSION_MS));
-        self.system(Body::SignIn { user: id, token: hash, expires_at, from: None }.into()).await;
+        self.system(Body::Access(AccessCommand::SignIn { user: id, token: hash, expires_at, from: None }).into()).await;
         self.tokens.insert(user.to_owned(), token);
     }
 
@@ -176,7 +183,7 @@ impl Bank {
         let token = self.engine.new_token();
         let (hash, expires_at) = (self.engine.token_hash(&token), self.engine.now().plus_ms(SESSION_MS));
         let user = self.engine.peek(|state| state.user_named(self.engine.name_index(who))).unwrap().unwrap();
-        self.system(Body::SignIn { user, token: hash, expires_at, from: None }.into()).await;
+        self.system(Body::Access(AccessCommand::SignIn { user, token: hash, expires_at, from: None }).into()).await;
         self.tokens.insert(who.to_owned(), token);
     }
 

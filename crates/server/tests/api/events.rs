@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::{Body as HttpBody, Bytes};
 use axum::http::{Request, Response};
 use axum::routing::get;
-use bank::{Body, Caller, Command, CustomerId, Right};
+use bank::{AccessCommand, Body, Caller, Command, CustomerId, PaymentCommand, Right};
 use engine::{Outcome, Submission};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
@@ -401,9 +401,14 @@ async fn a_right_that_ends_ends_what_is_told() {
     let (mut reader, mut ada) = (Listening::now(&bank, "reader").await, Listening::now(&bank, "ada").await);
     bank.pay("ada", "1.00", "").await;
     assert_eq!(reader.next().await.unwrap().event, "payment.booked");
-    bank.system(Body::Revoke { customer: CustomerId(5), account: ledger::AccountId(1) }.into()).await;
+    bank.system(Body::Access(AccessCommand::Revoke { customer: CustomerId(5), account: ledger::AccountId(1) }).into())
+        .await;
     bank.pay("ada", "2.00", "").await;
-    let again = Body::Grant { customer: CustomerId(5), account: ledger::AccountId(1), right: Right::ReadOnly };
+    let again = Body::Access(AccessCommand::Grant {
+        customer: CustomerId(5),
+        account: ledger::AccountId(1),
+        right: Right::ReadOnly,
+    });
     assert_eq!(reader.next().await.unwrap().event, "right.revoked");
     // All that happened was brought to another while there was no right.
     while ada.next().await.unwrap().data["amount"] != "2.00" {}
@@ -481,7 +486,7 @@ async fn a_slow_reader_is_told_all_the_same() {
     let deposits: Vec<Submission> = (1..=DEPOSITS)
         .map(|minor| {
             let amount = amount(i64::try_from(minor).unwrap());
-            let body = Body::Deposit { account: ledger::AccountId(1), amount, text: None };
+            let body = Body::Payments(PaymentCommand::Deposit { account: ledger::AccountId(1), amount, text: None });
             Command { caller: Caller::SYSTEM, request: None, body }.into()
         })
         .collect();

@@ -14,7 +14,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bank::{Body, Caller, Command, Decision, Event, PastPosting, Refusal, Request, What};
+use bank::{
+    AccessCommand, AccessEvent, Body, Caller, Command, Decision, Event, HoldCommand, HoldEvent, PastPosting,
+    PaymentEvent, Refusal, Request, SystemEvent, What,
+};
 use engine::{Clock, Engine, NewSubject, Options, Outcome, Submission, Unavailable};
 use journal::MasterKey;
 use ledger::{Cause, PostingId, ReleaseReason, Timestamp};
@@ -262,7 +265,7 @@ impl Desk {
     /// Compares all accounts and holds with the bank's.
     pub(super) fn compare(&mut self) -> Result<(), Stopped> {
         // Somebody mistypes a password. So the engine looks at the time, and lets go every hold that is over.
-        self.ask(Question::of_system(Body::SignInFailed { user: people::OPERATOR }))?;
+        self.ask(Question::of_system(Body::Access(AccessCommand::SignInFailed { user: people::OPERATOR })))?;
         self.finish()?;
         let overdue = self.auditor.holds_over_at(self.now());
         if overdue > 0 {
@@ -296,14 +299,18 @@ impl Desk {
     fn audit_unasked(&mut self) -> Result<(), Stopped> {
         while let Some(recorded) = self.engine.event(self.auditor.events() + 1)? {
             match recorded.event.what {
-                What::HoldReleased { hold, reason: ReleaseReason::Expired } => {
-                    let command = Command { caller: Caller::SYSTEM, request: None, body: Body::Expire { hold } };
+                What::Holds(HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired }) => {
+                    let command = Command {
+                        caller: Caller::SYSTEM,
+                        request: None,
+                        body: Body::Holds(HoldCommand::Expire { hold }),
+                    };
                     let decision = Decision::Accepted([recorded.event].into());
                     let observed = Observed { at: recorded.at, command, decision, first_event: recorded.number };
                     self.auditor.observe(&observed)?;
                     self.counts.expired += 1;
                 }
-                What::LeaderStarted { .. } if self.starts > 0 => {
+                What::System(SystemEvent::LeaderStarted { .. }) if self.starts > 0 => {
                     self.starts -= 1;
                     self.auditor.observe_start();
                 }
@@ -360,15 +367,15 @@ impl Desk {
         }
         for event in observed.events() {
             match &event.what {
-                What::Posted { posting, .. } => {
+                What::Payments(PaymentEvent::Posted { posting, .. }) => {
                     counts.postings += 1;
                     counts.captures += u64::from(matches!(posting.cause(), Cause::Capture { .. }));
                     counts.refunds += u64::from(matches!(posting.cause(), Cause::Refund { .. }));
                     counts.reversals += u64::from(matches!(posting.cause(), Cause::Reversal { .. }));
                 }
-                What::HoldPlaced { .. } => counts.holds += 1,
-                What::HoldReleased { .. } => counts.voided += 1,
-                What::SessionOpened { .. } => counts.sign_ins += 1,
+                What::Holds(HoldEvent::HoldPlaced { .. }) => counts.holds += 1,
+                What::Holds(HoldEvent::HoldReleased { .. }) => counts.voided += 1,
+                What::Access(AccessEvent::SessionOpened { .. }) => counts.sign_ins += 1,
                 _ => {}
             }
         }
@@ -391,7 +398,7 @@ fn observed(at: Timestamp, next_event: u64, command: Command, outcome: Outcome) 
         }
         Outcome::Refused { refusal, place, repeated: false } => {
             let remembered = command.request.is_some() && refusal != Refusal::NotSignedIn;
-            let refused = remembered.then(|| event(What::Refused { refusal, place }));
+            let refused = remembered.then(|| event(What::System(SystemEvent::Refused { refusal, place })));
             (at, Decision::Refused(refusal, refused), next_event)
         }
         Outcome::Unchanged => (at, Decision::Accepted([].into_iter().collect()), next_event),

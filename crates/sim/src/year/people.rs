@@ -4,7 +4,10 @@
 //! Customers are numbered from 1, as the bank does, and accounts from 0, the bank's own left out.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
-use bank::{Body, Caller, CustomerId, Numbering, OpenAccount, Right, Role, Sealed, TokenHash, UserId};
+use bank::{
+    AccessCommand, AccountCommand, Body, Caller, CustomerId, Numbering, OpenAccount, PaymentCommand, Right, Role,
+    Sealed, SystemCommand, TokenHash, UserId,
+};
 use engine::{Field, NewSubject};
 use ledger::{AccountId, Currency, Kind, Money, Overdraft, Timestamp};
 
@@ -157,11 +160,16 @@ impl People {
             Some(session) if session.expires_at > now => session,
             over => {
                 if let Some(Session { token, .. }) = over {
-                    desk.ask(Question::of_system(Body::SignOut { token }))?;
+                    desk.ask(Question::of_system(Body::Access(AccessCommand::SignOut { token })))?;
                 }
                 let fresh = Session { token: self.new_token(), expires_at: now.plus_ms(SESSION_MS) };
                 let Session { token, expires_at } = fresh;
-                desk.ask(Question::of_system(Body::SignIn { user, token, expires_at, from: None }))?;
+                desk.ask(Question::of_system(Body::Access(AccessCommand::SignIn {
+                    user,
+                    token,
+                    expires_at,
+                    from: None,
+                })))?;
                 self.sessions[place] = Some(fresh);
                 fresh
             }
@@ -182,14 +190,18 @@ impl People {
     /// Founds the bank, and gives it its customers, their users, accounts and first money.
     pub(super) fn furnish(&mut self, desk: &mut Desk) -> Result<(), Stopped> {
         let numbering = Numbering::new("AT", "99999")?;
-        desk.ask(Question::of_system(Body::Found { name: "Year Bank".into(), numbering }))?;
+        desk.ask(Question::of_system(Body::System(SystemCommand::Found { name: "Year Bank".into(), numbering })))?;
         for (currency, name) in [(euro(), "Cash in euros"), (franc(), "Cash in francs")] {
             let name = Some(desk.engine().seal_as_bank(Field::AccountName, name));
             let open = OpenAccount { kind: Kind::Asset, overdraft: Overdraft::Unlimited, cash: true, ..open(currency) };
-            desk.ask(Question::of_system(Body::OpenAccount(OpenAccount { name, ..open })))?;
+            desk.ask(Question::of_system(Body::Accounts(AccountCommand::OpenAccount(OpenAccount { name, ..open }))))?;
         }
         let name = Some(desk.engine().seal_as_bank(Field::AccountName, "Fees"));
-        desk.ask(Question::of_system(Body::OpenAccount(OpenAccount { kind: Kind::Income, name, ..open(euro()) })))?;
+        desk.ask(Question::of_system(Body::Accounts(AccountCommand::OpenAccount(OpenAccount {
+            kind: Kind::Income,
+            name,
+            ..open(euro())
+        }))))?;
         add_operator(desk)?;
         for customer in 1..=self.customers {
             self.add_customer(desk, customer)?;
@@ -207,17 +219,17 @@ impl People {
         let subject = &self.subjects[customer as usize - 1];
         let full_name = full_name(customer, Self::is_firm(customer));
         let name = subject.seal(Field::CustomerName, &full_name);
-        let added = Question::of_system(Body::AddCustomer { name });
+        let added = Question::of_system(Body::Access(AccessCommand::AddCustomer { name }));
         desk.ask(Question { subject: Some(Box::new(subject.clone())), ..added })?;
         let user_name = format!("customer-{customer}");
-        desk.ask(Question::of_system(Body::AddUser {
+        desk.ask(Question::of_system(Body::Access(AccessCommand::AddUser {
             name_index: desk.engine().name_index(&user_name),
             name: subject.seal(Field::UserName, &user_name),
             // Nobody signs in with it: a hash for each would take longer than the year.
             password: subject.seal(Field::Password, ""),
             role: Role::Customer,
             customer: Some(CustomerId(customer)),
-        }))
+        })))
     }
 
     fn open_account(&self, desk: &mut Desk, account: u32) -> Result<(), Stopped> {
@@ -228,14 +240,15 @@ impl People {
             (true, 0) => 100_000,
             (true, _) => 0,
         };
-        desk.ask(Question::of_system(Body::OpenAccount(OpenAccount {
+        desk.ask(Question::of_system(Body::Accounts(AccountCommand::OpenAccount(OpenAccount {
             overdraft: Overdraft::Limited(overdraft),
             name: Some(self.subjects[owner as usize - 1].seal(Field::AccountName, called)),
             owner: Some(CustomerId(owner)),
             ..open(self.currency(account))
-        })))?;
+        }))))?;
         let Some((partner, right)) = self.partner(account) else { return Ok(()) };
-        let grant = Body::Grant { customer: CustomerId(partner), account: Self::id(account), right };
+        let grant =
+            Body::Access(AccessCommand::Grant { customer: CustomerId(partner), account: Self::id(account), right });
         desk.ask(Question::of_system(grant))
     }
 
@@ -243,19 +256,23 @@ impl People {
     fn endow(&mut self, desk: &mut Desk, account: u32) -> Result<(), Stopped> {
         let minor = if self.is_private(account) { 5_000 + self.random.amount(300_000) } else { 5_000_000 };
         let amount = self.money(account, minor);
-        desk.ask(Question::of_system(Body::Deposit { account: Self::id(account), amount, text: None }))
+        desk.ask(Question::of_system(Body::Payments(PaymentCommand::Deposit {
+            account: Self::id(account),
+            amount,
+            text: None,
+        })))
     }
 }
 
 fn add_operator(desk: &mut Desk) -> Result<(), Stopped> {
     let subject = NewSubject::generate();
-    let user = Body::AddUser {
+    let user = Body::Access(AccessCommand::AddUser {
         name_index: desk.engine().name_index(OPERATOR_NAME),
         name: subject.seal(Field::UserName, OPERATOR_NAME),
         password: subject.seal(Field::Password, &password_hash(OPERATOR_PASSWORD)?),
         role: Role::Operator,
         customer: None,
-    };
+    });
     desk.ask(Question { subject: Some(Box::new(subject)), ..Question::of_system(user) })
 }
 

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use bank::{Body, Caller, Command, Decision, Pay, Purpose, Request, Right, UserId, What};
+use bank::{
+    Body, Caller, Command, Decision, HoldCommand, HoldEvent, Pay, PaymentCommand, PaymentEvent, Purpose, Request,
+    Right, UserId, What,
+};
 use ledger::{AccountId, HoldId, Leg, Money, PostingId};
 use smallvec::{SmallVec, smallvec};
 
@@ -211,7 +214,12 @@ impl Traffic {
         let (shop, minor) = (self.shop(people), 200 + self.random.amount(9_000));
         let caller = people.caller(desk, people.owner(account))?;
         let leg = leg(people, account, People::id(shop), minor);
-        let body = Body::PlaceHold { leg, expires_at: desk.now().plus_ms(HOLD_MS), text: None, metadata: None };
+        let body = Body::Holds(HoldCommand::PlaceHold {
+            leg,
+            expires_at: desk.now().plus_ms(HOLD_MS),
+            text: None,
+            metadata: None,
+        });
         let request = self.new_request(desk, caller.user, leg);
         desk.ask(Question { lesson: Some(Lesson::Card), ..Question::new(caller, Some(request), body) })
     }
@@ -234,9 +242,9 @@ impl Traffic {
         let leg = Leg { debit: id, credit: id, amount };
         let request = self.new_request(desk, UserId::SYSTEM, leg);
         let body = if bring {
-            Body::Deposit { account: id, amount, text: None }
+            Body::Payments(PaymentCommand::Deposit { account: id, amount, text: None })
         } else {
-            Body::Withdraw { account: id, amount, text: None }
+            Body::Payments(PaymentCommand::Withdraw { account: id, amount, text: None })
         };
         desk.ask(Question::new(Caller::SYSTEM, Some(request), body))
     }
@@ -308,8 +316,14 @@ impl Traffic {
         let request = self.new_request(desk, caller.user, legs[0]);
         let payer = People::account(legs[0].debit).map(|account| people.owner(account));
         let text = payer.zip(text).map(|(payer, text)| people.text(payer, text));
-        let body =
-            Body::Pay(Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date: None, booked_at: None });
+        let body = Body::Payments(PaymentCommand::Pay(Pay {
+            legs,
+            purpose: Purpose::Payment,
+            text,
+            metadata: None,
+            value_date: None,
+            booked_at: None,
+        }));
         let question = Question::new(caller, Some(request), body);
         match self.random.below(4_000) {
             0..=11 => desk.ask(Question { lesson: Some(Lesson::GiveBack), ..question }),
@@ -356,7 +370,10 @@ impl Traffic {
     }
 
     fn learn_card(&mut self, people: &People, observed: &Observed) {
-        let [bank::Event { what: What::HoldPlaced { hold: held, .. }, .. }] = observed.events() else { return };
+        let [bank::Event { what: What::Holds(HoldEvent::HoldPlaced { hold: held, .. }), .. }] = observed.events()
+        else {
+            return;
+        };
         let Some((hold, shop)) = HoldId::new(observed.first_event).zip(People::account(held.credit)) else { return };
         let payee = people.owner(shop);
         let part = Money { minor: 1 + self.afterwards.amount(held.amount.minor), ..held.amount };
@@ -417,23 +434,26 @@ impl Traffic {
                 let caller = people.caller(desk, payee)?;
                 let request = self.new_request(desk, caller.user, Leg { debit: FEES, credit: FEES, amount });
                 let lesson = self.random.once_in(400).then_some(Lesson::GiveBack);
-                let capture = Body::Capture { hold, amount, last };
+                let capture = Body::Holds(HoldCommand::Capture { hold, amount, last });
                 desk.ask(Question { lesson, ..Question::new(caller, Some(request), capture) })
             }
             Due::Void { hold, payee } => {
                 let caller = people.caller(desk, payee)?;
-                desk.ask(Question::new(caller, None, Body::Void { hold }))
+                desk.ask(Question::new(caller, None, Body::Holds(HoldCommand::Void { hold })))
             }
             Due::Refund { of, amount, payee } => {
                 let caller = people.caller(desk, payee)?;
                 let request = self.new_request(desk, caller.user, Leg { debit: FEES, credit: FEES, amount });
-                let refund = Body::Refund { of, leg: 0, amount, text: None };
+                let refund = Body::Payments(PaymentCommand::Refund { of, leg: 0, amount, text: None });
                 let past = desk.past(of)?;
                 desk.ask(Question { past, ..Question::new(caller, Some(request), refund) })
             }
             Due::Reverse { of } => {
                 let past = desk.past(of)?;
-                desk.ask(Question { past, ..Question::of_system(Body::Reverse { of, text: None }) })
+                desk.ask(Question {
+                    past,
+                    ..Question::of_system(Body::Payments(PaymentCommand::Reverse { of, text: None }))
+                })
             }
             Due::SendAgain(first) => {
                 let Command { caller, request, body } = first.command.clone();
@@ -463,7 +483,9 @@ fn leg(people: &People, from: u32, to: AccountId, minor: i64) -> Leg {
 fn posted(observed: &Observed) -> Option<(PostingId, Leg)> {
     match &observed.decision {
         Decision::Accepted(events) => match &events.first()?.what {
-            What::Posted { posting, .. } => PostingId::new(observed.first_event).zip(Some(posting.legs().first()?.leg)),
+            What::Payments(PaymentEvent::Posted { posting, .. }) => {
+                PostingId::new(observed.first_event).zip(Some(posting.legs().first()?.leg))
+            }
             _ => None,
         },
         _ => None,

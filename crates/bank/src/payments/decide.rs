@@ -1,14 +1,39 @@
-//! Moving money: payments, cash at the desk, holds, refunds and reversals. Each function is a flat run of guards, of
-//! the caller first, then of the ledger.
+//! Decisions on payments. Each function is a flat run of guards, of the caller first, then of the ledger.
 
-use ledger::{AccountId, Hold, HoldId, Kind, Leg, Money, Overdraft, Posting, PostingId, ReleaseReason, Timestamp};
+use ledger::{AccountId, Kind, Leg, Money, Overdraft, Posting, PostingId};
 use smallvec::smallvec;
 
+use super::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose};
 use crate::access::{self, Standing};
 use crate::decide::{Decided, Refused, Whats, accepted};
-use crate::{Facts, MAX_PAYMENTS_AT_ONCE, PastPosting, Pay, Purpose, Refusal, Sealed, State, What};
+use crate::{Facts, PastPosting, Refusal, Sealed, State, What};
 
-pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decided {
+/// Decides a command of the subject.
+pub(crate) fn decide(
+    standing: Standing,
+    state: &State,
+    command: &PaymentCommand,
+    facts: &Facts<'_>,
+) -> Result<Whats, Refused> {
+    let decided = match command {
+        PaymentCommand::PayAll(payments) => return pay_all(standing, state, payments, facts),
+        PaymentCommand::Pay(order) => pay(standing, state, order, facts),
+        PaymentCommand::Deposit { account, amount, text } => {
+            cash(standing, state, *account, *amount, true, text.as_ref(), facts)
+        }
+        PaymentCommand::Withdraw { account, amount, text } => {
+            cash(standing, state, *account, *amount, false, text.as_ref(), facts)
+        }
+        PaymentCommand::Book { leg, reason } => book(standing, state, *leg, reason, facts),
+        PaymentCommand::Refund { of, leg, amount, text } => {
+            refund(standing, state, *of, *leg, *amount, text.as_ref(), facts)
+        }
+        PaymentCommand::Reverse { of, text } => reverse(standing, state, *of, text.as_ref(), facts),
+    };
+    Ok(decided?)
+}
+
+fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decided {
     may_pay(standing, state, pay)?;
     let booked_at = pay.booked_at.unwrap_or(facts.now);
     if booked_at > facts.now {
@@ -21,12 +46,7 @@ pub(crate) fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_
 }
 
 /// Several payments, all or none.
-pub(crate) fn pay_all(
-    standing: Standing,
-    state: &State,
-    payments: &[Pay],
-    facts: &Facts<'_>,
-) -> Result<Whats, Refused> {
+fn pay_all(standing: Standing, state: &State, payments: &[Pay], facts: &Facts<'_>) -> Result<Whats, Refused> {
     standing.must_be_able_to_pay()?;
     if payments.is_empty() {
         return Err(Refusal::from(ledger::Refusal::NoLegs).into());
@@ -51,7 +71,7 @@ pub(crate) fn pay_all(
     for (place, posting) in postings.iter().enumerate() {
         must_be_covered(state, posting).map_err(|refusal| at(place, refusal))?;
     }
-    let mut whats: Whats = smallvec![What::PaidAll { payments: count }];
+    let mut whats: Whats = smallvec![What::Payments(PaymentEvent::PaidAll { payments: count })];
     whats.extend(postings.into_iter().zip(payments).map(|(posting, pay)| posted(posting, pay)));
     Ok(whats)
 }
@@ -76,11 +96,16 @@ fn may_pay(standing: Standing, state: &State, pay: &Pay) -> Result<(), Refusal> 
 }
 
 fn posted(posting: Posting, pay: &Pay) -> What {
-    What::Posted { posting, purpose: pay.purpose, text: pay.text.clone(), metadata: pay.metadata.clone() }
+    What::Payments(PaymentEvent::Posted {
+        posting,
+        purpose: pay.purpose,
+        text: pay.text.clone(),
+        metadata: pay.metadata.clone(),
+    })
 }
 
 /// Cash at the desk: `into_account` for a deposit, out of it for a withdrawal.
-pub(crate) fn cash(
+fn cash(
     standing: Standing,
     state: &State,
     account: AccountId,
@@ -97,18 +122,23 @@ pub(crate) fn cash(
         if into_account { (deposit, Purpose::Deposit) } else { (deposit.reversed(), Purpose::Withdrawal) };
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Posted { posting, purpose, text: text.cloned(), metadata: None })
+    accepted(What::Payments(PaymentEvent::Posted { posting, purpose, text: text.cloned(), metadata: None }))
 }
 
 /// A booking of the bank's own.
-pub(crate) fn book(standing: Standing, state: &State, leg: Leg, reason: &Sealed, facts: &Facts<'_>) -> Decided {
+fn book(standing: Standing, state: &State, leg: Leg, reason: &Sealed, facts: &Facts<'_>) -> Decided {
     standing.must_run_the_bank()?;
     must_exist(state, leg.debit)?;
     must_exist(state, leg.credit)?;
     may_be_booked(state, leg)?;
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Posted { posting, purpose: Purpose::Booking, text: Some(reason.clone()), metadata: None })
+    accepted(What::Payments(PaymentEvent::Posted {
+        posting,
+        purpose: Purpose::Booking,
+        text: Some(reason.clone()),
+        metadata: None,
+    }))
 }
 
 /// Nobody but customers orders payments from their accounts to others. What the bank takes from a customer's account or
@@ -133,80 +163,8 @@ fn is_customers(state: &State, account: AccountId) -> bool {
     info.is_some_and(|info| !info.rights.is_empty()) && access::can_be_a_customers(state, account)
 }
 
-/// The hold that a caller may place.
-pub(crate) fn may_hold(
-    standing: Standing,
-    state: &State,
-    leg: Leg,
-    expires_at: Timestamp,
-    facts: &Facts<'_>,
-) -> Result<Hold, Refusal> {
-    standing.must_be_able_to_pay()?;
-    must_exist(state, leg.debit)?;
-    standing.may_debit(state, leg.debit, leg.amount)?;
-    may_be_paid(standing, state, leg.credit)?;
-    let hold = state.ledger().place_hold(leg, facts.now, expires_at)?;
-    must_leave(state, leg.debit, |available| available.saturating_sub(leg.amount.minor))?;
-    Ok(hold)
-}
-
-/// More time for a hold, by whoever could place it, or the bank: it is the payer's money that stays reserved.
-pub(crate) fn extend(
-    standing: Standing,
-    state: &State,
-    hold: HoldId,
-    expires_at: Timestamp,
-    facts: &Facts<'_>,
-) -> Decided {
-    if standing.must_run_the_bank().is_err() {
-        let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
-        standing.may_debit(state, held.debit, Money { minor: held.remaining_minor, ..held.amount })?;
-    }
-    state.ledger().extend(hold, expires_at, facts.now)?;
-    accepted(What::HoldExtended { hold, expires_at })
-}
-
-/// A capture, by the payee or the bank.
-pub(crate) fn capture(
-    standing: Standing,
-    state: &State,
-    hold: HoldId,
-    amount: Money,
-    last: bool,
-    facts: &Facts<'_>,
-) -> Decided {
-    must_be_payee(standing, state, hold)?;
-    must_be_payers_to_give(standing, state, hold)?;
-    let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
-    for booked in posting.legs() {
-        // Captured money was held, and so not available.
-        must_leave(state, booked.leg.debit, |available| available)?;
-    }
-    accepted(What::Posted { posting, purpose: Purpose::Capture, text: None, metadata: None })
-}
-
-/// A hold of a time in which a customer could place it on an account of the bank's is for the bank to capture.
-fn must_be_payers_to_give(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {
-    let is_banks = state.ledger().hold(hold).is_some_and(|held| !access::can_be_a_customers(state, held.debit));
-    if is_banks && standing.must_run_the_bank().is_err() { Err(Refusal::NotACustomersAccount) } else { Ok(()) }
-}
-
-/// The payee or the bank lets a hold go.
-pub(crate) fn void(standing: Standing, state: &State, hold: HoldId) -> Decided {
-    must_be_payee(standing, state, hold)?;
-    state.ledger().void(hold)?;
-    accepted(What::HoldReleased { hold, reason: ReleaseReason::Voided })
-}
-
-/// Kassa itself lets a hold go when its time is over.
-pub(crate) fn expire(standing: Standing, state: &State, hold: HoldId, facts: &Facts<'_>) -> Decided {
-    standing.must_be_system()?;
-    state.ledger().expire(hold, facts.now)?;
-    accepted(What::HoldReleased { hold, reason: ReleaseReason::Expired })
-}
-
 /// A refund, by the one who was paid or the bank.
-pub(crate) fn refund(
+fn refund(
     standing: Standing,
     state: &State,
     of: PostingId,
@@ -225,22 +183,26 @@ pub(crate) fn refund(
     }
     let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Posted { posting, purpose: Purpose::Refund, text: text.cloned(), metadata: None })
+    accepted(What::Payments(PaymentEvent::Posted {
+        posting,
+        purpose: Purpose::Refund,
+        text: text.cloned(),
+        metadata: None,
+    }))
 }
 
 /// A reversal, by the bank.
-pub(crate) fn reverse(
-    standing: Standing,
-    state: &State,
-    of: PostingId,
-    text: Option<&Sealed>,
-    facts: &Facts<'_>,
-) -> Decided {
+fn reverse(standing: Standing, state: &State, of: PostingId, text: Option<&Sealed>, facts: &Facts<'_>) -> Decided {
     standing.must_run_the_bank()?;
     let past = past(of, facts)?;
     let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Posted { posting, purpose: Purpose::Reversal, text: text.cloned(), metadata: None })
+    accepted(What::Payments(PaymentEvent::Posted {
+        posting,
+        purpose: Purpose::Reversal,
+        text: text.cloned(),
+        metadata: None,
+    }))
 }
 
 /// All that the legs take from one account, so that a signatory's limit can't be passed by splitting.
@@ -253,12 +215,12 @@ fn past<'a>(of: PostingId, facts: &Facts<'a>) -> Result<&'a PastPosting, Refusal
     facts.past.filter(|past| past.id == of).ok_or(Refusal::UnknownPayment)
 }
 
-fn must_exist(state: &State, account: AccountId) -> Result<(), Refusal> {
+pub(crate) fn must_exist(state: &State, account: AccountId) -> Result<(), Refusal> {
     state.ledger().account(account).map(|_| ()).ok_or(ledger::Refusal::UnknownAccount.into())
 }
 
 /// Customers pay to customers' accounts, their loans among them, and for the bank's services; not to its cash desk.
-fn may_be_paid(standing: Standing, state: &State, account: AccountId) -> Result<(), Refusal> {
+pub(crate) fn may_be_paid(standing: Standing, state: &State, account: AccountId) -> Result<(), Refusal> {
     let kind = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?.kind;
     let is_payee = match kind {
         Kind::Liability | Kind::Income => true,
@@ -288,7 +250,7 @@ fn must_be_covered(state: &State, posting: &Posting) -> Result<(), Refusal> {
 
 /// Checks that a customer's account without a limit stays at zero or above, where nothing is booked on it: `left` gives
 /// what would be available, from what is.
-fn must_leave(state: &State, account: AccountId, left: impl Fn(i64) -> i64) -> Result<(), Refusal> {
+pub(crate) fn must_leave(state: &State, account: AccountId, left: impl Fn(i64) -> i64) -> Result<(), Refusal> {
     let known = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
     if left(known.available_minor()) < 0 && lacks_its_limit(state, account) {
         return Err(ledger::Refusal::InsufficientFunds { available: known.money(known.available_minor()) }.into());
@@ -303,12 +265,4 @@ fn lacks_its_limit(state: &State, account: AccountId) -> bool {
     state.ledger().account(account).is_some_and(is_unlimited)
         && state.is_a_customers(account)
         && access::can_be_a_customers(state, account)
-}
-
-fn must_be_payee(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {
-    if standing.must_run_the_bank().is_ok() {
-        return Ok(());
-    }
-    let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
-    standing.may_debit(state, held.credit, Money { minor: 0, ..held.amount })
 }

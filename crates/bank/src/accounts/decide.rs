@@ -1,12 +1,23 @@
-//! Opening accounts, and changing what they allow.
+//! Decisions on accounts. Each function is a flat run of guards.
 
 use ledger::{AccountId, Kind, Overdraft, Status};
 
+use super::{AccountCommand, AccountEvent, OpenAccount};
 use crate::access::{self, Standing};
 use crate::decide::{Decided, accepted};
-use crate::{Facts, OpenAccount, Refusal, Sealed, State, What};
+use crate::{Facts, Refusal, Sealed, State, What};
 
-pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts: &Facts<'_>) -> Decided {
+/// Decides a command of the subject.
+pub(crate) fn decide(standing: Standing, state: &State, command: &AccountCommand, facts: &Facts<'_>) -> Decided {
+    match command {
+        AccountCommand::OpenAccount(account) => open(standing, state, account, facts),
+        AccountCommand::Rename { account, name } => rename(standing, state, *account, name.as_ref()),
+        AccountCommand::SetStatus { account, status } => set_status(standing, state, *account, *status),
+        AccountCommand::SetOverdraft { account, overdraft } => set_overdraft(standing, state, *account, *overdraft),
+    }
+}
+
+fn open(standing: Standing, state: &State, open: &OpenAccount, facts: &Facts<'_>) -> Decided {
     standing.must_run_the_bank()?;
     let founding = state.founding().ok_or(Refusal::NotFounded)?;
     if open.opened_at.is_some() {
@@ -33,7 +44,7 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
     if open.opened_at.is_none() && !open.currency.is_in_use() {
         return Err(Refusal::CurrencyNotInUse);
     }
-    accepted(What::AccountOpened {
+    accepted(What::Accounts(AccountEvent::AccountOpened {
         id: state.ledger().next_account(),
         number,
         currency: open.currency,
@@ -43,28 +54,28 @@ pub(crate) fn open(standing: Standing, state: &State, open: &OpenAccount, facts:
         name: open.name.clone(),
         owner: open.owner,
         cash: open.cash,
-    })
+    }))
 }
 
 /// Another name, by an owner or the bank.
-pub(crate) fn rename(standing: Standing, state: &State, account: AccountId, name: Option<&Sealed>) -> Decided {
+fn rename(standing: Standing, state: &State, account: AccountId, name: Option<&Sealed>) -> Decided {
     state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
     standing.must_own(state, account)?;
-    accepted(What::AccountRenamed { account, name: name.cloned() })
+    accepted(What::Accounts(AccountEvent::AccountRenamed { account, name: name.cloned() }))
 }
 
-pub(crate) fn set_status(standing: Standing, state: &State, account: AccountId, status: Status) -> Decided {
+fn set_status(standing: Standing, state: &State, account: AccountId, status: Status) -> Decided {
     standing.must_run_the_bank()?;
     state.ledger().set_status(account, status)?;
-    accepted(What::StatusSet { account, status })
+    accepted(What::Accounts(AccountEvent::StatusSet { account, status }))
 }
 
-pub(crate) fn set_overdraft(standing: Standing, state: &State, account: AccountId, overdraft: Overdraft) -> Decided {
+fn set_overdraft(standing: Standing, state: &State, account: AccountId, overdraft: Overdraft) -> Decided {
     standing.must_run_the_bank()?;
     if overdraft == Overdraft::Unlimited && state.is_a_customers(account) && access::can_be_a_customers(state, account)
     {
         return Err(Refusal::OverdraftWithoutLimit);
     }
     state.ledger().set_overdraft(account, overdraft)?;
-    accepted(What::OverdraftSet { account, overdraft })
+    accepted(What::Accounts(AccountEvent::OverdraftSet { account, overdraft }))
 }

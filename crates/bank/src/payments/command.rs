@@ -1,0 +1,80 @@
+//! Commands about payments.
+
+use ledger::{AccountId, Leg, Money, PostingId, Timestamp, ValueDate};
+use smallvec::SmallVec;
+
+use super::Purpose;
+use crate::Sealed;
+
+/// The most payments made all or none: a firm's payday, and a millisecond of the one thread that decides.
+pub const MAX_PAYMENTS_AT_ONCE: usize = 1_000;
+
+/// Commands about payments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PaymentCommand {
+    /// A payment.
+    Pay(Pay),
+    /// Several payments, at most [`MAX_PAYMENTS_AT_ONCE`], each seeing what those before it do: all or none.
+    PayAll(Vec<Pay>),
+    /// Cash brought to the desk.
+    Deposit {
+        /// The account credited.
+        account: AccountId,
+        /// Amount paid in.
+        amount: Money,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+    /// Cash taken from the desk.
+    Withdraw {
+        /// The account debited.
+        account: AccountId,
+        /// Amount paid out.
+        amount: Money,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+    /// A booking of the bank's own, for a reason: between its own accounts, or between a customer's account and the
+    /// bank's income or expenses.
+    Book {
+        /// Account debited, account credited, and amount.
+        leg: Leg,
+        /// The reason, which is the text on the statement.
+        reason: Sealed,
+    },
+    /// A payment given back, in part or whole. The posting comes with the facts.
+    Refund {
+        /// The posting.
+        of: PostingId,
+        /// Index of the leg, from 0.
+        leg: u32,
+        /// Amount to refund.
+        amount: Money,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+    /// A posting undone exactly. The posting comes with the facts.
+    Reverse {
+        /// The posting.
+        of: PostingId,
+        /// The text on the statement.
+        text: Option<Sealed>,
+    },
+}
+
+/// A payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pay {
+    /// The legs, taking effect in order, all or none.
+    pub legs: SmallVec<[Leg; 1]>,
+    /// Its purpose.
+    pub purpose: Purpose,
+    /// The text on the statement.
+    pub text: Option<Sealed>,
+    /// The payer's own notes, which the payee doesn't see.
+    pub metadata: Option<Sealed>,
+    /// Day from which it counts for interest; the day of booking where none is given.
+    pub value_date: Option<ValueDate>,
+    /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.
+    pub booked_at: Option<Timestamp>,
+}

@@ -1,0 +1,50 @@
+//! Events of the bank itself and its journal.
+
+use minicbor::{Decode, Encode};
+
+use crate::{Refusal, codec};
+
+/// Events of the bank itself and its journal.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum SystemEvent {
+    /// The bank was founded.
+    #[n(0)]
+    Founded {
+        /// Its name.
+        #[n(0)]
+        name: String,
+        /// Its country's two letters (ISO 3166-1).
+        #[n(1)]
+        country: String,
+        /// Its code within the country's account numbers.
+        #[n(2)]
+        bank_code: String,
+        /// Scheme of its account numbers; see [`crate::Numbering::scheme`].
+        #[n(3)]
+        scheme: Option<u8>,
+    },
+    /// A node took over the journal.
+    #[n(1)]
+    LeaderStarted {
+        /// The version of its program.
+        #[n(0)]
+        version: String,
+    },
+    /// A request under an idempotency key was refused; a retry gets the same answer.
+    #[n(15)]
+    Refused {
+        /// Reason for the refusal.
+        #[cbor(n(0), with = "codec::refusal")]
+        refusal: Refusal,
+        /// Number of the refused payment among several that are all or none, from 0.
+        #[n(1)]
+        place: Option<u32>,
+    },
+}
+
+impl SystemEvent {
+    /// Returns `true` if the subject has the event of a number.
+    pub(crate) fn has(number: u32) -> bool {
+        matches!(number, 0 | 1 | 15)
+    }
+}
