@@ -7,13 +7,15 @@ use crate::accounts::AccountCommand;
 use crate::holds::HoldCommand;
 use crate::payments::PaymentCommand;
 use crate::system::SystemCommand;
-use crate::{Request, TokenHash, UserId};
+use crate::{Origin, Request, TokenHash, UserId};
 
 /// A request to the bank. Personal fields are sealed and names resolved to ids before it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The one who asks.
     pub caller: Caller,
+    /// Where it came from, for those who audit it. It decides nothing.
+    pub origin: Origin,
     /// The idempotency key and the fingerprint of what was sent under it. Without one, nothing is remembered of a
     /// refusal, and a retry is another request.
     pub request: Option<Request>,

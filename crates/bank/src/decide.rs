@@ -2,14 +2,16 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::origin::{Origin, SessionTag};
+use crate::permission::Standing;
 use crate::system::{SystemCommand, SystemEvent};
 use crate::{Body, Command, Event, Events, Facts, Refusal, State, What, access, accounts, holds, payments, system};
 
 /// Contents of events whose author is not named yet.
 pub(crate) type Whats = SmallVec<[What; 1]>;
 
-/// Answer of a guard function: the contents of the events, or the refusal.
-pub(crate) type Decided = Result<Whats, Refusal>;
+/// Answer of a guard function: the contents of the events, all of them or none, or the refusal.
+pub(crate) type Decided = Result<Whats, Refused>;
 
 pub(crate) fn accepted(what: What) -> Decided {
     Ok(smallvec![what])
@@ -19,7 +21,7 @@ pub(crate) fn accepted(what: What) -> Decided {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "accepted is the ordinary case, and is moved once")]
 pub enum Decision {
-    /// These events are to be made durable and applied. None means that nothing changes.
+    /// These events are to be made durable and applied, in order, all or none. None means that nothing changes.
     Accepted(Events),
     /// Refused. Under an idempotency key the refusal itself is an event, so that a retry gets the same answer.
     Refused(Refusal, Option<Event>),
@@ -39,8 +41,8 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     match judge(state, command, facts) {
         Ok(whats) => {
             let mut request = command.request;
-            let by = command.caller.user;
-            let events = whats.into_iter().map(|what| Event { by, what, request: request.take() });
+            let (by, origin) = (command.caller.user, origin_of(command));
+            let events = whats.into_iter().map(|what| Event { by, what, request: request.take(), origin });
             Decision::Accepted(events.collect())
         }
         // Whoever is not signed in writes nothing, not even refusals.
@@ -50,16 +52,29 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
                 by: command.caller.user,
                 what: What::System(SystemEvent::Refused { refusal, place }),
                 request: Some(request),
+                origin: origin_of(command),
             });
             Decision::Refused(refusal, event)
         }
     }
 }
 
-/// Reason for refusing a command, and the place of the payment concerned where there are several.
+/// Where a command came from, its session filled in. None where nothing is known, so that the event is as short as before.
+fn origin_of(command: &Command) -> Option<Origin> {
+    let origin = Origin { session: command.caller.session.map(SessionTag::from), ..command.origin };
+    (origin != Origin::default()).then_some(origin)
+}
+
+/// Reason for refusing a command, and the place of the part concerned where it has several.
 pub(crate) struct Refused {
     pub(crate) refusal: Refusal,
     pub(crate) place: Option<u32>,
+}
+
+impl From<ledger::Refusal> for Refused {
+    fn from(refusal: ledger::Refusal) -> Self {
+        Refusal::from(refusal).into()
+    }
 }
 
 impl From<Refusal> for Refused {
@@ -68,17 +83,17 @@ impl From<Refusal> for Refused {
     }
 }
 
-fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Result<Whats, Refused> {
+fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
     let Command { caller, body, .. } = command;
-    let standing = access::standing(state, caller, facts.now)?;
+    let standing = Standing::of(state, caller, facts.now)?;
     if state.founding().is_none() && !matches!(body, Body::System(SystemCommand::Found { .. })) {
         return Err(Refusal::NotFounded.into());
     }
     match body {
-        Body::System(command) => Ok(system::decide(standing, state, command)?),
-        Body::Access(command) => Ok(access::decide(standing, state, command, caller, facts)?),
-        Body::Accounts(command) => Ok(accounts::decide(standing, state, command, facts)?),
+        Body::System(command) => system::decide(standing, state, command),
+        Body::Access(command) => access::decide(standing, state, command, caller, facts),
+        Body::Accounts(command) => accounts::decide(standing, state, command, facts),
         Body::Payments(command) => payments::decide(standing, state, command, facts),
-        Body::Holds(command) => Ok(holds::decide(standing, state, command, facts)?),
+        Body::Holds(command) => holds::decide(standing, state, command, facts),
     }
 }

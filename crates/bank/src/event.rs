@@ -5,12 +5,12 @@ use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use smallvec::SmallVec;
 
-use crate::UserId;
 use crate::access::AccessEvent;
 use crate::accounts::AccountEvent;
 use crate::holds::HoldEvent;
 use crate::payments::PaymentEvent;
 use crate::system::SystemEvent;
+use crate::{Origin, UserId};
 
 /// The events of one command. Nearly every command makes one.
 pub type Events = SmallVec<[Event; 1]>;
@@ -28,6 +28,9 @@ pub struct Event {
     /// The idempotency key it was asked for under. Only a command's first event has it.
     #[n(2)]
     pub request: Option<Request>,
+    /// Where it came from, as far as that is known.
+    #[n(3)]
+    pub origin: Option<Origin>,
 }
 
 /// An idempotency key as it is kept, for ever.

@@ -4,7 +4,9 @@
 //! function can't have: the time, and what lies in the past. Its answer is [`Events`], and [`State::apply`] is the only
 //! way that state changes. The journal keeps events, never commands, so a new rule never rewrites the past.
 //!
-//! A module per subject holds its guards: [`accounts`], [`access`], [`payments`]. Nothing here is async, reads a
+//! A folder per subject, [`system`], [`access`], [`accounts`], [`payments`], [`holds`], has its commands, events, state and
+//! decisions. Around them stands the frame: who may do what ([`permission`]), where a command came from ([`Origin`]), what falls
+//! due ([`Due`]), and who is concerned by an event ([`Audience`]). Nothing here is async, reads a
 //! clock, draws a random number or does I/O, and nothing depends on the order of a hash map.
 
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::as_conversions)]
@@ -13,14 +15,18 @@
 
 pub mod access;
 pub mod accounts;
+mod audience;
 mod codec;
 mod command;
 mod decide;
+mod due;
 mod event;
 pub mod holds;
 mod iban;
 mod national;
+mod origin;
 pub mod payments;
+pub mod permission;
 mod personal;
 mod record;
 mod refusal;
@@ -32,12 +38,16 @@ pub use access::{
     NameIndex, Right, Role, Session, TokenHash, User, UserId,
 };
 pub use accounts::{AccountCommand, AccountEvent, AccountInfo, OpenAccount};
+pub use audience::{Audience, accounts_of};
 pub use command::{Body, Caller, Command, Facts, PastPosting};
 pub use decide::{Decision, decide};
+pub use due::Due;
 pub use event::{Event, Events, Request, What};
 pub use holds::{HoldCommand, HoldEvent};
 pub use iban::{IbanError, Numbering, NumberingError};
+pub use origin::{AddressClass, Cause, Channel, Origin, SessionTag};
 pub use payments::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose};
+pub use permission::{Action, Scope, Standing};
 pub use personal::{Sealed, SubjectId};
 pub use record::{Record, RecordPage, RestoreError};
 pub use refusal::Refusal;

@@ -251,7 +251,7 @@ impl State {
                 if self.ledger.account(hold.debit).is_none() {
                     return Err(RestoreError(format!("hold {} is on no account", id.event())));
                 }
-                self.ledger.apply_hold(id, hold);
+                self.put_hold(id, hold);
             }
             Record::Undone { id, refunded } => {
                 let undone = match refunded {

@@ -9,6 +9,7 @@ use ledger::{AccountId, Currency, Kind, Ledger, PageKey, PagedMap, Pages, Timest
 
 use crate::access::{Customer, NameIndex, Session, User};
 use crate::accounts::AccountInfo;
+use crate::due::DueQueue;
 use crate::system::Founding;
 use crate::{CustomerId, Event, Right, TokenHash, UserId, What};
 
@@ -29,6 +30,8 @@ pub struct State {
     pub(crate) users: Pages<User>,
     pub(crate) user_names: BTreeMap<NameIndex, UserId>,
     pub(crate) sessions: PagedMap<TokenHash, Session>,
+    /// What falls due: derived from the rest, and left out of a snapshot (cut).
+    pub(crate) due: DueQueue,
     /// The newest of these; see [`Outcomes`].
     pub(crate) outcomes: Outcomes,
     /// Those that were set aside, to be written to the index of the past.

@@ -9,11 +9,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use bank::access::{MAX_ACCOUNTS_PER_CUSTOMER, MAX_KNOWN_ADDRESSES, MAX_RIGHTS_PER_ACCOUNT, MAX_SESSIONS_PER_USER};
+use bank::permission::Grant;
 use bank::{
-    AccessCommand, AccessEvent, AccountCommand, AccountEvent, AddressHash, Body, Caller, Command, CustomerId, Decision,
-    Event, Facts, HoldCommand, HoldEvent, IbanError, MAX_PAYMENTS_AT_ONCE, NameIndex, Numbering, OpenAccount,
-    PastPosting, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request, Right, Role, Sealed, State, SubjectId,
-    SystemCommand, SystemEvent, TokenHash, UserId, What, decide,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Action, AddressClass, AddressHash, Audience, Body,
+    Caller, Channel, Command, CustomerId, Decision, Due, Event, Facts, HoldCommand, HoldEvent, IbanError,
+    MAX_PAYMENTS_AT_ONCE, NameIndex, Numbering, OpenAccount, Origin, PastPosting, Pay, PaymentCommand, PaymentEvent,
+    Purpose, Refusal, Request, Right, Role, Scope, Sealed, SessionTag, Standing, State, SubjectId, SystemCommand,
+    SystemEvent, TokenHash, UserId, What, decide,
 };
 use ledger::{
     AccountId, Cause, Currency, HoldId, Kind, Leg, Money, Overdraft, Posting, PostingId, ReleaseReason, Status,
@@ -90,7 +92,7 @@ impl Bank {
     }
 
     fn ask(&self, caller: Caller, body: Body) -> Result<(), Refusal> {
-        match self.decide(&Command { caller, request: None, body }) {
+        match self.decide(&Command { origin: Origin::default(), caller, request: None, body }) {
             Decision::Accepted(_) => Ok(()),
             Decision::Refused(refusal, None) => Err(refusal),
             other => panic!("without a key nothing is repeated or remembered: {other:?}"),
@@ -98,7 +100,7 @@ impl Bank {
     }
 
     fn act(&mut self, caller: Caller, body: Body) -> u64 {
-        let decision = self.decide(&Command { caller, request: None, body });
+        let decision = self.decide(&Command { origin: Origin::default(), caller, request: None, body });
         assert!(matches!(decision, Decision::Accepted(_)), "{decision:?}");
         self.take(&decision).expect("something happened")
     }
@@ -495,7 +497,8 @@ fn what_is_found_before_the_decision_is_remembered() {
     let mut street = Street::new();
     for (key, refusal) in (0..).zip(FOUND_BEFORE) {
         let body = Body::System(SystemCommand::Unresolved(refusal));
-        let command = Command { caller: street.anna, request: Some(request(key)), body: body.clone() };
+        let command =
+            Command { origin: Origin::default(), caller: street.anna, request: Some(request(key)), body: body.clone() };
         let decision = street.bank.decide(&command);
         assert!(matches!(&decision, Decision::Refused(told, Some(_)) if *told == refusal), "{decision:?}");
         let first = street.bank.take(&decision).unwrap();
@@ -755,6 +758,135 @@ fn every_refusal_in_its_order() {
     assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=37).collect(), "a refusal has no row");
 }
 
+// ---- The frame around all subjects ----
+
+/// An event says where its command came from, and in which session. What nobody knew takes no byte.
+#[test]
+fn an_event_says_where_it_came_from() {
+    let mut street = Street::new();
+    let body = pay(&[leg(street.annas, street.bens, eur(1))]);
+    for origin in origins(street.operator.user) {
+        let command = Command { caller: street.anna, origin, request: Some(request(7)), body: body.clone() };
+        let Decision::Accepted(events) = street.bank.decide(&command) else { panic!("{origin:?}") };
+        let session = street.anna.session.map(SessionTag::from);
+        assert_eq!(events[0].origin, Some(Origin { session, ..origin }));
+        assert_eq!(session, Some(SessionTag(u64::from_be_bytes([street.anna.session.unwrap().0[0]; 8]))));
+    }
+    // Refusals too, under a key.
+    let unknown = pay(&[leg(street.annas, AccountId(99), eur(1))]);
+    let origin = Origin::of(Channel::Import);
+    let command = Command { caller: Caller::SYSTEM, origin, request: Some(request(8)), body: unknown };
+    let Decision::Refused(_, Some(event)) = street.bank.decide(&command) else { panic!("it was to be refused") };
+    assert_eq!(event.origin, Some(origin));
+    // It decides nothing, and two that differ in it alone are one request.
+    let system = Command { origin: Origin::default(), request: None, body, ..command };
+    let number = street.bank.take(&street.bank.decide(&system)).unwrap();
+    let kept = &street.bank.journal[usize::try_from(number - 1).unwrap()];
+    assert_eq!(kept.origin, None);
+    let mut bytes = Vec::new();
+    kept.encode_to(&mut bytes);
+    assert_eq!(bytes[0], 0x82, "an array of two: by whom, and what");
+}
+
+/// Whatever falls due is due in the order of its time, and no more once it is done, moved or used up; also in a state that
+/// was restored.
+#[test]
+fn what_falls_due_is_due_in_order() {
+    let mut street = Street::new();
+    let Street { annas, bens, anna, .. } = street;
+    let bank = &mut street.bank;
+    let place = |bank: &mut Bank, ms| {
+        let (leg, expires_at) = (leg(annas, bens, eur(5)), Timestamp(START + HOUR * 1_000 + ms));
+        hold(bank.act(anna, Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text: None, metadata: None })))
+    };
+    while let Some(due) = bank.state.first_due(Timestamp(i64::MAX)) {
+        let Due::Hold(hold) = due;
+        bank.system(Body::Holds(HoldCommand::Void { hold }));
+    }
+    let [late, early, moved, also_early, void, used, partly] =
+        [900, 800, 700, 800, 100, 200, 950].map(|ms| place(bank, ms));
+    let end = |ms| Timestamp(START + HOUR * 1_000 + ms);
+    bank.act(anna, Body::Holds(HoldCommand::Extend { hold: moved, expires_at: end(1_000) }));
+    bank.system(Body::Holds(HoldCommand::Void { hold: void }));
+    bank.system(Body::Holds(HoldCommand::Capture { hold: used, amount: eur(5), last: false }));
+    bank.system(Body::Holds(HoldCommand::Capture { hold: partly, amount: eur(2), last: false }));
+    assert_eq!(bank.state.first_due(end(799)), None);
+    assert_eq!(bank.state.first_due(end(800)), Some(Due::Hold(early)));
+    let mut again = restored(&bank.state);
+    bank.idle_ms = HOUR * 2_000;
+    for expected in [early, also_early, late, partly, moved] {
+        assert_eq!(again.first_due(end(1_000)), Some(Due::Hold(expected)));
+        let due = bank.state.first_due(end(1_000)).unwrap();
+        assert_eq!(due, Due::Hold(expected));
+        let number = bank.take(&bank.decide(&due.command())).unwrap();
+        again.apply(number, bank.now(), &bank.journal[usize::try_from(number - 1).unwrap()]);
+    }
+    assert_eq!((bank.state.first_due(Timestamp(i64::MAX)), again.first_due(Timestamp(i64::MAX))), (None, None));
+}
+
+/// Of all actions, auditors do nothing, and customers nothing without a right; each sees what the table says.
+#[test]
+fn the_table_of_permissions_is_what_it_says() {
+    let street = Street::new();
+    let state = &street.bank.state;
+    let (anna, ben) = (Standing::Customer(CustomerId(1)), Standing::Customer(CustomerId(2)));
+    let seeing = [Action::SeeAccount, Action::SeeRights, Action::SeeCustomer, Action::SeeAll];
+    let all_of_annas =
+        [Scope::Bank, Scope::Customer(CustomerId(1)), Scope::Account(street.annas), Scope::Money(street.annas, eur(1))];
+    for action in Action::ALL {
+        let is_seeing = seeing.contains(action);
+        for about in all_of_annas {
+            assert_eq!(Standing::System.may(state, *action, about), Ok(()), "{action:?}");
+            assert_eq!(Standing::Auditor.may(state, *action, about).is_ok(), is_seeing, "{action:?}");
+            assert!(ben.may(state, *action, about).is_err(), "{action:?} {about:?}: Ben has no right on it");
+        }
+        assert_eq!(anna.may_ever(*action).is_err(), action.asks_of(anna) == Grant::No, "{action:?}");
+        let may = all_of_annas.iter().any(|about| anna.may(state, *action, *about).is_ok());
+        assert_eq!(may, anna.may_ever(*action).is_ok(), "{action:?}: Anna is the owner");
+        assert!(anna.may(state, *action, Scope::Bank).is_err(), "{action:?}: what it is about was not said");
+    }
+}
+
+/// Who is concerned by each event of the story.
+#[test]
+fn every_event_has_its_audience() {
+    let story = story();
+    let mut kinds = BTreeSet::new();
+    for event in &story.journal {
+        let audience = event.what.audience();
+        kinds.insert(match &audience {
+            Audience::Accounts(accounts) => {
+                assert!(!accounts.is_empty());
+                assert!(accounts.iter().all(|account| story.state.ledger().account(*account).is_some()));
+                if let What::Payments(PaymentEvent::Posted { posting, .. }) = &event.what {
+                    let distinct: BTreeSet<_> =
+                        posting.legs().iter().flat_map(|it| [it.leg.debit, it.leg.credit]).collect();
+                    assert_eq!(accounts.iter().copied().collect::<BTreeSet<_>>(), distinct);
+                    assert_eq!(accounts.len(), distinct.len(), "each once");
+                    assert_eq!(accounts[0], posting.legs()[0].leg.debit, "who pays comes first");
+                }
+                "accounts"
+            }
+            Audience::OfHold(hold) => {
+                let placed = &story.journal[usize::try_from(hold.event() - 1).unwrap()].what;
+                assert!(matches!(placed, What::Holds(HoldEvent::HoldPlaced { .. })));
+                "hold"
+            }
+            Audience::Holder(account, customer) => {
+                assert!(story.state.account_info(*account).is_some() && story.state.customer(*customer).is_some());
+                "holder"
+            }
+            Audience::Watchers => "watchers",
+            Audience::User(user) => {
+                assert!(story.state.user(*user).is_some());
+                "user"
+            }
+            Audience::Nobody => "nobody",
+        });
+    }
+    assert_eq!(kinds.len(), 6);
+}
+
 #[test]
 fn nothing_before_the_founding() {
     let bank = Bank::default();
@@ -886,10 +1018,10 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
         owner: Some(CustomerId(1)),
         cash: false,
     });
-    bank.keep(&Event { by: UserId::SYSTEM, what, request: None });
+    bank.keep(&Event { by: UserId::SYSTEM, what, request: None, origin: None });
     for account in [fees, cash] {
         let what = What::Access(AccessEvent::RightGranted { customer: CustomerId(1), account, right: Right::Owner });
-        bank.keep(&Event { by: UserId::SYSTEM, what, request: None });
+        bank.keep(&Event { by: UserId::SYSTEM, what, request: None, origin: None });
     }
     let poor = |minor| Err(ledger::Refusal::InsufficientFunds { available: eur(minor) }.into());
     let paying = |debit, credit, minor| pay(&[leg(debit, credit, eur(minor))]);
@@ -936,7 +1068,7 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
     // A hold of that time is captured once the bank has said how much it lends.
     let placed = ledger::Hold { debit: old, credit: bens, amount: eur(500), remaining_minor: 500, expires_at };
     let what = What::Holds(HoldEvent::HoldPlaced { hold: placed, text: None, metadata: None });
-    let before = hold(bank.keep(&Event { by: anna.user, what, request: None }));
+    let before = hold(bank.keep(&Event { by: anna.user, what, request: None, origin: None }));
     let capture = Body::Holds(HoldCommand::Capture { hold: before, amount: eur(500), last: true });
     for caller in [ben, operator] {
         assert_eq!(bank.ask(caller, capture.clone()), poor(-500));
@@ -958,7 +1090,7 @@ fn a_customers_account_without_its_limit_goes_to_zero() {
     assert_eq!(bank.ask(anna, paying(annas, cash, 1)), Err(Refusal::NotAPayee));
     let placed = ledger::Hold { debit: cash, credit: bens, amount: eur(5), remaining_minor: 5, expires_at };
     let what = What::Holds(HoldEvent::HoldPlaced { hold: placed, text: None, metadata: None });
-    let of_that_time = self::hold(bank.keep(&Event { by: anna.user, what, request: None }));
+    let of_that_time = self::hold(bank.keep(&Event { by: anna.user, what, request: None, origin: None }));
     let capture = Body::Holds(HoldCommand::Capture { hold: of_that_time, amount: eur(5), last: true });
     assert_eq!(bank.ask(ben, capture), Err(Refusal::NotACustomersAccount));
     let revoke = Body::Access(AccessCommand::Revoke { customer: CustomerId(1), account: cash });
@@ -988,6 +1120,7 @@ fn payments_all_or_none() {
     let bens_funds = bank.state.ledger().account(bens).unwrap().available_minor();
     let one = |debit, credit, minor| payment(&[leg(debit, credit, eur(minor))]);
     let keyed = |caller, key, payments| Command {
+        origin: Origin::default(),
         caller,
         request: Some(request(key)),
         body: Body::Payments(PaymentCommand::PayAll(payments)),
@@ -1051,6 +1184,7 @@ fn payments_all_or_none() {
     let first = bank.take(&decision).unwrap();
     for (event, pay) in events[1..].iter().zip(payments) {
         let Decision::Accepted(by_itself) = alone.decide(&Command {
+            origin: Origin::default(),
             caller: Caller::SYSTEM,
             request: None,
             body: Body::Payments(PaymentCommand::Pay(pay)),
@@ -1128,7 +1262,8 @@ fn a_new_password_ends_every_session_of_its_user() {
     let (second, expires_at) = (TokenHash([0x80; 16]), bank.now().plus_ms(HOUR));
     bank.system(Body::Access(AccessCommand::SignIn { user: ben.user, token: second, expires_at, from: None }));
     let made = |bank: &Bank| -> Vec<What> {
-        let command = Command { caller: Caller::SYSTEM, request: None, body: set_password(ben.user) };
+        let command =
+            Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body: set_password(ben.user) };
         let Decision::Accepted(events) = bank.decide(&command) else { panic!("refused") };
         events.into_iter().map(|event| event.what).collect()
     };
@@ -1145,7 +1280,7 @@ fn a_new_password_ends_every_session_of_its_user() {
     // Where nobody is signed in, nothing else happens.
     assert_eq!(made(&bank).len(), 1);
     let set = What::Access(AccessEvent::PasswordSet { user: UserId(99), password });
-    let event = Event { by: UserId::SYSTEM, what: set, request: None };
+    let event = Event { by: UserId::SYSTEM, what: set, request: None, origin: None };
     let told = bank.state.check(bank.state.last_event() + 1, &event).unwrap_err();
     assert!(told.contains("user 99"), "{told}");
 }
@@ -1242,7 +1377,7 @@ fn failed_sign_ins_are_one_event_a_minute() {
     let Street { mut bank, anna, ben, .. } = Street::new();
     let fail = |bank: &mut Bank, user| {
         let body = Body::Access(AccessCommand::SignInFailed { user });
-        let decision = bank.decide(&Command { caller: Caller::SYSTEM, request: None, body });
+        let decision = bank.decide(&Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body });
         bank.take(&decision).is_some()
     };
     let minute = bank.now().0.div_euclid(60_000);
@@ -1311,7 +1446,7 @@ fn an_account_has_one_iban() {
 #[test]
 fn a_retry_gets_the_first_outcome_whatever_happened_between() {
     let Street { mut bank, anna, ben, annas, bens, operator, .. } = Street::new();
-    let keyed = |caller, key, body| Command { caller, request: Some(request(key)), body };
+    let keyed = |caller, key, body| Command { origin: Origin::default(), caller, request: Some(request(key)), body };
     let accepted = keyed(anna, 1, pay(&[leg(annas, bens, eur(1_000))]));
     let refused = keyed(ben, 2, pay(&[leg(bens, annas, eur(1_000_000))]));
     let first = bank.take(&bank.decide(&accepted)).unwrap();
@@ -1342,7 +1477,8 @@ fn only_the_first_event_of_a_command_has_its_key() {
     let expires_at = bank.now().plus_ms(HOUR);
     let body =
         Body::Access(AccessCommand::SignIn { user: ben.user, token: TokenHash([0x77; 16]), expires_at, from: None });
-    let decision = bank.decide(&Command { caller: Caller::SYSTEM, request: Some(request(1)), body });
+    let decision =
+        bank.decide(&Command { origin: Origin::default(), caller: Caller::SYSTEM, request: Some(request(1)), body });
     let Decision::Accepted(events) = &decision else { panic!("{decision:?}") };
     let requests: Vec<Option<Request>> = events.iter().map(|event| event.request).collect();
     assert_eq!(requests, [Some(request(1)), None], "the new session, and the end of the one that was over");
@@ -1351,7 +1487,12 @@ fn only_the_first_event_of_a_command_has_its_key() {
 #[test]
 fn whoever_is_not_signed_in_writes_nothing() {
     let Street { bank, expired, annas, bens, .. } = Street::new();
-    let command = Command { caller: expired, request: Some(request(1)), body: pay(&[leg(annas, bens, eur(1))]) };
+    let command = Command {
+        origin: Origin::default(),
+        caller: expired,
+        request: Some(request(1)),
+        body: pay(&[leg(annas, bens, eur(1))]),
+    };
     assert_eq!(bank.decide(&command), Decision::Refused(Refusal::NotSignedIn, None));
 }
 
@@ -1364,6 +1505,7 @@ fn story() -> Bank {
         by: UserId::SYSTEM,
         what: What::System(SystemEvent::LeaderStarted { version: "0.1.0".into() }),
         request: None,
+        origin: None,
     });
     bank.system(found());
     let people: Vec<CustomerId> = (0..4).map(|_| bank.add_customer()).collect();
@@ -1405,8 +1547,12 @@ fn story() -> Bank {
         text: text.clone(),
         ..imported
     })));
-    let keyed = Command { caller: anna, request: Some(request(1)), body: pay(&legs[..2]) };
+    let keyed = Command { caller: anna, origin: Origin::default(), request: Some(request(1)), body: pay(&legs[..2]) };
     let paid = posting(bank.take(&bank.decide(&keyed)).unwrap());
+    for origin in origins(operator.user) {
+        let from = Command { caller: anna, origin, request: None, body: pay(&legs[..1]) };
+        bank.take(&bank.decide(&from)).unwrap();
+    }
     let other = posting(bank.act(anna, pay(&legs[..1])));
     bank.system(Body::Payments(PaymentCommand::Refund { of: paid, leg: 1, amount: eur(5), text: text.clone() }));
     bank.system(Body::Payments(PaymentCommand::Refund { of: paid, leg: 0, amount: eur(6), text: None }));
@@ -1451,15 +1597,40 @@ fn story() -> Bank {
     ] {
         bank.system(Body::Accounts(AccountCommand::SetStatus { account, status }));
     }
-    for (key, (slug, _)) in (100_u8..).zip(Refusal::SLUGS) {
+    for (key, (slug, _)) in (100_u8..).zip(Refusal::names()) {
         let refusal = Refusal::from_slug(slug, Some(yen(-5))).unwrap();
         bank.keep(&Event {
             by: anna.user,
             what: What::System(SystemEvent::Refused { refusal, place: (key == 100).then_some(7) }),
             request: Some(request(key)),
+            origin: None,
         });
     }
     bank
+}
+
+/// One origin for each of its parts' branches.
+fn origins(approver: UserId) -> [Origin; 3] {
+    let known = Origin { address: Some(AddressClass::Known), ..Origin::of(Channel::Import) };
+    let new = AddressClass::New;
+    let full = Origin { address: Some(new), device: Some(7), approver: Some(approver), ..Origin::of(Channel::Api) };
+    [known, Origin::of(Channel::Terminal), Origin { cause: Some(bank::Cause::Batch(u64::MAX)), ..full }]
+}
+
+/// The parts of an origin, as names. No wildcard: a new one must get into the story.
+fn origin_branches(origin: &Origin) -> Vec<String> {
+    let Origin { channel, session, device, address, approver, cause } = *origin;
+    let batch = cause.map(|cause| match cause {
+        bank::Cause::Batch(_) => "batch",
+    });
+    vec![
+        format!("channel {channel:?}"),
+        format!("address {address:?}"),
+        format!("cause {batch:?}"),
+        format!("in session {}", session.is_some()),
+        format!("device {}", device.is_some()),
+        format!("approver {}", approver.is_some()),
+    ]
 }
 
 /// Every kind of event with each branch of its encoding, as a name. No wildcard: a new one must get into the story.
@@ -1518,6 +1689,8 @@ fn branches(event: &Event) -> Vec<String> {
         What::Payments(PaymentEvent::PaidAll { .. }) => vec!["paid all".to_owned()],
     };
     names.push(format!("request {}", event.request.is_some()));
+    names.push(format!("origin {}", event.origin.is_some()));
+    names.extend(event.origin.iter().flat_map(origin_branches));
     names
 }
 
@@ -1526,7 +1699,7 @@ fn the_story_leaves_nothing_out() {
     let seen: BTreeSet<String> = story().journal.iter().flat_map(branches).collect();
     let (refused, seen): (BTreeSet<String>, BTreeSet<String>) =
         seen.into_iter().partition(|name| name.starts_with("refused"));
-    assert_eq!(refused.len(), Refusal::SLUGS.len());
+    assert_eq!(refused.len(), Refusal::names().count());
     let count = |start: &str| seen.iter().filter(|name| name.starts_with(start)).count();
     let counted = [
         ("user added", 3),
@@ -1543,6 +1716,13 @@ fn the_story_leaves_nothing_out() {
         ("hold placed", 4),
         ("account renamed", 2),
         ("request", 2),
+        ("origin", 2),
+        ("channel", 4),
+        ("address", 3),
+        ("cause", 2),
+        ("in session", 1),
+        ("device", 2),
+        ("approver", 2),
     ];
     for (start, expected) in counted {
         assert_eq!(count(start), expected, "{start}: {seen:?}");
@@ -1649,8 +1829,9 @@ impl Cbor {
 /// of a variant's number and fields, which can't grow.
 fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
     match (path, what) {
-        ([], _) => Some(3),
-        ([1], _)
+        ([], _) => Some(4),
+        ([3], _) => Some(6),
+        ([1] | [3, 5], _)
         | ([1, 1, 2], What::Access(AccessEvent::RightGranted { .. }))
         | ([1, 1, 0, 3], What::Payments(PaymentEvent::Posted { .. })) => None,
         ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(4),
@@ -1668,6 +1849,7 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         ) => Some(2),
         ([1, 1], What::System(SystemEvent::Refused { .. })) => Some(2),
         ([1, 1], What::Payments(PaymentEvent::PaidAll { .. })) => Some(1),
+        ([3, 5, 1], _) => Some(1),
         ([1, 1, 2, 1], What::Access(AccessEvent::RightGranted { right: Right::Signatory { .. }, .. })) => Some(1),
         ([1, 1, 0], What::System(SystemEvent::Refused { .. })) => Some(2),
         _ => Some(0),
@@ -1701,7 +1883,7 @@ fn an_event_with_fields_of_a_later_version_is_still_read() {
 
 // ---- The golden journals ----
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 fn golden(version: u32, name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}")).join(name)
@@ -1757,7 +1939,7 @@ fn the_founding_says_how_accounts_are_numbered() {
             bank_code: bank_code.into(),
             scheme,
         });
-        let event = Event { by: UserId::SYSTEM, what, request: None };
+        let event = Event { by: UserId::SYSTEM, what, request: None, origin: None };
         let mut bytes = Vec::new();
         event.encode_to(&mut bytes);
         assert_eq!(Event::decode_all(&bytes).collect::<Vec<_>>(), [Ok(event.clone())]);
@@ -1780,7 +1962,7 @@ fn the_founding_says_how_accounts_are_numbered() {
         bank_code: "539".into(),
         scheme: Some(2),
     });
-    let later = Event { by: UserId::SYSTEM, what: later, request: None };
+    let later = Event { by: UserId::SYSTEM, what: later, request: None, origin: None };
     assert!(State::default().check(1, &later).unwrap_err().contains("later version"));
 }
 
@@ -1817,7 +1999,7 @@ fn command(street: &Street, bank: &Bank, step: &Step) -> Command {
     let caller =
         callers.into_iter().chain([street.dora, street.carl]).nth(usize::from(step.caller)).unwrap_or(Caller::SYSTEM);
     let request = step.key.map(request);
-    Command { caller, request, body: body(bank, step) }
+    Command { origin: Origin::default(), caller, request, body: body(bank, step) }
 }
 
 fn body(bank: &Bank, step: &Step) -> Body {

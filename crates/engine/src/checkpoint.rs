@@ -315,7 +315,7 @@ mod tests {
         }
 
         fn apply(&mut self, what: What) {
-            let event = Event { by: UserId::SYSTEM, what, request: None };
+            let event = Event { by: UserId::SYSTEM, what, request: None, origin: None };
             self.state.apply(self.state.last_event() + 1, Timestamp(0), &event);
         }
 

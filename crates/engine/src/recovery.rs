@@ -359,7 +359,12 @@ fn announce(
     // Right after the timekeeper was made no jump can have been seen; the journal's last time is always right.
     let at = timekeeper.now(clock).ok().or(books.state.time()).unwrap_or(Timestamp(clock.wall_ms()));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let event = Event { by: UserId::SYSTEM, what: What::System(SystemEvent::LeaderStarted { version }), request: None };
+    let event = Event {
+        by: UserId::SYSTEM,
+        what: What::System(SystemEvent::LeaderStarted { version }),
+        request: None,
+        origin: None,
+    };
     let mut draft = Draft::default();
     draft.record(books, at, &event);
     let run = journal.seal(at.0, draft.frames, Vec::new());

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use bank::{Body, Caller, Command, Decision, Event, Facts, HoldCommand, Refusal, State, SystemEvent, What, decide};
+use bank::{Decision, Event, Facts, Refusal, State, SystemEvent, What, decide};
 use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
 use tokio::runtime::Handle;
@@ -61,8 +61,8 @@ const EVENT_BYTES: usize = 128;
 /// Interval at which the writer looks at the time when nothing comes in.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The most expired holds let go in one run, so that payments don't wait for a flood of them.
-const MAX_EXPIRIES_PER_RUN: usize = 1_000;
+/// The most of what is due that is done in one run, so that payments don't wait for a flood of it.
+const MAX_DUE_PER_RUN: usize = 1_000;
 
 /// A checkpoint is written when there are so many events since the last. A start reads them in a second or two.
 const EVENTS_PER_CHECKPOINT: u64 = 1 << 21;
@@ -407,7 +407,7 @@ impl Writer {
         };
         if let (None, Ok(now)) = (run.at, &now) {
             run.at = Some(*now);
-            release_expired(&mut books, &mut run.draft, *now);
+            do_what_is_due(&mut books, &mut run.draft, *now);
         }
         for work in works {
             match work {
@@ -507,15 +507,17 @@ impl Run {
     }
 }
 
-/// Lets go the holds whose time is over.
-fn release_expired(books: &mut Books, draft: &mut Draft, now: Timestamp) {
-    for _ in 0..MAX_EXPIRIES_PER_RUN {
-        let Some(hold) = books.state.ledger().first_expired_hold(now) else { return };
-        let command =
-            Command { caller: Caller::SYSTEM, request: None, body: Body::Holds(HoldCommand::Expire { hold }) };
-        if let Decision::Accepted(events) = decide(&books.state, &command, &Facts { now, past: None, earlier: None }) {
-            draft.record_all(books, now, events);
-        }
+/// Does what is due, in the order of its time.
+fn do_what_is_due(books: &mut Books, draft: &mut Draft, now: Timestamp) {
+    let facts = Facts { now, past: None, earlier: None };
+    for _ in 0..MAX_DUE_PER_RUN {
+        let Some(due) = books.state.first_due(now) else { return };
+        match decide(&books.state, &due.command(), &facts) {
+            Decision::Accepted(events) => draft.record_all(books, now, events),
+            // What is refused would be first again and again, and nothing after it would be done.
+            Decision::Refused(refusal, _) => unreachable!("{due:?} is due and refused: {refusal}"),
+            Decision::Repeated(_) => unreachable!("{due:?} has no idempotency key"),
+        };
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, HoldCommand, HoldEvent, Numbering,
-    OpenAccount, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Right, Role, SystemCommand, UserId, What,
+    OpenAccount, Origin, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Right, Role, SystemCommand, UserId, What,
 };
 use engine::{
     Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Recorded, Submission, Unavailable,
@@ -114,7 +114,7 @@ impl Bench {
 
     fn keyed(&self, key: &str, body: Body) -> Result<Outcome, Unavailable> {
         let request = self.engine.request(UserId::SYSTEM, key.as_bytes(), format!("{body:?}").as_bytes());
-        self.submit(Command { caller: Caller::SYSTEM, request: Some(request), body })
+        self.submit(Command { origin: Origin::default(), caller: Caller::SYSTEM, request: Some(request), body })
     }
 
     fn posted(&self, account: AccountId) -> i64 {
@@ -146,7 +146,7 @@ fn euro() -> Currency {
 }
 
 fn plain(body: Body) -> Command {
-    Command { caller: Caller::SYSTEM, request: None, body }
+    Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body }
 }
 
 fn payment(debit: AccountId, credit: AccountId, minor: i64) -> Body {
@@ -229,7 +229,12 @@ fn a_key_gives_its_first_outcome_for_ever() {
     assert_eq!(bench.posted(BEN), 60);
     // Within one batch, too.
     let request = bench.engine.request(UserId::SYSTEM, b"twice", b"");
-    let twice = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(ANNA, BEN, 5) };
+    let twice = Command {
+        origin: Origin::default(),
+        caller: Caller::SYSTEM,
+        request: Some(request),
+        body: payment(ANNA, BEN, 5),
+    };
     let outcomes = wait(bench.engine.submit_batch(vec![twice.clone().into(), twice.into()])).expect("a batch");
     assert!(matches!(
         outcomes.as_slice(),
@@ -702,7 +707,7 @@ fn a_right_is_looked_at_when_the_command_is_decided() {
     }));
     bench.pay(CASH, ANNA, 100);
     let caller = Caller { user, session: Some(token) };
-    let pay = || Command { caller, request: None, body: payment(ANNA, BEN, 1) };
+    let pay = || Command { origin: Origin::default(), caller, request: None, body: payment(ANNA, BEN, 1) };
     assert_eq!(bench.submit(pay()), refused(Refusal::NoRight));
     bench.accepted(Body::Access(AccessCommand::Grant { customer, account: ANNA, right: Right::Owner }));
     assert_eq!(bench.submit(pay()).map(is_accepted), Ok(true));
@@ -737,7 +742,12 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
 fn pay_under_keys(bench: &Bench, numbers: std::ops::Range<u64>) {
     let payment = |number: u64| {
         let request = bench.engine.request(UserId::SYSTEM, &number.to_be_bytes(), b"");
-        let command = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(CASH, BEN, 1) };
+        let command = Command {
+            origin: Origin::default(),
+            caller: Caller::SYSTEM,
+            request: Some(request),
+            body: payment(CASH, BEN, 1),
+        };
         Submission::from(command)
     };
     let outcomes = wait(bench.engine.submit_batch(numbers.map(payment).collect())).expect("a batch");
@@ -846,7 +856,12 @@ fn an_index_that_can_not_be_written_loses_nothing() {
     }
     let repeated = |bench: &Bench, number: u64| {
         let request = bench.engine.request(UserId::SYSTEM, &number.to_be_bytes(), b"");
-        let command = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(CASH, BEN, 1) };
+        let command = Command {
+            origin: Origin::default(),
+            caller: Caller::SYSTEM,
+            request: Some(request),
+            body: payment(CASH, BEN, 1),
+        };
         matches!(bench.submit(command), Ok(Outcome::Accepted(Receipt { repeated: true, .. })))
     };
     assert!(repeated(&bench, 0) && repeated(&bench, 943_999));
@@ -878,7 +893,12 @@ fn a_checkpoint_older_than_the_index_serves() {
     assert_ne!(bench.digest(), digest);
     for number in (0..32_000_u64).step_by(101) {
         let request = bench.engine.request(UserId::SYSTEM, &number.to_be_bytes(), b"");
-        let command = Command { caller: Caller::SYSTEM, request: Some(request), body: payment(CASH, BEN, 1) };
+        let command = Command {
+            origin: Origin::default(),
+            caller: Caller::SYSTEM,
+            request: Some(request),
+            body: payment(CASH, BEN, 1),
+        };
         let outcome = bench.submit(command);
         assert!(matches!(outcome, Ok(Outcome::Accepted(Receipt { repeated: true, .. }))), "{number}: {outcome:?}");
     }
@@ -939,7 +959,7 @@ fn a_rehearsal_does_nothing() {
     let before = bench.digest();
     let keyed = |key: &str, body: Body| {
         let request = bench.engine.request(UserId::SYSTEM, key.as_bytes(), format!("{body:?}").as_bytes());
-        Command { caller: Caller::SYSTEM, request: Some(request), body }
+        Command { origin: Origin::default(), caller: Caller::SYSTEM, request: Some(request), body }
     };
     let rehearse = |command: &Command| wait(bench.engine.rehearse(command.clone()));
     let (small, large) = (keyed("small", payment(ANNA, BEN, 30)), keyed("large", payment(ANNA, BEN, 101)));

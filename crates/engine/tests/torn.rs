@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bank::{
-    AccountCommand, Body, Caller, Command, Numbering, OpenAccount, Pay, PaymentCommand, Purpose, State, SystemCommand,
-    UserId,
+    AccountCommand, Body, Caller, Command, Numbering, OpenAccount, Origin, Pay, PaymentCommand, Purpose, State,
+    SystemCommand, UserId,
 };
 use engine::{Engine, OpenError, Options, Outcome, Recorded, Replay, Submission, SystemClock, verify};
 use journal::MasterKey;
@@ -48,7 +48,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 fn submit(engine: &Engine, bodies: impl Iterator<Item = Body>) {
     let keyed = |(place, body): (usize, Body)| {
         let request = engine.request(UserId::SYSTEM, format!("{} {place}", engine.last_durable()).as_bytes(), b"");
-        Submission::from(Command { caller: Caller::SYSTEM, request: Some(request), body })
+        Submission::from(Command { origin: Origin::default(), caller: Caller::SYSTEM, request: Some(request), body })
     };
     let outcomes = wait(engine.submit_batch(bodies.enumerate().map(keyed).collect())).expect("a batch");
     assert!(outcomes.into_iter().all(|outcome| matches!(outcome, Ok(Outcome::Accepted(_)))));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bank::{
-    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Command, Numbering, OpenAccount, Request, Role,
+    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Command, Numbering, OpenAccount, Origin, Request, Role,
     SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, OpenError, Options, Outcome, Replay, Submission, SystemClock};
@@ -399,7 +399,7 @@ pub(crate) fn submit(
     body: Body,
     subject: Option<NewSubject>,
 ) -> Result<What, Failure> {
-    let command = Command { caller: Caller::SYSTEM, request, body };
+    let command = Command { origin: Origin::default(), caller: Caller::SYSTEM, request, body };
     match engine.submit_blocking(Submission { command, subject, past: None, rivals: None })? {
         Outcome::Accepted(receipt) => Ok(receipt.what),
         Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{what}: {refusal}"))),

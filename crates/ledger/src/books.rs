@@ -1,6 +1,6 @@
 //! The ledger itself: the accounts and open holds, the questions asked of them, and the booking of the answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
@@ -25,8 +25,6 @@ pub type Legs = SmallVec<[BookedLeg; 1]>;
 pub struct Ledger {
     accounts: Pages<Account>,
     holds: PagedMap<HoldId, Hold>,
-    /// Open holds in the order of their expiry: derived from the holds, and left out of a snapshot (cut).
-    expiries: BTreeSet<(Timestamp, HoldId)>,
     undone: PagedMap<PostingId, Undone>,
 }
 
@@ -184,13 +182,7 @@ impl Ledger {
     #[must_use]
     pub fn cut(&mut self) -> Self {
         let Self { accounts, holds, undone, .. } = self;
-        Self { accounts: accounts.cut(), holds: holds.cut(), expiries: BTreeSet::new(), undone: undone.cut() }
-    }
-
-    /// Returns the first open hold whose time is over at `now`.
-    #[must_use]
-    pub fn first_expired_hold(&self, now: Timestamp) -> Option<HoldId> {
-        self.expiries.first().filter(|(expires_at, _)| *expires_at <= now).map(|(_, hold)| *hold)
+        Self { accounts: accounts.cut(), holds: holds.cut(), undone: undone.cut() }
     }
 
     // ---- Questions: what would be booked, or why not. ----
@@ -472,15 +464,12 @@ impl Ledger {
         let held = account.held_minor.checked_add(hold.remaining_minor);
         account.held_minor = held.expect("law: held money can be counted");
         assert!(account.allows_available(account.available_minor()), "law: available stays within the overdraft");
-        self.expiries.insert((hold.expires_at, id));
         self.holds.insert(id, hold);
     }
 
     /// Gives a hold more time.
     pub fn apply_extension(&mut self, id: HoldId, expires_at: Timestamp) {
         let hold = self.holds.get_mut(&id).expect("law: only an open hold is extended");
-        self.expiries.remove(&(hold.expires_at, id));
-        self.expiries.insert((expires_at, id));
         hold.expires_at = expires_at;
     }
 
@@ -652,8 +641,6 @@ impl Ledger {
         hold.remaining_minor = hold.remaining_minor.checked_sub(minor).expect("law: captures stay within the hold");
         assert!(hold.remaining_minor >= 0, "law: captures stay within the hold");
         if hold.remaining_minor == 0 {
-            let expires_at = hold.expires_at;
-            self.expiries.remove(&(expires_at, id));
             self.holds.remove(&id);
         }
     }

@@ -29,7 +29,7 @@ pub use hold::{Hold, ReleaseReason};
 pub use money::{AmountError, Currency, Money};
 pub use pages::{PageKey, PagedMap, Pages};
 pub use posting::{BookedLeg, Cause, Entry, Leg, Posting};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, RefusalClass};
 
 use std::num::NonZeroU64;
 

@@ -659,15 +659,12 @@ fn an_expired_hold_releases_exactly_what_remains() {
     let (mut desk, _, ids) = desk_with(100, 2);
     let hold = desk.hold(leg(ids[0], ids[1], eur(70)), NOW).unwrap();
     desk.act(EARLY, &Ask::Capture(hold, eur(25), false)).unwrap();
-    assert_eq!(desk.ledger.first_expired_hold(Timestamp(999)), None);
-    assert_eq!(desk.ledger.first_expired_hold(NOW), Some(hold));
     // Its time is over, so that it can't be captured even before it is released.
     assert_eq!(desk.act(NOW, &Ask::Capture(hold, eur(1), false)), Err(Refusal::HoldExpired));
     desk.act(NOW, &Ask::Expire(hold)).unwrap();
     assert_eq!(desk.balances(ids[0]), (75, 0, 75));
     assert_eq!(desk.act(NOW, &Ask::Capture(hold, eur(1), false)), Err(Refusal::HoldNotOpen));
     assert_eq!(desk.act(NOW, &Ask::Expire(hold)), Err(Refusal::HoldNotOpen));
-    assert_eq!(desk.ledger.first_expired_hold(LATE), None);
     desk.check_laws();
 }
 
@@ -678,27 +675,12 @@ fn an_extended_hold_lasts_until_its_new_time() {
     let other = desk.hold(leg(ids[0], ids[1], eur(5)), Timestamp(950)).unwrap();
     desk.act(EARLY, &Ask::Extend(hold, LATE)).unwrap();
     assert_eq!(desk.balances(ids[0]), (100, 75, 25), "nothing else is reserved");
-    assert_eq!(desk.ledger.first_expired_hold(NOW), Some(other), "its old time has no meaning any more");
     desk.act(NOW, &Ask::Expire(other)).unwrap();
     assert_eq!(desk.act(NOW, &Ask::Expire(hold)), Err(Refusal::HoldNotExpired));
     desk.act(NOW, &Ask::Capture(hold, eur(20), false)).unwrap();
-    assert_eq!(desk.ledger.first_expired_hold(LATE), Some(hold));
     desk.act(LATE, &Ask::Expire(hold)).unwrap();
     assert_eq!(desk.balances(ids[0]), (80, 0, 80));
     desk.check_laws();
-}
-
-#[test]
-fn holds_expire_in_the_order_of_their_times() {
-    let (mut desk, _, ids) = desk_with(100, 2);
-    let late = desk.hold(leg(ids[0], ids[1], eur(1)), Timestamp(900)).unwrap();
-    let early = desk.hold(leg(ids[0], ids[1], eur(1)), Timestamp(800)).unwrap();
-    let also_early = desk.hold(leg(ids[0], ids[1], eur(1)), Timestamp(800)).unwrap();
-    for expected in [early, also_early, late] {
-        assert_eq!(desk.ledger.first_expired_hold(NOW), Some(expected));
-        desk.act(NOW, &Ask::Expire(expected)).unwrap();
-    }
-    assert_eq!(desk.balances(ids[0]), (100, 0, 100));
 }
 
 #[test]
@@ -773,7 +755,6 @@ fn the_last_capture_lets_the_rest_go() {
     assert_eq!(desk.balances(ids[0]), (85, 0, 85));
     assert_eq!(desk.balances(ids[1]), (15, 0, 15));
     assert_eq!(desk.act(EARLY, &Ask::Capture(hold, eur(1), false)), Err(Refusal::HoldNotOpen));
-    assert_eq!(desk.ledger.first_expired_hold(LATE), None);
 }
 
 #[test]
@@ -1147,7 +1128,6 @@ fn a_stored_ledger_is_restored_whole() {
     ledger.undone().for_each(|(id, undone)| restored.restore_undone(id, undone.clone()));
     assert_eq!(restored, ledger);
     assert_eq!(restored.account(AccountId(1)).unwrap().held_minor, 70);
-    assert_eq!(restored.first_expired_hold(Timestamp(20)), HoldId::new(4));
 }
 
 #[test]

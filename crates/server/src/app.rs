@@ -10,8 +10,8 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{
-    Body, Caller, Command, CustomerId, IbanError, PastPosting, Refusal, Request, Role, Sealed, State, SubjectId,
-    SystemCommand,
+    Body, Caller, Command, CustomerId, IbanError, Origin, PastPosting, Refusal, Request, Role, Sealed, State,
+    SubjectId, SystemCommand,
 };
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Rivals, Submission};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp};
@@ -315,7 +315,8 @@ impl App {
         subject: Option<NewSubject>,
         past: Option<Box<PastPosting>>,
     ) -> Result<Receipt, Problem> {
-        let command = Command { caller: write.who.caller, request: Some(write.request), body };
+        let command =
+            Command { origin: Origin::default(), caller: write.who.caller, request: Some(write.request), body };
         let submission = Submission { command, subject, past, rivals: Some(Box::new(write.rivals)) };
         let outcome = if write.dry_run {
             self.engine.rehearse(submission).await?

@@ -26,7 +26,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bank::{
-    Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request,
+    Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Origin, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request,
     SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{Batch, Chain, Outcome, Recorded, Rivals, Submission, Unavailable};
@@ -264,6 +264,7 @@ impl Drop for Turn {
             // The lines that this sending has in the queue are decided first: the queue is in order, and this changes
             // nothing.
             let nothing = || Command {
+                origin: Origin::default(),
                 caller: Caller::SYSTEM,
                 request: None,
                 body: Body::System(SystemCommand::Unresolved(Refusal::InvalidRequest)),
@@ -666,7 +667,7 @@ impl Work {
                 (Some(problem), Body::System(SystemCommand::Unresolved(refusal)))
             }
         };
-        (problem, Command { caller: self.who.caller, request: Some(request), body }.into())
+        (problem, Command { origin: Origin::default(), caller: self.who.caller, request: Some(request), body }.into())
     }
 
     /// Refuses a key that was used for a batch of the other sort, or for something else that was written, and not for this
@@ -717,7 +718,7 @@ impl Work {
         let body = refusal
             .map_or(Body::Payments(PaymentCommand::PayAll(payments)), |it| Body::System(SystemCommand::Unresolved(it)));
         let request = self.request(None, &canonical);
-        let command = Command { caller: self.who.caller, request: Some(request), body };
+        let command = Command { origin: Origin::default(), caller: self.who.caller, request: Some(request), body };
         let rivals = Some(Box::new(self.rivals(true)));
         let outcome = self.app.engine.submit(Submission { rivals, ..command.into() }).await?;
         self.settle();

@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{IbanError, Refusal};
 use engine::{HistoryError, Unavailable};
-use ledger::{AmountError, Currency, Money};
+use ledger::{AmountError, Currency, Money, RefusalClass};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -94,7 +94,7 @@ kinds! {
 /// as it must be is of both: the bank remembers it under its key where its form at least was right.
 pub fn slugs() -> impl Iterator<Item = (&'static str, &'static str)> {
     let only_the_banks = |(slug, _): &&(&str, &str)| OWN.iter().all(|(own, _)| own != slug);
-    OWN.iter().chain(Refusal::SLUGS.iter().filter(only_the_banks)).copied()
+    OWN.iter().chain(Refusal::names().filter(only_the_banks)).copied()
 }
 
 /// The short name of a kind of problem, for people: its slug in words.
@@ -354,27 +354,14 @@ impl Problem {
 
 /// The HTTP status of a refusal.
 fn status(refusal: &Refusal) -> u16 {
-    use ledger::Refusal as L;
-    match refusal {
-        Refusal::InvalidRequest => 400,
-        Refusal::NotSignedIn => 401,
-        Refusal::OwnersOnly
-        | Refusal::NotAllowed
-        | Refusal::NoRight
-        | Refusal::ReadOnlyRight
-        | Refusal::AboveSignatoryLimit { .. } => 403,
-        Refusal::UnknownCustomer
-        | Refusal::UnknownUser
-        | Refusal::UnknownPayment
-        | Refusal::Ledger(L::UnknownAccount) => 404,
-        Refusal::KeyReused
-        | Refusal::NameTaken
-        | Refusal::NumberTaken
-        | Refusal::CashAccountTaken
-        | Refusal::AlreadyFounded
-        | Refusal::Ledger(L::AlreadyReversed | L::AlreadyRefunded) => 409,
-        Refusal::NotFounded => 503,
-        _ => 422,
+    match refusal.class() {
+        RefusalClass::Malformed => 400,
+        RefusalClass::NotSignedIn => 401,
+        RefusalClass::NotAllowed => 403,
+        RefusalClass::NotFound => 404,
+        RefusalClass::Conflict => 409,
+        RefusalClass::Unmet => 422,
+        RefusalClass::NotReady => 503,
     }
 }
 

@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use bank::{AccessCommand, Body, Caller, Command, CustomerId, Refusal, Role, Sealed, User, UserId};
+use bank::{AccessCommand, Body, Caller, Command, CustomerId, Origin, Refusal, Role, Sealed, User, UserId};
 use engine::{Field, Outcome};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -172,7 +172,7 @@ pub(crate) async fn sign_in(
     let expires_at = app.engine.now().plus_ms(app.session_ms);
     let body =
         Body::Access(AccessCommand::SignIn { user: *user, token: app.engine.token_hash(&token), expires_at, from });
-    match app.engine.submit(Command { caller: Caller::SYSTEM, request: None, body }).await? {
+    match app.engine.submit(Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body }).await? {
         Outcome::Accepted(_) => {}
         Outcome::Refused { refusal, .. } => return Err(Problem::failed(&refusal)),
         Outcome::Unchanged => return Err(Problem::failed(&"a sign-in changed nothing")),
@@ -206,8 +206,12 @@ fn note_failure(app: &App, user: Option<UserId>) {
     let Some(user) = user else { return };
     let engine = app.engine.clone();
     tokio::spawn(async move {
-        let command =
-            Command { caller: Caller::SYSTEM, request: None, body: Body::Access(AccessCommand::SignInFailed { user }) };
+        let command = Command {
+            origin: Origin::default(),
+            caller: Caller::SYSTEM,
+            request: None,
+            body: Body::Access(AccessCommand::SignInFailed { user }),
+        };
         if let Err(error) = engine.submit(command).await {
             tracing::warn!(user = user.0, %error, "a failed sign-in could not be noted");
         }
@@ -223,8 +227,12 @@ fn note_failure(app: &App, user: Option<UserId>) {
 )]
 pub(crate) async fn sign_out(State(app): State<App>, token: Token) -> Result<StatusCode, Problem> {
     let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
-    let command =
-        Command { caller: who.caller, request: None, body: Body::Access(AccessCommand::SignOut { token: token.0 }) };
+    let command = Command {
+        origin: Origin::default(),
+        caller: who.caller,
+        request: None,
+        body: Body::Access(AccessCommand::SignOut { token: token.0 }),
+    };
     match app.engine.submit(command).await? {
         Outcome::Accepted(_) | Outcome::Unchanged => Ok(StatusCode::NO_CONTENT),
         Outcome::Refused { refusal, .. } => Err(refusal.into()),

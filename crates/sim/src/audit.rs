@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use bank::{
-    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Decision, Event, HoldCommand, HoldEvent,
-    Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request, Right, Role, State, SystemCommand, SystemEvent, What,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, Decision, Event, HoldCommand,
+    HoldEvent, Origin, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request, Right, Role, State, SystemCommand,
+    SystemEvent, What,
 };
 use ledger::{Cause, Currency, Hold, Kind, Leg, Overdraft, Posting, ReleaseReason, Status, Timestamp};
 use smallvec::{SmallVec, smallvec};
@@ -286,7 +287,7 @@ impl Auditor {
         self.was_asked_for(body, &moves, events)?;
         let mut request = observed.command.request;
         for event in events {
-            self.was_said_by(event, &observed.command.caller, request.take())?;
+            self.was_said_by(event, &observed.command, request.take())?;
             self.book(event, observed.at)?;
         }
         Ok(())
@@ -299,12 +300,20 @@ impl Auditor {
         let Some(event) = event else { return Ok(()) };
         let same = matches!(event.what, What::System(SystemEvent::Refused { refusal: remembered, .. }) if remembered == refusal);
         agree!(same, "the refusal remembered is another than that given");
-        self.was_said_by(event, &observed.command.caller, request)?;
+        self.was_said_by(event, &observed.command, request)?;
         self.book(event, observed.at)
     }
 
-    fn was_said_by(&mut self, event: &Event, caller: &Caller, request: Option<Request>) -> Agreed {
-        agree!(event.by == caller.user, "the event is said to be by user {}", event.by.0);
+    fn was_said_by(&mut self, event: &Event, command: &Command, request: Option<Request>) -> Agreed {
+        agree!(event.by == command.caller.user, "the event is said to be by user {}", event.by.0);
+        let said = event.origin.unwrap_or_default();
+        let session = said.session.map(|tag| tag.0.to_be_bytes().to_vec());
+        agree!(
+            session == command.caller.session.map(|token| token.0[..8].to_vec()),
+            "the event is said to be of another session"
+        );
+        let rest = Origin { session: None, ..said };
+        agree!(rest == command.origin, "the event is said to come from elsewhere than its command");
         agree!(event.request == request, "the event has another key than its command");
         if let Some(request) = event.request {
             self.keys.insert(request.key, self.events + 1);

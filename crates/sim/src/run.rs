@@ -6,8 +6,7 @@ use std::fmt;
 use std::hash::BuildHasherDefault;
 
 use bank::{
-    AccessEvent, AccountEvent, Body, Caller, Command, Decision, HoldCommand, HoldEvent, PaymentEvent, State,
-    SystemEvent, What, decide,
+    AccessEvent, AccountEvent, Command, Decision, Due, HoldEvent, PaymentEvent, State, SystemEvent, What, decide,
 };
 use ledger::Timestamp;
 
@@ -102,6 +101,7 @@ impl std::error::Error for Failure {}
 
 /// One thing that happens to a bank under watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are of the largest kind")]
 pub enum Act {
     /// It is asked something.
     Ask(Timestamp, Command),
@@ -179,14 +179,9 @@ impl Simulation {
         }
         let at = self.workload.pass_time();
         self.letting_go |= self.expiries.once_in(COMMANDS_BETWEEN_EXPIRIES);
-        let expired = if self.letting_go { self.bank.first_expired_hold(at) } else { None };
-        self.letting_go = expired.is_some();
-        let command = match expired {
-            Some(hold) => {
-                Command { caller: Caller::SYSTEM, request: None, body: Body::Holds(HoldCommand::Expire { hold }) }
-            }
-            None => self.workload.next_command(),
-        };
+        let due = if self.letting_go { self.bank.first_due(at) } else { None };
+        self.letting_go = due.is_some();
+        let command = due.map_or_else(|| self.workload.next_command(), Due::command);
         let observed = self.ask(at, command)?;
         if self.steps >= self.next_comparison {
             self.compare()?;

@@ -209,7 +209,7 @@ impl Names {
 
     fn command(&self, command: &Command) -> Command {
         let caller = Caller { user: self.user(command.caller.user), ..command.caller };
-        Command { caller, request: command.request, body: self.body(command.body.clone()) }
+        Command { origin: command.origin, caller, request: command.request, body: self.body(command.body.clone()) }
     }
 
     fn body(&self, mut body: Body) -> Body {

@@ -4,8 +4,8 @@
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bank::{Body, Command, Decision, Event, Facts, PastPosting, PaymentCommand, PaymentEvent, State, What};
-use ledger::{HoldId, PostingId, Timestamp};
+use bank::{Body, Command, Decision, Due, Event, Facts, PastPosting, PaymentCommand, PaymentEvent, State, What};
+use ledger::{PostingId, Timestamp};
 
 use crate::mix::Mix;
 use crate::{Auditor, Observed};
@@ -129,10 +129,10 @@ impl Watched {
         self.auditor.accounts()
     }
 
-    /// The first hold that Kassa itself would let go now.
+    /// The first of what Kassa itself would do now.
     #[must_use]
-    pub fn first_expired_hold(&self, now: Timestamp) -> Option<HoldId> {
-        self.state.ledger().first_expired_hold(now)
+    pub fn first_due(&self, now: Timestamp) -> Option<Due> {
+        self.state.first_due(now)
     }
 
     /// A digest of all events as they were written and of the state that they made.

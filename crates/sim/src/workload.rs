@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use bank::{
-    AccessCommand, AccessEvent, AccountCommand, AccountEvent, AddressHash, Body, Caller, Command, CustomerId,
-    HoldCommand, HoldEvent, NameIndex, Numbering, OpenAccount, Pay, PaymentCommand, PaymentEvent, Purpose, Request,
-    Right, Role, Sealed, SubjectId, SystemCommand, TokenHash, UserId, What,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, AddressClass, AddressHash, Body, Caller, Cause, Channel,
+    Command, CustomerId, HoldCommand, HoldEvent, NameIndex, Numbering, OpenAccount, Origin, Pay, PaymentCommand,
+    PaymentEvent, Purpose, Request, Right, Role, Sealed, SubjectId, SystemCommand, TokenHash, UserId, What,
 };
 use ledger::{AccountId, Currency, Hold, HoldId, Kind, Leg, Money, Overdraft, PostingId, Status, Timestamp};
 use smallvec::{SmallVec, smallvec};
@@ -94,7 +94,7 @@ impl Workload {
     /// The next command.
     pub fn next_command(&mut self) -> Command {
         if let Some(body) = self.opening.pop_front() {
-            return Command { caller: Caller::SYSTEM, request: None, body };
+            return Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body };
         }
         let again = if self.random.once_in(16) { self.random.pick(&self.sent) } else { None };
         again.unwrap_or_else(|| self.new_command())
@@ -160,7 +160,22 @@ impl Workload {
             key[8..].copy_from_slice(&self.made.to_le_bytes());
             Request { key, fingerprint: self.made }
         });
-        Command { caller, request, body }
+        Command { origin: self.origin(), caller, request, body }
+    }
+
+    /// Where the next command comes from, as far as anybody knows. No chance is taken, so that all else stays as it is.
+    fn origin(&self) -> Origin {
+        let channel = [None, Some(Channel::Terminal), Some(Channel::Import), Some(Channel::Api)];
+        let channel = channel.into_iter().cycle().nth((self.made % 4) as usize).flatten();
+        let (is_full, is_new) = (self.made.is_multiple_of(5), self.made.is_multiple_of(2));
+        Origin {
+            channel,
+            address: is_full.then_some(if is_new { AddressClass::New } else { AddressClass::Known }),
+            device: is_full.then_some(3),
+            approver: self.people.first().filter(|_| is_full).map(|person| person.user),
+            cause: is_full.then_some(Cause::Batch(self.made)),
+            session: None,
+        }
     }
 
     fn ask(&mut self) -> (Caller, Body) {

@@ -1,7 +1,8 @@
 //! A wrong core is found, its failure is the same every time, and shrinks to a handful of commands.
 
 use bank::{
-    Body, Caller, Command, Decision, Event, Facts, HoldCommand, HoldEvent, PaymentCommand, Refusal, State, What, decide,
+    Body, Caller, Command, Decision, Event, Facts, HoldCommand, HoldEvent, Origin, PaymentCommand, Refusal, State,
+    What, decide,
 };
 use ledger::{Hold, Leg};
 use sim::run::Act;
@@ -12,7 +13,11 @@ const MOST_COMMANDS: usize = 25;
 
 /// What is asked again as Kassa itself, without anybody's rights being looked at.
 fn as_system(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
-    match decide(state, &Command { caller: Caller::SYSTEM, request: None, body: command.body.clone() }, facts) {
+    match decide(
+        state,
+        &Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body: command.body.clone() },
+        facts,
+    ) {
         Decision::Accepted(mut events) => {
             events[0].by = command.caller.user;
             events[0].request = command.request;
@@ -38,7 +43,7 @@ fn overdrawing(state: &State, command: &Command, facts: &Facts<'_>) -> Decision 
     }
     let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
     let what = What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None });
-    Decision::Accepted([Event { by: command.caller.user, what, request: command.request }].into())
+    Decision::Accepted([Event { by: command.caller.user, what, request: command.request, origin: None }].into())
 }
 
 /// Lets somebody pay who may only read, where the amount is an odd one.

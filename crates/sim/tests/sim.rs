@@ -308,8 +308,7 @@ const TAKEN_ON_TRUST: [&str; 7] = [
 #[test]
 fn the_auditor_believes_no_refusal_of_what_was_right() {
     let amount = Money { minor: 1, currency: ledger::Currency::from_code("EUR").unwrap() };
-    let refusals: Vec<Refusal> = Refusal::SLUGS
-        .iter()
+    let refusals: Vec<Refusal> = Refusal::names()
         .filter(|(slug, _)| !TAKEN_ON_TRUST.contains(slug))
         .map(|(slug, _)| Refusal::from_slug(slug, Some(amount)).unwrap())
         .collect();
@@ -470,7 +469,7 @@ fn the_auditor_believes_nothing_that_had_to_be_refused() {
                 && let Some(what) = carried_out(&observed, simulation.state(), &postings)
             {
                 let (by, request) = (observed.command.caller.user, observed.command.request);
-                let told = with_events(&observed, vec![Event { by, what, request }]);
+                let told = with_events(&observed, vec![Event { by, what, request, origin: None }]);
                 let believed = auditor.clone().observe(&told).is_ok();
                 assert!(!believed, "what had to be refused ({refusal}) was believed: {told:?}");
                 *reasons.entry(refusal.slug()).or_insert(0) += 1;
@@ -535,6 +534,7 @@ fn the_books_fit_one_state_only() {
         by,
         what: What::Holds(HoldEvent::HoldReleased { hold, reason: ledger::ReleaseReason::Voided }),
         request: None,
+        origin: None,
     };
     state.apply(state.last_event() + 1, state.time().unwrap(), &event);
     let told = auditor.compare(&state).unwrap_err();

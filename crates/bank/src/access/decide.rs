@@ -5,9 +5,10 @@ use smallvec::smallvec;
 
 use super::{
     AccessCommand, AccessEvent, CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, MAX_SESSIONS_PER_USER,
-    Right, Role, Standing, TokenHash, UserId, must_suit_a_customer,
+    Right, Role, TokenHash, UserId, must_suit_a_customer,
 };
 use crate::decide::{Decided, accepted};
+use crate::permission::{Action, Scope, Standing};
 use crate::{Caller, Facts, Refusal, Sealed, State, What};
 
 /// Decides a command of the subject.
@@ -31,24 +32,24 @@ pub(crate) fn decide(
 }
 
 fn add_customer(standing: Standing, state: &State, name: &Sealed) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::AddPeople, Scope::Bank)?;
     let id = CustomerId(next_number(state.customers().len())?);
     accepted(What::Access(AccessEvent::CustomerAdded { id, name: name.clone() }))
 }
 
 fn add_user(standing: Standing, state: &State, command: &AccessCommand) -> Decided {
     let AccessCommand::AddUser { name_index, name, password, role, customer } = command else {
-        return Err(Refusal::NotAllowed);
+        return Err(Refusal::NotAllowed.into());
     };
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::AddPeople, Scope::Bank)?;
     if let Some(customer) = customer {
         state.customer(*customer).ok_or(Refusal::UnknownCustomer)?;
     }
     if state.user_named(*name_index).is_some() {
-        return Err(Refusal::NameTaken);
+        return Err(Refusal::NameTaken.into());
     }
     if (*role == Role::Customer) != customer.is_some() {
-        return Err(Refusal::RoleAndCustomerDisagree);
+        return Err(Refusal::RoleAndCustomerDisagree.into());
     }
     let id = UserId(next_number(state.users().len())?);
     accepted(What::Access(AccessEvent::UserAdded {
@@ -63,7 +64,7 @@ fn add_user(standing: Standing, state: &State, command: &AccessCommand) -> Decid
 
 /// Sets a user's password and closes the user's sessions, the oldest first: whoever opened one may have known the old.
 fn set_password(standing: Standing, state: &State, user: UserId, password: &Sealed) -> Decided {
-    standing.must_be_system()?;
+    standing.may(state, Action::SetPassword, Scope::Bank)?;
     let known = state.user(user).ok_or(Refusal::UnknownUser)?;
     let mut whats: Vec<What> = vec![What::Access(AccessEvent::PasswordSet { user, password: password.clone() })];
     whats.extend(known.sessions.iter().map(|token| What::Access(AccessEvent::SessionClosed { token: *token })));
@@ -71,7 +72,7 @@ fn set_password(standing: Standing, state: &State, user: UserId, password: &Seal
 }
 
 fn grant(standing: Standing, state: &State, customer: CustomerId, account: AccountId, right: Right) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::SetRights, Scope::Bank)?;
     let known = state.customer(customer).ok_or(Refusal::UnknownCustomer)?;
     let info = state.account_info(account).ok_or(ledger::Refusal::UnknownAccount)?;
     if right.moves_money() {
@@ -80,7 +81,7 @@ fn grant(standing: Standing, state: &State, customer: CustomerId, account: Accou
     }
     let new = state.right(customer, account).is_none();
     if new && (info.rights.len() >= MAX_RIGHTS_PER_ACCOUNT || known.accounts.len() >= MAX_ACCOUNTS_PER_CUSTOMER) {
-        return Err(Refusal::TooManyRights);
+        return Err(Refusal::TooManyRights.into());
     }
     if let Right::Signatory { limit_minor: Some(limit) } = right
         && limit <= 0
@@ -91,7 +92,7 @@ fn grant(standing: Standing, state: &State, customer: CustomerId, account: Accou
 }
 
 fn revoke(standing: Standing, state: &State, customer: CustomerId, account: AccountId) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::SetRights, Scope::Bank)?;
     state.customer(customer).ok_or(Refusal::UnknownCustomer)?;
     state.account_info(account).ok_or(ledger::Refusal::UnknownAccount)?;
     state.right(customer, account).ok_or(Refusal::NoRight)?;
@@ -100,11 +101,13 @@ fn revoke(standing: Standing, state: &State, customer: CustomerId, account: Acco
 
 /// Opens a session. Those of the user that are over are cleared away, and the oldest makes room where needed.
 fn sign_in(standing: Standing, state: &State, command: &AccessCommand, facts: &Facts<'_>) -> Decided {
-    let AccessCommand::SignIn { user, token, expires_at, from } = *command else { return Err(Refusal::NotAllowed) };
-    standing.must_be_system()?;
+    let AccessCommand::SignIn { user, token, expires_at, from } = *command else {
+        return Err(Refusal::NotAllowed.into());
+    };
+    standing.may(state, Action::LetIn, Scope::Bank)?;
     let known = state.user(user).ok_or(Refusal::UnknownUser)?;
     if expires_at <= facts.now || state.session(token, Timestamp::MIN).is_some() {
-        return Err(Refusal::NotSignedIn);
+        return Err(Refusal::NotSignedIn.into());
     }
     let (over, open): (Vec<TokenHash>, Vec<TokenHash>) =
         known.sessions.iter().partition(|token| state.session(**token, facts.now).is_none());
@@ -117,15 +120,16 @@ fn sign_in(standing: Standing, state: &State, command: &AccessCommand, facts: &F
 
 fn sign_out(standing: Standing, state: &State, caller: &Caller, token: TokenHash) -> Decided {
     let own = state.session(token, Timestamp::MIN).is_some_and(|session| session.user == caller.user);
-    if !own && standing != Standing::System {
-        return Err(Refusal::NotSignedIn);
+    if !own {
+        let may = standing.may(state, Action::CloseOthersSession, Scope::Bank);
+        may.map_err(|_| Refusal::NotSignedIn)?;
     }
     accepted(What::Access(AccessEvent::SessionClosed { token }))
 }
 
 /// Remembers a failed sign-in: one event per user and minute, so that an attacker can't make the journal grow.
 fn sign_in_failed(standing: Standing, state: &State, user: UserId, facts: &Facts<'_>) -> Decided {
-    standing.must_be_system()?;
+    standing.may(state, Action::LetIn, Scope::Bank)?;
     let known = state.user(user).ok_or(Refusal::UnknownUser)?;
     let same_minute = known.failed_at.is_some_and(|at| minute(at) == minute(facts.now));
     if same_minute { Ok(smallvec![]) } else { accepted(What::Access(AccessEvent::SignInFailed { user })) }

@@ -5,15 +5,15 @@ use minicbor::{Decode, Encode};
 mod command;
 mod decide;
 mod event;
-mod standing;
 mod state;
+mod suits;
 
 pub use command::AccessCommand;
 pub(crate) use decide::decide;
 pub use event::AccessEvent;
-pub(crate) use standing::{Standing, can_be_a_customers, must_suit_a_customer, standing};
 pub use state::{Customer, Session, User};
 pub(crate) use state::{customer_record, session_record, user_record};
+pub(crate) use suits::{can_be_a_customers, must_suit_a_customer};
 
 /// The most sessions one user can have open. A person has a few devices; when one more is opened, the oldest is closed.
 pub const MAX_SESSIONS_PER_USER: usize = 10;

@@ -3,8 +3,9 @@
 use ledger::{AccountId, Kind, Overdraft, Status};
 
 use super::{AccountCommand, AccountEvent, OpenAccount};
-use crate::access::{self, Standing};
+use crate::access;
 use crate::decide::{Decided, accepted};
+use crate::permission::{Action, Scope, Standing};
 use crate::{Facts, Refusal, Sealed, State, What};
 
 /// Decides a command of the subject.
@@ -18,31 +19,31 @@ pub(crate) fn decide(standing: Standing, state: &State, command: &AccountCommand
 }
 
 fn open(standing: Standing, state: &State, open: &OpenAccount, facts: &Facts<'_>) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::OpenAccount, Scope::Bank)?;
     let founding = state.founding().ok_or(Refusal::NotFounded)?;
     if open.opened_at.is_some() {
-        standing.must_be_system()?;
+        standing.may(state, Action::BookPast, Scope::Bank)?;
     }
     let owner = open.owner.map(|owner| state.customer(owner).ok_or(Refusal::UnknownCustomer)).transpose()?;
     let number = open.number.unwrap_or_else(|| state.next_number(open.kind));
     if number == 0 || number > founding.numbering.largest() || state.account_numbered(number).is_some() {
-        return Err(Refusal::NumberTaken);
+        return Err(Refusal::NumberTaken.into());
     }
     if open.cash && (open.kind != Kind::Asset || state.cash_account(open.currency).is_some()) {
-        return Err(Refusal::CashAccountTaken);
+        return Err(Refusal::CashAccountTaken.into());
     }
     if owner.is_some() {
         access::must_suit_a_customer(open.kind, open.cash, open.overdraft)?;
     }
     if state.ledger().next_account().0 == u32::MAX {
-        return Err(Refusal::NumbersExhausted);
+        return Err(Refusal::NumbersExhausted.into());
     }
     if owner.is_some_and(|owner| owner.accounts.len() >= access::MAX_ACCOUNTS_PER_CUSTOMER) {
-        return Err(Refusal::TooManyRights);
+        return Err(Refusal::TooManyRights.into());
     }
     // The history of another bank is imported as it was.
     if open.opened_at.is_none() && !open.currency.is_in_use() {
-        return Err(Refusal::CurrencyNotInUse);
+        return Err(Refusal::CurrencyNotInUse.into());
     }
     accepted(What::Accounts(AccountEvent::AccountOpened {
         id: state.ledger().next_account(),
@@ -60,21 +61,21 @@ fn open(standing: Standing, state: &State, open: &OpenAccount, facts: &Facts<'_>
 /// Another name, by an owner or the bank.
 fn rename(standing: Standing, state: &State, account: AccountId, name: Option<&Sealed>) -> Decided {
     state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
-    standing.must_own(state, account)?;
+    standing.may(state, Action::RenameAccount, Scope::Account(account))?;
     accepted(What::Accounts(AccountEvent::AccountRenamed { account, name: name.cloned() }))
 }
 
 fn set_status(standing: Standing, state: &State, account: AccountId, status: Status) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::SetAccount, Scope::Bank)?;
     state.ledger().set_status(account, status)?;
     accepted(What::Accounts(AccountEvent::StatusSet { account, status }))
 }
 
 fn set_overdraft(standing: Standing, state: &State, account: AccountId, overdraft: Overdraft) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::SetAccount, Scope::Bank)?;
     if overdraft == Overdraft::Unlimited && state.is_a_customers(account) && access::can_be_a_customers(state, account)
     {
-        return Err(Refusal::OverdraftWithoutLimit);
+        return Err(Refusal::OverdraftWithoutLimit.into());
     }
     state.ledger().set_overdraft(account, overdraft)?;
     accepted(What::Accounts(AccountEvent::OverdraftSet { account, overdraft }))

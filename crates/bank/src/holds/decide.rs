@@ -3,10 +3,11 @@
 use ledger::{Hold, HoldId, Leg, Money, ReleaseReason, Timestamp};
 
 use super::{HoldCommand, HoldEvent};
-use crate::access::{self, Standing};
+use crate::access;
 use crate::decide::{Decided, accepted};
 use crate::payments::{PaymentEvent, Purpose};
 use crate::payments::{may_be_paid, must_exist, must_leave};
+use crate::permission::{Action, Scope, Standing};
 use crate::{Facts, Refusal, State, What};
 
 /// Decides a command of the subject.
@@ -31,9 +32,9 @@ fn may_hold(
     expires_at: Timestamp,
     facts: &Facts<'_>,
 ) -> Result<Hold, Refusal> {
-    standing.must_be_able_to_pay()?;
+    standing.may_ever(Action::PlaceHold)?;
     must_exist(state, leg.debit)?;
-    standing.may_debit(state, leg.debit, leg.amount)?;
+    standing.may(state, Action::PlaceHold, Scope::Money(leg.debit, leg.amount))?;
     may_be_paid(standing, state, leg.credit)?;
     let hold = state.ledger().place_hold(leg, facts.now, expires_at)?;
     must_leave(state, leg.debit, |available| available.saturating_sub(leg.amount.minor))?;
@@ -42,10 +43,9 @@ fn may_hold(
 
 /// More time for a hold, by whoever could place it, or the bank: it is the payer's money that stays reserved.
 fn extend(standing: Standing, state: &State, hold: HoldId, expires_at: Timestamp, facts: &Facts<'_>) -> Decided {
-    if standing.must_run_the_bank().is_err() {
-        let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
-        standing.may_debit(state, held.debit, Money { minor: held.remaining_minor, ..held.amount })?;
-    }
+    let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
+    let remaining = Money { minor: held.remaining_minor, ..held.amount };
+    standing.may(state, Action::ExtendHold, Scope::Money(held.debit, remaining))?;
     state.ledger().extend(hold, expires_at, facts.now)?;
     accepted(What::Holds(HoldEvent::HoldExtended { hold, expires_at }))
 }
@@ -65,7 +65,11 @@ fn capture(standing: Standing, state: &State, hold: HoldId, amount: Money, last:
 /// A hold of a time in which a customer could place it on an account of the bank's is for the bank to capture.
 fn must_be_payers_to_give(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {
     let is_banks = state.ledger().hold(hold).is_some_and(|held| !access::can_be_a_customers(state, held.debit));
-    if is_banks && standing.must_run_the_bank().is_err() { Err(Refusal::NotACustomersAccount) } else { Ok(()) }
+    if is_banks {
+        let may = standing.may(state, Action::CaptureBanksHold, Scope::Bank);
+        return may.map_err(|_| Refusal::NotACustomersAccount);
+    }
+    Ok(())
 }
 
 /// The payee or the bank lets a hold go.
@@ -77,15 +81,12 @@ fn void(standing: Standing, state: &State, hold: HoldId) -> Decided {
 
 /// Kassa itself lets a hold go when its time is over.
 fn expire(standing: Standing, state: &State, hold: HoldId, facts: &Facts<'_>) -> Decided {
-    standing.must_be_system()?;
+    standing.may(state, Action::ExpireHold, Scope::Bank)?;
     state.ledger().expire(hold, facts.now)?;
     accepted(What::Holds(HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired }))
 }
 
 fn must_be_payee(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {
-    if standing.must_run_the_bank().is_ok() {
-        return Ok(());
-    }
     let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
-    standing.may_debit(state, held.credit, Money { minor: 0, ..held.amount })
+    standing.may(state, Action::CaptureHold, Scope::Money(held.credit, Money { minor: 0, ..held.amount }))
 }

@@ -4,19 +4,15 @@ use ledger::{AccountId, Kind, Leg, Money, Overdraft, Posting, PostingId};
 use smallvec::smallvec;
 
 use super::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose};
-use crate::access::{self, Standing};
+use crate::access;
 use crate::decide::{Decided, Refused, Whats, accepted};
+use crate::permission::{Action, Scope, Standing};
 use crate::{Facts, PastPosting, Refusal, Sealed, State, What};
 
 /// Decides a command of the subject.
-pub(crate) fn decide(
-    standing: Standing,
-    state: &State,
-    command: &PaymentCommand,
-    facts: &Facts<'_>,
-) -> Result<Whats, Refused> {
-    let decided = match command {
-        PaymentCommand::PayAll(payments) => return pay_all(standing, state, payments, facts),
+pub(crate) fn decide(standing: Standing, state: &State, command: &PaymentCommand, facts: &Facts<'_>) -> Decided {
+    match command {
+        PaymentCommand::PayAll(payments) => pay_all(standing, state, payments, facts),
         PaymentCommand::Pay(order) => pay(standing, state, order, facts),
         PaymentCommand::Deposit { account, amount, text } => {
             cash(standing, state, *account, *amount, true, text.as_ref(), facts)
@@ -29,15 +25,14 @@ pub(crate) fn decide(
             refund(standing, state, *of, *leg, *amount, text.as_ref(), facts)
         }
         PaymentCommand::Reverse { of, text } => reverse(standing, state, *of, text.as_ref(), facts),
-    };
-    Ok(decided?)
+    }
 }
 
 fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decided {
     may_pay(standing, state, pay)?;
     let booked_at = pay.booked_at.unwrap_or(facts.now);
     if booked_at > facts.now {
-        return Err(Refusal::BookedAhead);
+        return Err(Refusal::BookedAhead.into());
     }
     let value_date = pay.value_date.unwrap_or(booked_at.day());
     let posting = state.ledger().post(&pay.legs, booked_at, value_date)?;
@@ -46,8 +41,8 @@ fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decid
 }
 
 /// Several payments, all or none.
-fn pay_all(standing: Standing, state: &State, payments: &[Pay], facts: &Facts<'_>) -> Result<Whats, Refused> {
-    standing.must_be_able_to_pay()?;
+fn pay_all(standing: Standing, state: &State, payments: &[Pay], facts: &Facts<'_>) -> Decided {
+    standing.may_ever(Action::Pay)?;
     if payments.is_empty() {
         return Err(Refusal::from(ledger::Refusal::NoLegs).into());
     }
@@ -78,9 +73,9 @@ fn pay_all(standing: Standing, state: &State, payments: &[Pay], facts: &Facts<'_
 
 /// Checks that a caller may make a payment, whatever the money.
 fn may_pay(standing: Standing, state: &State, pay: &Pay) -> Result<(), Refusal> {
-    standing.must_be_able_to_pay()?;
+    standing.may_ever(Action::Pay)?;
     if pay.booked_at.is_some() || pay.value_date.is_some() || pay.purpose != Purpose::Payment {
-        standing.must_be_system()?;
+        standing.may(state, Action::BookPast, Scope::Bank)?;
     }
     if pay.legs.len() > ledger::MAX_LEGS {
         return Err(ledger::Refusal::TooManyLegs.into());
@@ -89,7 +84,7 @@ fn may_pay(standing: Standing, state: &State, pay: &Pay) -> Result<(), Refusal> 
         let debited = debited_by(leg.debit, &pay.legs);
         let amount = Money { minor: debited, ..leg.amount };
         must_exist(state, leg.debit)?;
-        standing.may_debit(state, leg.debit, amount)?;
+        standing.may(state, Action::Pay, Scope::Money(leg.debit, amount))?;
         may_be_paid(standing, state, leg.credit)?;
     }
     Ok(())
@@ -114,7 +109,7 @@ fn cash(
     text: Option<&Sealed>,
     facts: &Facts<'_>,
 ) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::HandleCash, Scope::Bank)?;
     must_exist(state, account)?;
     let cash = state.cash_account(amount.currency).ok_or(Refusal::NoCashAccount)?;
     let deposit = Leg { debit: cash, credit: account, amount };
@@ -127,7 +122,7 @@ fn cash(
 
 /// A booking of the bank's own.
 fn book(standing: Standing, state: &State, leg: Leg, reason: &Sealed, facts: &Facts<'_>) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::Book, Scope::Bank)?;
     must_exist(state, leg.debit)?;
     must_exist(state, leg.credit)?;
     may_be_booked(state, leg)?;
@@ -176,11 +171,9 @@ fn refund(
     let past = past(of, facts)?;
     let paid = usize::try_from(leg).ok().and_then(|leg| past.posting.legs().get(leg));
     let paid = paid.ok_or(ledger::Refusal::NoSuchLeg)?.leg;
-    if standing.must_run_the_bank().is_err() {
-        standing.may_debit(state, paid.credit, amount)?;
-        // Cash that was deposited is handed out at the desk, not given back from afar.
-        may_be_paid(standing, state, paid.debit)?;
-    }
+    standing.may(state, Action::Refund, Scope::Money(paid.credit, amount))?;
+    // Cash that was deposited is handed out at the desk, not given back from afar.
+    may_be_paid(standing, state, paid.debit)?;
     let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
     accepted(What::Payments(PaymentEvent::Posted {
@@ -193,7 +186,7 @@ fn refund(
 
 /// A reversal, by the bank.
 fn reverse(standing: Standing, state: &State, of: PostingId, text: Option<&Sealed>, facts: &Facts<'_>) -> Decided {
-    standing.must_run_the_bank()?;
+    standing.may(state, Action::Reverse, Scope::Bank)?;
     let past = past(of, facts)?;
     let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
@@ -227,10 +220,10 @@ pub(crate) fn may_be_paid(standing: Standing, state: &State, account: AccountId)
         Kind::Asset => state.is_a_customers(account) && !state.is_cash(account),
         Kind::Equity | Kind::Expense => false,
     };
-    match standing {
-        Standing::Customer(_) if !is_payee => Err(Refusal::NotAPayee),
-        Standing::Customer(_) | Standing::System | Standing::Operator | Standing::Auditor => Ok(()),
+    if is_payee {
+        return Ok(());
     }
+    standing.may(state, Action::PayAnyAccount, Scope::Bank).map_err(|_| Refusal::NotAPayee)
 }
 
 /// A customer's account without a limit, of a time in which that could be had, counts as one that may go to zero:

@@ -1,6 +1,6 @@
 //! State of payments: what of them was undone. Their money is in the ledger.
 
-use ledger::{PostingId, Undone};
+use ledger::{Cause, PostingId, Undone};
 
 use crate::record::Record;
 use crate::{PaymentEvent, State};
@@ -11,7 +11,12 @@ impl State {
         match event {
             PaymentEvent::Posted { posting, .. } => {
                 let id = PostingId::new(number).expect("events are numbered from 1");
-                self.ledger.apply_posting(id, posting);
+                match posting.cause() {
+                    Cause::Capture { hold, .. } => self.change_hold(hold, |ledger| ledger.apply_posting(id, posting)),
+                    Cause::Order | Cause::Refund { .. } | Cause::Reversal { .. } => {
+                        self.ledger.apply_posting(id, posting);
+                    }
+                }
             }
             PaymentEvent::PaidAll { .. } => {}
         }

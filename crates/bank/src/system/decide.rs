@@ -1,21 +1,21 @@
 //! Decisions on the bank itself.
 
-use crate::access::Standing;
 use crate::decide::{Decided, accepted};
+use crate::permission::{Action, Scope, Standing};
 use crate::{Refusal, State, SystemCommand, SystemEvent, What};
 
 /// Decides a command of the subject.
 pub(crate) fn decide(standing: Standing, state: &State, command: &SystemCommand) -> Decided {
     match command {
         SystemCommand::Found { name, numbering } => {
-            standing.must_be_system()?;
+            standing.may(state, Action::Found, Scope::Bank)?;
             if state.founding().is_some() {
-                return Err(Refusal::AlreadyFounded);
+                return Err(Refusal::AlreadyFounded.into());
             }
             let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
             let scheme = numbering.scheme();
             accepted(What::System(SystemEvent::Founded { name: name.clone(), country, bank_code, scheme }))
         }
-        SystemCommand::Unresolved(refusal) => Err(*refusal),
+        SystemCommand::Unresolved(refusal) => Err((*refusal).into()),
     }
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bank::{Body, Command, Pay, PaymentCommand, Purpose};
+use bank::{Body, Command, Origin, Pay, PaymentCommand, Purpose};
 use clap::ValueEnum;
 use engine::{Engine, Options, SystemClock};
 use ledger::{AccountId, Leg, Money};
@@ -241,7 +241,8 @@ async fn pay_around(engine: &Engine, customers: u32, per_customer: u32) -> Resul
                 value_date: None,
                 booked_at: None,
             };
-            Command { caller, request: None, body: Body::Payments(PaymentCommand::Pay(pay)) }.into()
+            Command { origin: Origin::default(), caller, request: None, body: Body::Payments(PaymentCommand::Pay(pay)) }
+                .into()
         });
         let payments: Vec<_> = payments.collect();
         for some in payments.chunks(engine::MAX_BATCH) {

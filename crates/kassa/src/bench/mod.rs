@@ -20,7 +20,7 @@ mod streams_bench;
 mod table;
 mod traffic;
 
-use bank::{Body, Caller, Command, What};
+use bank::{Body, Caller, Command, Origin, What};
 use engine::{Engine, Outcome, Submission};
 use ledger::Currency;
 use tokio::runtime::{Builder, Handle};
@@ -99,7 +99,7 @@ fn unexpected() -> Failure {
 }
 
 fn command(body: Body) -> Command {
-    Command { caller: Caller::SYSTEM, request: None, body }
+    Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body }
 }
 
 fn euro() -> Currency {

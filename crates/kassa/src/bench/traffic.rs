@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bank::{Body, Caller, Command, Pay, PaymentCommand, Purpose};
+use bank::{Body, Caller, Command, Origin, Pay, PaymentCommand, Purpose};
 use engine::Engine;
 use indicatif::ProgressBar;
 use ledger::{AccountId, Leg, Money};
@@ -59,7 +59,12 @@ impl Traffic {
             value_date: None,
             booked_at: None,
         };
-        Command { caller, request: Some(request), body: Body::Payments(PaymentCommand::Pay(pay)) }
+        Command {
+            origin: Origin::default(),
+            caller,
+            request: Some(request),
+            body: Body::Payments(PaymentCommand::Pay(pay)),
+        }
     }
 }
 

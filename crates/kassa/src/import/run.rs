@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, CustomerId, Numbering,
-    OpenAccount, Pay, PaymentCommand, Purpose, Request, Right, Role, Sealed, SubjectId, UserId, What,
+    OpenAccount, Origin, Pay, PaymentCommand, Purpose, Request, Right, Role, Sealed, SubjectId, UserId, What,
 };
 use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission, SystemClock};
 use jiff::civil::Date;
@@ -553,7 +553,7 @@ impl<'a> Importer<'a> {
 
     fn command(&self, key: &str, content: &[u8], body: Body) -> Command {
         let request: Request = self.engine.request(UserId::SYSTEM, key.as_bytes(), content);
-        Command { caller: Caller::SYSTEM, request: Some(request), body }
+        Command { origin: Origin::default(), caller: Caller::SYSTEM, request: Some(request), body }
     }
 
     /// Sends the rows of which nothing is there, and gives what each row is, then or now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command as Order, CustomerId, HoldCommand,
-    Numbering, OpenAccount, Pay, PaymentCommand, Purpose, Right, Role, Sealed, SystemCommand, UserId, What,
+    Numbering, OpenAccount, Origin, Pay, PaymentCommand, Purpose, Right, Role, Sealed, SystemCommand, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, Options, Outcome, Receipt, Submission, SystemClock};
 use journal::{Journal, MasterKey};
@@ -34,7 +34,7 @@ impl Made {
     fn submit(&self, body: Body, subject: Option<NewSubject>, past: Option<PostingId>) -> Outcome {
         let past = past.map(|of| self.engine.past_posting(of).expect("readable").map(Box::new).expect("a posting"));
         let request = Some(self.engine.request(UserId::SYSTEM, format!("{body:?}").as_bytes(), b""));
-        let command = Order { caller: Caller::SYSTEM, request, body };
+        let command = Order { caller: Caller::SYSTEM, origin: Origin::default(), request, body };
         self.engine.submit_blocking(Submission { command, subject, past, rivals: None }).expect("the bank is open")
     }
 
@@ -199,7 +199,7 @@ fn varied() -> Folder {
     let expires_at = Timestamp(bank.engine.now().0 + 3_600_000);
     let own = Caller { user, session: Some(token) };
     let by = |caller, body| {
-        let command = Order { caller, request: None, body };
+        let command = Order { caller, origin: Origin::default(), request: None, body };
         bank.engine.submit_blocking(command).expect("the bank is open")
     };
     for (caller, body) in [

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bank::{AccessCommand, AccountCommand, HoldCommand, PaymentCommand};
+use bank::{AccessCommand, AccountCommand, HoldCommand, Origin, PaymentCommand};
 use engine::{Engine, Options, SystemClock};
 use journal::MasterKey;
 use ledger::{Kind, Overdraft};
@@ -185,7 +185,7 @@ impl Source {
         let engine = self.engine();
         let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
         let body = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Limited(limit) });
-        let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
+        let command = bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request: None, body };
         engine.submit_blocking(command).expect("open");
         engine.stop();
     }
@@ -195,7 +195,7 @@ impl Source {
         let engine = self.engine();
         let key = format!("import window {key}");
         let request = Some(engine.request(bank::UserId::SYSTEM, key.as_bytes(), b""));
-        let command = bank::Command { caller: bank::Caller::SYSTEM, request, body };
+        let command = bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request, body };
         let outcome = engine.submit_blocking(command).expect("open");
         engine.stop();
         matches!(outcome, engine::Outcome::Accepted(_))
@@ -465,7 +465,7 @@ fn an_import_broken_off_with_a_wider_limit_ends_with_the_right_one() {
     for (step, limit) in [("before", 3_000), ("meanwhile", 99_900)] {
         let body = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Limited(limit) });
         let request = Some(request(&format!("overdraft {step} 2 accounts:1")));
-        let command = bank::Command { caller: bank::Caller::SYSTEM, request, body };
+        let command = bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request, body };
         assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
     }
     engine.stop();
@@ -531,7 +531,9 @@ fn what_the_bank_would_refuse_is_told_before_anything_is_booked() {
     let engine = source.engine();
     let account = engine.peek(|state| state.account_numbered(1)).expect("open").expect("account 1");
     let body = bank::Body::Accounts(AccountCommand::SetStatus { account, status: ledger::Status::FrozenForDebits });
-    engine.submit_blocking(bank::Command { caller: bank::Caller::SYSTEM, request: None, body }).expect("open");
+    engine
+        .submit_blocking(bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request: None, body })
+        .expect("open");
     engine.stop();
     source.rows("3,1,2024-03-06,5.00,c,305.00\n4,1,2024-03-07,-5.00,c,300.00\n");
     let told = source.refuses();
@@ -657,8 +659,12 @@ fn a_row_that_was_refused_before_can_be_booked_later() {
         value_date: None,
         booked_at: None,
     };
-    let command =
-        bank::Command { caller: bank::Caller::SYSTEM, request, body: bank::Body::Payments(PaymentCommand::Pay(pay)) };
+    let command = bank::Command {
+        origin: Origin::default(),
+        caller: bank::Caller::SYSTEM,
+        request,
+        body: bank::Body::Payments(PaymentCommand::Pay(pay)),
+    };
     assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Refused { .. })));
     engine.stop();
     for booked in [1, 0] {
@@ -773,7 +779,7 @@ fn an_account_of_the_banks_own_keeps_its_endless_overdraft() {
     let revoke = bank::Body::Access(AccessCommand::Revoke { customer: bank::CustomerId(1), account });
     let endless = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Unlimited });
     for body in [revoke, endless] {
-        let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
+        let command = bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request: None, body };
         assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
     }
     engine.stop();
@@ -823,7 +829,7 @@ fn a_hold_on_an_account_without_entries_is_left_room() {
         text: None,
         metadata: None,
     });
-    let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body: hold };
+    let command = bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request: None, body: hold };
     assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
     engine.stop();
     source.rows("2,1,2024-03-04,-60.00,b,-60.00\n").import();
@@ -839,7 +845,7 @@ fn a_contra_account_that_got_a_limit_is_left_as_it_is() {
     let before = engine.peek(|state| state.ledger().accounts().find(|(_, account)| is_before(account)).map(|it| it.0));
     let account = before.expect("open").expect("the contra account");
     let body = bank::Body::Accounts(AccountCommand::SetOverdraft { account, overdraft: Overdraft::Limited(0) });
-    let command = bank::Command { caller: bank::Caller::SYSTEM, request: None, body };
+    let command = bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request: None, body };
     assert!(matches!(engine.submit_blocking(command), Ok(engine::Outcome::Accepted(_))));
     engine.stop();
     // Where nothing is to be booked none is needed.

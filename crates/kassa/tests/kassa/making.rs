@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use bank::{AccessCommand, AccountCommand, Body, Caller, Numbering, OpenAccount, SystemCommand};
+use bank::{AccessCommand, AccountCommand, Body, Caller, Numbering, OpenAccount, Origin, SystemCommand};
 use engine::{Engine, Field, NewSubject, Options, Outcome, Submission, SystemClock};
 use journal::MasterKey;
 use ledger::{Currency, Kind, Overdraft};
@@ -60,7 +60,7 @@ fn made_as_far_as(steps: Vec<(&str, Body, Option<NewSubject>)>) -> Folder {
     for (step, body, subject) in steps {
         let key = format!("making the bank: {step}");
         let request = Some(engine.request(bank::UserId::SYSTEM, key.as_bytes(), b""));
-        let command = bank::Command { caller: Caller::SYSTEM, request, body };
+        let command = bank::Command { origin: Origin::default(), caller: Caller::SYSTEM, request, body };
         let outcome =
             engine.submit_blocking(Submission { command, subject, past: None, rivals: None }).expect("it is open");
         assert!(matches!(outcome, Outcome::Accepted(_)), "{step}: {outcome:?}");

@@ -9,7 +9,7 @@ use axum::body::Body as HttpBody;
 use axum::http::{HeaderMap, Request, Response};
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, CustomerId, Numbering,
-    OpenAccount, PaymentCommand, Right, Role, SystemCommand, What,
+    OpenAccount, Origin, PaymentCommand, Right, Role, SystemCommand, What,
 };
 use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission};
 use http_body_util::BodyExt;
@@ -114,7 +114,7 @@ impl Bank {
     }
 
     pub(crate) async fn system(&self, work: Work) -> What {
-        let command = Command { caller: Caller::SYSTEM, request: None, body: work.body };
+        let command = Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body: work.body };
         let submission = Submission { command, subject: work.subject, past: None, rivals: None };
         match self.engine.submit(submission).await.unwrap() {
             Outcome::Accepted(receipt) => receipt.what,

@@ -1,6 +1,6 @@
 //! The desk of those who run the bank: finding a customer and their accounts, and booking what nobody ordered.
 
-use bank::{AccessCommand, Body, Caller, Command};
+use bank::{AccessCommand, Body, Caller, Command, Origin};
 use engine::{Field, NewSubject, Submission};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -84,7 +84,7 @@ async fn a_search_goes_on_where_it_stopped() {
             let subject = NewSubject::generate();
             let name = if number == 6 { "the first" } else { "somebody" };
             let body = Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, name) });
-            let command = Command { caller: Caller::SYSTEM, request: None, body };
+            let command = Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body };
             engine.submit(Submission { command, subject: Some(subject), past: None, rivals: None }).await.unwrap();
         });
     }

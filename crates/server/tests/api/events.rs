@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::{Body as HttpBody, Bytes};
 use axum::http::{Request, Response};
 use axum::routing::get;
-use bank::{AccessCommand, Body, Caller, Command, CustomerId, PaymentCommand, Right};
+use bank::{AccessCommand, Body, Caller, Command, CustomerId, Origin, PaymentCommand, Right};
 use engine::{Outcome, Submission};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
@@ -487,7 +487,7 @@ async fn a_slow_reader_is_told_all_the_same() {
         .map(|minor| {
             let amount = amount(i64::try_from(minor).unwrap());
             let body = Body::Payments(PaymentCommand::Deposit { account: ledger::AccountId(1), amount, text: None });
-            Command { caller: Caller::SYSTEM, request: None, body }.into()
+            Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body }.into()
         })
         .collect();
     // More than is noted with a stream, and more than is kept of the newest for all.

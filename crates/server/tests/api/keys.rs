@@ -1,7 +1,7 @@
 //! Idempotency keys and early refusals: whatever is understood as a request is remembered under its key, whatever refused
 //! it, for every write that takes a key.
 
-use bank::{AccessCommand, AccessEvent, Body, Caller, Command, What};
+use bank::{AccessCommand, AccessEvent, Body, Caller, Command, Origin, What};
 use engine::{Field, NewSubject, Outcome, Submission};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -273,7 +273,7 @@ async fn what_older_rules_allowed_is_told_again() {
     let request = bank.engine.request(operator.user, b"of-older-rules", canonical.as_bytes());
     let subject = NewSubject::generate();
     let body = Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, "") });
-    let command = Command { caller: operator, request: Some(request), body };
+    let command = Command { origin: Origin::default(), caller: operator, request: Some(request), body };
     let submission = Submission { command, subject: Some(subject), past: None, rivals: None };
     let Outcome::Accepted(receipt) = bank.engine.submit(submission).await.unwrap() else { panic!("refused") };
     let What::Access(AccessEvent::CustomerAdded { id, .. }) = receipt.what else { panic!("{:?}", receipt.what) };

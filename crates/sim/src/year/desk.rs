@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bank::{
-    AccessCommand, AccessEvent, Body, Caller, Command, Decision, Event, HoldCommand, HoldEvent, PastPosting,
+    AccessCommand, AccessEvent, Body, Caller, Command, Decision, Event, HoldCommand, HoldEvent, Origin, PastPosting,
     PaymentEvent, Refusal, Request, SystemEvent, What,
 };
 use engine::{Clock, Engine, NewSubject, Options, Outcome, Submission, Unavailable};
@@ -61,7 +61,7 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) fn new(caller: Caller, request: Option<Request>, body: Body) -> Self {
-        let command = Command { caller, request, body };
+        let command = Command { origin: Origin::default(), caller, request, body };
         Self { command, expected: Expected::Fresh, lesson: None, subject: None, past: None }
     }
 
@@ -301,6 +301,7 @@ impl Desk {
             match recorded.event.what {
                 What::Holds(HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired }) => {
                     let command = Command {
+                        origin: Origin::default(),
                         caller: Caller::SYSTEM,
                         request: None,
                         body: Body::Holds(HoldCommand::Expire { hold }),
@@ -391,7 +392,7 @@ fn key_file(folder: &Path) -> Result<PathBuf, Stopped> {
 
 /// A first answer as the auditor looks at it; none where it is said to be another's.
 fn observed(at: Timestamp, next_event: u64, command: Command, outcome: Outcome) -> Option<Observed> {
-    let event = |what| Event { by: command.caller.user, what, request: command.request };
+    let event = |what| Event { by: command.caller.user, what, request: command.request, origin: None };
     let (at, decision, first_event) = match outcome {
         Outcome::Accepted(receipt) if !receipt.repeated => {
             (receipt.at, Decision::Accepted([event(receipt.what)].into()), receipt.event)

@@ -331,7 +331,7 @@ impl Traffic {
             13..=18 => desk.ask(Question { lesson: Some(Lesson::SendAgain), ..question }),
             // Pressed twice.
             19 | 20 => {
-                let Command { caller, request, body } = question.command.clone();
+                let Command { caller, request, body, .. } = question.command.clone();
                 desk.ask(question)?;
                 desk.ask(Question { expected: Expected::SameAsBefore, ..Question::new(caller, request, body) })
             }
@@ -456,11 +456,11 @@ impl Traffic {
                 })
             }
             Due::SendAgain(first) => {
-                let Command { caller, request, body } = first.command.clone();
+                let Command { caller, request, body, .. } = first.command.clone();
                 desk.ask(Question { expected: Expected::Again(first), ..Question::new(caller, request, body) })
             }
             Due::ReuseKey(command) => {
-                let Command { caller, request, body } = *command;
+                let Command { caller, request, body, .. } = *command;
                 let other = request.map(|Request { key, fingerprint }| Request { key, fingerprint: !fingerprint });
                 desk.ask(Question { expected: Expected::KeyReused, ..Question::new(caller, other, body) })
             }
