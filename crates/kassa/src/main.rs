@@ -1,7 +1,7 @@
 //! Kassa, the transaction server: one binary.
 
 mod bank_folder;
-mod bench;
+mod bench_program;
 mod config;
 mod demo;
 mod export;
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             done => done.map(drop),
         },
-        Cmd::Bench(bench) => bench::run(bench, &output),
+        Cmd::Bench(bench) => bench_program::run(bench),
         Cmd::Openapi => output.json(&server::openapi()),
         Cmd::Version { json: true } => output.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
         Cmd::Version { json: false } => output.line(format_args!("kassa {}", env!("CARGO_PKG_VERSION"))),
