@@ -93,10 +93,15 @@ impl BankFolder {
         opened
     }
 
+    /// Opens the bank to be read only: beside a running server, too.
+    pub(crate) fn replay(&self, accept_loss: bool) -> Result<Replay, Failure> {
+        let options = Options { accept_loss, ..Options::default() };
+        Ok(Replay::open(&self.folder, &self.master, options)?)
+    }
+
     /// Reads how the bank began.
     pub(crate) fn beginning(&self, accept_loss: bool) -> Result<Beginning, Failure> {
-        let options = Options { accept_loss, ..Options::default() };
-        Beginning::read(Replay::open(&self.folder, &self.master, options)?)
+        Beginning::read(self.replay(accept_loss)?)
     }
 }
 
@@ -352,7 +357,7 @@ pub(crate) fn is_known(engine: &Engine, user: &str) -> Result<bool, Failure> {
 /// A name of a person or a bank: some words on one line.
 pub(crate) fn parse_name(name: &str) -> Result<String, String> {
     let name = name.trim();
-    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(server::is_control);
+    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(bank::is_control);
     if plain { Ok(name.to_owned()) } else { Err("a name has 1 to 140 characters on one line".into()) }
 }
 

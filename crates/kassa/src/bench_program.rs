@@ -15,21 +15,17 @@ use crate::{log, open_files, serve, tls};
 const OUTPUT: Output = Output { log: Log::Text };
 
 const PROGRAM: Program = Program {
-    line: |line| OUTPUT.line(line).map_err(told),
+    line: |line| OUTPUT.line(line).map_err(Into::into),
     bar: |what, total| OUTPUT.bar(what, total),
-    hash_password: |password| bank_folder::hash_password(password).map_err(told),
-    certificate: |folder, settings| certificate(folder, settings).map_err(told),
-    serve: |bank| serve_bank(bank).map_err(told),
+    hash_password: |password| bank_folder::hash_password(password).map_err(Into::into),
+    certificate: |folder, settings| certificate(folder, settings).map_err(Into::into),
+    serve: |bank| serve_bank(bank).map_err(Into::into),
     allow_many_files: open_files::allow_many,
     asked_to_end: || Box::pin(serve::asked_to_end()),
 };
 
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
-    bench::run(bench, &PROGRAM).map_err(|failure| Failure::new(failure.to_string()))
-}
-
-fn told(failure: Failure) -> bench::Failure {
-    bench::Failure::new(failure.to_string())
+    Ok(bench::run(bench, &PROGRAM)?)
 }
 
 /// The environment may speak of another bank, which is no matter here.

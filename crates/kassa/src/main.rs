@@ -51,7 +51,7 @@ enum Cmd {
     #[command(subcommand)]
     Operator(operator::Operator),
     /// Bring in another bank's customers, accounts, rights and history from delimited files.
-    Import(import::run::Import),
+    Import(import::Import),
     /// Write the books for other programs: as an hledger journal, as CSV, or as JSON lines. Works beside a running server.
     Export(export::Export),
     /// Check a bank: every frame, the chain, the books and their laws. Works beside a running server.
@@ -76,7 +76,7 @@ impl Cmd {
             Self::Demo(demo) => (&demo.data, &demo.set),
             Self::Init(init) => (&init.data, &init.set),
             Self::Serve(serve::Serve { bank })
-            | Self::Import(import::run::Import { bank, .. })
+            | Self::Import(import::Import { bank, .. })
             | Self::Export(export::Export { bank, .. })
             | Self::Verify(verify::Verify { bank, .. }) => (&bank.data, &bank.set),
             Self::Operator(operator) => (&operator.bank().data, &operator.bank().set),
@@ -104,7 +104,7 @@ fn main() -> ExitCode {
         Cmd::Init(init) => init::run(init, &output),
         Cmd::Serve(serve) => serve::run(serve, &output),
         Cmd::Operator(operator) => operator::run(operator, &output),
-        Cmd::Import(import) => import::run::run(import, &output),
+        Cmd::Import(import) => import::run(import, &output),
         Cmd::Export(export) => export::run(export, &output),
         Cmd::Verify(verify) => match verify::run(verify, &output) {
             Ok(false) => return ExitCode::FAILURE,

@@ -648,7 +648,7 @@ fn late(late: &str) -> Result<(), String> {
 /// A name as the bank shows it.
 fn plain(name: &str) -> Result<String, String> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > TEXT_CHARS_MAX || name.chars().any(server::is_control) {
+    if name.is_empty() || name.chars().count() > TEXT_CHARS_MAX || name.chars().any(bank::is_control) {
         return Err(format!("must have 1 to {TEXT_CHARS_MAX} characters on one line"));
     }
     Ok(name.to_owned())
