@@ -16,12 +16,11 @@ use bank::{
 use engine::{Engine, Field, NewSubject, OpenError, Options, Outcome, Replay, Submission, SystemClock};
 use journal::MasterKey;
 use ledger::{Currency, Kind, Overdraft};
-use zeroize::Zeroizing;
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{log, tls};
+use crate::{log, master_key, tls};
 
 /// The flags of every command that opens a bank.
 #[derive(Debug, Clone, clap::Args)]
@@ -62,10 +61,10 @@ impl BankFolder {
             )));
         }
         let config = Config::read(&open.data, &open.set, &variables())?;
-        let log = log::start(&config);
-        let master = match master_key_of_environment()? {
+        let log = log::start(&config.log);
+        let master = match master_key::of_environment()? {
             Some(key) => key,
-            None => master_key_in(&config.master_key_file)?,
+            None => master_key::read_from(&config.master_key_file)?,
         };
         Ok(Self { folder: open.data.clone(), config, master, log, set: open.set.clone() })
     }
@@ -82,7 +81,7 @@ impl BankFolder {
 
     /// Does as [`BankFolder::open`], for whoever has something to say about why it can't be.
     pub(crate) fn open_engine(&self, open: &Open, output: &Output) -> Result<Engine, OpenError> {
-        let options = Options { accept_loss: open.accept_loss, memory_ceiling: self.config.memory_ceiling() };
+        let options = Options { accept_loss: open.accept_loss, memory_ceiling: self.config.engine.memory_ceiling() };
         let bar = output.bar("events", 0);
         let mut progress = |progress: engine::Progress| {
             bar.set_length(progress.of);
@@ -234,7 +233,7 @@ pub(crate) struct NewBank<'a> {
 /// machine, and the journal with the bank founded in it. So a making that was broken off can be done again. Of the
 /// settings given as flags the file keeps where the master key lies.
 pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<(Engine, BankFolder), Failure> {
-    create_by("found", open, new, &config::place_of_the_key(&open.set), output)
+    create_by("found", open, new, &master_key::place_in(&open.set), output)
 }
 
 /// Does as [`create`], founding the bank in a step of this name, and keeping these settings in the file.
@@ -268,16 +267,16 @@ pub(crate) fn create_by(
 /// A folder that is to hold a bank, with a master key: the one that there is, or a new one.
 fn with_master_key(open: &Open) -> Result<BankFolder, Failure> {
     let config = Config::read(&open.data, &open.set, &variables())?;
-    let log = log::start(&config);
+    let log = log::start(&config.log);
     // First of all, since the way to the key may lead through it.
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&open.data)
         .map_err(|error| Failure::new(format!("the folder {} can't be made: {error}", open.data.display())))?;
-    let master = match master_key_of_environment()? {
+    let master = match master_key::of_environment()? {
         Some(key) => key,
-        None if config.master_key_file.exists() => master_key_in(&config.master_key_file)?,
+        None if config.master_key_file.exists() => master_key::read_from(&config.master_key_file)?,
         None => {
             let fresh = MasterKey::generate();
             fresh.write_new_file(&config.master_key_file)?;
@@ -300,26 +299,6 @@ fn write_settings(file: &Path, kept: &[String]) -> Result<(), Failure> {
         std::fs::write(file, text).map_err(|error| failed("written", error))?;
     }
     Ok(())
-}
-
-/// The master key in a file. The folder of credentials that systemd gives a service keeps everybody else out by itself,
-/// and a credential may show the mode of a list of those who may read it.
-fn master_key_in(file: &Path) -> Result<MasterKey, Failure> {
-    let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    if credentials.is_none_or(|folder| file.parent() != Some(folder.as_path())) {
-        return Ok(MasterKey::read_file(file)?);
-    }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(format!("the credential {} can't be read: {error}", file.display())))?;
-    MasterKey::from_hex(&Zeroizing::new(text))
-        .map_err(|error| Failure::new(format!("the credential {}: {error}", file.display())))
-}
-
-/// The master key of the environment, where it is there.
-fn master_key_of_environment() -> Result<Option<MasterKey>, Failure> {
-    let Some(key) = variable("KASSA_MASTER_KEY") else { return Ok(None) };
-    let key = MasterKey::from_hex(&key);
-    key.map(Some).map_err(|error| Failure::new(format!("the environment variable KASSA_MASTER_KEY: {error}")))
 }
 
 /// Founds the bank, if it isn't, and opens its cash accounts. Each step has its key, so that doing it again changes

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use bench::{Bench, Program, ToServe};
 
 use crate::bank_folder::{self, BankFolder, Open};
-use crate::config::{Config, Log};
+use crate::config::Config;
 use crate::failure::Failure;
+use crate::log::Log;
 use crate::output::Output;
 use crate::{log, open_files, serve, tls};
 
@@ -41,7 +42,7 @@ fn certificate(folder: &Path, settings: &[String]) -> Result<PathBuf, Failure> {
 fn serve_bank(ToServe { folder, master, settings, more }: ToServe) -> Result<(), Failure> {
     let signals = serve::Signals::heed()?;
     let config = config(&folder, &settings)?;
-    let log = log::start(&config);
+    let log = log::start(&config.log);
     let open = Open { data: folder.clone(), set: Vec::new(), accept_loss: false };
     let folder = BankFolder { folder, config, master, log, set: settings };
     let engine = folder.open(&open, &OUTPUT)?;

@@ -9,10 +9,12 @@ mod failure;
 mod import;
 mod init;
 mod log;
+mod master_key;
 mod open_files;
 mod operator;
 mod output;
 mod serve;
+mod server_settings;
 mod tls;
 mod verify;
 
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-use crate::config::Log;
+use crate::log::Log;
 use crate::output::Output;
 
 /// A request's memory is taken by one thread and given back by another, which the system's own allocator is slow at.
