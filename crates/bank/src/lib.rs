@@ -32,6 +32,7 @@ mod record;
 mod refusal;
 mod state;
 pub mod system;
+mod text;
 
 pub use access::{
     AccessCommand, AccessEvent, AddressHash, Customer, CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT,
@@ -53,3 +54,4 @@ pub use record::{Record, RecordPage, RestoreError};
 pub use refusal::Refusal;
 pub use state::{Cut, KEYS_AT_HAND, Outcomes, State};
 pub use system::{Founding, SystemCommand, SystemEvent};
+pub use text::is_control;

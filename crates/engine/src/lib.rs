@@ -19,6 +19,7 @@ mod memory;
 mod personal;
 mod recovery;
 mod replay;
+mod settings;
 mod subscription;
 mod verify;
 mod writer;
@@ -31,6 +32,7 @@ pub use history::{
 pub use personal::{Field, NewSubject, Opener};
 pub use recovery::{OpenError, Options, Progress};
 pub use replay::Replay;
+pub use settings::{SETTINGS, Settings};
 pub use subscription::{Recorded, Subscription};
 pub use verify::{Problem, Report, verify};
 pub use writer::{MAX_BATCH, MAX_QUEUED, MAX_QUEUED_COMMANDS, MAX_RUN_COMMANDS};

@@ -10,18 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bank::{
-    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Command, Numbering, OpenAccount, Origin, Request, Role,
-    SystemCommand, SystemEvent, UserId, What,
+    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Channel, Command, Numbering, OpenAccount, Origin,
+    Request, Role, SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, OpenError, Options, Outcome, Replay, Submission, SystemClock};
 use journal::MasterKey;
 use ledger::{Currency, Kind, Overdraft};
-use zeroize::Zeroizing;
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{log, tls};
+use crate::{log, master_key, tls};
 
 /// The flags of every command that opens a bank.
 #[derive(Debug, Clone, clap::Args)]
@@ -62,10 +61,10 @@ impl BankFolder {
             )));
         }
         let config = Config::read(&open.data, &open.set, &variables())?;
-        let log = log::start(&config);
-        let master = match master_key_of_environment()? {
+        let log = log::start(&config.log);
+        let master = match master_key::of_environment()? {
             Some(key) => key,
-            None => master_key_in(&config.master_key_file)?,
+            None => master_key::read_from(&config.master_key_file)?,
         };
         Ok(Self { folder: open.data.clone(), config, master, log, set: open.set.clone() })
     }
@@ -82,7 +81,7 @@ impl BankFolder {
 
     /// Does as [`BankFolder::open`], for whoever has something to say about why it can't be.
     pub(crate) fn open_engine(&self, open: &Open, output: &Output) -> Result<Engine, OpenError> {
-        let options = Options { accept_loss: open.accept_loss, memory_ceiling: self.config.memory_ceiling() };
+        let options = Options { accept_loss: open.accept_loss, memory_ceiling: self.config.engine.memory_ceiling() };
         let bar = output.bar("events", 0);
         let mut progress = |progress: engine::Progress| {
             bar.set_length(progress.of);
@@ -93,10 +92,15 @@ impl BankFolder {
         opened
     }
 
+    /// Opens the bank to be read only: beside a running server, too.
+    pub(crate) fn replay(&self, accept_loss: bool) -> Result<Replay, Failure> {
+        let options = Options { accept_loss, ..Options::default() };
+        Ok(Replay::open(&self.folder, &self.master, options)?)
+    }
+
     /// Reads how the bank began.
     pub(crate) fn beginning(&self, accept_loss: bool) -> Result<Beginning, Failure> {
-        let options = Options { accept_loss, ..Options::default() };
-        Beginning::read(Replay::open(&self.folder, &self.master, options)?)
+        Beginning::read(self.replay(accept_loss)?)
     }
 }
 
@@ -229,7 +233,7 @@ pub(crate) struct NewBank<'a> {
 /// machine, and the journal with the bank founded in it. So a making that was broken off can be done again. Of the
 /// settings given as flags the file keeps where the master key lies.
 pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<(Engine, BankFolder), Failure> {
-    create_by("found", open, new, &config::place_of_the_key(&open.set), output)
+    create_by("found", open, new, &master_key::place_in(&open.set), output)
 }
 
 /// Does as [`create`], founding the bank in a step of this name, and keeping these settings in the file.
@@ -263,16 +267,16 @@ pub(crate) fn create_by(
 /// A folder that is to hold a bank, with a master key: the one that there is, or a new one.
 fn with_master_key(open: &Open) -> Result<BankFolder, Failure> {
     let config = Config::read(&open.data, &open.set, &variables())?;
-    let log = log::start(&config);
+    let log = log::start(&config.log);
     // First of all, since the way to the key may lead through it.
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&open.data)
         .map_err(|error| Failure::new(format!("the folder {} can't be made: {error}", open.data.display())))?;
-    let master = match master_key_of_environment()? {
+    let master = match master_key::of_environment()? {
         Some(key) => key,
-        None if config.master_key_file.exists() => master_key_in(&config.master_key_file)?,
+        None if config.master_key_file.exists() => master_key::read_from(&config.master_key_file)?,
         None => {
             let fresh = MasterKey::generate();
             fresh.write_new_file(&config.master_key_file)?;
@@ -295,26 +299,6 @@ fn write_settings(file: &Path, kept: &[String]) -> Result<(), Failure> {
         std::fs::write(file, text).map_err(|error| failed("written", error))?;
     }
     Ok(())
-}
-
-/// The master key in a file. The folder of credentials that systemd gives a service keeps everybody else out by itself,
-/// and a credential may show the mode of a list of those who may read it.
-fn master_key_in(file: &Path) -> Result<MasterKey, Failure> {
-    let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    if credentials.is_none_or(|folder| file.parent() != Some(folder.as_path())) {
-        return Ok(MasterKey::read_file(file)?);
-    }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(format!("the credential {} can't be read: {error}", file.display())))?;
-    MasterKey::from_hex(&Zeroizing::new(text))
-        .map_err(|error| Failure::new(format!("the credential {}: {error}", file.display())))
-}
-
-/// The master key of the environment, where it is there.
-fn master_key_of_environment() -> Result<Option<MasterKey>, Failure> {
-    let Some(key) = variable("KASSA_MASTER_KEY") else { return Ok(None) };
-    let key = MasterKey::from_hex(&key);
-    key.map(Some).map_err(|error| Failure::new(format!("the environment variable KASSA_MASTER_KEY: {error}")))
 }
 
 /// Founds the bank, if it isn't, and opens its cash accounts. Each step has its key, so that doing it again changes
@@ -352,7 +336,7 @@ pub(crate) fn is_known(engine: &Engine, user: &str) -> Result<bool, Failure> {
 /// A name of a person or a bank: some words on one line.
 pub(crate) fn parse_name(name: &str) -> Result<String, String> {
     let name = name.trim();
-    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(server::is_control);
+    let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(bank::is_control);
     if plain { Ok(name.to_owned()) } else { Err("a name has 1 to 140 characters on one line".into()) }
 }
 
@@ -399,7 +383,7 @@ pub(crate) fn submit(
     body: Body,
     subject: Option<NewSubject>,
 ) -> Result<What, Failure> {
-    let command = Command { origin: Origin::default(), caller: Caller::SYSTEM, request, body };
+    let command = Command { origin: Origin::of(Channel::Terminal), caller: Caller::SYSTEM, request, body };
     match engine.submit_blocking(Submission { command, subject, past: None, rivals: None })? {
         Outcome::Accepted(receipt) => Ok(receipt.what),
         Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{what}: {refusal}"))),

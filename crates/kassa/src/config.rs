@@ -1,14 +1,15 @@
-//! The settings of a bank: one struct, read once. A value comes from a flag (`--set NAME=VALUE`), else from the
-//! environment (`KASSA_NAME`), else from the file `kassa.toml` in the data folder, else it is the default. All mistakes
-//! are told together.
+//! The settings of a bank: one struct, read once. Each part that has settings owns a section of them: their names,
+//! defaults and texts, and what they may be. Here the sections are brought together and read. A value comes from a flag
+//! (`--set NAME=VALUE`), else from the environment (`KASSA_NAME`), else from the file `kassa.toml` in the data folder,
+//! else it is the default. All mistakes are told together.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::log::{self, Log};
+use crate::{master_key, server_settings};
 
 /// The configuration file's name in the data folder.
 pub(crate) const FILE: &str = "kassa.toml";
@@ -17,316 +18,53 @@ pub(crate) const FILE: &str = "kassa.toml";
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) master_key_file: PathBuf,
-    pub(crate) memory_mib: u64,
-    pub(crate) log: Log,
-    pub(crate) log_level: tracing::Level,
+    pub(crate) engine: engine::Settings,
+    pub(crate) log: log::Settings,
     pub(crate) server: server::Settings,
-    /// The text that each setting was taken from, in the order of [`SETTINGS`].
+    /// The text that each setting was taken from, in the order of [`SECTIONS`].
     texts: Vec<String>,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Log {
-    Text,
-    Json,
-}
-
-/// One setting: its name in the file, what it is for, and how its text is taken.
-struct Setting {
-    name: &'static str,
-    default: &'static str,
-    about: &'static str,
-    take: fn(&mut Config, &Path, &str) -> Result<(), String>,
 }
 
 /// The settings that a running server takes on when it is told to read them again.
 const LIVE: [&str; 3] = ["certificate", "private_key", "log_level"];
 
-/// Every setting, in the order in which the file written by `kassa init` lists them. A default of "" stands for a path
-/// or value that depends on the data folder, as the text says.
-const SETTINGS: &[Setting] = &[
-    Setting {
-        name: "listen",
-        default: "127.0.0.1:8443",
-        about: "The address and port on which to serve HTTPS. Use 0.0.0.0:8443 or [::]:8443 to be reached from outside.",
-        take: |config, _, text| {
-            take(&mut config.server.listen, text.parse::<SocketAddr>(), "an address and port, such as 127.0.0.1:8443")
-        },
+/// Settings of one part, which owns them: a row for each, with its name, the text of its default and what it is for. A
+/// default of "" stands for a path or value that depends on the data folder, as the text says.
+struct Section {
+    rows: &'static [[&'static str; 3]],
+    /// Takes the text of a setting: the bank's folder, the setting's name, the text.
+    take: fn(&mut Config, &Path, &str, &str) -> Result<(), String>,
+}
+
+/// The sections, in the order in which the file written by `kassa init` lists them.
+const SECTIONS: [Section; 5] = [
+    Section {
+        rows: &server_settings::PLACE,
+        take: |config, folder, name, text| server_settings::take(&mut config.server, folder, name, text),
     },
-    Setting {
-        name: "certificate",
-        default: "tls/server.pem",
-        about: "The server's certificate chain (PEM). A relative path is taken from the data folder. A running server reads\n\
-                it and its key again at SIGHUP.",
-        take: |config, folder, text| path(&mut config.server.certificate, folder, text),
+    Section {
+        rows: &master_key::SETTINGS,
+        take: |config, folder, _, text| master_key::take(&mut config.master_key_file, folder, text),
     },
-    Setting {
-        name: "private_key",
-        default: "tls/server.key",
-        about: "The certificate's private key (PEM).",
-        take: |config, folder, text| path(&mut config.server.private_key, folder, text),
+    Section {
+        rows: &server_settings::LIMITS,
+        take: |config, folder, name, text| server_settings::take(&mut config.server, folder, name, text),
     },
-    Setting {
-        name: "master_key_file",
-        default: "",
-        about: "The file with the master key, 64 hexadecimal digits, readable by its owner only, or one of the credentials\n\
-                that systemd gives a service. It belongs outside the data folder; the default lies beside it, with the\n\
-                ending .key. The environment variable KASSA_MASTER_KEY, holding the key itself, goes before the file.",
-        take: |config, folder, text| match text {
-            "" => beside(folder).map(|file| config.master_key_file = file),
-            text => path(&mut config.master_key_file, folder, text),
-        },
-    },
-    Setting {
-        name: "session_minutes",
-        default: "480",
-        about: "Length of a session after the sign-in, in minutes.",
-        take: |config, _, text| whole(&mut config.server.session_minutes, text, 1..=10_080),
-    },
-    Setting {
-        name: "connections",
-        default: "12000",
-        about: "Maximum number of open connections; further ones are closed when they come.",
-        take: |config, _, text| whole(&mut config.server.limits.connections, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "connections_per_address",
-        default: "512",
-        about: "Maximum number of them from one IPv4 address, or one IPv6 network of 64 bits. Trusted proxies may have all.",
-        take: |config, _, text| whole(&mut config.server.limits.connections_per_address, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "trusted_proxies",
-        default: "",
-        about: "The proxies in front of the server, as addresses and networks with commas between them: 10.0.0.7, 10.1.0.0/16.\n\
-                Of a request that one of them hands on, they are believed whose it is; without this, all clients behind a\n\
-                proxy share one address's limits. Name no address from which anybody else can connect: who is believed\n\
-                can say that they are anybody.",
-        take: |config, _, text| networks(&mut config.server.limits.proxies.trusted, text),
-    },
-    Setting {
-        name: "forwarded_field",
-        default: "x-forwarded-for",
-        about: "The header field in which these proxies write it: x-forwarded-for, or forwarded (RFC 7239). The other is not\n\
-                looked at, since a proxy hands it on as its client sent it.",
-        take: |config, _, text| {
-            take(&mut config.server.limits.proxies.field, text.parse(), "x-forwarded-for or forwarded")
-        },
-    },
-    Setting {
-        name: "event_streams",
-        default: "10000",
-        about: "Maximum number of open streams of events. Each takes a connection as well.",
-        take: |config, _, text| whole(&mut config.server.limits.event_streams, text, 0..=1_000_000),
-    },
-    Setting {
-        name: "event_streams_per_user",
-        default: "20",
-        about: "Maximum number of them for one user; one more ends the oldest.",
-        take: |config, _, text| whole(&mut config.server.limits.event_streams_per_user, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "request_seconds",
-        default: "30",
-        about: "Time for one request, the arrival of its body included.",
-        take: |config, _, text| seconds(&mut config.server.limits.request, text),
-    },
-    Setting {
-        name: "header_seconds",
-        default: "15",
-        about: "Time for a client to send the header of a request; for HTTP/1.1 also the time for which a connection is kept\n\
-                without a request.",
-        take: |config, _, text| seconds(&mut config.server.limits.header_read, text),
-    },
-    Setting {
-        name: "body_seconds",
-        default: "10",
-        about: "Time for the body of a request to arrive.",
-        take: |config, _, text| seconds(&mut config.server.limits.body_read, text),
-    },
-    Setting {
-        name: "idle_seconds",
-        default: "60",
-        about: "Time for which an HTTP/2 connection is kept without a request, or any connection with an answer that its client\n\
-                doesn't take.",
-        take: |config, _, text| seconds(&mut config.server.limits.idle, text),
-    },
-    Setting {
-        name: "stop_seconds",
-        default: "20",
-        about: "Time for which a stopping server lets requests under way finish.",
-        take: |config, _, text| seconds(&mut config.server.limits.stop, text),
-    },
-    Setting {
-        name: "user_requests_per_second",
-        default: "1000",
-        about: "Requests a second by one user. 0 stands for no limit.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.requests, text, 0..=1_000_000),
-    },
-    Setting {
-        name: "user_burst",
-        default: "2000",
-        about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.burst, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "address_requests_per_second",
-        default: "5000",
-        about: "Requests a second from one IPv4 address, or one IPv6 network of 64 bits. 0 stands for no\n\
-                limit.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.requests, text, 0..=1_000_000),
-    },
-    Setting {
-        name: "address_burst",
-        default: "10000",
-        about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.burst, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "requests_per_second",
-        default: "20000",
-        about: "Requests a second in all; 20,000 suit two cores. 0 stands for no limit.",
-        take: |config, _, text| whole(&mut config.server.limits.requests.requests, text, 0..=1_000_000),
-    },
-    Setting {
-        name: "burst",
-        default: "20000",
-        about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.requests.burst, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "address_sign_ins_per_minute",
-        default: "60",
-        about: "Sign-ins a minute from one address. 0 stands for no limit.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.requests, text, 0..=1_000_000),
-    },
-    Setting {
-        name: "address_sign_ins_burst",
-        default: "100",
-        about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.burst, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "name_sign_ins_per_minute",
-        default: "5",
-        about: "Sign-ins a minute under one name: so many from each address from which its user signed\n\
-                in before, at most eight, and so many from all others together. 0 stands for no limit: then nothing but\n\
-                their length protects passwords from being guessed.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.requests, text, 0..=1_000_000),
-    },
-    Setting {
-        name: "name_sign_ins_burst",
-        default: "10",
-        about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.burst, text, 1..=1_000_000),
-    },
-    Setting {
-        name: "password_workers",
-        default: "1",
-        about: "Number of passwords checked at once. Each takes a core for some 20 ms, and 19 MiB.",
-        take: |config, _, text| whole(&mut config.server.limits.password_workers, text, 1..=64),
-    },
-    Setting {
-        name: "memory_mib",
-        default: "0",
-        about: "Memory that the server may have in use, in MiB; above it nothing is written, and reading goes on.\n\
-                0 stands for three quarters of what the machine or its container has.",
-        take: |config, _, text| whole(&mut config.memory_mib, text, 0..=1 << 30),
-    },
-    Setting {
-        name: "log",
-        default: "text",
-        about: "Form of the log on standard error: text for people, json for machines, an object on each line. With\n\
-                json nothing else is written there, and a server says what else it has to say there, too.",
-        take: |config, _, text| {
-            config.log = match text {
-                "text" => Log::Text,
-                "json" => Log::Json,
-                _ => return Err("must be text or json".into()),
-            };
-            Ok(())
-        },
-    },
-    Setting {
-        name: "log_level",
-        default: "info",
-        about: "Level of the log: error, warn, info, debug or trace. A running server takes it on at SIGHUP.",
-        take: |config, _, text| {
-            // tracing takes numbers as well.
-            let named = if text.chars().all(char::is_alphabetic) { text } else { "" };
-            take(&mut config.log_level, named.parse(), "error, warn, info, debug or trace")
-        },
-    },
+    Section { rows: &engine::SETTINGS, take: |config, _, name, text| config.engine.take(name, text) },
+    Section { rows: &log::SETTINGS, take: |config, _, name, text| config.log.take(name, text) },
 ];
 
-/// The memory of the machine or, if that is less, what the container or service may have that this runs in, in bytes
-/// (Linux).
-fn machine_memory() -> Option<u64> {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let kib: u64 = machine.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok()?;
-    let group = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let least = group_limit(Path::new("/sys/fs/cgroup"), &group);
-    Some(least.unwrap_or(u64::MAX).min(kib << 10))
+/// The rows of all settings.
+fn rows() -> impl Iterator<Item = [&'static str; 3]> {
+    SECTIONS.iter().flat_map(|section| section.rows.iter().copied())
 }
 
-/// The least limit of a control group's and those above it (cgroup v2), in bytes. `group` is what `/proc/self/cgroup`
-/// says; within a container it is the root.
-fn group_limit(root: &Path, group: &str) -> Option<u64> {
-    let own = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let limit = |group: &Path| {
-        let limit = std::fs::read_to_string(root.join(group).join("memory.max")).ok()?;
-        limit.trim().parse::<u64>().ok()
-    };
-    Path::new(own).ancestors().filter_map(limit).min()
-}
-
-fn take<T, E>(place: &mut T, parsed: Result<T, E>, form: &str) -> Result<(), String> {
-    *place = parsed.map_err(|_| format!("must be {form}"))?;
-    Ok(())
-}
-
-fn networks(place: &mut Vec<server::Network>, text: &str) -> Result<(), String> {
-    let each = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    *place = each
-        .map(|part| part.parse().map_err(|mistake: server::NetworkError| mistake.to_string()))
-        .collect::<Result<_, _>>()?;
-    Ok(())
-}
-
-fn path(place: &mut PathBuf, folder: &Path, text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        return Err("must be a path".into());
-    }
-    *place = folder.join(text);
-    Ok(())
-}
-
-fn whole<T>(place: &mut T, text: &str, range: std::ops::RangeInclusive<T>) -> Result<(), String>
-where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
-{
-    let within = text.parse().ok().filter(|number| range.contains(number));
-    *place = within.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))?;
-    Ok(())
-}
-
-fn seconds(place: &mut Duration, text: &str) -> Result<(), String> {
-    let mut seconds = 0;
-    whole(&mut seconds, text, 1..=3_600)?;
-    *place = Duration::from_secs(seconds);
-    Ok(())
+/// The names of all settings.
+fn names() -> impl Iterator<Item = &'static str> {
+    rows().map(|[name, ..]| name)
 }
 
 impl Config {
-    /// Returns how much memory the server may have in use, in bytes. None where it isn't set and can't be told.
-    pub(crate) fn memory_ceiling(&self) -> Option<u64> {
-        match self.memory_mib {
-            0 => machine_memory().map(|bytes| bytes / 4 * 3),
-            mib => Some(mib << 20),
-        }
-    }
-
     /// Reads the settings of the bank in `folder`. `flags` are `NAME=VALUE`, and `environment` its variables, of which
     /// those of other programs don't matter.
     pub(crate) fn read(
@@ -340,32 +78,26 @@ impl Config {
         let flags = flag_values(flags, &mut mistakes);
         let mut config = Self {
             master_key_file: PathBuf::new(),
-            memory_mib: 0,
-            log: Log::Text,
-            log_level: tracing::Level::INFO,
-            // Each of these is a setting with a default below, and is set there.
-            server: server::Settings {
-                listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
-                certificate: PathBuf::new(),
-                private_key: PathBuf::new(),
-                session_minutes: 0,
-                limits: server::Limits::default(),
-            },
-            texts: Vec::with_capacity(SETTINGS.len()),
+            engine: engine::Settings::default(),
+            log: log::Settings::UNSET,
+            server: server_settings::unset(),
+            texts: Vec::new(),
         };
-        for setting in SETTINGS {
-            let variable = format!("KASSA_{}", setting.name.to_uppercase());
-            let flag = flags.iter().rev().find(|(name, _)| name == setting.name);
-            let (source, text) = match (flag, environment.get(&variable), file.get(setting.name)) {
-                (Some((_, text)), ..) => (format!("--set {}", setting.name), text.clone()),
-                (None, Some(text), _) => (variable, text.clone()),
-                (None, None, Some(text)) => (format!("{FILE}: {}", setting.name), text.clone()),
-                (None, None, None) => (setting.name.to_owned(), setting.default.to_owned()),
-            };
-            if let Err(mistake) = (setting.take)(&mut config, folder, &text) {
-                mistakes.push(format!("{source} {mistake}, and is {text:?}"));
+        for Section { rows, take } in SECTIONS {
+            for [name, default, _] in rows {
+                let variable = format!("{PREFIX}{}", name.to_uppercase());
+                let flag = flags.iter().rev().find(|(flag, _)| flag == name);
+                let (source, text) = match (flag, environment.get(&variable), file.get(*name)) {
+                    (Some((_, text)), ..) => (format!("--set {name}"), text.clone()),
+                    (None, Some(text), _) => (variable, text.clone()),
+                    (None, None, Some(text)) => (format!("{FILE}: {name}"), text.clone()),
+                    (None, None, None) => ((*name).to_owned(), (*default).to_owned()),
+                };
+                if let Err(mistake) = take(&mut config, folder, name, &text) {
+                    mistakes.push(format!("{source} {mistake}, and is {text:?}"));
+                }
+                config.texts.push(text);
             }
-            config.texts.push(text);
         }
         match mistakes.as_slice() {
             [] => Ok(config),
@@ -375,8 +107,7 @@ impl Config {
 
     /// The settings that others have changed and that take effect at the next start only.
     pub(crate) fn waiting_for_a_start(&self, others: &Self) -> Vec<&'static str> {
-        let names = SETTINGS.iter().map(|setting| setting.name);
-        let changed = names.zip(&self.texts).zip(&others.texts).filter(|((_, own), other)| own != other);
+        let changed = names().zip(&self.texts).zip(&others.texts).filter(|((_, own), other)| own != other);
         changed.map(|((name, _), _)| name).filter(|name| !LIVE.contains(name)).collect()
     }
 }
@@ -387,14 +118,9 @@ pub(crate) fn log_form(folder: &Path, flags: &[String], environment: &BTreeMap<S
     let (file, flags) = (file_values(folder, &mut told_later), flag_values(flags, &mut told_later));
     let flag = flags.iter().rev().find(|(name, _)| name == "log").map(|(_, text)| text);
     match flag.or_else(|| environment.get("KASSA_LOG")).or_else(|| file.get("log")) {
-        Some(text) if text == "json" => Log::Json,
-        _ => Log::Text,
+        Some(text) => log::form(text).unwrap_or(Log::Text),
+        None => Log::Text,
     }
-}
-
-/// The flags that say where the master key lies: whoever makes one keeps them, or it would not be found again.
-pub(crate) fn place_of_the_key(flags: &[String]) -> Vec<String> {
-    flags.iter().filter(|flag| flag.starts_with("master_key_file=")).cloned().collect()
 }
 
 /// A configuration file's text with the flags' settings in it, each where the text has the setting or explains it.
@@ -423,18 +149,6 @@ fn toml_value(text: &str) -> String {
     }
 }
 
-/// The master key's file where none is named: beside the data folder, never in it, however the folder was written.
-fn beside(folder: &Path) -> Result<PathBuf, String> {
-    let written: PathBuf = folder.components().collect();
-    let folder = match written.file_name() {
-        Some(_) => written,
-        None => std::path::absolute(written).map_err(|error| error.to_string())?.components().collect(),
-    };
-    let mut name = folder.file_name().ok_or("has no default for a data folder without a name")?.to_owned();
-    name.push(".key");
-    Ok(folder.with_file_name(name))
-}
-
 /// The file's settings as text, by name. There need not be a file.
 fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> BTreeMap<String, String> {
     let text = match std::fs::read_to_string(folder.join(FILE)) {
@@ -451,7 +165,7 @@ fn file_values(folder: &Path, mistakes: &mut Vec<String>) -> BTreeMap<String, St
     });
     let mut values = BTreeMap::new();
     for (name, value) in table {
-        if !SETTINGS.iter().any(|setting| setting.name == name) {
+        if !names().any(|setting| setting == name) {
             mistakes.push(format!("{FILE}: there is no setting {name}; the nearest is {}", nearest(&name)));
             continue;
         }
@@ -474,7 +188,7 @@ const NO_SETTINGS: [&str; 5] = ["DATA", "MASTER_KEY", "BERKA", "FLIPS", "WRITE_G
 fn check_environment(environment: &BTreeMap<String, String>, mistakes: &mut Vec<String>) {
     for (variable, value) in environment {
         let Some(name) = variable.strip_prefix(PREFIX) else { continue };
-        let setting = SETTINGS.iter().any(|setting| setting.name.to_uppercase() == name);
+        let setting = names().any(|setting| setting.to_uppercase() == name);
         if !setting && !NO_SETTINGS.contains(&name) && !of_kubernetes(name, value) {
             let nearest = nearest(&name.to_lowercase()).to_uppercase();
             mistakes.push(format!("{variable}: there is no setting of that name; the nearest is {PREFIX}{nearest}"));
@@ -492,8 +206,7 @@ fn of_kubernetes(name: &str, value: &str) -> bool {
 
 /// The setting whose name needs the fewest letters put in, left out or changed.
 fn nearest(name: &str) -> &'static str {
-    let names = SETTINGS.iter().map(|setting| setting.name);
-    names.min_by_key(|known| distance(name, known)).unwrap_or_default()
+    names().min_by_key(|known| distance(name, known)).unwrap_or_default()
 }
 
 /// Counts the letters to put in, leave out or change (Levenshtein).
@@ -515,7 +228,7 @@ fn flag_values(flags: &[String], mistakes: &mut Vec<String>) -> Vec<(String, Str
     let mut values = Vec::new();
     for flag in flags {
         match flag.split_once('=') {
-            Some((name, text)) if SETTINGS.iter().any(|setting| setting.name == name) => {
+            Some((name, text)) if names().any(|setting| setting == name) => {
                 values.push((name.to_owned(), text.to_owned()));
             }
             Some((name, _)) => {
@@ -533,7 +246,7 @@ pub(crate) fn template() -> String {
         "# Settings of this bank. Each can also be given in the environment, as KASSA_ and its name in capitals, or as\n\
          # a flag, --set NAME=VALUE; a flag goes before the environment, and the environment before this file.\n",
     );
-    for Setting { name, default, about, .. } in SETTINGS {
+    for [name, default, about] in rows() {
         text.push('\n');
         for line in about.lines() {
             // Writing to a String can't fail.
@@ -557,25 +270,6 @@ mod tests {
     }
 
     #[test]
-    fn the_least_limit_of_the_groups_around_counts() {
-        let root = tempfile::tempdir().expect("a folder for the test");
-        let service = root.path().join("system.slice/kassa.service");
-        std::fs::create_dir_all(&service).expect("a folder for the test");
-        let limit = |group: &Path, text: &str| std::fs::write(group.join("memory.max"), text).expect("a file");
-        let found = |group: &str| group_limit(root.path(), group);
-        let own = "1:name=systemd:/old\n0::/system.slice/kassa.service\n";
-        assert_eq!(found(own), None, "no limit anywhere");
-        limit(&service, "2147483648\n");
-        assert_eq!(found(own), Some(2 << 30), "systemd's MemoryMax");
-        limit(&root.path().join("system.slice"), "max\n");
-        assert_eq!(found(own), Some(2 << 30));
-        limit(root.path(), "1073741824\n");
-        assert_eq!(found(own), Some(1 << 30), "a container's, which is the root within it");
-        assert_eq!(found("0::/\n"), Some(1 << 30));
-        assert_eq!(found("0::/../elsewhere\n"), Some(1 << 30));
-    }
-
-    #[test]
     fn the_written_file_says_the_defaults() {
         let uncommented: String = template()
             .lines()
@@ -587,7 +281,7 @@ mod tests {
         assert_eq!(plain.server.session_minutes, written.server.session_minutes);
         let (limits, defaults) = (written.server.limits, server::Limits::default());
         assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
-        assert_eq!(uncommented.lines().count(), SETTINGS.len());
+        assert_eq!(uncommented.lines().count(), rows().count());
     }
 
     #[test]
@@ -597,7 +291,7 @@ mod tests {
         let written = with_settings(&template(), &flags);
         assert_eq!(written.lines().count(), template().lines().count(), "{written}");
         let config = read(&written, &[], &[]).unwrap();
-        assert_eq!((config.server.listen.port(), config.server.session_minutes, config.log), (1, 7, Log::Json));
+        assert_eq!((config.server.listen.port(), config.server.session_minutes, config.log.form), (1, 7, Log::Json));
         assert!(config.master_key_file.ends_with("C:\\keys \"x\".key"), "{:?}", config.master_key_file);
         assert_eq!(with_settings(&written, &flags), written, "again, nothing changes");
 
@@ -632,19 +326,6 @@ mod tests {
         let file = "listen = \"127.0.0.1:1\"\nlog_level = \"debug\"\ncertificate = \"x.pem\"\nburst = 7\n";
         assert_eq!(before.waiting_for_a_start(&read(file, &[], &[]).unwrap()), ["listen", "burst"]);
         assert!(before.waiting_for_a_start(&read("burst = 20000", &[], &[]).unwrap()).is_empty());
-    }
-
-    #[test]
-    fn the_master_key_never_lies_in_the_folder() {
-        for (folder, key) in
-            [("bank", "bank.key"), ("bank/", "bank.key"), ("a/bank//.", "a/bank.key"), ("/b/c/", "/b/c.key")]
-        {
-            assert_eq!(beside(Path::new(folder)), Ok(PathBuf::from(key)), "{folder}");
-        }
-        let here = std::env::current_dir().unwrap();
-        let name = format!("{}.key", here.file_name().unwrap().display());
-        assert_eq!(beside(Path::new(".")), Ok(here.with_file_name(name)));
-        assert!(beside(Path::new("/")).is_err());
     }
 
     #[test]

@@ -14,10 +14,9 @@ use ledger::{AccountId, Currency, Kind, Money, Overdraft};
 use crate::bank_folder::{
     self, BankFolder, Beginning, DEMO_FIRST_CUSTOMER, DEMO_FOUNDING, FoundedAs, NewBank, Open, in_shell, spelled,
 };
-use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{serve, tls};
+use crate::{master_key, serve, tls};
 
 /// `kassa demo`
 #[derive(Debug, clap::Args)]
@@ -50,7 +49,7 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
     } else {
         output.announce(format_args!("Making a small demo bank in {} …", demo.data.display()))?;
     }
-    let kept = config::place_of_the_key(&demo.set);
+    let kept = master_key::place_in(&demo.set);
     let (engine, folder) = bank_folder::create_by(DEMO_FOUNDING, &open, &new, &kept, output)?;
     // Each step is done once for ever, so a bank whose making was broken off is finished here.
     let (alice, bob) = match furnish(&engine, euro) {

@@ -35,6 +35,19 @@ macro_rules! from_errors {
         })+
     };
 }
+macro_rules! to_and_from {
+    ($($failure:ty),+ $(,)?) => {
+        $(from_errors!($failure);
+
+        impl From<Failure> for $failure {
+            fn from(failure: Failure) -> Self {
+                Self::new(failure.0)
+            }
+        })+
+    };
+}
+// For what these crates have handed in, and hand on.
+to_and_from!(bench::Failure, interchange::Failure);
 from_errors!(
     std::io::Error,
     engine::OpenError,

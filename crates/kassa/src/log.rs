@@ -14,7 +14,62 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, registry, reload};
 
-use crate::config::{Config, Log};
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    Text,
+    Json,
+}
+
+/// Each setting of the log: its name, the text of its default, and what it is for.
+pub(crate) const SETTINGS: [[&str; 3]; 2] = [
+    [
+        "log",
+        "text",
+        "Form of the log on standard error: text for people, json for machines, an object on each line. With\n\
+         json nothing else is written there, and a server says what else it has to say there, too.",
+    ],
+    [
+        "log_level",
+        "info",
+        "Level of the log: error, warn, info, debug or trace. A running server takes it on at SIGHUP.",
+    ],
+];
+
+/// The log's settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) form: Log,
+    pub(crate) level: Level,
+}
+
+impl Settings {
+    /// The settings before any is taken.
+    pub(crate) const UNSET: Self = Self { form: Log::Text, level: Level::INFO };
+
+    /// Takes the text of the setting of this name, which must be one of [`SETTINGS`].
+    pub(crate) fn take(&mut self, name: &str, text: &str) -> Result<(), String> {
+        match name {
+            "log" => self.form = form(text).ok_or("must be text or json")?,
+            "log_level" => {
+                // tracing takes numbers as well.
+                let named = if text.chars().all(char::is_alphabetic) { text } else { "" };
+                self.level = named.parse().map_err(|_| "must be error, warn, info, debug or trace")?;
+            }
+            _ => return Err("is no setting of the log".into()),
+        }
+        Ok(())
+    }
+}
+
+/// The form of a name.
+pub(crate) fn form(name: &str) -> Option<Log> {
+    match name {
+        "text" => Some(Log::Text),
+        "json" => Some(Log::Json),
+        _ => None,
+    }
+}
 
 /// Level of the log, to be changed while the program runs. Nothing is where another log was there already.
 #[derive(Debug, Clone)]
@@ -31,15 +86,15 @@ impl Ceiling {
 }
 
 /// Sends the log to standard error, once.
-pub(crate) fn start(config: &Config) -> Ceiling {
-    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(config.log_level));
+pub(crate) fn start(settings: &Settings) -> Ceiling {
+    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(settings.level));
     let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         // A log on a disk that takes no writes is lost, and must not take the server with it.
         .log_internal_errors(false)
         .with_target(false);
-    let started = match config.log {
+    let started = match settings.form {
         Log::Text => registry().with(filter).with(lines).try_init(),
         Log::Json => registry().with(filter).with(lines.json().flatten_event(true)).try_init(),
     };

@@ -1,7 +1,7 @@
 //! Kassa, the transaction server: one binary.
 
 mod bank_folder;
-mod bench;
+mod bench_program;
 mod config;
 mod demo;
 mod export;
@@ -9,10 +9,12 @@ mod failure;
 mod import;
 mod init;
 mod log;
+mod master_key;
 mod open_files;
 mod operator;
 mod output;
 mod serve;
+mod server_settings;
 mod tls;
 mod verify;
 
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-use crate::config::Log;
+use crate::log::Log;
 use crate::output::Output;
 
 /// A request's memory is taken by one thread and given back by another, which the system's own allocator is slow at.
@@ -51,7 +53,7 @@ enum Cmd {
     #[command(subcommand)]
     Operator(operator::Operator),
     /// Bring in another bank's customers, accounts, rights and history from delimited files.
-    Import(import::run::Import),
+    Import(import::Import),
     /// Write the books for other programs: as an hledger journal, as CSV, or as JSON lines. Works beside a running server.
     Export(export::Export),
     /// Check a bank: every frame, the chain, the books and their laws. Works beside a running server.
@@ -76,7 +78,7 @@ impl Cmd {
             Self::Demo(demo) => (&demo.data, &demo.set),
             Self::Init(init) => (&init.data, &init.set),
             Self::Serve(serve::Serve { bank })
-            | Self::Import(import::run::Import { bank, .. })
+            | Self::Import(import::Import { bank, .. })
             | Self::Export(export::Export { bank, .. })
             | Self::Verify(verify::Verify { bank, .. }) => (&bank.data, &bank.set),
             Self::Operator(operator) => (&operator.bank().data, &operator.bank().set),
@@ -104,13 +106,13 @@ fn main() -> ExitCode {
         Cmd::Init(init) => init::run(init, &output),
         Cmd::Serve(serve) => serve::run(serve, &output),
         Cmd::Operator(operator) => operator::run(operator, &output),
-        Cmd::Import(import) => import::run::run(import, &output),
+        Cmd::Import(import) => import::run(import, &output),
         Cmd::Export(export) => export::run(export, &output),
         Cmd::Verify(verify) => match verify::run(verify, &output) {
             Ok(false) => return ExitCode::FAILURE,
             done => done.map(drop),
         },
-        Cmd::Bench(bench) => bench::run(bench, &output),
+        Cmd::Bench(bench) => bench_program::run(bench),
         Cmd::Openapi => output.json(&server::openapi()),
         Cmd::Version { json: true } => output.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
         Cmd::Version { json: false } => output.line(format_args!("kassa {}", env!("CARGO_PKG_VERSION"))),

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::config::Log;
 use crate::failure::Failure;
-use crate::log;
+use crate::log::{self, Log};
 
 /// Place that a command's words go to.
 #[derive(Debug, Clone, Copy)]

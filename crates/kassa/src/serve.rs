@@ -153,7 +153,7 @@ fn read_again(folder: &BankFolder, certificate: &Certificate) -> Result<Vec<&'st
     let fresh = folder.config_again()?;
     let replaced = certificate.replace(&fresh.server.certificate, &fresh.server.private_key);
     replaced.map_err(|error| Failure::new(error.to_string()))?;
-    folder.log.set(fresh.log_level);
+    folder.log.set(fresh.log.level);
     Ok(folder.config.waiting_for_a_start(&fresh))
 }
 

@@ -62,7 +62,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 pub use endless::Endless;
-pub use extract::is_control;
 pub use openapi::openapi;
 pub use problem::slugs;
 pub use settings::{ForwardedField, Limits, Network, NetworkError, Proxies, Rate, ServeError, Settings};

@@ -5,7 +5,6 @@
 //! The bench sends an [`Order`] as a line of JSON, and the server tells its address once it is open. It ends when its
 //! input does, so at the latest when the bench ends, for whatever reason.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,11 +17,8 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::own_bank;
-use crate::bank_folder::{BankFolder, Open};
-use crate::config::Config;
 use crate::failure::Failure;
-use crate::output::Output;
-use crate::{log, serve, tls};
+use crate::program::{Program, ToServe};
 
 /// The settings of all benches: those of `kassa serve`, but for what would be in the way of measuring.
 const SETTINGS: &[&str] = &[
@@ -56,15 +52,17 @@ pub(super) struct Served {
     /// The pipe that keeps it going, and the one with what it says.
     _held: (ChildStdin, ChildStdout),
     pub(super) address: SocketAddr,
+    /// The file with the certificate of its authority.
+    pub(super) authority: PathBuf,
 }
 
 impl Served {
     /// Starts a server, and waits until it is open.
-    pub(super) fn start(order: &Order) -> Result<Self, Failure> {
-        tls::make_where_missing(&order.folder, &config(order)?)?;
-        let program = std::env::current_exe()?;
+    pub(super) fn start(order: &Order, program: &Program) -> Result<Self, Failure> {
+        let authority = (program.certificate)(&order.folder, &settings(order))?;
+        let executable = std::env::current_exe()?;
         let mut child =
-            Command::new(program).args(["bench", "served"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            Command::new(executable).args(["bench", "served"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().expect("its input is piped");
         let mut told = BufReader::new(child.stdout.take().expect("its output is piped"));
         // One that has ended already has said why, and has no address to tell.
@@ -77,7 +75,7 @@ impl Served {
             child.wait()?;
             return Err(Failure::new("the bench's server did not open; what it said is above".to_owned()));
         };
-        Ok(Self { child, _held: (input, told.into_inner()), address })
+        Ok(Self { child, _held: (input, told.into_inner()), address, authority })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -93,15 +91,14 @@ impl Drop for Served {
     }
 }
 
-fn config(order: &Order) -> Result<Config, Failure> {
+/// All settings of the server, as `name=value`.
+fn settings(order: &Order) -> Vec<String> {
     let settings = SETTINGS.iter().map(|setting| (*setting).to_owned());
-    let settings: Vec<String> = settings.chain(order.settings.iter().cloned()).collect();
-    // The environment may speak of another bank, which is no matter here.
-    Config::read(&order.folder, &settings, &BTreeMap::new())
+    settings.chain(order.settings.iter().cloned()).collect()
 }
 
 /// The server itself.
-pub(super) fn run(output: &Output) -> Result<(), Failure> {
+pub(super) fn run(program: &Program) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line).map_err(|_| {
@@ -112,15 +109,10 @@ pub(super) fn run(output: &Output) -> Result<(), Failure> {
         // The bench has gone, and nobody wants more. The folder is its to remove.
         std::process::exit(0);
     });
-    let signals = serve::Signals::heed()?;
-    let config = config(&order)?;
-    let log = log::start(&config);
-    let (folder, master_key) = (order.folder, order.master_key);
-    let master = own_bank::master_key(&master_key)?;
-    let open = Open { data: folder.clone(), set: Vec::new(), accept_loss: false };
-    let folder = BankFolder { folder, config, master, log, set: order.settings };
-    let engine = folder.open(&open, output)?;
-    serve::serve(engine, &folder, Router::new().route(ECHO, post(echo)), output, signals, |_| String::new())
+    let settings = settings(&order);
+    let master = own_bank::master_key(&order.master_key)?;
+    let more = Router::new().route(ECHO, post(echo));
+    (program.serve)(ToServe { folder: order.folder, master, settings, more })
 }
 
 /// A payment, as it is sent.

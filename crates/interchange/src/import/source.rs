@@ -152,7 +152,7 @@ impl Template<usize> {
         }
         let words = filled.split([' ', '\r', '\n', '\t']).filter(|word| !word.is_empty());
         let filled = words.collect::<Vec<_>>().join(" ");
-        if filled.chars().any(server::is_control) {
+        if filled.chars().any(bank::is_control) {
             return Err(format!("{filled:?} has a control character"));
         }
         Ok(filled)
@@ -546,7 +546,7 @@ impl<'t> Rows<'t> {
     /// The row's key, which must be short and on one line.
     pub(super) fn key(&self, column: usize) -> Result<String, String> {
         let key = self.filled(column)?;
-        if key.chars().count() > KEY_CHARS_MAX || key.chars().any(server::is_control) {
+        if key.chars().count() > KEY_CHARS_MAX || key.chars().any(bank::is_control) {
             return Err(format!("the key {key:?} is longer than {KEY_CHARS_MAX} characters or has control characters"));
         }
         Ok(key.to_owned())

@@ -14,17 +14,16 @@
 //! because the account ends below zero is set with a mark, by which a later import knows it and takes it back.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bank::{
-    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, CustomerId, Numbering,
-    OpenAccount, Origin, Pay, PaymentCommand, Purpose, Request, Right, Role, Sealed, SubjectId, UserId, What,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Channel, Command, CustomerId, Numbering,
+    OpenAccount, Origin, Pay, PaymentCommand, Purpose, Right, Role, Sealed, SubjectId, UserId, What,
 };
-use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission, SystemClock};
+use engine::{Engine, Field, NewSubject, Outcome, Replay, Submission};
 use jiff::civil::Date;
 use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, Timestamp};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use super::booking::{self, AccountRoom, Booking, Entry, LASTING, OWED, Orders, date, value_date};
 use super::books::{Books, ReadBooks, founding_of};
@@ -32,64 +31,42 @@ use super::map::Map;
 use super::plan::{Plan, Surroundings};
 use super::reconcile::reconcile;
 use super::report::Report;
-use super::suggest;
-use super::{Mistake, Mistakes};
-use crate::bank_folder::{self, BankFolder, NewBank};
+use super::{Mistake, Mistakes, currency_decimals};
 use crate::failure::Failure;
-use crate::output::Output;
-use crate::serve::asked_to_end;
 
 /// Number of rows sent together: enough that syncing weighs little, few enough that the bar moves.
 const ROWS_AT_A_TIME: usize = 2_000;
 
-/// `kassa import`
-#[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["map", "suggest"])))]
-pub(crate) struct Import {
-    #[command(flatten)]
-    pub(crate) bank: bank_folder::Open,
-    /// The map that says what the files mean.
-    #[arg(long, value_name = "FILE.toml")]
-    map: Option<PathBuf>,
-    /// Look at a file of postings, write a first map for it to standard output with the reasons, and import nothing.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "accept_breaks", "dry_run", "json", "folder"])]
-    suggest: Option<PathBuf>,
-    /// The encoding of the file that a map is suggested for, such as windows-1251. Without it, it is guessed.
-    #[arg(long, value_name = "NAME", requires = "suggest")]
-    encoding: Option<String>,
-    /// Make a user who signs in as NAME for the customer with this key in the source. Its password is read from
-    /// standard input, a line for each user.
-    #[arg(long = "user", value_name = "client:NUMBER:NAME", value_parser = parse_user)]
-    users: Vec<ImportUser>,
-    /// Book the rows as they are where the source's own balances don't follow from them. Without it such a break stops
+/// Import as it is asked for.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The map's file.
+    pub map: &'a Path,
+    /// The folder with the files that the map names.
+    pub folder: &'a Path,
+    /// The users to be made.
+    pub users: &'a [ImportUser],
+    /// Their passwords, in the same order.
+    pub passwords: &'a [String],
+    /// Books the rows as they are where the source's own balances don't follow from them. Without it such a break stops
     /// the import before anything is booked.
-    #[arg(long)]
-    accept_breaks: bool,
-    /// Show what would be booked, and write nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Print the report as JSON.
-    #[arg(long)]
-    json: bool,
-    /// The folder with the files that the map names; the map's own without it.
-    #[arg(value_name = "DIR")]
-    folder: Option<PathBuf>,
+    pub accept_breaks: bool,
+    /// The time, by which no row may be of a day that has not come.
+    pub now: Timestamp,
 }
 
-impl Import {
-    fn map(&self) -> &Path {
-        self.map.as_deref().expect("there is a map, where none is to be suggested")
-    }
-
-    fn folder(&self) -> &Path {
-        let own = || self.map().parent().filter(|folder| !folder.as_os_str().is_empty());
-        self.folder.as_deref().or_else(own).unwrap_or(Path::new("."))
-    }
+/// Rules for passwords, which the bank's own front has, too.
+#[derive(Debug, Clone, Copy)]
+pub struct PasswordRules {
+    /// Says why a password can't be used.
+    pub check: fn(&str) -> Result<(), Failure>,
+    /// Gives the hash under which a password is kept.
+    pub hash: fn(&str) -> Result<String, Failure>,
 }
 
 /// A user to be made.
 #[derive(Debug, Clone)]
-pub(crate) struct ImportUser {
+pub struct ImportUser {
     /// The flag's value as it was given.
     pub(super) given: String,
     /// `customers:key`.
@@ -98,27 +75,83 @@ pub(crate) struct ImportUser {
     pub(super) name: String,
 }
 
-fn parse_user(text: &str) -> Result<ImportUser, String> {
-    let mut parts = text.splitn(3, ':');
-    match (parts.next(), parts.next(), parts.next().map(str::trim)) {
-        (Some("client"), Some(number), Some(name)) if !number.is_empty() && !name.is_empty() => {
-            if name.chars().count() > NAME_CHARS_MAX || name.chars().any(server::is_control) {
-                return Err(format!("a name has 1 to {NAME_CHARS_MAX} characters on one line"));
+impl ImportUser {
+    /// Reads what a flag says: `client:NUMBER:NAME`, where the number is the customer's key in the source.
+    ///
+    /// # Errors
+    ///
+    /// What it must be, in words, where it is something else.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, ':');
+        match (parts.next(), parts.next(), parts.next().map(str::trim)) {
+            (Some("client"), Some(number), Some(name)) if !number.is_empty() && !name.is_empty() => {
+                if name.chars().count() > NAME_CHARS_MAX || name.chars().any(bank::is_control) {
+                    return Err(format!("a name has 1 to {NAME_CHARS_MAX} characters on one line"));
+                }
+                let (given, customer_key) = (text.to_owned(), format!("customers:{number}"));
+                Ok(Self { given, customer_key, name: name.to_owned() })
             }
-            let (given, customer_key) = (text.to_owned(), format!("customers:{number}"));
-            Ok(ImportUser { given, customer_key, name: name.to_owned() })
+            _ => Err("write it as client:NUMBER:NAME, such as client:1:anna".into()),
         }
-        _ => Err("write it as client:NUMBER:NAME, such as client:1:anna".into()),
+    }
+
+    /// Returns the name to sign in with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
 /// The longest name to sign in with, as everywhere else.
 const NAME_CHARS_MAX: usize = 140;
 
+/// A bank that an import founds.
+#[derive(Debug, Clone, Copy)]
+pub struct NewBank<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Scheme of its account numbers.
+    pub numbering: &'a Numbering,
+    /// Currencies in which it has a cash desk.
+    pub currencies: &'a [Currency],
+}
+
+/// Steps that a bank's folder takes for an import: the caller knows where it is, and what its settings say.
+pub struct Steps<'a> {
+    /// Opens the bank for work; none where there is no bank yet.
+    pub open: Option<&'a dyn Fn() -> Result<Engine, Failure>>,
+    /// Makes the folder, with the bank founded in it and open.
+    pub create: &'a dyn Fn(NewBank<'_>) -> Result<Engine, Failure>,
+    /// Founds the bank in a folder whose making was broken off. One that is founded already is not changed by this.
+    pub found: &'a dyn Fn(&Engine, NewBank<'_>) -> Result<(), Failure>,
+    /// Called before the first row is booked, with the runtime that books: from now on an interruption leaves a part.
+    pub begin: &'a dyn Fn(&Handle),
+    /// Called as the rows are booked.
+    pub progress: &'a dyn Fn(Progress),
+}
+
+/// Progress of an import. Each kind of rows is done when `done` is `of`.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// The rows that are being booked, in one word.
+    pub what: &'static str,
+    /// Number of rows that are booked.
+    pub done: u64,
+    /// Number of rows that are to be.
+    pub of: u64,
+}
+
+/// An import whose map was read.
+pub struct Import<'a> {
+    request: Request<'a>,
+    rules: PasswordRules,
+    map: Map,
+    /// Mistakes in the flags, told together with those of the map and the files.
+    in_flags: Vec<Mistake>,
+}
+
 /// The bank to import into, as far as it is known before anything is opened.
 struct Place {
-    /// None where there is no bank yet.
-    folder: Option<BankFolder>,
     numbering: Numbering,
     /// `true` if the bank is to be founded as the map says.
     is_to_be_founded: bool,
@@ -126,34 +159,50 @@ struct Place {
     currencies: Vec<Currency>,
 }
 
-pub(crate) fn run(import: &Import, output: &Output) -> Result<(), Failure> {
-    let decimals = |code: &str| Currency::from_code(code).map(Currency::decimals);
-    if let Some(file) = &import.suggest {
-        return output.line(suggest::for_file(file, import.encoding.as_deref(), &decimals)?.trim_end());
+impl<'a> Import<'a> {
+    /// Reads the map.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of the map, and of the flags with them.
+    pub fn read(request: Request<'a>, rules: PasswordRules) -> Result<Self, Failure> {
+        let in_flags = wrong_flags(&request, rules);
+        let map = super::read_map(request.map, &currency_decimals);
+        let map = map.map_err(|mistakes| refused(&mistakes.and(&in_flags)))?;
+        Ok(Self { request, rules, map, in_flags })
     }
-    let passwords = read_passwords(&import.users)?;
-    let in_flags = wrong_flags(&import.users, &passwords);
-    let map = super::read_map(import.map(), &decimals).map_err(|mistakes| refused(&mistakes.and(&in_flags)))?;
-    let place = place(import, &map, &in_flags)?;
-    let today = date(Timestamp(SystemClock.wall_ms()).day())?;
-    let asked = |user: &ImportUser| {
-        let key = user.customer_key.strip_prefix("customers:").unwrap_or_default();
-        (format!("--user {}", user.given), key.to_owned())
-    };
-    let customers: Vec<(String, String)> = import.users.iter().map(asked).collect();
-    let surroundings = Surroundings { today, largest_number: place.numbering.largest(), customers: &customers };
-    let planned = super::plan(&map, import.folder(), &surroundings);
-    let plan = match planned {
-        Ok(plan) => Mistakes::unless_none(plan, in_flags),
-        Err(mistakes) => Err(mistakes.and(&in_flags)),
-    };
-    let plan = plan.map_err(|mistakes| refused(&mistakes))?;
-    let report = if import.dry_run {
-        rehearse(import, &place, &plan)?
-    } else {
-        carry_out(import, &place, &plan, &passwords, output)?
-    };
-    if import.json { output.json(&report) } else { output.line(report.sentence()) }
+
+    /// Returns `true` if the map says which bank its rows are of, so that it can be founded where there is none.
+    #[must_use]
+    pub fn names_a_bank(&self) -> bool {
+        self.map.bank.is_some()
+    }
+
+    /// Reads the files and checks the whole, for the bank in the folder `data`. `bank` is to be read; none if there is
+    /// no bank yet.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of the files and the flags; a map that describes another bank, or one that can't be founded and
+    /// isn't there; and whatever is in the way of reading the bank.
+    pub fn plan(self, data: &Path, bank: Option<Replay>) -> Result<Planned<'a>, Failure> {
+        let Self { request, rules, map, in_flags } = self;
+        let place = place(&request, &map, data, bank, &in_flags)?;
+        let today = date(request.now.day())?;
+        let asked = |user: &ImportUser| {
+            let key = user.customer_key.strip_prefix("customers:").unwrap_or_default();
+            (format!("--user {}", user.given), key.to_owned())
+        };
+        let customers: Vec<(String, String)> = request.users.iter().map(asked).collect();
+        let surroundings = Surroundings { today, largest_number: place.numbering.largest(), customers: &customers };
+        let planned = super::plan(&map, request.folder, &surroundings);
+        let plan = match planned {
+            Ok(plan) => Mistakes::unless_none(plan, in_flags),
+            Err(mistakes) => Err(mistakes.and(&in_flags)),
+        };
+        let plan = plan.map_err(|mistakes| refused(&mistakes))?;
+        Ok(Planned { request, rules, place, plan })
+    }
 }
 
 fn refused(mistakes: &Mistakes) -> Failure {
@@ -165,13 +214,13 @@ fn refused(mistakes: &Mistakes) -> Failure {
 }
 
 /// Finds what is wrong with the users that are asked for, whatever the files say.
-fn wrong_flags(users: &[ImportUser], passwords: &[String]) -> Vec<Mistake> {
-    let mut wrong = Vec::new();
-    for (place, (user, password)) in users.iter().zip(passwords).enumerate() {
+fn wrong_flags(request: &Request<'_>, rules: PasswordRules) -> Vec<Mistake> {
+    let (users, mut wrong) = (request.users, Vec::new());
+    for (place, (user, password)) in users.iter().zip(request.passwords).enumerate() {
         let mut refuse = |reason| {
             wrong.push(Mistake { file: format!("--user {}", user.given), line: None, reason });
         };
-        if let Err(failure) = bank_folder::check_password(password) {
+        if let Err(failure) = (rules.check)(password) {
             refuse(format!("its password is refused: {failure}"));
         }
         if users[..place].iter().any(|other| other.name.to_lowercase() == user.name.to_lowercase()) {
@@ -181,20 +230,21 @@ fn wrong_flags(users: &[ImportUser], passwords: &[String]) -> Vec<Mistake> {
     wrong
 }
 
-/// Finds the bank, and refuses a map that describes another, or one that can't be founded and isn't there.
-fn place(import: &Import, map: &Map, in_flags: &[Mistake]) -> Result<Place, Failure> {
-    let folder = if bank_folder::is_there(&import.bank.data) || map.bank.is_none() || import.bank.data.is_file() {
-        Some(BankFolder::find(&import.bank)?)
-    } else {
-        None
-    };
-    let founding = folder.as_ref().map(|folder| founding_of(folder, import.bank.accept_loss)).transpose()?.flatten();
+/// Looks at the bank, and refuses a map that describes another, or one that can't be founded and isn't there.
+fn place(
+    request: &Request<'_>,
+    map: &Map,
+    data: &Path,
+    bank: Option<Replay>,
+    in_flags: &[Mistake],
+) -> Result<Place, Failure> {
+    let founding = bank.map(founding_of).transpose()?.flatten();
     // History can be had in a currency that is no longer in use, but no cash desk.
     let currencies: Vec<Currency> = map.currencies().into_iter().filter(|currency| currency.is_in_use()).collect();
     let Some(planned) = &map.bank else {
         let founding =
             founding.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
-        return Ok(Place { folder, numbering: founding.numbering, is_to_be_founded: false, currencies });
+        return Ok(Place { numbering: founding.numbering, is_to_be_founded: false, currencies });
     };
     // A bank of an earlier version may number its accounts in a way in which none is founded any more.
     let is_the_same = |numbering: &Numbering| {
@@ -206,20 +256,20 @@ fn place(import: &Import, map: &Map, in_flags: &[Mistake]) -> Result<Place, Fail
                 return Err(refused(&Mistakes(vec![mistake.clone()]).and(in_flags)));
             }
             let numbering = Numbering::new(&planned.country, &planned.bank_code)
-                .map_err(|error| Failure::new(format!("{}: {error}", import.map().display())))?;
-            Ok(Place { folder, numbering, is_to_be_founded: true, currencies })
+                .map_err(|error| Failure::new(format!("{}: {error}", request.map.display())))?;
+            Ok(Place { numbering, is_to_be_founded: true, currencies })
         }
         Some(founding) if is_the_same(&founding.numbering) => {
-            Ok(Place { folder, numbering: founding.numbering, is_to_be_founded: false, currencies })
+            Ok(Place { numbering: founding.numbering, is_to_be_founded: false, currencies })
         }
         Some(founding) => Err(Failure::new(format!(
             "nothing was imported: {} is for the bank {:?} ({} {}), but {} holds {:?} ({} {}); give that bank's folder \
              with --data, or take [bank] out of the map if its rows do belong here",
-            import.map().display(),
+            request.map.display(),
             planned.name,
             planned.country,
             planned.bank_code,
-            import.bank.data.display(),
+            data.display(),
             founding.name,
             founding.numbering.country(),
             founding.numbering.bank_code(),
@@ -227,80 +277,75 @@ fn place(import: &Import, map: &Map, in_flags: &[Mistake]) -> Result<Place, Fail
     }
 }
 
-fn orders(import: &Import) -> Orders<'_> {
-    Orders { map: import.map(), users: &import.users, accept_breaks: import.accept_breaks }
+/// An import whose files were read and are sound.
+pub struct Planned<'a> {
+    request: Request<'a>,
+    rules: PasswordRules,
+    place: Place,
+    plan: Plan,
 }
 
-/// Says what would be booked, from a bank that is only read.
-fn rehearse(import: &Import, place: &Place, plan: &Plan) -> Result<Report, Failure> {
-    let books = match &place.folder {
-        Some(folder) => Books::Read(Box::new(ReadBooks::read(folder, import.bank.accept_loss)?)),
-        None => Books::Absent,
-    };
-    let booking = booking::book(plan, &books, &orders(import))?.map_err(|mistakes| refused(&mistakes))?;
-    Ok(Report::of(plan, &booking, &place.numbering).rehearsed(plan, &booking, &place.numbering))
-}
-
-/// Books what is new.
-fn carry_out(
-    import: &Import,
-    place: &Place,
-    plan: &Plan,
-    passwords: &[String],
-    output: &Output,
-) -> Result<Report, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let find = |books: &Books<'_>| booking::book(plan, books, &orders(import))?.map_err(|mistakes| refused(&mistakes));
-    let (engine, booking) = match &place.folder {
-        Some(folder) => {
-            let engine = folder.open(&import.bank, output)?;
-            let found = find(&Books::Open(&engine, &runtime));
-            (engine, found)
-        }
-        None => {
-            let booking = find(&Books::Absent)?;
-            let new = new_bank(place, plan).expect("a bank that is not there is to be founded");
-            (bank_folder::create(&import.bank, &new, output)?.0, Ok(booking))
-        }
-    };
-    let done = booking.and_then(|booking| {
-        if let Some(new) = new_bank(place, plan) {
-            // A making that was broken off is ended; one that is whole already is not changed by this.
-            bank_folder::found(&engine, "found", &new)?;
-        }
-        runtime.spawn(tell_when_interrupted());
-        let mut importer = Importer::new(&engine, plan, &booking, &runtime, output);
-        importer.carry_out(&import.users, passwords)?;
-        Ok(Report::of(plan, &booking, &place.numbering).compared(&importer.reconcile()?, plan, &place.numbering))
-    });
-    engine.stop();
-    done
-}
-
-/// Says what an interruption leaves, and ends. What was booked is booked: a row is whole or not there at all.
-async fn tell_when_interrupted() {
-    if asked_to_end().await.is_ok() {
-        let words =
-            "kassa: interrupted with a part of the rows booked; the same command books the rest, and ends the import\n";
-        // There may be nobody left to read it.
-        let _ = std::io::stderr().write_all(words.as_bytes());
-        std::process::exit(130);
+impl Planned<'_> {
+    fn book(&self, books: &Books<'_>) -> Result<Booking, Failure> {
+        let Request { map, users, accept_breaks, .. } = self.request;
+        booking::book(&self.plan, books, &Orders { map, users, accept_breaks })?.map_err(|mistakes| refused(&mistakes))
     }
-}
 
-/// The bank to be founded, if it is.
-fn new_bank<'p>(place: &'p Place, plan: &'p Plan) -> Option<NewBank<'p>> {
-    let planned = plan.bank.as_ref().filter(|_| place.is_to_be_founded)?;
-    Some(NewBank { name: &planned.name, numbering: place.numbering.clone(), currencies: &place.currencies })
-}
+    /// Says what would be booked. `bank` is to be read; none if there is no bank yet.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the bank would refuse, and whatever is in the way of reading it.
+    pub fn rehearse(&self, bank: Option<Replay>) -> Result<Report, Failure> {
+        let (plan, numbering) = (&self.plan, &self.place.numbering);
+        let books = match bank {
+            Some(bank) => Books::Read(Box::new(ReadBooks::read(bank)?)),
+            None => Books::Absent,
+        };
+        let booking = self.book(&books)?;
+        Ok(Report::of(plan, &booking, numbering).rehearsed(plan, &booking, numbering))
+    }
 
-fn read_passwords(users: &[ImportUser]) -> Result<Vec<String>, Failure> {
-    let mut lines = std::io::stdin().lock().lines();
-    let mut next = |user: &ImportUser| match lines.next() {
-        Some(line) => Ok(line?),
-        None => Err(Failure::new(format!("the password of {} is missing on standard input", user.name))),
-    };
-    users.iter().map(&mut next).collect()
+    /// Books what is new, and leaves the bank stopped.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the bank would refuse, before anything is booked; and whatever is in the way of opening, making or
+    /// writing the bank. What was booked before a failure is booked: the same import goes on where it stopped.
+    pub fn carry_out(&self, steps: &Steps<'_>) -> Result<Report, Failure> {
+        let (plan, numbering) = (&self.plan, &self.place.numbering);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let (engine, booking) = match steps.open {
+            Some(open) => {
+                let engine = open()?;
+                let found = self.book(&Books::Open(&engine, &runtime));
+                (engine, found)
+            }
+            None => {
+                let booking = self.book(&Books::Absent)?;
+                let new = self.new_bank().expect("a bank that is not there is to be founded");
+                ((steps.create)(new)?, Ok(booking))
+            }
+        };
+        let done = booking.and_then(|booking| {
+            if let Some(new) = self.new_bank() {
+                (steps.found)(&engine, new)?;
+            }
+            (steps.begin)(runtime.handle());
+            let mut importer = Importer::new(&engine, plan, &booking, &runtime, steps.progress);
+            importer.carry_out(self.request.users, self.request.passwords, self.rules)?;
+            Ok(Report::of(plan, &booking, numbering).compared(&importer.reconcile()?, plan, numbering))
+        });
+        engine.stop();
+        done
+    }
+
+    /// The bank to be founded, if it is.
+    fn new_bank(&self) -> Option<NewBank<'_>> {
+        let planned = self.plan.bank.as_ref().filter(|_| self.place.is_to_be_founded)?;
+        let Place { numbering, currencies, .. } = &self.place;
+        Some(NewBank { name: &planned.name, numbering, currencies })
+    }
 }
 
 /// An import under way.
@@ -309,17 +354,23 @@ struct Importer<'a> {
     plan: &'a Plan,
     booking: &'a Booking,
     runtime: &'a Runtime,
-    output: &'a Output,
+    progress: &'a dyn Fn(Progress),
     /// Account ids in the order of the plan's accounts, when these are opened.
     accounts: Vec<AccountId>,
 }
 
 impl<'a> Importer<'a> {
-    fn new(engine: &'a Engine, plan: &'a Plan, booking: &'a Booking, runtime: &'a Runtime, output: &'a Output) -> Self {
-        Self { engine, plan, booking, runtime, output, accounts: Vec::new() }
+    fn new(
+        engine: &'a Engine,
+        plan: &'a Plan,
+        booking: &'a Booking,
+        runtime: &'a Runtime,
+        progress: &'a dyn Fn(Progress),
+    ) -> Self {
+        Self { engine, plan, booking, runtime, progress, accounts: Vec::new() }
     }
 
-    fn carry_out(&mut self, users: &[ImportUser], passwords: &[String]) -> Result<(), Failure> {
+    fn carry_out(&mut self, users: &[ImportUser], passwords: &[String], rules: PasswordRules) -> Result<(), Failure> {
         let customers = self.customers()?;
         self.accounts = self.accounts()?;
         self.rights(&customers)?;
@@ -327,7 +378,7 @@ impl<'a> Importer<'a> {
         self.make_room()?;
         self.entries(&contras)?;
         self.end_room()?;
-        self.users(users, passwords, &customers)
+        self.users(users, passwords, rules, &customers)
     }
 
     fn customers(&mut self) -> Result<Vec<CustomerId>, Failure> {
@@ -437,16 +488,16 @@ impl<'a> Importer<'a> {
 
     fn entries(&mut self, contras: &[AccountId]) -> Result<(), Failure> {
         let owners = self.owners(&self.accounts)?;
-        let bar = self.output.bar("postings", self.booking.entries.len() as u64);
+        let mut progress = Progress { what: "postings", done: 0, of: self.booking.entries.len() as u64 };
         for chunk in self.booking.entries.chunks(ROWS_AT_A_TIME) {
             let mut rows = Vec::with_capacity(chunk.len());
             for entry in chunk {
                 rows.push((entry.line, self.pay(entry, contras, &owners)?.into()));
             }
             self.send_chunk(&self.plan.files.postings, rows)?;
-            bar.inc(chunk.len() as u64);
+            progress.done += chunk.len() as u64;
+            (self.progress)(progress);
         }
-        bar.finish_and_clear();
         Ok(())
     }
 
@@ -499,7 +550,13 @@ impl<'a> Importer<'a> {
         })?)
     }
 
-    fn users(&mut self, users: &[ImportUser], passwords: &[String], customers: &[CustomerId]) -> Result<(), Failure> {
+    fn users(
+        &mut self,
+        users: &[ImportUser],
+        passwords: &[String],
+        rules: PasswordRules,
+        customers: &[CustomerId],
+    ) -> Result<(), Failure> {
         for ((user, password), target) in users.iter().zip(passwords).zip(&self.booking.users) {
             if target.there.is_some() {
                 continue;
@@ -512,10 +569,7 @@ impl<'a> Importer<'a> {
             let body = Body::Access(AccessCommand::AddUser {
                 name_index: self.engine.name_index(&user.name),
                 name: self.engine.seal(subject, Field::UserName, &user.name)?.ok_or_else(erased)?,
-                password: self
-                    .engine
-                    .seal(subject, Field::Password, &bank_folder::hash_password(password)?)?
-                    .ok_or_else(erased)?,
+                password: self.engine.seal(subject, Field::Password, &(rules.hash)(password)?)?.ok_or_else(erased)?,
                 role: Role::Customer,
                 customer: Some(customer),
             });
@@ -552,8 +606,8 @@ impl<'a> Importer<'a> {
     }
 
     fn command(&self, key: &str, content: &[u8], body: Body) -> Command {
-        let request: Request = self.engine.request(UserId::SYSTEM, key.as_bytes(), content);
-        Command { origin: Origin::default(), caller: Caller::SYSTEM, request: Some(request), body }
+        let request = self.engine.request(UserId::SYSTEM, key.as_bytes(), content);
+        Command { caller: Caller::SYSTEM, origin: Origin::of(Channel::Import), request: Some(request), body }
     }
 
     /// Sends the rows of which nothing is there, and gives what each row is, then or now.
@@ -579,15 +633,14 @@ impl<'a> Importer<'a> {
 
     /// Sends rows, each with its line, and gives what each made, now or in an earlier run.
     fn send(&self, what: &'static str, file: &str, rows: Vec<(u64, Submission)>) -> Result<Vec<What>, Failure> {
-        let bar = self.output.bar(what, rows.len() as u64);
+        let of = rows.len() as u64;
         let mut made = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let chunk: Vec<_> = rows.by_ref().take(ROWS_AT_A_TIME).collect();
             made.extend(self.send_chunk(file, chunk)?);
-            bar.set_position(made.len() as u64);
+            (self.progress)(Progress { what, done: made.len() as u64, of });
         }
-        bar.finish_and_clear();
         Ok(made)
     }
 

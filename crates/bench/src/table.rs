@@ -1,7 +1,7 @@
 //! Figures for people: a line for each, with the numbers and their units below one another.
 
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::program::Program;
 
 /// The lines.
 #[derive(Default)]
@@ -20,11 +20,11 @@ impl Table {
         }
     }
 
-    pub(super) fn print(&self, output: &Output) -> Result<(), Failure> {
+    pub(super) fn print(&self, program: &Program) -> Result<(), Failure> {
         let width = |length: fn(&(String, String, &str)) -> usize| self.0.iter().map(length).max().unwrap_or(0);
         let (names, figures) = (width(|line| line.0.chars().count()), width(|line| line.1.len()));
         self.0.iter().try_for_each(|(name, figure, unit)| {
-            output.line(format_args!("{name:names$}  {figure:>figures$} {unit}").to_string().trim_end())
+            program.line(format_args!("{name:names$}  {figure:>figures$} {unit}").to_string().trim_end())
         })
     }
 }

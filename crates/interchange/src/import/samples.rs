@@ -173,7 +173,7 @@ const SAMPLES: &[Sample] = &[
 ];
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kassa/tests/import")
 }
 
 fn decimals(code: &str) -> Option<u32> {

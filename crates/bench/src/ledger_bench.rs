@@ -20,11 +20,11 @@ use super::table::{Table, grouped};
 use super::traffic::{ACCOUNTS_PER_CUSTOMER, Traffic, in_batches, one_at_a_time};
 use super::{unexpected, until_interrupted};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::program::Program;
 
 /// `kassa bench ledger`
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct LedgerBench {
+pub struct LedgerBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
@@ -154,7 +154,7 @@ struct Starts {
     start_from_journal_rss_bytes: Option<u64>,
 }
 
-pub(super) fn run(bench: &LedgerBench, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(bench: &LedgerBench, program: &Program) -> Result<(), Failure> {
     // A bench that can't work is refused before the transfers are made, not after.
     if bench.drop_caches {
         process::drop_caches()?;
@@ -164,14 +164,14 @@ pub(super) fn run(bench: &LedgerBench, output: &Output) -> Result<(), Failure> {
     }
     let folder = OwnFolder::make(&bench.data)?;
     let asked = bench.clone();
-    let own_output = *output;
-    let measured = until_interrupted(move |runtime| measure(&asked, runtime, &own_output));
+    let own_program = *program;
+    let measured = until_interrupted(program, move |runtime| measure(&asked, runtime, &own_program));
     drop(folder);
     let figures = measured?;
     if let Some(path) = &bench.svg {
         fs::write(path, picture(&figures).svg()).map_err(|error| not_written(path, &error))?;
     }
-    if bench.json { output.json(&figures) } else { print(&figures, output) }
+    if bench.json { program.json(&figures) } else { print(&figures, program) }
 }
 
 /// Checks that a file can be written, and leaves it as it is, or as missing as it was.
@@ -185,12 +185,12 @@ fn not_written(path: &Path, error: &io::Error) -> Failure {
     Failure::new(format!("the picture {} can't be written: {error}", path.display()))
 }
 
-fn measure(bench: &LedgerBench, runtime: &Handle, output: &Output) -> Result<Figures, Failure> {
+fn measure(bench: &LedgerBench, runtime: &Handle, program: &Program) -> Result<Figures, Failure> {
     let LedgerBench { accounts, transfers, hot, .. } = *bench;
     let folder = &*bench.data;
     let key = own_bank::new_key()?;
     let master = own_bank::master_key(&key)?;
-    make_bank(&Engine::create(folder, &master, Arc::new(SystemClock))?, accounts, runtime, output)?;
+    make_bank(&Engine::create(folder, &master, Arc::new(SystemClock))?, accounts, runtime, program)?;
     let disk_before = process::disk_bytes(folder)?;
     let lone = bench.callers == Some(1);
     let mut syncs = Waits::new();
@@ -200,7 +200,7 @@ fn measure(bench: &LedgerBench, runtime: &Handle, output: &Output) -> Result<Fig
 
     let engine = Engine::open(folder, &master, Options::default(), Arc::new(SystemClock), &mut |_| {})?;
     let traffic = Arc::new(Traffic::new(engine.clone(), accounts, hot)?);
-    let bar = output.bar("transfers", transfers);
+    let bar = program.bar("transfers", transfers);
     let rss_bytes_at_start = process::rss_bytes()?;
     let meter = Arc::new(Meter::begin(folder.to_owned(), step(bench))?);
     match bench.callers {
@@ -279,12 +279,12 @@ fn allowed_bytes(accounts: u32) -> f64 {
 }
 
 /// Founds the bank, with its customers signed in and their accounts open, and stops it.
-fn make_bank(engine: &Engine, accounts: u32, runtime: &Handle, output: &Output) -> Result<(), Failure> {
+fn make_bank(engine: &Engine, accounts: u32, runtime: &Handle, program: &Program) -> Result<(), Failure> {
     let customers = accounts.div_ceil(ACCOUNTS_PER_CUSTOMER);
-    let bar = output.bar("accounts", u64::from(accounts) + u64::from(customers));
+    let bar = program.bar("accounts", u64::from(accounts) + u64::from(customers));
     runtime.block_on(async {
         own_bank::found(engine).await?;
-        own_bank::add_customers(engine, customers, &bar).await?;
+        own_bank::add_customers(engine, customers, program, &bar).await?;
         own_bank::sign_in(engine, customers).await?;
         own_bank::open_accounts(engine, accounts, ACCOUNTS_PER_CUSTOMER, &bar).await
     })?;
@@ -354,9 +354,9 @@ fn starts(bench: &LedgerBench, key: &str, mut last_event: u64) -> Result<(Starts
     Ok((starts, done.past))
 }
 
-fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
+fn print(figures: &Figures, program: &Program) -> Result<(), Failure> {
     let transfers = grouped(&figures.transfers.to_string());
-    output.line(format_args!("{transfers} transfers. {}, {}.\n", among(figures), sent(figures)))?;
+    program.line(format_args!("{transfers} transfers. {}, {}.\n", among(figures), sent(figures)))?;
     let mib = |bytes: u64| bytes as f64 / MIB;
     let mut table = Table::default();
     table.add("rate", figures.transfers_per_s, 0, "transfers/s");
@@ -406,7 +406,7 @@ fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
         table.add("past balance, 99 %", past.balance_at_ms_p99, 3, "ms");
         table.add("past balance, longest", past.balance_at_ms_max, 3, "ms");
     }
-    table.print(output)
+    table.print(program)
 }
 
 /// Among which accounts the transfers are made, in words.

@@ -102,7 +102,7 @@ fn account_number(section: &mut Section<'_>) -> u64 {
 
 fn key(key: &str) -> Result<String, String> {
     let key = key.trim();
-    if key.is_empty() || key.chars().count() > KEY_CHARS_MAX || key.chars().any(server::is_control) {
+    if key.is_empty() || key.chars().count() > KEY_CHARS_MAX || key.chars().any(bank::is_control) {
         return Err(format!("must have 1 to {KEY_CHARS_MAX} characters on one line"));
     }
     Ok(key.to_owned())
@@ -110,7 +110,7 @@ fn key(key: &str) -> Result<String, String> {
 
 fn name(name: &str) -> Result<String, String> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > TEXT_CHARS_MAX || name.chars().any(server::is_control) {
+    if name.is_empty() || name.chars().count() > TEXT_CHARS_MAX || name.chars().any(bank::is_control) {
         return Err(format!("must have 1 to {TEXT_CHARS_MAX} characters on one line"));
     }
     Ok(name.to_owned())

@@ -16,8 +16,8 @@ use journal::MasterKey;
 use ledger::{Kind, Overdraft};
 
 use super::{accepted, all_accepted, command, euro, unexpected};
-use crate::bank_folder;
 use crate::failure::Failure;
+use crate::program::Program;
 
 /// Overdraft of each account, in cents: far enough that no transfer is refused, even if one account pays all of the
 /// most transfers that a bench makes. Each is checked all the same.
@@ -72,9 +72,14 @@ pub(super) async fn found(engine: &Engine) -> Result<(), Failure> {
 
 /// Adds so many customers to a bank that has none, each a person with a user of their own and sealed fields as long
 /// as in service.
-pub(super) async fn add_customers(engine: &Engine, customers: u32, bar: &ProgressBar) -> Result<(), Failure> {
+pub(super) async fn add_customers(
+    engine: &Engine,
+    customers: u32,
+    program: &Program,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     // Hashing is slow on purpose, and nobody signs in with it: one hash does for all.
-    let password = bank_folder::hash_password("the password of the bench")?;
+    let password = (program.hash_password)("the password of the bench")?;
     let numbers: Vec<u32> = (0..customers).collect();
     for numbers in numbers.chunks(COMMANDS_AT_A_TIME) {
         let people: Vec<(u32, NewSubject)> = numbers.iter().map(|number| (*number, NewSubject::generate())).collect();

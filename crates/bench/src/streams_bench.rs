@@ -5,7 +5,7 @@
 //! by their number, is what one takes; the system's own memory for its sockets is not in it. Then payments are made
 //! among the accounts over connections of their own, and each must come to exactly two streams.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,7 @@ use super::served::{Order, Served};
 use super::table::Table;
 use super::{process, until_interrupted};
 use crate::failure::Failure;
-use crate::output::Output;
-use crate::{open_files, tls};
+use crate::program::Program;
 
 /// Number of clients that shake hands at the same time.
 const CONNECTING: usize = 32;
@@ -47,7 +46,7 @@ const READ_BYTES: usize = 4_096;
 
 /// `kassa bench streams`
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct StreamsBench {
+pub struct StreamsBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
@@ -93,13 +92,15 @@ struct Figures {
     twice: u64,
 }
 
-pub(super) fn run(bench: &StreamsBench, output: &Output) -> Result<(), Failure> {
-    open_files::allow_many();
+pub(super) fn run(bench: &StreamsBench, program: &Program) -> Result<(), Failure> {
+    (program.allow_many_files)();
     let folder = OwnFolder::make(&bench.data)?;
-    let (asked, bar) = (bench.clone(), output.bar("streams", u64::from(bench.streams)));
-    let figures = until_interrupted(move |runtime| runtime.block_on(measure(&asked, runtime, &bar)))?;
+    let (asked, bar) = (bench.clone(), program.bar("streams", u64::from(bench.streams)));
+    let own_program = *program;
+    let figures =
+        until_interrupted(program, move |runtime| runtime.block_on(measure(&asked, runtime, &own_program, &bar)))?;
     drop(folder);
-    if bench.json { output.json(&figures) } else { print(&figures, output) }?;
+    if bench.json { program.json(&figures) } else { print(&figures, program) }?;
     if figures.lost + figures.twice > 0 {
         return Err(Failure::new(format!("{} events were lost, {} came twice", figures.lost, figures.twice)));
     }
@@ -113,15 +114,17 @@ struct Serving {
 }
 
 impl Serving {
-    fn start(bench: &StreamsBench, master_key: &str) -> Result<Self, Failure> {
+    fn start(bench: &StreamsBench, master_key: &str, program: &Program) -> Result<Self, Failure> {
         let room = bench.streams + bench.callers + 100;
         let settings = ["connections", "connections_per_address", "event_streams"];
-        let served = Served::start(&Order {
+        let order = Order {
             folder: bench.data.clone(),
             master_key: master_key.to_owned(),
             settings: settings.map(|setting| format!("{setting}={room}")).into(),
-        })?;
-        Ok(Self { served, connector: connector(bench)? })
+        };
+        let served = Served::start(&order, program)?;
+        let connector = connector(bench, &served.authority)?;
+        Ok(Self { served, connector })
     }
 
     async fn connect(&self) -> Result<TlsStream<TcpStream>, Failure> {
@@ -136,10 +139,10 @@ impl Serving {
     }
 }
 
-fn connector(bench: &StreamsBench) -> Result<TlsConnector, Failure> {
+fn connector(bench: &StreamsBench, authority: &Path) -> Result<TlsConnector, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let mut roots = RootCertStore::empty();
-    let authority = CertificateDer::from_pem_file(tls::authority(&bench.data)).map_err(|error| failed(&error))?;
+    let authority = CertificateDer::from_pem_file(authority).map_err(|error| failed(&error))?;
     roots.add(authority).map_err(|error| failed(&error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config =
@@ -164,10 +167,15 @@ struct Data {
     amount: String,
 }
 
-async fn measure(bench: &StreamsBench, runtime: &Handle, bar: &indicatif::ProgressBar) -> Result<Figures, Failure> {
+async fn measure(
+    bench: &StreamsBench,
+    runtime: &Handle,
+    program: &Program,
+    bar: &indicatif::ProgressBar,
+) -> Result<Figures, Failure> {
     let master_key = own_bank::new_key()?;
-    let ibans = make_bank(bench, &master_key).await?;
-    let serving = Arc::new(Serving::start(bench, &master_key)?);
+    let ibans = make_bank(bench, &master_key, program).await?;
+    let serving = Arc::new(Serving::start(bench, &master_key, program)?);
     let (telling, mut told) = mpsc::unbounded_channel();
 
     let mut streams = JoinSet::new();
@@ -209,11 +217,11 @@ async fn measure(bench: &StreamsBench, runtime: &Handle, bar: &indicatif::Progre
 }
 
 /// A bank with a customer for each stream, each with an account and a session. Gives the accounts' numbers.
-async fn make_bank(bench: &StreamsBench, master_key: &str) -> Result<Vec<String>, Failure> {
+async fn make_bank(bench: &StreamsBench, master_key: &str, program: &Program) -> Result<Vec<String>, Failure> {
     let engine = Engine::create(&bench.data, &own_bank::master_key(master_key)?, Arc::new(SystemClock))?;
     let unseen = indicatif::ProgressBar::hidden();
     own_bank::found(&engine).await?;
-    own_bank::add_customers(&engine, bench.streams, &unseen).await?;
+    own_bank::add_customers(&engine, bench.streams, program, &unseen).await?;
     own_bank::open_accounts(&engine, bench.streams, 1, &unseen).await?;
     own_bank::sign_in(&engine, bench.streams).await?;
     let ibans = engine.peek(|state| (0..bench.streams).filter_map(|id| state.iban(AccountId(id))).collect())?;
@@ -455,7 +463,7 @@ impl Tally {
     }
 }
 
-fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
+fn print(figures: &Figures, program: &Program) -> Result<(), Failure> {
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
     let mut table = Table::default();
     let version =
@@ -474,5 +482,5 @@ fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
     table.add("  until all were told, after the last answer", figures.all_told_ms, 2, "ms");
     table.add("  events lost", figures.lost as f64, 0, "");
     table.add("  events told twice", figures.twice as f64, 0, "");
-    table.print(output)
+    table.print(program)
 }

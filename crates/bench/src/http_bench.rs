@@ -32,12 +32,11 @@ use super::served::{Order, Served};
 use super::table::Table;
 use super::{all_accepted, euro, process, until_interrupted};
 use crate::failure::Failure;
-use crate::output::Output;
-use crate::tls;
+use crate::program::Program;
 
 /// `kassa bench http`
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct HttpBench {
+pub struct HttpBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
@@ -142,30 +141,31 @@ struct Figures {
     payments_booked: u64,
 }
 
-pub(super) fn run(bench: &HttpBench, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(bench: &HttpBench, program: &Program) -> Result<(), Failure> {
     if bench.measures(Part::HalfLoad) && !bench.measures(Part::Payments) {
         return Err(Failure::new("half the load of what? Add --only payments".to_owned()));
     }
     let folder = OwnFolder::make(&bench.data)?;
-    let asked = bench.clone();
-    let measured = until_interrupted(move |runtime| measure(&asked, runtime));
+    let (asked, own_program) = (bench.clone(), *program);
+    let measured = until_interrupted(program, move |runtime| measure(&asked, runtime, &own_program));
     drop(folder);
     let figures = measured?;
-    if bench.json { output.json(&figures) } else { print(&figures, output) }
+    if bench.json { program.json(&figures) } else { print(&figures, program) }
 }
 
-fn measure(bench: &HttpBench, runtime: &Handle) -> Result<Figures, Failure> {
+fn measure(bench: &HttpBench, runtime: &Handle, program: &Program) -> Result<Figures, Failure> {
     let folder = &*bench.data;
     let master_key = own_bank::new_key()?;
-    let (accounts, postings_before) = make_bank(bench, &master_key, runtime)?;
+    let (accounts, postings_before) = make_bank(bench, &master_key, runtime, program)?;
     let mut syncs = Waits::new();
     process::note_syncs(folder, &mut syncs)?;
 
-    let server = Served::start(&Order {
+    let order = Order {
         folder: folder.to_owned(),
         master_key: master_key.clone(),
         settings: vec!["connections_per_address=4096".to_owned()],
-    })?;
+    };
+    let server = Served::start(&order, program)?;
     if !bench.only.is_empty() {
         eprintln!("the server is process {}", server.pid());
     }
@@ -173,7 +173,7 @@ fn measure(bench: &HttpBench, runtime: &Handle) -> Result<Figures, Failure> {
     let mut measuring = Measuring {
         bench,
         accounts: Arc::clone(&accounts),
-        target: Target::new(server.address, &tls::authority(folder))?,
+        target: Target::new(server.address, &server.authority)?,
         server: &server,
         lines: 0,
         figures: Figures {
@@ -207,13 +207,18 @@ fn measure(bench: &HttpBench, runtime: &Handle) -> Result<Figures, Failure> {
 }
 
 /// Makes the bank, with its customers signed in, and gives the accounts and how many postings there are.
-fn make_bank(bench: &HttpBench, master_key: &str, runtime: &Handle) -> Result<(Accounts, u64), Failure> {
+fn make_bank(
+    bench: &HttpBench,
+    master_key: &str,
+    runtime: &Handle,
+    program: &Program,
+) -> Result<(Accounts, u64), Failure> {
     let HttpBench { connections: customers, accounts: per_customer, .. } = *bench;
     let engine = Engine::create(&bench.data, &own_bank::master_key(master_key)?, Arc::new(SystemClock))?;
     let unseen = indicatif::ProgressBar::hidden();
     runtime.block_on(async {
         own_bank::found(&engine).await?;
-        own_bank::add_customers(&engine, customers, &unseen).await?;
+        own_bank::add_customers(&engine, customers, program, &unseen).await?;
         own_bank::sign_in(&engine, customers).await?;
         own_bank::open_accounts(&engine, customers * per_customer, per_customer, &unseen).await?;
         pay_around(&engine, customers, per_customer).await
@@ -447,8 +452,8 @@ impl Rounds {
     }
 }
 
-fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
-    output.line(format_args!(
+fn print(figures: &Figures, program: &Program) -> Result<(), Failure> {
+    program.line(format_args!(
         "{} connections, {} accounts, {} processors for servers and client together.\n",
         figures.connections, figures.accounts, figures.cores
     ))?;
@@ -478,5 +483,5 @@ fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
     table.add("wrong answers", figures.errors as f64, 0, "");
     table.add("payments answered and booked", figures.payments_booked as f64, 0, "");
     table.add("bare sync, median", figures.sync_us, 0, "µs");
-    table.print(output)
+    table.print(program)
 }

@@ -1,5 +1,5 @@
-//! `kassa import`: a map and a folder of delimited files become a [`Plan`], or a list of mistakes; and what of the plan
-//! is new becomes postings.
+//! Another bank's files: a map and a folder of delimited files become a [`Plan`], or a list of mistakes; and what of the
+//! plan is new becomes postings.
 //!
 //! First the map is read (`map.rs`), then the tables it names (`plan.rs` and `postings.rs`, through the rows of
 //! `source.rs`) or lists itself (`inline.rs`); a plan exists only if the whole input is sound. `order.rs` puts the
@@ -42,7 +42,7 @@ mod plan;
 mod postings;
 mod reconcile;
 mod report;
-pub(crate) mod run;
+mod run;
 #[cfg(test)]
 mod samples;
 mod section;
@@ -53,8 +53,14 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use ledger::Currency;
+
+use crate::failure::Failure;
 use map::Map;
 use plan::{Plan, Surroundings};
+
+pub use report::Report;
+pub use run::{Import, ImportUser, NewBank, PasswordRules, Planned, Progress, Request, Steps};
 
 /// Number of mistakes printed before the rest is only counted: a screenful, which is what anybody mends at a time.
 pub(crate) const MISTAKES_SHOWN_MAX: usize = 50;
@@ -120,6 +126,20 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
+
+/// Suggests a map for a file of postings, as TOML with the reasons. The file is read in the encoding with this label, or
+/// else in one that is guessed.
+///
+/// # Errors
+///
+/// A file that can't be read, or that is no table of postings; a label that no encoding has.
+pub fn suggest(file: &Path, encoding: Option<&str>) -> Result<String, Failure> {
+    suggest::for_file(file, encoding, &currency_decimals)
+}
+
+fn currency_decimals(code: &str) -> Option<u32> {
+    Currency::from_code(code).map(Currency::decimals)
+}
 
 /// Reads a map. Its mistakes are told before any file is read, since they would make every row look wrong.
 ///

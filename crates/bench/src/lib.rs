@@ -3,9 +3,13 @@
 //!
 //! `ledger_bench.rs`, `memory_bench.rs`, `http_bench.rs` and `streams_bench.rs` are the benches. Each makes a bank of
 //! its own (`own_bank.rs`) and removes it afterwards. What is measured after a start is measured in a fresh process
-//! (`fresh.rs`), so that neither a warm cache nor memory that an allocator has kept flatters it; a server is one (`served.rs`). This is the one place
-//! of Kassa with floating-point numbers: they are figures about the bank, never money.
+//! (`fresh.rs`), so that neither a warm cache nor memory that an allocator has kept flatters it; a server is one
+//! (`served.rs`). What is measured is the program itself, which hands its parts in (`program.rs`). This is the one place of
+//! Kassa with floating-point numbers: they are figures about the bank, never money.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod failure;
 mod fresh;
 mod http_bench;
 mod ledger_bench;
@@ -15,6 +19,7 @@ mod own_bank;
 mod past;
 mod picture;
 mod process;
+mod program;
 mod served;
 mod streams_bench;
 mod table;
@@ -25,13 +30,12 @@ use engine::{Engine, Outcome, Submission};
 use ledger::Currency;
 use tokio::runtime::{Builder, Handle};
 
-use crate::failure::Failure;
-use crate::output::Output;
-use crate::serve::asked_to_end;
+pub use failure::Failure;
+pub use program::{Asked, Program, ToServe};
 
 /// The benches.
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum Bench {
+pub enum Bench {
     /// Transfers through the engine and the journal: how many a second, how that and the memory change as they grow
     /// many, and how long a start takes with them behind.
     Ledger(ledger_bench::LedgerBench),
@@ -50,20 +54,27 @@ pub(crate) enum Bench {
     Served,
 }
 
-pub(crate) fn run(bench: &Bench, output: &Output) -> Result<(), Failure> {
+/// Runs a bench, and prints its figures.
+///
+/// # Errors
+///
+/// A sentence for whoever called it: the machine or the bank failed, what was asked for makes no sense, or the bench was
+/// interrupted.
+pub fn run(bench: &Bench, program: &Program) -> Result<(), Failure> {
     match bench {
-        Bench::Ledger(bench) => ledger_bench::run(bench, output),
-        Bench::Memory(bench) => memory_bench::run(bench, output),
-        Bench::Streams(bench) => streams_bench::run(bench, output),
-        Bench::Http(bench) => http_bench::run(bench, output),
-        Bench::Part => fresh::run(output),
-        Bench::Served => served::run(output),
+        Bench::Ledger(bench) => ledger_bench::run(bench, program),
+        Bench::Memory(bench) => memory_bench::run(bench, program),
+        Bench::Streams(bench) => streams_bench::run(bench, program),
+        Bench::Http(bench) => http_bench::run(bench, program),
+        Bench::Part => fresh::run(program),
+        Bench::Served => served::run(program),
     }
 }
 
 /// Does a bench's work on a thread that may wait, until it is done or somebody asks the process to end. In the latter
 /// case the work goes on until the process ends, which is right after the bench's folder is removed.
 fn until_interrupted<T: Send + 'static>(
+    program: &Program,
     work: impl FnOnce(&Handle) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -71,7 +82,7 @@ fn until_interrupted<T: Send + 'static>(
     let done = runtime.block_on(async {
         tokio::select! {
             done = tokio::task::spawn_blocking(move || work(&handle)) => done.map_err(|error| Failure::new(error.to_string()))?,
-            asked = asked_to_end() => Err(asked.map_or_else(Failure::from, |()| Failure::new("the bench was interrupted; there are no figures".into()))),
+            asked = (program.asked_to_end)() => Err(asked.map_or_else(Failure::from, |()| Failure::new("the bench was interrupted; there are no figures".into()))),
         }
     });
     runtime.shutdown_background();

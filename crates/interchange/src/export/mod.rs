@@ -1,5 +1,5 @@
-//! `kassa export`: the books for other programs, read from the journal's first event to its durable head, beside a
-//! running server too. Nothing is kept in memory but the state, and nothing is changed.
+//! The books for other programs, read from the journal's first event to its durable head, beside a running server too.
+//! Nothing is kept in memory but the state, and nothing is changed.
 //!
 //! | format | what it holds | written by |
 //! |---|---|---|
@@ -16,46 +16,97 @@ mod jsonl;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bank::{Purpose, Sealed, State};
-use engine::{Field, Opener, Options, Recorded, Replay};
-use indicatif::ProgressBar;
+use engine::{Field, Opener, Recorded, Replay};
 use jiff::ToSpan;
 use jiff::civil::{self, Date};
 use ledger::{AccountId, Currency, Kind, Timestamp, ValueDate};
 
-use crate::bank_folder::{self, BankFolder};
 use crate::failure::Failure;
-use crate::output::Output;
 
-/// `kassa export`
-#[derive(Debug, clap::Args)]
-pub(crate) struct Export {
-    #[command(flatten)]
-    pub(crate) bank: bank_folder::Open,
-    /// Format to write: a journal for hledger, a CSV line for each entry, or a JSON object for each event.
-    #[arg(long, value_enum)]
-    format: Format,
-    /// The file to write, in place of standard output. While it is being written it is called FILE.part.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Write over a file that is there.
-    #[arg(long, requires = "out")]
-    force: bool,
-    /// Open the personal fields, names and texts, which are left out otherwise. Erasing a person later does not reach
-    /// into what was exported.
-    #[arg(long)]
-    personal: bool,
+/// Format of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Journal for hledger.
+    Hledger,
+    /// CSV line for each entry.
+    Csv,
+    /// JSON object on a line for each event.
+    Jsonl,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Hledger,
-    Csv,
-    Jsonl,
+/// Result of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exported {
+    /// All is written.
+    Whole,
+    /// Whoever read it has seen enough.
+    InPart,
+}
+
+/// Books to be written.
+pub struct Books {
+    replay: Replay,
+    personal: Personal,
+}
+
+impl Books {
+    /// Takes a bank to be read from its first event to its last. With an opener the personal fields, names and texts,
+    /// are written, too.
+    #[must_use]
+    pub fn new(replay: Replay, opener: Option<Opener>) -> Self {
+        Self { replay, personal: Personal(opener) }
+    }
+
+    /// Returns the number of the last event.
+    #[must_use]
+    pub fn last_event(&self) -> u64 {
+        self.replay.last_event()
+    }
+
+    /// Writes all events in a format. `progress` is told the number of each.
+    ///
+    /// # Errors
+    ///
+    /// A journal that can't be read, or whose events don't fit together; and what is in the way of writing.
+    pub fn write(
+        self,
+        format: Format,
+        out: &mut dyn Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Exported, Failure> {
+        exported(write(self, format, out, progress))
+    }
+
+    /// Writes all events into a file, as [`Books::write`] does. While it is being written it is called `path`.part; a
+    /// file that is there is written over only by `force`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Books::write`]; and a file that is there, or that another export is writing.
+    pub fn write_file(
+        self,
+        format: Format,
+        path: &Path,
+        force: bool,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Exported, Failure> {
+        let mut part = Part::begin(path, force)?;
+        let written = write(self, format, &mut part.file, progress);
+        exported(written.and_then(|()| Ok(part.finish()?)))
+    }
+}
+
+fn exported(written: Result<(), Ended>) -> Result<Exported, Failure> {
+    match written {
+        Ok(()) => Ok(Exported::Whole),
+        Err(Ended::Unread) => Ok(Exported::InPart),
+        Err(Ended::Failed(failure)) => Err(failure),
+    }
 }
 
 /// One way to write the books.
@@ -76,10 +127,10 @@ enum Ended {
 
 impl From<io::Error> for Ended {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Unread,
-            _ => Self::Failed(Failure::new(format!("the export can't be written: {error}"))),
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::Unread;
         }
+        Self::Failed(Failure::new(format!("the export can't be written: {error}")))
     }
 }
 
@@ -89,54 +140,18 @@ impl From<engine::OpenError> for Ended {
     }
 }
 
-pub(crate) fn run(export: &Export, output: &Output) -> Result<(), Failure> {
-    let folder = BankFolder::find(&export.bank)?;
-    let replay = Replay::open(
-        &folder.folder,
-        &folder.master,
-        Options { accept_loss: export.bank.accept_loss, ..Options::default() },
-    )?;
-    let opener = export.personal.then(|| Opener::new(&folder.folder, &folder.master)).transpose()?;
-    let (personal, last_event) = (Personal(opener), replay.last_event());
-    let written = match &export.out {
-        None => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            let bar = if io::stdout().is_terminal() { ProgressBar::hidden() } else { output.bar("events", last_event) };
-            write(replay, export.format, &personal, &mut out, &bar)
-        }
-        Some(path) => {
-            let mut part = Part::begin(path, export.force)?;
-            let bar = output.bar("events", last_event);
-            let written = write(replay, export.format, &personal, &mut part.file, &bar);
-            written.and_then(|()| Ok(part.finish()?))
-        }
-    };
-    match (written, &export.out) {
-        (Err(Ended::Failed(failure)), _) => Err(failure),
-        (Ok(()), Some(path)) => output.line(format_args!("{last_event} events are exported to {}.", path.display())),
-        (Ok(()) | Err(Ended::Unread), _) => Ok(()),
-    }
-}
-
 /// Writes all events in one form.
-fn write(
-    replay: Replay,
-    format: Format,
-    personal: &Personal,
-    out: &mut dyn Write,
-    bar: &ProgressBar,
-) -> Result<(), Ended> {
+fn write(books: Books, format: Format, out: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), Ended> {
+    let Books { replay, personal } = books;
     let mut form: Box<dyn Form + '_> = match format {
-        Format::Hledger => Box::new(hledger::Hledger::begin(out, personal, replay.last_event())?),
-        Format::Csv => Box::new(csv::Csv::begin(out, personal)?),
-        Format::Jsonl => Box::new(jsonl::Jsonl::begin(out, personal)),
+        Format::Hledger => Box::new(hledger::Hledger::begin(out, &personal, replay.last_event())?),
+        Format::Csv => Box::new(csv::Csv::begin(out, &personal)?),
+        Format::Jsonl => Box::new(jsonl::Jsonl::begin(out, &personal)),
     };
-    let written = replay.run(&mut |state, recorded| {
-        bar.set_position(recorded.number);
+    replay.run(&mut |state, recorded| {
+        progress(recorded.number);
         form.event(state, recorded)
-    });
-    bar.finish_and_clear();
-    written?;
+    })?;
     form.end()
 }
 
@@ -165,13 +180,15 @@ impl Part {
         }
         // It may hold what is nobody else's business.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
-        let file = file.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Failure::new(format!(
+        let file = file.map_err(|error| {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return cannot_write(&part, &error);
+            }
+            Failure::new(format!(
                 "{} is there already: another export is writing it, or one was broken off; wait for it, remove it, or \
                  add --force",
                 part.display()
-            )),
-            _ => cannot_write(&part, &error),
+            ))
         })?;
         Ok(Self { path: path.to_owned(), part, file: BufWriter::new(file), whole: false })
     }

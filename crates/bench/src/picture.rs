@@ -2,6 +2,9 @@
 //! a light card of its own, with the reader's own fonts and without scripts, so that it reads the same in a browser
 //! and in a README, on a light page or a dark one.
 //!
+//! It is own code, because a library of charts (plotters) is many times its size, with backends and fonts of its own,
+//! and this draws one kind of chart, as text, without fonts.
+//!
 //! The words are put in as they are: they must not hold what XML gives a meaning.
 
 use std::fmt::Write as _;

@@ -61,9 +61,9 @@ pub(super) struct TableFile<K = String> {
     pub(super) layout: Layout,
 }
 
-/// Origin of a row's key or account.
+/// The place where a row says its key or account: in a column, or in several put together.
 #[derive(Debug)]
-pub(super) enum Origin {
+pub(super) enum Lookup {
     /// A column has it.
     Column(String),
     /// It is made of several columns, of one, or of none.
@@ -108,9 +108,9 @@ pub(super) enum RightKind {
 #[derive(Debug)]
 pub(super) struct Postings {
     /// A template for a key stands for rows that are alike in it: the day's first, second and so on.
-    pub(super) table: TableFile<Origin>,
+    pub(super) table: TableFile<Lookup>,
     /// The account's key.
-    pub(super) account: Origin,
+    pub(super) account: Lookup,
     pub(super) date: String,
     pub(super) amount: Amount,
     /// Meaning of a sign where a column says already which way the money goes.
@@ -456,15 +456,15 @@ fn postings(mut section: Section<'_>) -> Postings {
 }
 
 /// A column, or a template in the field of the same name and `_template`.
-fn origin(section: &mut Section<'_>, name: &str) -> Origin {
+fn origin(section: &mut Section<'_>, name: &str) -> Lookup {
     let template_name = format!("{name}_template");
     if !section.has(&template_name) {
-        return Origin::Column(section.text(name));
+        return Lookup::Column(section.text(name));
     }
     if section.optional_text(name).is_some() {
         section.refuse(name, format!("`{name}` and `{template_name}` can't both say it"));
     }
-    Origin::Template(template(section, &template_name))
+    Lookup::Template(template(section, &template_name))
 }
 
 fn amount(section: &mut Section<'_>) -> Amount {
@@ -648,7 +648,7 @@ fn late(late: &str) -> Result<(), String> {
 /// A name as the bank shows it.
 fn plain(name: &str) -> Result<String, String> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > TEXT_CHARS_MAX || name.chars().any(server::is_control) {
+    if name.is_empty() || name.chars().count() > TEXT_CHARS_MAX || name.chars().any(bank::is_control) {
         return Err(format!("must have 1 to {TEXT_CHARS_MAX} characters on one line"));
     }
     Ok(name.to_owned())

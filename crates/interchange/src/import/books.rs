@@ -9,11 +9,10 @@ use bank::{
     AccessEvent, AccountEvent, CustomerId, Founding, NameIndex, PaymentEvent, Request, State, SubjectId, SystemEvent,
     UserId, What,
 };
-use engine::{Engine, Field, KeyedHashes, OpenError, Options, Recorded, Replay};
+use engine::{Engine, Field, KeyedHashes, OpenError, Recorded, Replay};
 use ledger::{AccountId, Overdraft};
 use tokio::runtime::Runtime;
 
-use crate::bank_folder::BankFolder;
 use crate::failure::Failure;
 
 /// Number of keys looked for together.
@@ -121,16 +120,15 @@ impl Earlier {
                 })
             }
             // All else that can be asked for: the import needs no more of it than that it was done.
-            _ => Was::Done,
+            What::System(_) | What::Access(_) | What::Accounts(_) | What::Payments(_) | What::Holds(_) => Was::Done,
         };
         Some(Self { fingerprint: request.fingerprint, was, event: recorded.number })
     }
 }
 
 impl ReadBooks {
-    /// Reads the bank in a folder, and writes nothing.
-    pub(super) fn read(folder: &BankFolder, accept_loss: bool) -> Result<Self, Failure> {
-        let replay = open(folder, accept_loss)?;
+    /// Reads a bank to its end, and writes nothing.
+    pub(super) fn read(replay: Replay) -> Result<Self, Failure> {
         let hashes = replay.hashes();
         let mut past = HashMap::new();
         let state = replay.run::<OpenError>(&mut |_, recorded| {
@@ -154,10 +152,10 @@ impl From<OpenError> for Stop {
     }
 }
 
-/// Reads the founding of a folder's bank, which is at the beginning of its journal; none if it wasn't founded yet.
-pub(super) fn founding_of(folder: &BankFolder, accept_loss: bool) -> Result<Option<Founding>, Failure> {
+/// Reads the founding of a bank, which is at the beginning of its journal; none if it wasn't founded yet.
+pub(super) fn founding_of(replay: Replay) -> Result<Option<Founding>, Failure> {
     let mut founding = None;
-    let read = open(folder, accept_loss)?.run::<Stop>(&mut |state, _| {
+    let read = replay.run::<Stop>(&mut |state, _| {
         founding = state.founding().cloned();
         if founding.is_some() { Err(Stop::Found) } else { Ok(()) }
     });
@@ -165,11 +163,6 @@ pub(super) fn founding_of(folder: &BankFolder, accept_loss: bool) -> Result<Opti
         Err(Stop::Failed(error)) => Err(error.into()),
         Ok(_) | Err(Stop::Found) => Ok(founding),
     }
-}
-
-fn open(folder: &BankFolder, accept_loss: bool) -> Result<Replay, Failure> {
-    let options = Options { accept_loss, ..Options::default() };
-    Ok(Replay::open(&folder.folder, &folder.master, options)?)
 }
 
 impl Books<'_> {

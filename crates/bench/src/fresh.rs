@@ -26,7 +26,7 @@ use super::past::{self, Past};
 use super::process;
 use super::traffic::{Traffic, in_batches};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::program::Program;
 
 /// Order to a fresh process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ fn ended_early() -> Failure {
 }
 
 /// The fresh process itself.
-pub(super) fn run(output: &Output) -> Result<(), Failure> {
+pub(super) fn run(program: &Program) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line).map_err(|_| {
@@ -156,12 +156,12 @@ pub(super) fn run(output: &Output) -> Result<(), Failure> {
     let engine = Engine::open(&order.folder, &master, Options::default(), Arc::new(SystemClock), &mut |_| {})?;
     let seconds = began.elapsed().as_secs_f64();
     let last_event = engine.measures()?.last_event;
-    tell(output, &Opened { seconds, rss_bytes: process::rss_bytes()?, last_event })?;
+    tell(program, &Opened { seconds, rss_bytes: process::rss_bytes()?, last_event })?;
 
-    let past = runtime.block_on(perform(&engine, &order))?;
+    let past = runtime.block_on(perform(&engine, &order, program))?;
     let last_event = engine.measures()?.last_event;
     is_done.store(true, Ordering::Relaxed);
-    tell(output, &Done { rss_bytes: process::rss_bytes()?, last_event, past })?;
+    tell(program, &Done { rss_bytes: process::rss_bytes()?, last_event, past })?;
 
     // The thread can't panic, and if it did it would be time to stop all the same.
     let _ = end_of_input.join();
@@ -177,11 +177,11 @@ fn wait_for_end(is_done: &AtomicBool) {
     }
 }
 
-fn tell(output: &Output, what: &impl Serialize) -> Result<(), Failure> {
-    output.line(serde_json::to_string(what)?)
+fn tell(program: &Program, what: &impl Serialize) -> Result<(), Failure> {
+    program.line(serde_json::to_string(what)?)
 }
 
-async fn perform(engine: &Engine, order: &Order) -> Result<Option<Past>, Failure> {
+async fn perform(engine: &Engine, order: &Order, program: &Program) -> Result<Option<Past>, Failure> {
     let unseen = ProgressBar::hidden();
     match order.task {
         Task::Nothing => {}
@@ -192,7 +192,7 @@ async fn perform(engine: &Engine, order: &Order) -> Result<Option<Past>, Failure
             let meter = Meter::begin(order.folder.clone(), u64::MAX)?;
             in_batches(&traffic, (first, end), batch, &meter, &unseen).await?;
         }
-        Task::AddCustomers { customers } => own_bank::add_customers(engine, customers, &unseen).await?,
+        Task::AddCustomers { customers } => own_bank::add_customers(engine, customers, program, &unseen).await?,
         Task::OpenAccounts { accounts, per_customer } => {
             own_bank::open_accounts(engine, accounts, per_customer, &unseen).await?;
         }

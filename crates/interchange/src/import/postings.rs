@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
 
-use super::map::{self, Amount, Condition, ContraRule, LongText, Origin, SignRule};
+use super::map::{self, Amount, Condition, ContraRule, LongText, Lookup, SignRule};
 use super::plan::{ContraKind, Direction, Keys, PlannedAccount, PlannedContra, PlannedPosting, Source, code, row_key};
 use super::source::{Rows, Skip, SourceFormat, TEXT_CHARS_MAX, Template};
 
@@ -147,10 +147,10 @@ enum Place {
 }
 
 impl Place {
-    fn resolve(origin: &Origin, rows: &mut Rows<'_>) -> Self {
+    fn resolve(origin: &Lookup, rows: &mut Rows<'_>) -> Self {
         match origin {
-            Origin::Column(column) => Self::Column(rows.column(column)),
-            Origin::Template(template) => Self::Template(template.resolve(&mut |column| rows.column(column))),
+            Lookup::Column(column) => Self::Column(rows.column(column)),
+            Lookup::Template(template) => Self::Template(template.resolve(&mut |column| rows.column(column))),
         }
     }
 }

@@ -16,11 +16,11 @@ use super::own_bank::{self, OwnFolder};
 use super::table::Table;
 use super::until_interrupted;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::program::Program;
 
 /// `kassa bench memory`
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct MemoryBench {
+pub struct MemoryBench {
     /// A folder for the bench's own bank; made anew, and removed afterwards.
     #[arg(long, value_name = "DIR", default_value = "kassa-bench")]
     data: PathBuf,
@@ -55,12 +55,12 @@ struct Figures {
     start_s: f64,
 }
 
-pub(super) fn run(bench: &MemoryBench, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(bench: &MemoryBench, program: &Program) -> Result<(), Failure> {
     let folder = OwnFolder::make(&bench.data)?;
     let asked = bench.clone();
-    let figures = until_interrupted(move |runtime| measure(&asked, runtime))?;
+    let figures = until_interrupted(program, move |runtime| measure(&asked, runtime))?;
     drop(folder);
-    if bench.json { output.json(&figures) } else { print(&figures, output) }
+    if bench.json { program.json(&figures) } else { print(&figures, program) }
 }
 
 fn measure(bench: &MemoryBench, runtime: &Handle) -> Result<Figures, Failure> {
@@ -96,7 +96,7 @@ fn measure(bench: &MemoryBench, runtime: &Handle) -> Result<Figures, Failure> {
     })
 }
 
-fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
+fn print(figures: &Figures, program: &Program) -> Result<(), Failure> {
     let mut table = Table::default();
     table.add("customers, each with one user", f64::from(figures.customers), 0, "");
     table.add("  a customer, after adding them", figures.bytes_per_customer, 0, "bytes");
@@ -106,5 +106,5 @@ fn print(figures: &Figures, output: &Output) -> Result<(), Failure> {
     table.add("  an account, after a start", figures.bytes_per_account_after_start, 0, "bytes");
     table.add("memory after a start with all of them", figures.rss_bytes_with_accounts as f64 / 1_048_576.0, 1, "MiB");
     table.add("that start", figures.start_s, 2, "s");
-    table.print(output)
+    table.print(program)
 }

@@ -34,10 +34,11 @@ pub(super) struct Csv<'a> {
 
 impl From<::csv::Error> for Ended {
     fn from(error: ::csv::Error) -> Self {
-        match error.into_kind() {
-            ::csv::ErrorKind::Io(error) => error.into(),
-            other => io::Error::other(format!("{other:?}")).into(),
+        let kind = error.into_kind();
+        if let ::csv::ErrorKind::Io(error) = kind {
+            return error.into();
         }
+        io::Error::other(format!("{kind:?}")).into()
     }
 }
 

@@ -15,7 +15,7 @@ use super::reconcile::Reconciliation;
 
 /// Results of an import, and how they compare with the source.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     /// `true` if nothing was written.
     dry_run: bool,
     customers: usize,
@@ -223,7 +223,8 @@ impl Report {
     }
 
     /// Returns the report in words.
-    pub(super) fn sentence(&self) -> String {
+    #[must_use]
+    pub fn sentence(&self) -> String {
         let mut lines = vec![self.counts()];
         self.say_bookings(&mut lines);
         self.say_openings(&mut lines);
