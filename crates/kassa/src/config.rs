@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) memory_mib: u64,
     pub(crate) log: Log,
     pub(crate) log_level: tracing::Level,
+    pub(crate) edge: edge::Settings,
     pub(crate) server: server::Settings,
     /// The text that each setting was taken from, in the order of [`SETTINGS`].
     texts: Vec<String>,
@@ -51,7 +52,7 @@ const SETTINGS: &[Setting] = &[
         default: "127.0.0.1:8443",
         about: "The address and port on which to serve HTTPS. Use 0.0.0.0:8443 or [::]:8443 to be reached from outside.",
         take: |config, _, text| {
-            take(&mut config.server.listen, text.parse::<SocketAddr>(), "an address and port, such as 127.0.0.1:8443")
+            take(&mut config.edge.listen, text.parse::<SocketAddr>(), "an address and port, such as 127.0.0.1:8443")
         },
     },
     Setting {
@@ -59,13 +60,13 @@ const SETTINGS: &[Setting] = &[
         default: "tls/server.pem",
         about: "The server's certificate chain (PEM). A relative path is taken from the data folder. A running server reads\n\
                 it and its key again at SIGHUP.",
-        take: |config, folder, text| path(&mut config.server.certificate, folder, text),
+        take: |config, folder, text| path(&mut config.edge.certificate, folder, text),
     },
     Setting {
         name: "private_key",
         default: "tls/server.key",
         about: "The certificate's private key (PEM).",
-        take: |config, folder, text| path(&mut config.server.private_key, folder, text),
+        take: |config, folder, text| path(&mut config.edge.private_key, folder, text),
     },
     Setting {
         name: "master_key_file",
@@ -88,13 +89,13 @@ const SETTINGS: &[Setting] = &[
         name: "connections",
         default: "12000",
         about: "Maximum number of open connections; further ones are closed when they come.",
-        take: |config, _, text| whole(&mut config.server.limits.connections, text, 1..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.connections, text, 1..=1_000_000),
     },
     Setting {
         name: "connections_per_address",
         default: "512",
         about: "Maximum number of them from one IPv4 address, or one IPv6 network of 64 bits. Trusted proxies may have all.",
-        take: |config, _, text| whole(&mut config.server.limits.connections_per_address, text, 1..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.connections_per_address, text, 1..=1_000_000),
     },
     Setting {
         name: "trusted_proxies",
@@ -103,7 +104,7 @@ const SETTINGS: &[Setting] = &[
                 Of a request that one of them hands on, they are believed whose it is; without this, all clients behind a\n\
                 proxy share one address's limits. Name no address from which anybody else can connect: who is believed\n\
                 can say that they are anybody.",
-        take: |config, _, text| networks(&mut config.server.limits.proxies.trusted, text),
+        take: |config, _, text| networks(&mut config.edge.limits.proxies.trusted, text),
     },
     Setting {
         name: "forwarded_field",
@@ -111,7 +112,7 @@ const SETTINGS: &[Setting] = &[
         about: "The header field in which these proxies write it: x-forwarded-for, or forwarded (RFC 7239). The other is not\n\
                 looked at, since a proxy hands it on as its client sent it.",
         take: |config, _, text| {
-            take(&mut config.server.limits.proxies.field, text.parse(), "x-forwarded-for or forwarded")
+            take(&mut config.edge.limits.proxies.field, text.parse(), "x-forwarded-for or forwarded")
         },
     },
     Setting {
@@ -130,82 +131,82 @@ const SETTINGS: &[Setting] = &[
         name: "request_seconds",
         default: "30",
         about: "Time for one request, the arrival of its body included.",
-        take: |config, _, text| seconds(&mut config.server.limits.request, text),
+        take: |config, _, text| seconds(&mut config.edge.limits.request, text),
     },
     Setting {
         name: "header_seconds",
         default: "15",
         about: "Time for a client to send the header of a request; for HTTP/1.1 also the time for which a connection is kept\n\
                 without a request.",
-        take: |config, _, text| seconds(&mut config.server.limits.header_read, text),
+        take: |config, _, text| seconds(&mut config.edge.limits.header_read, text),
     },
     Setting {
         name: "body_seconds",
         default: "10",
         about: "Time for the body of a request to arrive.",
-        take: |config, _, text| seconds(&mut config.server.limits.body_read, text),
+        take: |config, _, text| seconds(&mut config.edge.limits.body_read, text),
     },
     Setting {
         name: "idle_seconds",
         default: "60",
         about: "Time for which an HTTP/2 connection is kept without a request, or any connection with an answer that its client\n\
                 doesn't take.",
-        take: |config, _, text| seconds(&mut config.server.limits.idle, text),
+        take: |config, _, text| seconds(&mut config.edge.limits.idle, text),
     },
     Setting {
         name: "stop_seconds",
         default: "20",
         about: "Time for which a stopping server lets requests under way finish.",
-        take: |config, _, text| seconds(&mut config.server.limits.stop, text),
+        take: |config, _, text| seconds(&mut config.edge.limits.stop, text),
     },
     Setting {
         name: "user_requests_per_second",
         default: "1000",
         about: "Requests a second by one user. 0 stands for no limit.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.requests, text, 0..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.requests_of_user.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "user_burst",
         default: "2000",
         about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_user.burst, text, 1..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.requests_of_user.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "address_requests_per_second",
         default: "5000",
         about: "Requests a second from one IPv4 address, or one IPv6 network of 64 bits. 0 stands for no\n\
                 limit.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.requests, text, 0..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.requests_of_address.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "address_burst",
         default: "10000",
         about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.requests_of_address.burst, text, 1..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.requests_of_address.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "requests_per_second",
         default: "20000",
         about: "Requests a second in all; 20,000 suit two cores. 0 stands for no limit.",
-        take: |config, _, text| whole(&mut config.server.limits.requests.requests, text, 0..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.requests.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "burst",
         default: "20000",
         about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.requests.burst, text, 1..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.requests.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "address_sign_ins_per_minute",
         default: "60",
         about: "Sign-ins a minute from one address. 0 stands for no limit.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.requests, text, 0..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.sign_ins_of_address.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "address_sign_ins_burst",
         default: "100",
         about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_address.burst, text, 1..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.sign_ins_of_address.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "name_sign_ins_per_minute",
@@ -213,13 +214,13 @@ const SETTINGS: &[Setting] = &[
         about: "Sign-ins a minute under one name: so many from each address from which its user signed\n\
                 in before, at most eight, and so many from all others together. 0 stands for no limit: then nothing but\n\
                 their length protects passwords from being guessed.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.requests, text, 0..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.sign_ins_of_name.requests, text, 0..=1_000_000),
     },
     Setting {
         name: "name_sign_ins_burst",
         default: "10",
         about: "Maximum number of them at once, after a rest.",
-        take: |config, _, text| whole(&mut config.server.limits.sign_ins_of_name.burst, text, 1..=1_000_000),
+        take: |config, _, text| whole(&mut config.edge.limits.sign_ins_of_name.burst, text, 1..=1_000_000),
     },
     Setting {
         name: "password_workers",
@@ -286,10 +287,10 @@ fn take<T, E>(place: &mut T, parsed: Result<T, E>, form: &str) -> Result<(), Str
     Ok(())
 }
 
-fn networks(place: &mut Vec<server::Network>, text: &str) -> Result<(), String> {
+fn networks(place: &mut Vec<edge::Network>, text: &str) -> Result<(), String> {
     let each = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     *place = each
-        .map(|part| part.parse().map_err(|mistake: server::NetworkError| mistake.to_string()))
+        .map(|part| part.parse().map_err(|mistake: edge::NetworkError| mistake.to_string()))
         .collect::<Result<_, _>>()?;
     Ok(())
 }
@@ -344,13 +345,13 @@ impl Config {
             log: Log::Text,
             log_level: tracing::Level::INFO,
             // Each of these is a setting with a default below, and is set there.
-            server: server::Settings {
+            edge: edge::Settings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
                 certificate: PathBuf::new(),
                 private_key: PathBuf::new(),
-                session_minutes: 0,
-                limits: server::Limits::default(),
+                limits: edge::Limits::default(),
             },
+            server: server::Settings { session_minutes: 0, limits: server::Limits::default() },
             texts: Vec::with_capacity(SETTINGS.len()),
         };
         for setting in SETTINGS {
@@ -583,8 +584,10 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect();
         let (plain, written) = (read("", &[], &[]).unwrap(), read(&uncommented, &[], &[]).unwrap());
-        assert_eq!(plain.server.listen, written.server.listen);
+        assert_eq!(plain.edge.listen, written.edge.listen);
         assert_eq!(plain.server.session_minutes, written.server.session_minutes);
+        let (limits, defaults) = (written.edge.limits, edge::Limits::default());
+        assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         let (limits, defaults) = (written.server.limits, server::Limits::default());
         assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         assert_eq!(uncommented.lines().count(), SETTINGS.len());
@@ -597,7 +600,7 @@ mod tests {
         let written = with_settings(&template(), &flags);
         assert_eq!(written.lines().count(), template().lines().count(), "{written}");
         let config = read(&written, &[], &[]).unwrap();
-        assert_eq!((config.server.listen.port(), config.server.session_minutes, config.log), (1, 7, Log::Json));
+        assert_eq!((config.edge.listen.port(), config.server.session_minutes, config.log), (1, 7, Log::Json));
         assert!(config.master_key_file.ends_with("C:\\keys \"x\".key"), "{:?}", config.master_key_file);
         assert_eq!(with_settings(&written, &flags), written, "again, nothing changes");
 
@@ -606,7 +609,7 @@ mod tests {
         let flags = ["listen=127.0.0.1:2", "listen=127.0.0.1:3", "burst=007"].map(str::to_owned);
         let written = with_settings(own, &flags);
         assert_eq!(written, "# listen is ours\nlisten = \"127.0.0.1:3\"\n# listen = \"x\"\nburst = \"007\"\n");
-        assert_eq!(read(&written, &[], &[]).unwrap().server.limits.requests.burst, 7);
+        assert_eq!(read(&written, &[], &[]).unwrap().edge.limits.requests.burst, 7);
     }
 
     #[test]
@@ -651,17 +654,17 @@ mod tests {
     fn flags_before_environment_before_file() {
         let file = "listen = \"127.0.0.1:1\"\nsession_minutes = 7\n";
         let environment = [("KASSA_LISTEN", "127.0.0.1:2")];
-        assert_eq!(read(file, &[], &[]).unwrap().server.listen.port(), 1);
-        assert_eq!(read(file, &[], &environment).unwrap().server.listen.port(), 2);
+        assert_eq!(read(file, &[], &[]).unwrap().edge.listen.port(), 1);
+        assert_eq!(read(file, &[], &environment).unwrap().edge.listen.port(), 2);
         let flagged = read(file, &["listen=127.0.0.1:3"], &environment).unwrap();
-        assert_eq!((flagged.server.listen.port(), flagged.server.session_minutes), (3, 7));
+        assert_eq!((flagged.edge.listen.port(), flagged.server.session_minutes), (3, 7));
     }
 
     #[test]
     fn proxies_are_named_in_a_list() {
         let trusted = |text: &str| {
             let file = format!("trusted_proxies = {text:?}\n");
-            read(&file, &[], &[]).map(|config| config.server.limits.proxies.trusted)
+            read(&file, &[], &[]).map(|config| config.edge.limits.proxies.trusted)
         };
         let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
         assert_eq!(trusted(""), Ok(Vec::new()));
@@ -672,7 +675,7 @@ mod tests {
             assert!(told.contains(said) && told.contains("kassa.toml: trusted_proxies must"), "{told}");
         }
         let field = |text: &str| read("", &[&format!("forwarded_field={text}")], &[]);
-        assert_eq!(field("forwarded").unwrap().server.limits.proxies.field, server::ForwardedField::Forwarded);
+        assert_eq!(field("forwarded").unwrap().edge.limits.proxies.field, edge::ForwardedField::Forwarded);
         assert!(field("x-real-ip").is_err());
     }
 
