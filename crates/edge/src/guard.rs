@@ -157,3 +157,47 @@ async fn caught(answer: impl Future<Output = Response>) -> Option<Response> {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::http::header::HOST;
+    use axum::response::IntoResponse;
+
+    use super::*;
+    use crate::host::UnclearHost;
+
+    fn request(path: &str, fields: &[(&str, &str)]) -> Request {
+        let request = Request::get(path).header(HOST, "localhost");
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_head_is_refused_for_the_first_thing_that_is_wrong_with_it() {
+        let guard = Guard::new(Limits { address_bytes: 8, headers: 2, ..Limits::default() });
+        let admit = |mut request| guard.admit(&mut request, Instant::now()).map(|standing| standing.is_some());
+        let unknown = [("a", "1"), ("b", "2")];
+        assert!(matches!(admit(request("/1234567", &unknown[..1])), Ok(false)));
+        assert!(matches!(admit(request("/12345678", &unknown)), Err(Refused::AddressTooLong { most_bytes: 8 })));
+        assert!(matches!(admit(request("/?345678", &unknown)), Err(Refused::TooManyHeaders { most: 2 })));
+        let two_hosts = request("/", &[("host", "example.org")]);
+        assert!(matches!(admit(two_hosts), Err(Refused::UnclearHost(UnclearHost::Several))));
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_in_time_and_whole() {
+        let guard = Guard::new(Limits { request: Duration::from_millis(10), ..Limits::default() });
+        assert!(matches!(guard.run(async { panic!("on purpose") }).await, Err(Refused::Panicked)));
+        assert!(matches!(guard.run(std::future::pending()).await, Err(Refused::TimedOut)));
+        assert!(guard.run(async { ().into_response() }).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_caught() {
+        assert!(caught(async { panic!("on purpose") }).await.is_none());
+        assert!(caught(async { ().into_response() }).await.is_some());
+    }
+}

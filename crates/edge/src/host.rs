@@ -64,3 +64,51 @@ fn is_host(authority: &Authority) -> bool {
     let port = authority.as_str().strip_prefix(authority.host());
     port.is_some_and(|port| port.is_empty() || port[1..].parse::<u16>().is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn request(version: Version, target: &str, hosts: &[&str]) -> Request {
+        let request = Request::get(target).version(version);
+        let request = hosts.iter().fold(request, |request, host| request.header(HOST, *host));
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        use UnclearHost::{Malformed, Missing, OtherThanTarget, Several};
+        for (version, target, hosts, expected) in [
+            (Version::HTTP_11, "/", &["a.example"][..], Ok(())),
+            (Version::HTTP_11, "/", &["a.example:8443"], Ok(())),
+            (Version::HTTP_11, "/", &[], Err(Missing)),
+            (Version::HTTP_10, "/", &[], Ok(())),
+            (Version::HTTP_2, "https://a.example/", &[], Ok(())),
+            (Version::HTTP_2, "/", &[], Err(Missing)),
+            (Version::HTTP_2, "https://a.example/", &["a.example"], Ok(())),
+            (Version::HTTP_2, "https://a.example/", &["b.example"], Err(OtherThanTarget)),
+            (Version::HTTP_11, "https://a.example/", &[], Err(Missing)),
+            (Version::HTTP_11, "/", &["a.example", "a.example"], Err(Several)),
+            (Version::HTTP_11, "/", &[""], Err(Malformed)),
+            (Version::HTTP_11, "/", &["user@a.example"], Err(Malformed)),
+            (Version::HTTP_11, "/", &["a.example:70000"], Err(Malformed)),
+        ] {
+            assert_eq!(check_host(&request(version, target, hosts)), expected, "{version:?} {target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_name_of_ones_own_is_one() {
+        for (host, expected) in [
+            ("A.example.:8443", Some("a.example")),
+            ("localhost:8443", None),
+            ("a.localhost", None),
+            ("192.0.2.1", None),
+            ("[2001:db8::1]:8443", None),
+        ] {
+            assert_eq!(host_name(&request(Version::HTTP_11, "/", &[host])).as_deref(), expected, "{host}");
+        }
+    }
+}
