@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::log::{self, Log};
-use crate::{master_key, server_settings};
+use crate::master_key;
 
 /// The configuration file's name in the data folder.
 pub(crate) const FILE: &str = "kassa.toml";
@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) master_key_file: PathBuf,
     pub(crate) engine: engine::Settings,
     pub(crate) log: log::Settings,
+    pub(crate) edge: edge::Settings,
     pub(crate) server: server::Settings,
     /// The text that each setting was taken from, in the order of [`SECTIONS`].
     texts: Vec<String>,
@@ -37,18 +38,19 @@ struct Section {
 }
 
 /// The sections, in the order in which the file written by `kassa init` lists them.
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section {
-        rows: &server_settings::PLACE,
-        take: |config, folder, name, text| server_settings::take(&mut config.server, folder, name, text),
+        rows: &edge::section::PLACE,
+        take: |config, folder, name, text| edge::section::take(&mut config.edge, folder, name, text),
     },
     Section {
         rows: &master_key::SETTINGS,
         take: |config, folder, _, text| master_key::take(&mut config.master_key_file, folder, text),
     },
+    Section { rows: &server::SETTINGS, take: |config, _, name, text| config.server.take(name, text) },
     Section {
-        rows: &server_settings::LIMITS,
-        take: |config, folder, name, text| server_settings::take(&mut config.server, folder, name, text),
+        rows: &edge::section::LIMITS,
+        take: |config, folder, name, text| edge::section::take(&mut config.edge, folder, name, text),
     },
     Section { rows: &engine::SETTINGS, take: |config, _, name, text| config.engine.take(name, text) },
     Section { rows: &log::SETTINGS, take: |config, _, name, text| config.log.take(name, text) },
@@ -80,7 +82,8 @@ impl Config {
             master_key_file: PathBuf::new(),
             engine: engine::Settings::default(),
             log: log::Settings::UNSET,
-            server: server_settings::unset(),
+            edge: edge::section::unset(),
+            server: server::Settings::unset(),
             texts: Vec::new(),
         };
         for Section { rows, take } in SECTIONS {
@@ -277,8 +280,10 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect();
         let (plain, written) = (read("", &[], &[]).unwrap(), read(&uncommented, &[], &[]).unwrap());
-        assert_eq!(plain.server.listen, written.server.listen);
+        assert_eq!(plain.edge.listen, written.edge.listen);
         assert_eq!(plain.server.session_minutes, written.server.session_minutes);
+        let (limits, defaults) = (written.edge.limits, edge::Limits::default());
+        assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         let (limits, defaults) = (written.server.limits, server::Limits::default());
         assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         assert_eq!(uncommented.lines().count(), rows().count());
@@ -291,7 +296,7 @@ mod tests {
         let written = with_settings(&template(), &flags);
         assert_eq!(written.lines().count(), template().lines().count(), "{written}");
         let config = read(&written, &[], &[]).unwrap();
-        assert_eq!((config.server.listen.port(), config.server.session_minutes, config.log.form), (1, 7, Log::Json));
+        assert_eq!((config.edge.listen.port(), config.server.session_minutes, config.log.form), (1, 7, Log::Json));
         assert!(config.master_key_file.ends_with("C:\\keys \"x\".key"), "{:?}", config.master_key_file);
         assert_eq!(with_settings(&written, &flags), written, "again, nothing changes");
 
@@ -300,7 +305,7 @@ mod tests {
         let flags = ["listen=127.0.0.1:2", "listen=127.0.0.1:3", "burst=007"].map(str::to_owned);
         let written = with_settings(own, &flags);
         assert_eq!(written, "# listen is ours\nlisten = \"127.0.0.1:3\"\n# listen = \"x\"\nburst = \"007\"\n");
-        assert_eq!(read(&written, &[], &[]).unwrap().server.limits.requests.burst, 7);
+        assert_eq!(read(&written, &[], &[]).unwrap().edge.limits.requests.burst, 7);
     }
 
     #[test]
@@ -332,17 +337,17 @@ mod tests {
     fn flags_before_environment_before_file() {
         let file = "listen = \"127.0.0.1:1\"\nsession_minutes = 7\n";
         let environment = [("KASSA_LISTEN", "127.0.0.1:2")];
-        assert_eq!(read(file, &[], &[]).unwrap().server.listen.port(), 1);
-        assert_eq!(read(file, &[], &environment).unwrap().server.listen.port(), 2);
+        assert_eq!(read(file, &[], &[]).unwrap().edge.listen.port(), 1);
+        assert_eq!(read(file, &[], &environment).unwrap().edge.listen.port(), 2);
         let flagged = read(file, &["listen=127.0.0.1:3"], &environment).unwrap();
-        assert_eq!((flagged.server.listen.port(), flagged.server.session_minutes), (3, 7));
+        assert_eq!((flagged.edge.listen.port(), flagged.server.session_minutes), (3, 7));
     }
 
     #[test]
     fn proxies_are_named_in_a_list() {
         let trusted = |text: &str| {
             let file = format!("trusted_proxies = {text:?}\n");
-            read(&file, &[], &[]).map(|config| config.server.limits.proxies.trusted)
+            read(&file, &[], &[]).map(|config| config.edge.limits.proxies.trusted)
         };
         let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
         assert_eq!(trusted(""), Ok(Vec::new()));
@@ -353,7 +358,7 @@ mod tests {
             assert!(told.contains(said) && told.contains("kassa.toml: trusted_proxies must"), "{told}");
         }
         let field = |text: &str| read("", &[&format!("forwarded_field={text}")], &[]);
-        assert_eq!(field("forwarded").unwrap().server.limits.proxies.field, server::ForwardedField::Forwarded);
+        assert_eq!(field("forwarded").unwrap().edge.limits.proxies.field, edge::ForwardedField::Forwarded);
         assert!(field("x-real-ip").is_err());
     }
 

@@ -14,7 +14,6 @@ mod open_files;
 mod operator;
 mod output;
 mod serve;
-mod server_settings;
 mod tls;
 mod verify;
 

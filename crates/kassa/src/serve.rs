@@ -7,10 +7,9 @@ use std::thread::{self, JoinHandle};
 
 use axum::Router;
 use bank::Role;
+use edge::{Certificate, Server};
 use engine::Engine;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use server::Server;
-use server::listen::Certificate;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -49,8 +48,10 @@ pub(crate) fn serve(
     let Signals { runtime, mut hangup, at_terminal } = signals;
     let workers = Workers::start()?;
     let served = runtime.block_on(async {
-        let server = Server::bind_with(folder.config.server.clone(), engine.clone(), more).await;
+        let server = Server::bind(folder.config.edge.clone()).await;
         let server = server.map_err(|error| Failure::new(error.to_string()))?;
+        let router = server::router(&folder.config.server, engine.clone(), server.guard(), more);
+        let router = router.map_err(|error| Failure::new(error.to_string()))?;
         tracing::info!("opened: {}", engine.opening());
         warn_without_an_operator(&engine, folder)?;
         let name = engine.peek(|state| state.founding().map(|founding| founding.name.clone()))?;
@@ -71,7 +72,7 @@ pub(crate) fn serve(
                 () = stop_signals.next() => close(stop_signals),
             }
         };
-        server.run_on(&workers.handles, stop).await;
+        server.run_on(router, &workers.handles, stop).await;
         match failure {
             Some(failure) => Err(Failure::new(failure.to_string())),
             None => Ok(()),
@@ -151,7 +152,7 @@ async fn heed_hangups(hangup: &mut Signal, at_terminal: bool, folder: &BankFolde
 /// were changed and wait for the next start. A few small files are read, which the accepting of connections can wait for.
 fn read_again(folder: &BankFolder, certificate: &Certificate) -> Result<Vec<&'static str>, Failure> {
     let fresh = folder.config_again()?;
-    let replaced = certificate.replace(&fresh.server.certificate, &fresh.server.private_key);
+    let replaced = certificate.replace(&fresh.edge.certificate, &fresh.edge.private_key);
     replaced.map_err(|error| Failure::new(error.to_string()))?;
     folder.log.set(fresh.log.level);
     Ok(folder.config.waiting_for_a_start(&fresh))

@@ -21,7 +21,7 @@ pub(crate) fn authority(folder: &Path) -> PathBuf {
 /// Makes the certificate in the data folder, unless the settings name another one or it is there.
 pub(crate) fn make_where_missing(folder: &Path, config: &Config) -> Result<(), Failure> {
     let (certificate, private_key) = (folder.join("tls/server.pem"), folder.join("tls/server.key"));
-    let own = config.server.certificate == certificate && config.server.private_key == private_key;
+    let own = config.edge.certificate == certificate && config.edge.private_key == private_key;
     if !own || (certificate.exists() && private_key.exists()) {
         return Ok(());
     }

@@ -1,28 +1,20 @@
 //! Admission of requests. A request that can be refused from its head alone is refused here, before its handler runs or
-//! its body is read: a host that isn't clear, an address or a header without end, and requests that come too fast.
+//! its body is read: for what the edge refuses, for a parameter that its address doesn't know, and for the rate of its
+//! user, whom its token tells.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Query, Request};
-use axum::http::header::HOST;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, Method, Version};
+use axum::http::Method;
 use bank::UserId;
+use edge::{Refused, Standing};
 use engine::Unavailable;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::extract::{Brought, Token};
-use crate::listen::Peer;
 use crate::problem::{Kind, Problem};
-use crate::proxies::Client;
-use crate::rates::Standing;
-
-/// Headers that tell how many requests are allowed, and how many are left (draft-ietf-httpapi-ratelimit-headers-11).
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The addresses for whoever watches the server: they must answer also when it has too much to do.
 pub(crate) const FOR_WATCHERS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
@@ -34,14 +26,7 @@ pub(crate) struct Admitted(pub(crate) Option<Standing>);
 /// Lets a request in, and hands its token on in its extensions. What costs the least to look at comes first; the rate of
 /// all comes last, so that who is refused takes nothing from the others.
 pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Admitted, Problem> {
-    let peer = request.extensions().get::<Peer>().copied();
-    let client = peer.map(|Peer(peer)| app.limits.proxies.whose(peer, request.headers()));
-    let of_address = within(app, client.and_then(|Client(address)| app.rates.of_address(address, now)))?;
-    if let Some(client) = client {
-        request.extensions_mut().insert(client);
-    }
-    check_size(app, request)?;
-    check_host(request)?;
+    let of_address = app.guard.admit(request, now).map_err(|refusal| refused(app, refusal))?;
     check_parameters(app, request)?;
     if FOR_WATCHERS.contains(&request.uri().path()) {
         return Ok(Admitted(of_address));
@@ -51,11 +36,8 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
         request.extensions_mut().insert(Brought { token, is_worthless: matches!(user, Ok(None)) });
         user.ok().flatten()
     });
-    let of_user = within(app, user.and_then(|user| app.rates.of_user(user, now)))?;
-    if user.is_none() {
-        within(app, app.rates.of_strangers(now))?;
-    }
-    within(app, app.rates.of_all(now))?;
+    let number = user.map(|UserId(number)| number.into());
+    let of_user = app.guard.count(number, now).map_err(|refusal| refused(app, refusal))?;
     Ok(Admitted(of_user.or(of_address)))
 }
 
@@ -65,63 +47,12 @@ fn user_of(app: &App, Token(token): Token) -> Result<Option<UserId>, Unavailable
     app.engine.peek(|state| state.session(token, now).map(|session| session.user))
 }
 
-/// Checks that somebody kept to a rate; a refusal is counted.
-pub(crate) fn within(app: &App, standing: Option<Standing>) -> Result<Option<Standing>, Problem> {
-    match standing {
-        Some(standing) if standing.refused => {
-            app.metrics.note_refused_by_rate(standing.which.name());
-            Err(Problem::too_fast(standing))
-        }
-        standing => Ok(standing),
+/// The problem with what the edge refused. Refusals by a rate are counted.
+pub(crate) fn refused(app: &App, refusal: Refused) -> Problem {
+    if let Refused::TooFast(standing) = &refusal {
+        app.metrics.note_refused_by_rate(standing.which.name());
     }
-}
-
-/// Tells how somebody stands, where nothing else was told already.
-pub(crate) fn tell(standing: &Standing, headers: &mut HeaderMap) {
-    if !headers.contains_key(&LEFT) {
-        headers.insert(POLICY, standing.policy.clone());
-        headers.insert(LEFT, standing.field());
-    }
-}
-
-fn check_size(app: &App, request: &Request) -> Result<(), Problem> {
-    let (most_bytes, most_headers) = (app.limits.address_bytes, app.limits.headers);
-    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
-    if address > most_bytes {
-        return Err(Problem::too_much(Kind::AddressTooLong, most_bytes, "bytes"));
-    }
-    if request.headers().len() > most_headers {
-        return Err(Problem::too_much(Kind::TooManyHeaders, most_headers, "header fields"));
-    }
-    Ok(())
-}
-
-/// A request names one host, once or twice the same: in its target, in Host, or in both (RFC 9112, 3.2; RFC 9113,
-/// 8.3.1). Where two servers in a row understand different ones, one can be used to attack the other. Only HTTP/1.0 knew
-/// requests without.
-fn check_host(request: &Request) -> Result<(), Problem> {
-    let invalid = |detail: &str| Err(Problem::saying(Kind::InvalidHost, detail));
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let (host, another) = (hosts.next(), hosts.next());
-    if another.is_some() {
-        return invalid("there is more than one Host header");
-    }
-    let target = request.uri().authority();
-    let Some(host) = host else {
-        let needed = request.version() == Version::HTTP_11 || target.is_none();
-        return if needed && request.version() > Version::HTTP_10 {
-            invalid("the Host header is missing")
-        } else {
-            Ok(())
-        };
-    };
-    let Some(host) = Authority::try_from(host.as_bytes()).ok().filter(is_host) else {
-        return invalid("the Host header is not a host");
-    };
-    if target.is_some_and(|target| *target != host) {
-        return invalid("the Host header is not the host of the address");
-    }
-    Ok(())
+    refusal.into()
 }
 
 /// The parameter that asked for a dry run in version 0.1.0: told apart, so that who still sends it learns the new address.
@@ -166,21 +97,4 @@ impl Parameters {
         let known = self.0.get(&format!("{method} {route}")).filter(|_| route.starts_with("/v1/"))?;
         sent.iter().map(|(name, _)| name.as_str()).find(|name| !known.iter().any(|known| known == name))
     }
-}
-
-/// The name of the host that a request is for, without its port, where it has a name: an address of the network is none,
-/// and `localhost` is everybody's own.
-pub(crate) fn host_name(request: &Request) -> Option<String> {
-    let sent = || Authority::try_from(request.headers().get(HOST)?.as_bytes()).ok();
-    let authority = request.uri().authority().cloned().or_else(sent)?;
-    let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
-    let is_local = host == "localhost" || host.ends_with(".localhost");
-    let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
-    (!host.is_empty() && !is_local && !is_address).then_some(host)
-}
-
-/// Returns `true` if it is a host with or without a port, and nothing else.
-fn is_host(authority: &Authority) -> bool {
-    let port = authority.as_str().strip_prefix(authority.host());
-    port.is_some_and(|port| port.is_empty() || port[1..].parse::<u16>().is_ok())
 }

@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -13,6 +12,7 @@ use bank::{
     Body, Caller, Command, CustomerId, IbanError, Origin, PastPosting, Refusal, Request, Role, Sealed, State,
     SubjectId, SystemCommand,
 };
+use edge::Guard;
 use engine::{Engine, Field, NewSubject, Outcome, Receipt, Rivals, Submission};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp};
 use serde::Serialize;
@@ -24,11 +24,9 @@ use crate::docs::Docs;
 use crate::events::Desk;
 use crate::extract::{IdempotencyKey, Token};
 use crate::ids::Ids;
-use crate::listen::Counts;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::problem::{Kind, Problem, REPLAYED};
-use crate::rates::Rates;
 use crate::{Limits, ServeError, Settings};
 
 /// Room for an ordinary request or answer in JSON, in bytes, so that it is not moved while it grows.
@@ -48,7 +46,6 @@ pub(crate) struct Parts {
     pub(crate) hold_ids: Ids,
     pub(crate) event_ids: Ids,
     pub(crate) events: Arc<Desk>,
-    pub(crate) counts: Arc<Counts>,
     pub(crate) metrics: Metrics,
     pub(crate) batches: Batches,
     /// The description of the interface, as it is served.
@@ -56,7 +53,7 @@ pub(crate) struct Parts {
     pub(crate) docs: Docs,
     pub(crate) parameters: Parameters,
     pub(crate) session_ms: i64,
-    pub(crate) rates: Rates,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) limits: Limits,
 }
 
@@ -163,7 +160,7 @@ impl App {
     pub(crate) fn new(
         settings: &Settings,
         engine: Engine,
-        counts: Arc<Counts>,
+        guard: Arc<Guard>,
         description: &Value,
     ) -> Result<Self, ServeError> {
         let (docs, parameters) = (Docs::new(description), Parameters::of(description));
@@ -174,15 +171,14 @@ impl App {
             payment_ids: Ids::new(&engine, "payment ids")?,
             hold_ids: Ids::new(&engine, "hold ids")?,
             event_ids: Ids::new(&engine, "event positions")?,
-            batches: Batches::new(&settings.limits),
-            metrics: Metrics::new(engine.clone(), Arc::clone(&counts), Arc::clone(&events)),
+            batches: Batches::new(&settings.limits, guard.limits().request),
+            metrics: Metrics::new(engine.clone(), Arc::clone(guard.counts()), Arc::clone(&events)),
             events,
-            counts,
             description: description.into(),
             docs,
             parameters,
             session_ms: i64::from(settings.session_minutes) * 60_000,
-            rates: Rates::new(&settings.limits, Instant::now()),
+            guard,
             limits: settings.limits.clone(),
             engine,
         })))

@@ -174,7 +174,7 @@ struct Place {
 }
 
 impl Batches {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, patience: Duration) -> Self {
         Self {
             open: Mutex::default(),
             most: limits.batches,
@@ -182,7 +182,7 @@ impl Batches {
             chunks: Arc::new(Semaphore::new(CHUNKS_AT_ONCE)),
             keys: Mutex::default(),
             freed: Notify::new(),
-            patience: limits.request,
+            patience,
         }
     }
 

@@ -23,6 +23,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
+use edge::Endless;
 use hyper::body::{Body, Frame};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,7 +32,6 @@ use tokio::time::{Sleep, sleep, timeout};
 use utoipa::IntoParams;
 
 use crate::app::{App, SignedIn};
-use crate::endless::Endless;
 use crate::extract::{Query, Token};
 use crate::problem::{Kind, Problem};
 use crate::strings;

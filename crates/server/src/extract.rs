@@ -3,18 +3,15 @@
 
 use std::str::FromStr;
 
-use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode, request::Parts};
+use axum::http::{HeaderMap, request::Parts};
 use bank::{Refusal, TokenHash};
 use engine::Engine;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use tokio::time::timeout;
 use utoipa::IntoParams;
 
-use crate::Limits;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 use crate::said;
@@ -30,18 +27,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
         if !is_json(request.headers()) {
             return Err(Problem::of(Kind::UnsupportedMediaType));
         }
-        let Limits { body_bytes, body_read, .. } = app.limits;
-        let too_large = || Problem::too_much(Kind::BodyTooLarge, body_bytes, "bytes");
-        // Known before any of it is taken, so that a client that asks whether to send it need not.
-        if request.body().size_hint().lower() > body_bytes as u64 {
-            return Err(too_large());
-        }
-        let arrived = timeout(body_read, Bytes::from_request(request, app)).await;
-        let arrived = arrived.map_err(|_| Problem::too_slow(body_read))?;
-        let body = arrived.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            _ => Problem::of(Kind::BodyUnreadable),
-        })?;
+        let body = edge::whole_body(request, app.guard.limits()).await?;
         object("body", &body).map(Self)
     }
 }

@@ -8,14 +8,13 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{IbanError, Refusal};
+use edge::{Refused, Standing, Which};
 use engine::{HistoryError, Unavailable};
 use ledger::{AmountError, Currency, Money, RefusalClass};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::admission;
 use crate::amounts::Amount;
-use crate::rates::{Standing, Which};
 use crate::strings;
 
 /// Declares the server's own kinds of problem in one table: name, status, what it says, what to do.
@@ -293,19 +292,19 @@ impl Problem {
     }
 
     /// Something has more than it may.
-    pub(crate) fn too_much(kind: Kind, most: usize, of: &str) -> Self {
+    fn too_much(kind: Kind, most: usize, of: &str) -> Self {
         Self::saying(kind, format!("{}: at most {most} {of} are taken", kind.detail()))
     }
 
     /// The body did not arrive in its time.
-    pub(crate) fn too_slow(most: Duration) -> Self {
+    fn too_slow(most: Duration) -> Self {
         let most = most.as_secs_f64();
         Self::saying(Kind::BodyTooSlow, format!("{}: it has {most} seconds", Kind::BodyTooSlow.detail()))
     }
 
     /// Requests come too fast. Where all together are too many, the one who asks has done nothing wrong, and is told
     /// that the server is busy rather than that they are to blame.
-    pub(crate) fn too_fast(standing: Standing) -> Self {
+    fn too_fast(standing: Standing) -> Self {
         let kind = match standing.which {
             Which::All | Which::Strangers => return Self::of(Kind::Busy),
             Which::User | Which::Address | Which::SignInsOfAddress | Which::SignInsOfName => Kind::RateLimited,
@@ -387,6 +386,22 @@ impl From<ledger::Refusal> for Problem {
     }
 }
 
+impl From<Refused> for Problem {
+    fn from(refusal: Refused) -> Self {
+        match refusal {
+            Refused::AddressTooLong { most_bytes } => Self::too_much(Kind::AddressTooLong, most_bytes, "bytes"),
+            Refused::TooManyHeaders { most } => Self::too_much(Kind::TooManyHeaders, most, "header fields"),
+            Refused::UnclearHost(why) => Self::saying(Kind::InvalidHost, why.to_string()),
+            Refused::TooFast(standing) => Self::too_fast(standing),
+            Refused::BodyTooLarge { most_bytes } => Self::too_much(Kind::BodyTooLarge, most_bytes, "bytes"),
+            Refused::BodyTooSlow { most } => Self::too_slow(most),
+            Refused::BodyUnreadable => Self::of(Kind::BodyUnreadable),
+            Refused::TimedOut => Self::of(Kind::TimedOut),
+            Refused::Panicked => Self::failed(&"a handler panicked"),
+        }
+    }
+}
+
 impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         match unavailable {
@@ -440,7 +455,7 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(standing) = standing {
-            admission::tell(&standing, headers);
+            standing.tell(headers);
         }
         if repeated {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));

@@ -12,6 +12,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bank::{AccessCommand, Body, Caller, Command, CustomerId, Origin, Refusal, Role, Sealed, User, UserId};
+use edge::Client;
 use engine::{Field, Outcome};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -22,7 +23,6 @@ use crate::app::App;
 use crate::extract::{Json as Sent, Token};
 use crate::password::MAX_CHARACTERS;
 use crate::problem::{Kind, Problem};
-use crate::proxies::Client;
 use crate::strings;
 use crate::times::moment;
 
@@ -126,8 +126,8 @@ impl FromRequestParts<App> for SeldomEnough {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let address = parts.extensions.get().map(|Client(address)| *address);
-        let standing = address.and_then(|address| app.rates.sign_in_of_address(address, Instant::now()));
-        admission::within(app, standing)?;
+        let counted = address.map(|address| app.guard.sign_in_of_address(address, Instant::now()));
+        counted.transpose().map_err(|refusal| admission::refused(app, refusal))?;
         Ok(Self(address))
     }
 }
@@ -157,11 +157,11 @@ pub(crate) async fn sign_in(
         (Some((id, user.role, user.customer, user.password.clone())), is_expected)
     })?;
     // Those who guess elsewhere take nothing from where the user signed in before.
-    let standing = match from.filter(|_| is_expected) {
-        Some(from) => app.rates.sign_in_from_known(from, Instant::now()),
-        None => app.rates.sign_in_of_name(index, Instant::now()),
+    let counted = match from.filter(|_| is_expected) {
+        Some(from) => app.guard.sign_in_from_known(from.0, Instant::now()),
+        None => app.guard.sign_in_of_name(index.0, Instant::now()),
     };
-    admission::within(&app, standing)?;
+    counted.map_err(|refusal| admission::refused(&app, refusal))?;
     let hash = app.open_some(Field::Password, known.as_ref().map(|(.., password)| password))?;
     let right = right_password(&app, sent.password, hash, is_expected).await?;
     let Some((user, role, customer, _)) = known.as_ref().filter(|_| right) else {

@@ -360,7 +360,7 @@ async fn follow(app: App) {
         };
         let durable = tokio::select! {
             durable = app.engine.until_durable(next) => durable,
-            () = app.counts.stopping() => Err(Unavailable::Stopping),
+            () = app.guard.counts().stopping() => Err(Unavailable::Stopping),
         };
         let batch = match durable {
             Ok(()) => read(&app, next).await,

@@ -1,9 +1,9 @@
 //! Clients that mean harm, or that are broken, written by hand: what the server does to each, and that another client,
 //! from another address, is served meanwhile.
 
-use server::Limits;
 use std::time::Duration;
 
+use edge::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -614,7 +614,7 @@ async fn floods_of_data() {
 async fn a_flood_of_streams() {
     let bank = bank().await;
     let running = Running::bank(&bank, b"h2").await;
-    let most = bank.settings.limits.streams;
+    let most = bank.edge.limits.streams;
     let open = |count: u32| -> Vec<u8> {
         let one = |number| post_with(2 * number + 1, "/v1/sign-in", &[("content-type", "application/json")]);
         (0..count).flat_map(one).collect()

@@ -11,12 +11,12 @@ use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, CustomerId, Numbering,
     OpenAccount, Origin, PaymentCommand, Right, Role, SystemCommand, What,
 };
+use edge::Guard;
 use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission};
 use http_body_util::BodyExt;
 use journal::MasterKey;
 use ledger::{Currency, Kind, Money, Overdraft};
 use serde_json::{Value, json};
-use server::{Limits, Settings};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -27,6 +27,31 @@ pub(crate) const PASSWORD: &str = "a password of some length";
 
 /// How long a session lasts.
 pub(crate) const SESSION_MS: i64 = 10 * 60_000;
+
+/// Limits of the edge and of the interface. Where a test is about the one, the other is as ever.
+#[derive(Default)]
+pub(crate) struct Limits {
+    edge: edge::Limits,
+    server: server::Limits,
+}
+
+impl From<edge::Limits> for Limits {
+    fn from(edge: edge::Limits) -> Self {
+        Self { edge, server: server::Limits::default() }
+    }
+}
+
+impl From<server::Limits> for Limits {
+    fn from(server: server::Limits) -> Self {
+        Self { edge: edge::Limits::default(), server }
+    }
+}
+
+impl From<(edge::Limits, server::Limits)> for Limits {
+    fn from((edge, server): (edge::Limits, server::Limits)) -> Self {
+        Self { edge, server }
+    }
+}
 
 /// A clock set by hand.
 pub(crate) struct Hands {
@@ -47,7 +72,8 @@ impl Clock for Hands {
 /// The bank: a cash account with 100.00 EUR, the accounts of Ada and Bo, and users of every kind.
 pub(crate) struct Bank {
     pub(crate) engine: Engine,
-    pub(crate) settings: Settings,
+    pub(crate) edge: edge::Settings,
+    pub(crate) settings: server::Settings,
     pub(crate) router: Router,
     pub(crate) ada: String,
     pub(crate) bo: String,
@@ -62,21 +88,24 @@ impl Bank {
         Self::with(Limits::default()).await
     }
 
-    pub(crate) async fn with(limits: Limits) -> Self {
+    pub(crate) async fn with(limits: impl Into<Limits>) -> Self {
+        let limits = limits.into();
         let folder = tempfile::tempdir().unwrap();
         let hands = Arc::new(Hands { wall_ms: AtomicI64::new(1_795_294_453_120), monotonic_ms: AtomicI64::new(0) });
         let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&hands);
         let engine = Engine::create(&folder.path().join("bank"), &MasterKey::generate(), clock).unwrap();
-        let settings = Settings {
+        let edge = edge::Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             certificate: folder.path().join("certificate.pem"),
             private_key: folder.path().join("key.pem"),
-            session_minutes: u32::try_from(SESSION_MS / 60_000).unwrap(),
-            limits,
+            limits: limits.edge,
         };
-        let router = server::router(&settings, engine.clone(), &Arc::default(), Router::new()).unwrap();
+        let session_minutes = u32::try_from(SESSION_MS / 60_000).unwrap();
+        let settings = server::Settings { session_minutes, limits: limits.server };
+        let guard = Arc::new(Guard::new(edge.limits.clone()));
+        let router = server::router(&settings, engine.clone(), &guard, Router::new()).unwrap();
         let (ada, bo, tokens, keys) = (String::new(), String::new(), BTreeMap::new(), AtomicU64::new(0));
-        let mut bank = Self { engine, settings, router, ada, bo, tokens, hands, keys, folder };
+        let mut bank = Self { engine, edge, settings, router, ada, bo, tokens, hands, keys, folder };
         bank.found().await;
         bank
     }
@@ -229,7 +258,7 @@ impl Bank {
     /// The same over a connection from an address.
     pub(crate) async fn send_from(&self, peer: &str, call: Call) -> Answer {
         let mut request = call.request();
-        request.extensions_mut().insert(server::listen::Peer(peer.parse().unwrap()));
+        request.extensions_mut().insert(edge::Peer(peer.parse().unwrap()));
         let answer = Answer::of(self.router.clone().oneshot(request).await.unwrap()).await;
         conformance::check(&call, &answer);
         answer

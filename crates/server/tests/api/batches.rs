@@ -417,7 +417,7 @@ async fn outcomes_are_told_while_lines_are_still_sent() {
 /// A client that doesn't take its answer is not read from any further.
 #[tokio::test]
 async fn what_is_not_taken_holds_the_reading_back() {
-    let limits = Limits { request: Duration::from_millis(300), ..Limits::default() };
+    let limits = edge::Limits { request: Duration::from_millis(300), ..edge::Limits::default() };
     let bank = Bank::with(limits).await;
     let (mut sender, answer) = begun(&bank, "ada", "untaken").await;
     let chunk = Bytes::from("x\n".repeat(512));

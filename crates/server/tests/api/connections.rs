@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use edge::{Certificate, Guard, Limits, ServeError, Server, Settings};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use server::listen::{self, Counts};
-use server::{Limits, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -31,18 +30,19 @@ pub(crate) struct Running {
     connector: TlsConnector,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
-    counts: Arc<Counts>,
+    guard: Arc<Guard>,
 }
 
 impl Running {
     /// Serves a bank.
     pub(crate) async fn bank(bank: &Bank, protocol: &[u8]) -> Self {
         let certificate = bank.make_certificate();
-        let server = Server::bind(bank.settings.clone(), bank.engine.clone()).await.unwrap();
-        let address = server.local_addr();
+        let server = Server::bind(bank.edge.clone()).await.unwrap();
+        let (address, guard) = (server.local_addr(), Arc::clone(server.guard()));
+        let router = server::router(&bank.settings, bank.engine.clone(), &guard, Router::new()).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(server.run(async { drop(stopped.await) }));
-        Self { address, connector: connector(certificate, protocol), stop, serving, counts: Arc::default() }
+        let serving = tokio::spawn(server.run(router, async { drop(stopped.await) }));
+        Self { address, connector: connector(certificate, protocol), stop, serving, guard }
     }
 
     /// Serves any router.
@@ -62,16 +62,14 @@ impl Running {
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
         std::fs::write(&certificate, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let tls = Arc::new(listen::tls(&certificate, &key).unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::bind(Settings { listen, certificate, private_key: key, limits }).await.unwrap();
+        let (address, guard) = (server.local_addr(), Arc::clone(server.guard()));
         let (stop, stopped) = oneshot::channel::<()>();
-        let counts = Arc::<Counts>::default();
-        let counted = Arc::clone(&counts);
         let serving = tokio::spawn(async move {
-            listen::serve(listener, tls, router, &limits, &counts, &workers, async { drop(stopped.await) }).await;
+            server.run_on(router, &workers, async { drop(stopped.await) }).await;
         });
-        Self { address, connector: connector(made.cert.der().to_vec(), protocol), stop, serving, counts: counted }
+        Self { address, connector: connector(made.cert.der().to_vec(), protocol), stop, serving, guard }
     }
 
     pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
@@ -97,9 +95,9 @@ impl Running {
         connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 
-    /// The connections open now, where a router is served.
+    /// The connections open now.
     pub(crate) fn open(&self) -> usize {
-        self.counts.open()
+        self.guard.counts().open()
     }
 
     pub(crate) async fn stop(self) {
@@ -272,12 +270,12 @@ async fn stopping_cuts_what_does_not_finish() {
 #[tokio::test]
 async fn a_certificate_that_is_not_there_is_told_at_once() {
     let bank = Bank::new().await;
-    let missing = Server::bind(bank.settings.clone(), bank.engine.clone()).await;
+    let missing = Server::bind(bank.edge.clone()).await;
     assert!(matches!(missing.err(), Some(ServeError::Certificate { .. })));
     bank.make_certificate();
     let other = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    std::fs::write(&bank.settings.private_key, other.signing_key.serialize_pem()).unwrap();
-    let wrong_key = Server::bind(bank.settings.clone(), bank.engine.clone()).await;
+    std::fs::write(&bank.edge.private_key, other.signing_key.serialize_pem()).unwrap();
+    let wrong_key = Server::bind(bank.edge.clone()).await;
     assert!(matches!(wrong_key.err(), Some(ServeError::PrivateKey { .. })));
 }
 
@@ -287,9 +285,9 @@ async fn what_is_wrong_with_a_certificate_is_said() {
     let (bank, other) = (Bank::new().await, Bank::new().await);
     bank.make_certificate();
     other.make_certificate();
-    let (certificate, key) = (&bank.settings.certificate, &bank.settings.private_key);
-    let said = |certificate: &Path, key: &Path| listen::tls(certificate, key).unwrap_err().to_string();
-    let told = said(certificate, &other.settings.private_key);
+    let (certificate, key) = (&bank.edge.certificate, &bank.edge.private_key);
+    let said = |certificate: &Path, key: &Path| Certificate::read(certificate, key).unwrap_err().to_string();
+    let told = said(certificate, &other.edge.private_key);
     assert!(told.contains("it is the key of another certificate"), "{told}");
     let file = |name: &str, text: &[u8]| {
         let path = certificate.with_file_name(name);

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::http::Request;
 use axum::routing::get;
+use edge::{ForwardedField, Guard, Limits, Proxies, Rate};
 use serde_json::json;
-use server::{ForwardedField, Limits, Proxies, Rate};
 use tower::ServiceExt;
 
 use crate::bank_under_test::{Answer, Bank, Call, PASSWORD};
@@ -71,7 +71,8 @@ async fn what_is_known_survives_a_restart() {
     let mut bank = Bank::with(three_of_a_name()).await;
     assert_eq!(bank.send_from(HOME, sign_in("ada", PASSWORD)).await.status, 200);
     // A server that has counted nothing yet, over what the journal tells.
-    bank.router = server::router(&bank.settings, bank.engine.clone(), &Arc::default(), Router::new()).unwrap();
+    let guard = Arc::new(Guard::new(bank.edge.limits.clone()));
+    bank.router = server::router(&bank.settings, bank.engine.clone(), &guard, Router::new()).unwrap();
     assert_eq!(guess(&bank, STRANGER, "ada").await, 3);
     assert_eq!(bank.send_from(HOME, sign_in("ada", PASSWORD)).await.status, 200);
 }

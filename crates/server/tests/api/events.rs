@@ -744,9 +744,8 @@ fn ask(bank: &Bank, who: &str) -> String {
 #[tokio::test]
 async fn a_stream_outlives_the_limits_of_requests_and_ends_when_the_server_stops() {
     let moment = Duration::from_millis(100);
-    let limits =
-        Limits { heartbeat: moment / 5, idle: moment, request: moment, header_read: moment, ..Limits::default() };
-    let bank = Bank::with(limits).await;
+    let edge = edge::Limits { idle: moment, request: moment, header_read: moment, ..edge::Limits::default() };
+    let bank = Bank::with((edge, Limits { heartbeat: moment / 5, ..Limits::default() })).await;
     let running = Running::bank(&bank, b"http/1.1").await;
     let mut stream = running.connect().await.unwrap();
     stream.write_all(ask(&bank, "ada").as_bytes()).await.unwrap();
@@ -771,9 +770,8 @@ async fn a_stream_outlives_the_limits_of_requests_and_ends_when_the_server_stops
 #[tokio::test]
 async fn streams_over_http2_end_when_the_server_stops() {
     let moment = Duration::from_millis(100);
-    let limits =
-        Limits { heartbeat: moment / 5, idle: moment, request: moment, header_read: moment, ..Limits::default() };
-    let bank = Bank::with(limits).await;
+    let edge = edge::Limits { idle: moment, request: moment, header_read: moment, ..edge::Limits::default() };
+    let bank = Bank::with((edge, Limits { heartbeat: moment / 5, ..Limits::default() })).await;
     let running = Running::bank(&bank, b"h2").await;
     let (mut client, connection) = h2::client::handshake(running.connect().await.unwrap()).await.unwrap();
     let driving = tokio::spawn(connection);
@@ -864,14 +862,14 @@ impl Drop for Endless {
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut() {
     let moment = Duration::from_millis(100);
-    let limits = Limits { idle: moment, request: moment, header_read: moment, ..Limits::default() };
+    let limits = edge::Limits { idle: moment, request: moment, header_read: moment, ..edge::Limits::default() };
     for endless in [false, true] {
         let thrown_away = Arc::new(AtomicBool::new(false));
         let body = Arc::clone(&thrown_away);
         let handler = get(move || async move {
             let mut answer = Response::new(HttpBody::new(Endless(body)));
             if endless {
-                answer.extensions_mut().insert(server::Endless);
+                answer.extensions_mut().insert(edge::Endless);
             }
             answer
         });

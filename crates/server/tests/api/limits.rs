@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::{get, post};
+use edge::Limits;
 use serde_json::json;
-use server::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -26,7 +26,7 @@ fn quick() -> Limits {
 #[tokio::test]
 async fn the_body() {
     let bank = Bank::new().await;
-    let most = bank.settings.limits.body_bytes;
+    let most = bank.edge.limits.body_bytes;
     let name = json!({"name": "Cy"}).to_string();
     let body = |bytes: usize| format!("{name}{}", " ".repeat(bytes - name.len()));
     let send = |bytes: usize| {
@@ -43,7 +43,7 @@ async fn the_body() {
 #[tokio::test]
 async fn the_address() {
     let bank = Bank::new().await;
-    let most = bank.settings.limits.address_bytes;
+    let most = bank.edge.limits.address_bytes;
     let ask = |bytes: usize| bank.send(Call::new("GET", &format!("/{}", "x".repeat(bytes - 1))));
     assert_eq!(ask(most).await.status, 404);
     let refused = ask(most + 1).await;
@@ -62,7 +62,7 @@ async fn the_address() {
 #[tokio::test]
 async fn the_number_of_header_fields() {
     let bank = Bank::new().await;
-    let most = bank.settings.limits.headers;
+    let most = bank.edge.limits.headers;
     let ask = |fields: usize| {
         // The host is one of them.
         let call = Call::new("GET", "/health/live");
@@ -78,7 +78,7 @@ async fn the_number_of_header_fields() {
 #[tokio::test]
 async fn the_size_of_the_header() {
     let bank = Bank::with(quick()).await;
-    let most = usize::try_from(bank.settings.limits.header_bytes).unwrap();
+    let most = usize::try_from(bank.edge.limits.header_bytes).unwrap();
     let running = Running::bank(&bank, b"http/1.1").await;
     for (bytes, status) in [(most - 100, 200), (most + 100, 431)] {
         let mut stream = running.connect().await.unwrap();

@@ -1,9 +1,9 @@
 //! How fast requests may come. The rates here give their burst and then nothing for an hour, so that no test depends on
-//! how fast it runs; the passing of time is tried in the server's own tests, with a time that is handed in.
+//! how fast it runs; the passing of time is tried in the edge's own tests, with a time that is handed in.
 
 use axum::http::Request;
+use edge::{Limits, Rate};
 use serde_json::json;
-use server::{Limits, Rate};
 use tokio::io::AsyncWriteExt;
 
 use crate::bank_under_test::{Bank, Call, PASSWORD};

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use edge::Limits;
 use serde_json::{Value, json};
-use server::Limits;
 
 use crate::bank_under_test::{Answer, Bank, Call, PASSWORD, SESSION_MS};
 use crate::conformance::DESCRIPTION;

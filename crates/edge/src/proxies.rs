@@ -11,7 +11,7 @@ use std::str::FromStr;
 use axum::http::header::FORWARDED;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::listen::network;
+use crate::peer::network;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -21,7 +21,7 @@ const MAX_HOPS: usize = 16;
 /// The client whose request it is: an IPv4 address, or an IPv6 network of 64 bits. Admission puts it into the request's
 /// extensions for whoever counts by address.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Client(pub(crate) IpAddr);
+pub struct Client(pub IpAddr);
 
 /// The proxies that are trusted, and how they tell whose request they hand on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

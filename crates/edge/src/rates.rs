@@ -20,59 +20,35 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderValue;
-use bank::{AddressHash, NameIndex, UserId};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::Limits;
+use crate::settings::{Limits, Rate};
 
-/// Limit on requests: so many in a time at a steady pace, and so many at once after a rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Number of requests in the time. 0 stands for no limit.
-    pub requests: u32,
-    /// The time, in seconds.
-    pub seconds: u32,
-    /// Number of requests at once. 0 counts as 1, since a rate that lets nobody through serves nobody.
-    pub burst: u32,
-}
-
-impl Rate {
-    /// No limit.
-    pub const NONE: Self = Self { requests: 0, seconds: 1, burst: 0 };
-
-    /// So many a second, and so many at once.
-    #[must_use]
-    pub const fn per_second(requests: u32, burst: u32) -> Self {
-        Self { requests, seconds: 1, burst }
-    }
-
-    /// So many a minute, and so many at once.
-    #[must_use]
-    pub const fn per_minute(requests: u32, burst: u32) -> Self {
-        Self { requests, seconds: 60, burst }
-    }
-
-    /// Three quarters of it, rounded up. Of no limit it is none.
-    const fn three_quarters(self) -> Self {
-        let Self { requests, seconds, burst } = self;
-        Self { requests: requests - requests / 4, seconds, burst: burst - burst / 4 }
-    }
-}
+/// Headers that tell how many requests are allowed, and how many are left (draft-ietf-httpapi-ratelimit-headers-11).
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// One of the rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub enum Which {
+    /// Requests of one user.
     User,
+    /// Requests from one address.
     Address,
+    /// Requests of all together.
     All,
+    /// Requests of all who are not signed in.
     Strangers,
+    /// Sign-ins from one address.
     SignInsOfAddress,
+    /// Sign-ins under one name.
     SignInsOfName,
 }
 
 impl Which {
     /// Its name in the metrics and, where clients are told of it, in the header fields.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::User => "user",
             Self::Address => "address",
@@ -86,21 +62,30 @@ impl Which {
 
 /// Standing of somebody after a request, for the header fields that tell it.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
-    pub(crate) which: Which,
+pub struct Standing {
+    /// The rate.
+    pub which: Which,
     /// The field `RateLimit-Policy`.
-    pub(crate) policy: HeaderValue,
+    policy: HeaderValue,
     /// Number of requests that may still come at once.
-    pub(crate) remaining: u64,
+    pub remaining: u64,
     /// Seconds, rounded up, until the whole burst is there again; or, for whoever was refused, until one more may come.
-    pub(crate) seconds: u64,
+    pub seconds: u64,
     /// `true` if the request was refused.
-    pub(crate) refused: bool,
+    pub refused: bool,
 }
 
 impl Standing {
+    /// Tells it in the header fields of an answer, where nothing else was told already.
+    pub fn tell(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(&LEFT) {
+            headers.insert(POLICY, self.policy.clone());
+            headers.insert(LEFT, self.field());
+        }
+    }
+
     /// The field `RateLimit`.
-    pub(crate) fn field(&self) -> HeaderValue {
+    fn field(&self) -> HeaderValue {
         let field = format!("\"{}\";r={};t={}", self.which.name(), self.remaining, self.seconds);
         HeaderValue::from_maybe_shared(field).expect("names and digits may stand in a header")
     }
@@ -279,8 +264,9 @@ impl Rates {
         }
     }
 
-    pub(crate) fn of_user(&self, user: UserId, now: Instant) -> Option<Standing> {
-        self.users.take(user.0, self.moment(now))
+    /// `user` is the user's number, whatever the application calls it.
+    pub(crate) fn of_user(&self, user: u64, now: Instant) -> Option<Standing> {
+        self.users.take(user, self.moment(now))
     }
 
     /// `address` is an IPv4 address, or an IPv6 network of 64 bits.
@@ -301,14 +287,14 @@ impl Rates {
         self.sign_ins_of_addresses.take(address, self.moment(now))
     }
 
-    /// All addresses share it, and whether anybody has the name doesn't matter.
-    pub(crate) fn sign_in_of_name(&self, name: NameIndex, now: Instant) -> Option<Standing> {
+    /// All addresses share it, and whether anybody has the name doesn't matter. `name` is a keyed hash of it.
+    pub(crate) fn sign_in_of_name(&self, name: [u8; 16], now: Instant) -> Option<Standing> {
         self.sign_ins_of_names.take(name, self.moment(now))
     }
 
     /// Counts a sign-in from an address from which the name's user signed in before: nobody elsewhere takes anything
-    /// from it.
-    pub(crate) fn sign_in_from_known(&self, address: AddressHash, now: Instant) -> Option<Standing> {
+    /// from it. `address` is a keyed hash of the two.
+    pub(crate) fn sign_in_from_known(&self, address: [u8; 16], now: Instant) -> Option<Standing> {
         self.sign_ins_of_known.take(address, self.moment(now))
     }
 
@@ -440,8 +426,8 @@ mod tests {
     #[test]
     fn guessing_locks_nobody_out_of_where_they_are_known() {
         let rates = Rates::new(&Limits::default(), Instant::now());
-        let (name, home) = (NameIndex([1; 16]), AddressHash([2; 16]));
-        let (office, at) = (AddressHash([3; 16]), |second| rates.since + Duration::from_secs(second));
+        let (name, home) = ([1; 16], [2; 16]);
+        let (office, at) = ([3; 16], |second| rates.since + Duration::from_secs(second));
         let day = 24 * 60 * 60;
         let guesses = (0..day).filter(|second| allowed(rates.sign_in_of_name(name, at(*second)))).count();
         // Five a minute and the ten at the start, as before addresses were known.
@@ -460,7 +446,7 @@ mod tests {
         }
         // And what is tried there takes nothing from others.
         assert!(allowed(rates.sign_in_of_name(name, at(day + 12))));
-        assert!(allowed(rates.sign_in_of_name(NameIndex([4; 16]), at(day))));
+        assert!(allowed(rates.sign_in_of_name([4; 16], at(day))));
     }
 
     #[test]

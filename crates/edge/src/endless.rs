@@ -4,6 +4,10 @@
 //! notice when the client leaves; so once the answer's head is sent, the connection is taken out of hyper, whose
 //! buffers of 16 KiB for requests to come would be most of what thousands of such connections take. HTTP/2 goes on
 //! carrying other requests beside it, and keeps its buffers.
+//!
+//! It is own code because hyper neither has smaller buffers (8 KiB is the least for each) nor lets go of them while an
+//! answer lasts. `kassa bench streams` with 10,000 streams over HTTP/1.1 measured 11,900 bytes of memory for each on 28
+//! November 2026 (two cores, debug build), and 27,100 without the handover: 119 MB against 271 MB in all.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};

@@ -1,16 +1,18 @@
-//! Form of an answer that a client would rather have (RFC 9110, section 12.5.1).
+//! Content negotiation: the form of an answer that a client would rather have (RFC 9110, section 12.5.1).
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
-/// All that a client says it accepts.
-pub(crate) fn accepted(headers: &HeaderMap) -> String {
+/// All that a client says it accepts: its fields `Accept` in one.
+#[must_use]
+pub fn accepted(headers: &HeaderMap) -> String {
     let accepted: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     accepted.join(",")
 }
 
 /// Returns how much a type is wanted, in thousandths: as the most exact of the ranges that match it says.
-pub(crate) fn weight(accepted: &str, kind: &str, subtype: &str) -> u16 {
+#[must_use]
+pub fn weight(accepted: &str, kind: &str, subtype: &str) -> u16 {
     let ranges = accepted.split(',').filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let (range_kind, range_subtype) = parts.next()?.split_once('/')?;

@@ -1,4 +1,4 @@
-//! The server's section of the settings: the address and the certificate, and the limits.
+//! The edge's section of the settings: the address and the certificate, and the limits.
 //!
 //! A section is plain data, a row for each setting, and a function that takes a setting's text. So whoever owns it need
 //! not know where the texts come from.
@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::{Limits, Network, NetworkError, Settings};
+
 /// The place at which it serves. Each row is a setting: its name, the text of its default, and what it is for. A relative
 /// path is taken from the data folder.
-pub(crate) const PLACE: [[&str; 3]; 3] = [
+pub const PLACE: [[&str; 3]; 3] = [
     [
         "listen",
         "127.0.0.1:8443",
@@ -25,8 +27,7 @@ pub(crate) const PLACE: [[&str; 3]; 3] = [
 ];
 
 /// Its limits, in the same form.
-pub(crate) const LIMITS: [[&str; 3]; 23] = [
-    ["session_minutes", "480", "Length of a session after the sign-in, in minutes."],
+pub const LIMITS: [[&str; 3]; 19] = [
     ["connections", "12000", "Maximum number of open connections; further ones are closed when they come."],
     [
         "connections_per_address",
@@ -47,8 +48,6 @@ pub(crate) const LIMITS: [[&str; 3]; 23] = [
         "The header field in which these proxies write it: x-forwarded-for, or forwarded (RFC 7239). The other is not\n\
          looked at, since a proxy hands it on as its client sent it.",
     ],
-    ["event_streams", "10000", "Maximum number of open streams of events. Each takes a connection as well."],
-    ["event_streams_per_user", "20", "Maximum number of them for one user; one more ends the oldest."],
     ["request_seconds", "30", "Time for one request, the arrival of its body included."],
     [
         "header_seconds",
@@ -85,12 +84,14 @@ pub(crate) const LIMITS: [[&str; 3]; 23] = [
          their length protects passwords from being guessed.",
     ],
     ["name_sign_ins_burst", "10", "Maximum number of them at once, after a rest."],
-    ["password_workers", "1", "Number of passwords checked at once. Each takes a core for some 20 ms, and 19 MiB."],
 ];
 
-/// Takes the text of the setting of this name, which must be one of the section's. What is wrong with it is said in words
-/// that go on after the name.
-pub(crate) fn take(settings: &mut server::Settings, folder: &Path, name: &str, text: &str) -> Result<(), String> {
+/// Takes the text of the setting of this name, which must be one of the section's.
+///
+/// # Errors
+///
+/// What the text must be, in words that go on after the setting's name.
+pub fn take(settings: &mut Settings, folder: &Path, name: &str, text: &str) -> Result<(), String> {
     let limits = &mut settings.limits;
     match name {
         "listen" => {
@@ -98,13 +99,10 @@ pub(crate) fn take(settings: &mut server::Settings, folder: &Path, name: &str, t
         }
         "certificate" => path(&mut settings.certificate, folder, text),
         "private_key" => path(&mut settings.private_key, folder, text),
-        "session_minutes" => whole(&mut settings.session_minutes, text, 1..=10_080),
         "connections" => whole(&mut limits.connections, text, 1..=1_000_000),
         "connections_per_address" => whole(&mut limits.connections_per_address, text, 1..=1_000_000),
         "trusted_proxies" => networks(&mut limits.proxies.trusted, text),
         "forwarded_field" => parsed(&mut limits.proxies.field, text.parse(), "x-forwarded-for or forwarded"),
-        "event_streams" => whole(&mut limits.event_streams, text, 0..=1_000_000),
-        "event_streams_per_user" => whole(&mut limits.event_streams_per_user, text, 1..=1_000_000),
         "request_seconds" => seconds(&mut limits.request, text),
         "header_seconds" => seconds(&mut limits.header_read, text),
         "body_seconds" => seconds(&mut limits.body_read, text),
@@ -120,19 +118,18 @@ pub(crate) fn take(settings: &mut server::Settings, folder: &Path, name: &str, t
         "address_sign_ins_burst" => whole(&mut limits.sign_ins_of_address.burst, text, 1..=1_000_000),
         "name_sign_ins_per_minute" => whole(&mut limits.sign_ins_of_name.requests, text, 0..=1_000_000),
         "name_sign_ins_burst" => whole(&mut limits.sign_ins_of_name.burst, text, 1..=1_000_000),
-        "password_workers" => whole(&mut limits.password_workers, text, 1..=64),
-        _ => Err("is no setting of the server".into()),
+        _ => Err("is no setting of the edge".into()),
     }
 }
 
 /// The settings before any is taken: each of them has a default above.
-pub(crate) fn unset() -> server::Settings {
-    server::Settings {
+#[must_use]
+pub fn unset() -> Settings {
+    Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
         certificate: PathBuf::new(),
         private_key: PathBuf::new(),
-        session_minutes: 0,
-        limits: server::Limits::default(),
+        limits: Limits::default(),
     }
 }
 
@@ -141,11 +138,10 @@ fn parsed<T, E>(place: &mut T, parsed: Result<T, E>, form: &str) -> Result<(), S
     Ok(())
 }
 
-fn networks(place: &mut Vec<server::Network>, text: &str) -> Result<(), String> {
+fn networks(place: &mut Vec<Network>, text: &str) -> Result<(), String> {
     let each = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    *place = each
-        .map(|part| part.parse().map_err(|mistake: server::NetworkError| mistake.to_string()))
-        .collect::<Result<_, _>>()?;
+    *place =
+        each.map(|part| part.parse().map_err(|mistake: NetworkError| mistake.to_string())).collect::<Result<_, _>>()?;
     Ok(())
 }
 
@@ -157,7 +153,12 @@ fn path(place: &mut PathBuf, folder: &Path, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn whole<T>(place: &mut T, text: &str, range: std::ops::RangeInclusive<T>) -> Result<(), String>
+/// Takes a whole number within a range.
+///
+/// # Errors
+///
+/// What the text must be, in words that go on after the setting's name.
+pub fn whole<T>(place: &mut T, text: &str, range: std::ops::RangeInclusive<T>) -> Result<(), String>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
