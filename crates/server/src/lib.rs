@@ -29,13 +29,11 @@ mod extract;
 mod guard;
 mod health;
 mod holds;
-mod ids;
 pub mod listen;
 mod metadata;
 mod metrics;
 mod openapi;
 mod pages;
-pub mod password;
 mod payment_list;
 mod payments;
 mod problem;
@@ -62,9 +60,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 pub use endless::Endless;
-pub use extract::is_control;
 pub use openapi::openapi;
 pub use problem::slugs;
+pub use service::{is_control, password};
 pub use settings::{ForwardedField, Limits, Network, NetworkError, Proxies, Rate, ServeError, Settings};
 
 use app::App;
