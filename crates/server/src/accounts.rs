@@ -10,12 +10,13 @@ use bank::{
 use engine::Field;
 use ledger::{Account, AccountId, Kind, Overdraft, Status};
 use serde::{Deserialize, Serialize};
+use service::{Fault, SignedIn, account_of, currency_of, seen_account, subject_of, text, unexpected};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{self, currency, overdraft, overdraft_text};
-use crate::app::{App, SignedIn, account_of, changed, created, currency_of, seen_account, subject_of, unexpected};
+use crate::app::{App, changed, created};
 use crate::caching::Version;
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, integer, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, integer};
 use crate::problem::Problem;
 use crate::rights::RightName;
 use crate::strings;
@@ -135,9 +136,9 @@ pub(crate) struct NewAccount {
 
 impl NewAccount {
     /// Returns the terms of the new account, and its name.
-    fn terms(&self) -> Result<(OpenAccount, Option<&str>), Problem> {
+    fn terms(&self) -> Result<(OpenAccount, Option<&str>), Fault> {
         if self.number.is_some_and(|number| number == 0 || i64::try_from(number).is_err()) {
-            return Err(Problem::field("number", "accounts are numbered from 1, and no number has more than 63 bits"));
+            return Err(Fault::field("number", "accounts are numbered from 1, and no number has more than 63 bits"));
         }
         let currency = currency(&self.currency)?;
         let kind = self.kind.map_or(Kind::Liability, Kind::from);
@@ -204,7 +205,7 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     /// A page, and the account with which the next begins.
-    pub(crate) fn of(app: &App, found: Vec<Found>, next: Option<AccountId>) -> Result<Self, Problem> {
+    pub(crate) fn of(app: &App, found: Vec<Found>, next: Option<AccountId>) -> Result<Self, Fault> {
         let accounts = found.into_iter().map(|found| found.view(app)).collect::<Result<_, _>>()?;
         Ok(Self { accounts, next_cursor: next.map(|next| next.0.to_string()) })
     }
@@ -248,14 +249,14 @@ impl Found {
         })
     }
 
-    fn view(self, app: &App) -> Result<AccountView, Problem> {
+    fn view(self, app: &App) -> Result<AccountView, Fault> {
         let Self { iban, account, name, right } = self;
         Ok(AccountView {
             iban,
             currency: account.currency.code().to_owned(),
             kind: account.kind.into(),
             status: account.status.into(),
-            name: app.open_some(Field::AccountName, name.as_ref())?,
+            name: app.service.open_some(Field::AccountName, name.as_ref())?,
             overdraft: overdraft_text(account.overdraft, account.currency),
             posted: amounts::balance(account.posted_minor, account.currency),
             held: account.money(account.held_minor).to_string(),
@@ -268,7 +269,7 @@ impl Found {
 
 impl AccountView {
     /// An account as it was at its opening, so that a retry gets the same answer; none if the event is not one.
-    pub(crate) fn opened(app: &App, what: &What, iban: String, right: Option<Right>) -> Result<Option<Self>, Problem> {
+    pub(crate) fn opened(app: &App, what: &What, iban: String, right: Option<Right>) -> Result<Option<Self>, Fault> {
         let What::Accounts(AccountEvent::AccountOpened { currency, kind, overdraft, opened_at, name, .. }) = what
         else {
             return Ok(None);
@@ -302,12 +303,12 @@ pub(crate) async fn open_account(
     });
     let (write, found) = looked?;
     let body = found.and_then(|((terms, name), subject)| {
-        let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
+        let name = name.map(|name| app.service.seal(subject, Field::AccountName, name)).transpose()?;
         Ok(Body::Accounts(AccountCommand::OpenAccount(OpenAccount { name, ..terms })))
     });
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     let What::Accounts(AccountEvent::AccountOpened { id, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt));
+        return Err(unexpected(&receipt).into());
     };
     let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
     let view = AccountView::opened(&app, &receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
@@ -364,7 +365,7 @@ pub(crate) async fn list_accounts(
             Ok(Found::page_of(state, who.customer, &ids, first, limit))
         })
         .await?;
-    Accounts::of(&app, found, next).map(Json)
+    Ok(Json(Accounts::of(&app, found, next)?))
 }
 
 /// Shows an account.
@@ -508,14 +509,14 @@ pub(crate) async fn rename(
     });
     let (write, found) = looked?;
     let body = found.and_then(|(name, account, subject)| {
-        let name = name.map(|name| app.seal(subject, Field::AccountName, name)).transpose()?;
+        let name = name.map(|name| app.service.seal(subject, Field::AccountName, name)).transpose()?;
         Ok(Body::Accounts(AccountCommand::Rename { account, name }))
     });
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     let What::Accounts(AccountEvent::AccountRenamed { name, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt));
+        return Err(unexpected(&receipt).into());
     };
-    let name = app.open_some(Field::AccountName, name.as_ref())?;
+    let name = app.service.open_some(Field::AccountName, name.as_ref())?;
     Ok(changed(&receipt, NameChange { name }))
 }
 
@@ -547,9 +548,9 @@ pub(crate) async fn set_status(
     let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
     let (write, account) = looked?;
     let body = account.map(|account| Body::Accounts(AccountCommand::SetStatus { account, status: sent.status.into() }));
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     let What::Accounts(AccountEvent::StatusSet { status, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt));
+        return Err(unexpected(&receipt).into());
     };
     Ok(changed(&receipt, StatusChange { status: (*status).into() }))
 }
@@ -589,9 +590,9 @@ pub(crate) async fn set_overdraft(
         }))
     });
     let (write, body) = looked?;
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     let What::Accounts(AccountEvent::OverdraftSet { account, overdraft }) = &receipt.what else {
-        return Err(unexpected(&receipt));
+        return Err(unexpected(&receipt).into());
     };
     let currency = app.engine.peek(|state| currency_of(state, *account))??;
     Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))

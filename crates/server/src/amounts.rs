@@ -3,9 +3,9 @@
 use bank::Refusal;
 use ledger::{Currency, Money, Overdraft};
 use serde::Serialize;
+use service::Fault;
 use utoipa::ToSchema;
 
-use crate::problem::Problem;
 use crate::strings;
 
 /// An amount of money.
@@ -29,44 +29,44 @@ impl Amount {
 const UNLIMITED: &str = "unlimited";
 
 /// The currency of a code.
-pub(crate) fn currency(code: &str) -> Result<Currency, Problem> {
-    Currency::from_code(code).ok_or_else(|| Problem::from(Refusal::UnknownCurrency).in_field("currency"))
+pub(crate) fn currency(code: &str) -> Result<Currency, Fault> {
+    Currency::from_code(code).ok_or_else(|| Fault::from(Refusal::UnknownCurrency).in_field("currency"))
 }
 
 /// An amount and a currency that were sent, as money.
-pub(crate) fn money(amount: &str, code: &str) -> Result<Money, Problem> {
-    Money::parse(amount, currency(code)?).map_err(|error| Problem::amount("amount", error))
+pub(crate) fn money(amount: &str, code: &str) -> Result<Money, Fault> {
+    Money::parse(amount, currency(code)?).map_err(|error| Fault::amount("amount", error))
 }
 
 /// An amount and a currency that may be left out, both or none.
-pub(crate) fn some_money(amount: Option<&str>, code: Option<&str>) -> Result<Option<Money>, Problem> {
+pub(crate) fn some_money(amount: Option<&str>, code: Option<&str>) -> Result<Option<Money>, Fault> {
     match (amount, code) {
         (Some(amount), Some(code)) => Ok(Some(money(amount, code)?)),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(Problem::from(Refusal::AmountIncomplete).in_field("currency")),
-        (None, Some(_)) => Err(Problem::from(Refusal::AmountIncomplete).in_field("amount")),
+        (Some(_), None) => Err(Fault::from(Refusal::AmountIncomplete).in_field("currency")),
+        (None, Some(_)) => Err(Fault::from(Refusal::AmountIncomplete).in_field("amount")),
     }
 }
 
 /// An amount of zero or more, in minor units.
-pub(crate) fn positive(field: &str, text: &str, currency: Currency) -> Result<u64, Problem> {
-    let amount = Money::parse(text, currency).map_err(|error| Problem::amount(field, error))?;
+pub(crate) fn positive(field: &str, text: &str, currency: Currency) -> Result<u64, Fault> {
+    let amount = Money::parse(text, currency).map_err(|error| Fault::amount(field, error))?;
     u64::try_from(amount.minor).map_err(|_| {
         let detail = "it is an amount of zero or more, and counts for money in and money out";
-        Problem::refusing(Refusal::InvalidAmount, detail).in_field(field)
+        Fault::refusing(Refusal::InvalidAmount, detail).in_field(field)
     })
 }
 
 /// An overdraft that was sent: an amount of zero or more, or `unlimited`.
-pub(crate) fn overdraft(text: &str, currency: Currency) -> Result<Overdraft, Problem> {
+pub(crate) fn overdraft(text: &str, currency: Currency) -> Result<Overdraft, Fault> {
     if text == UNLIMITED {
         return Ok(Overdraft::Unlimited);
     }
-    let limit = Money::parse(text, currency).map_err(|error| Problem::amount("overdraft", error))?;
+    let limit = Money::parse(text, currency).map_err(|error| Fault::amount("overdraft", error))?;
     let limit = u64::try_from(limit.minor);
     limit.map(Overdraft::Limited).map_err(|_| {
         let detail = "an overdraft is an amount of zero or more, or `unlimited`";
-        Problem::refusing(Refusal::InvalidAmount, detail).in_field("overdraft")
+        Fault::refusing(Refusal::InvalidAmount, detail).in_field("overdraft")
     })
 }
 
@@ -94,10 +94,10 @@ pub(crate) fn decimal(minor: i128, currency: Currency) -> String {
 }
 
 /// A signatory's limit that was sent.
-pub(crate) fn limit(text: &str, currency: Currency) -> Result<i64, Problem> {
-    let limit = Money::parse(text, currency).map_err(|error| Problem::amount("limit", error))?;
+pub(crate) fn limit(text: &str, currency: Currency) -> Result<i64, Fault> {
+    let limit = Money::parse(text, currency).map_err(|error| Fault::amount("limit", error))?;
     if limit.minor <= 0 {
-        return Err(Problem::from(Refusal::from(ledger::Refusal::AmountNotPositive)).in_field("limit"));
+        return Err(Fault::from(Refusal::from(ledger::Refusal::AmountNotPositive)).in_field("limit"));
     }
     Ok(limit.minor)
 }

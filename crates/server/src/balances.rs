@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::{Span, ToSpan};
 use ledger::{Timestamp, ValueDate};
 use serde::{Deserialize, Serialize};
+use service::{Fault, FaultKind};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts;
@@ -104,7 +105,7 @@ pub(crate) async fn balances(
 }
 
 /// The days of a series.
-fn days(from: ValueDate, to: ValueDate, every: Step) -> Result<Vec<ValueDate>, Problem> {
+fn days(from: ValueDate, to: ValueDate, every: Step) -> Result<Vec<ValueDate>, Fault> {
     let (first, last) = (date(from), date(to));
     let ends: Box<dyn Iterator<Item = Date>> = match every {
         Step::Day => Box::new(first.series(Span::new().days(1))),
@@ -114,7 +115,7 @@ fn days(from: ValueDate, to: ValueDate, every: Step) -> Result<Vec<ValueDate>, P
         ends.take_while(|day| *day < last).take(MAX_POINTS.saturating_add(1)).map(value_date).collect();
     days.push(to);
     if days.len() > MAX_POINTS {
-        return Err(Problem::of(Kind::TooManyPoints).in_field("to"));
+        return Err(Fault::of(FaultKind::TooManyPoints).in_field("to"));
     }
     Ok(days)
 }

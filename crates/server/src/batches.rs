@@ -33,6 +33,7 @@ use engine::{Batch, Chain, Outcome, Recorded, Rivals, Submission, Unavailable};
 use hyper::body::{Body as _, Frame};
 use ledger::Leg;
 use serde::{Deserialize, Serialize};
+use service::{Fault, SignedIn, leg_of, place, subject_of};
 use smallvec::smallvec;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -42,7 +43,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::Limits;
 use crate::amounts::money;
-use crate::app::{App, SignedIn, leg_of, subject_of};
+use crate::app::App;
 use crate::extract::{IdempotencyKey, Path, Query, Token};
 use crate::metadata::{self, Metadata};
 use crate::payments::sealed_text;
@@ -568,7 +569,7 @@ impl Work {
     }
 
     fn paid(&self, line: usize, event: u64, replayed: bool) -> LineOutcome {
-        let payment = Some(self.app.payment_ids.id(event));
+        let payment = Some(self.app.service.payment_ids().id(event));
         LineOutcome { line, status: 201, payment, problem: None, replayed }
     }
 
@@ -659,7 +660,7 @@ impl Work {
     /// The command of a line, with what is wrong with it. What can't be read is a command, too, so that it is remembered
     /// that it was refused.
     fn submission(&self, request: Request, ordered: Result<Ordered<'_>, Problem>) -> (Option<Problem>, Submission) {
-        let (problem, body) = match ordered.and_then(|ordered| ordered.pay(&self.app)) {
+        let (problem, body) = match ordered.and_then(|ordered| Ok(ordered.pay(&self.app)?)) {
             Ok(pay) => (None, Body::Payments(PaymentCommand::Pay(pay))),
             Err(problem) => {
                 let problem = into_line_problem(problem);
@@ -695,7 +696,7 @@ impl Work {
     }
 
     fn request(&self, line: Option<usize>, content: &[u8]) -> Request {
-        place(&self.app, self.who.caller.user, &self.key, line, content)
+        place(&self.app.engine, self.who.caller.user, &self.key, line, content)
     }
 
     // ---- All or none ----
@@ -873,7 +874,7 @@ impl All {
         for ordered in ordered {
             self.lines += 1;
             if self.wrong.is_none() {
-                match ordered.and_then(|ordered| ordered.pay(app)) {
+                match ordered.and_then(|ordered| Ok(ordered.pay(app)?)) {
                     Ok(pay) => self.payments.push(pay),
                     Err(problem) => self.wrong = Some(problem.within(&format!("line {}", self.lines))),
                 }
@@ -881,19 +882,6 @@ impl All {
         }
         Ok(())
     }
-}
-
-/// Hashes a line, or all of them, and the batch's key to the form in which they are remembered. No key that is sent
-/// holds the character between the two.
-fn place(app: &App, user: UserId, key: &str, line: Option<usize>, content: &[u8]) -> Request {
-    let place = line.map_or_else(|| "all".to_owned(), |line| line.to_string());
-    let key = [key.as_bytes(), b"\0", place.as_bytes()].concat();
-    app.engine.request(user, &key, content)
-}
-
-/// The places of which one is used by any batch of a key.
-pub(crate) fn places_of_any(app: &App, user: UserId, key: &str) -> Rivals {
-    [place(app, user, key, Some(1), b""), place(app, user, key, None, b"")].map(|place| place.key)
 }
 
 fn read_line(line: &[u8]) -> Result<BatchLine<'_>, Problem> {
@@ -925,7 +913,7 @@ fn into_line_problem(problem: Problem) -> Problem {
 }
 
 impl Ordered<'_> {
-    fn pay(&self, app: &App) -> Result<Pay, Problem> {
+    fn pay(&self, app: &App) -> Result<Pay, Fault> {
         Ok(Pay {
             legs: smallvec![self.leg],
             purpose: Purpose::Payment,

@@ -6,11 +6,12 @@ use axum::response::Response;
 use bank::{Body, PaymentCommand, SubjectId};
 use engine::Field;
 use serde::{Deserialize, Serialize};
+use service::{leg_of, subject_of, text};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::{App, leg_of, subject_of};
-use crate::extract::{IdempotencyKey, Json as Sent, Token, text};
+use crate::app::App;
+use crate::extract::{IdempotencyKey, Json as Sent, Token};
 use crate::payments::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 use crate::strings;
@@ -73,9 +74,9 @@ pub(crate) async fn book(
     });
     let (write, found) = looked?;
     let body = found.and_then(|(leg, reason, subject)| {
-        Ok(Body::Payments(PaymentCommand::Book { leg, reason: app.seal(subject, Field::Text, reason)? }))
+        Ok(Body::Payments(PaymentCommand::Book { leg, reason: app.service.seal(subject, Field::Text, reason)? }))
     });
-    booked(&app, &app.submit(&write, body).await?)
+    booked(&app, &app.service.submit(&write, body).await?)
 }
 
 /// Tells what would become of a booking, and books nothing.

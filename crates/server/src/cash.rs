@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use bank::{Body, PaymentCommand};
 use serde::{Deserialize, Serialize};
+use service::{account_of, subject_of};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::{App, account_of, subject_of};
+use crate::app::App;
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
 use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
@@ -108,5 +109,5 @@ async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brough
             false => Body::Payments(PaymentCommand::Withdraw { account, amount, text }),
         })
     });
-    booked(app, &app.submit(&write, body).await?)
+    booked(app, &app.service.submit(&write, body).await?)
 }

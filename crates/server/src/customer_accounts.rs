@@ -38,5 +38,5 @@ pub(crate) async fn list_accounts_of_customer(
             Ok(Found::page_of(state, Some(id), &customer.accounts, first, limit))
         })
         .await?;
-    Accounts::of(&app, found, next).map(Json)
+    Ok(Json(Accounts::of(&app, found, next)?))
 }

@@ -7,11 +7,12 @@ use bank::{AccessCommand, AccessEvent, Body, CustomerId, NameIndex, Refusal, Sea
 use engine::{Field, NewSubject};
 use ledger::AccountId;
 use serde::{Deserialize, Serialize};
+use service::{Fault, account_of, text, unexpected};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::{App, account_of, created, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, numbered, text};
+use crate::app::{App, created};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, numbered};
 use crate::problem::Problem;
 use crate::strings;
 
@@ -65,9 +66,11 @@ pub(crate) async fn add_customer(
         let subject = NewSubject::generate();
         (Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, name) }), Some(subject))
     });
-    let receipt = app.submit_with(&write, body, None).await?;
-    let What::Access(AccessEvent::CustomerAdded { id, name }) = &receipt.what else { return Err(unexpected(&receipt)) };
-    let customer = Customer { id: id.0, name: app.open(Field::CustomerName, name)? };
+    let receipt = app.service.submit_with(&write, body, None).await?;
+    let What::Access(AccessEvent::CustomerAdded { id, name }) = &receipt.what else {
+        return Err(unexpected(&receipt).into());
+    };
+    let customer = Customer { id: id.0, name: app.service.open(Field::CustomerName, name)? };
     Ok(created(&receipt, &format!("/v1/customers/{}", id.0), customer))
 }
 
@@ -173,13 +176,13 @@ fn search(
     sealed: Vec<(CustomerId, Sealed)>,
     part: Option<&str>,
     limit: usize,
-) -> Result<(Vec<Customer>, Option<usize>), Problem> {
+) -> Result<(Vec<Customer>, Option<usize>), Fault> {
     let mut customers = Vec::new();
     for (id, name) in sealed {
         if customers.len() == limit {
             return Ok((customers, Some(id.0 as usize - 1)));
         }
-        let name = app.open(Field::CustomerName, &name)?;
+        let name = app.service.open(Field::CustomerName, &name)?;
         if part.is_none_or(|part| name.as_ref().is_some_and(|name| name.to_lowercase().contains(part))) {
             customers.push(Customer { id: id.0, name });
         }
@@ -211,5 +214,5 @@ pub(crate) async fn show_customer(
             Ok((id, customer.name.clone()))
         })
         .await?;
-    Ok(Json(Customer { id: id.0, name: app.open(Field::CustomerName, &name)? }))
+    Ok(Json(Customer { id: id.0, name: app.service.open(Field::CustomerName, &name)? }))
 }

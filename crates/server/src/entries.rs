@@ -7,14 +7,15 @@ use axum::extract::State;
 use engine::{Field, Found, HistoryEntry, Search};
 use ledger::{Account, AccountId, Cause, Currency, ValueDate};
 use serde::{Deserialize, Serialize};
+use service::{Fault, FaultKind, account_of, seen_account, text};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{self, positive};
-use crate::app::{App, account_of, seen_account};
-use crate::extract::{Page, Path, Query, Token, cursor, digits, text};
+use crate::app::App;
+use crate::extract::{Page, Path, Query, Token, cursor, digits};
 use crate::payments::PurposeName;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::strings;
 use crate::times::{day, moment, parse_day};
 
@@ -103,19 +104,19 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn search(&self, app: &App, currency: Currency) -> Result<(Search, usize), Problem> {
+    fn search(&self, app: &App, currency: Currency) -> Result<(Search, usize), Fault> {
         let (before, limit) = Page { cursor: self.cursor, limit: self.limit }.read()?;
         let from = self.from.as_ref().map(|day| parse_day("from", day)).transpose()?;
         let to = self.to.as_ref().map(|day| parse_day("to", day)).transpose()?;
         if from.zip(to).is_some_and(|(from, to)| to < from) {
-            return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
+            return Err(Fault::of(FaultKind::PeriodBackwards).in_field("to"));
         }
         let amount =
             |field: &str, text: &Option<String>| text.as_ref().map(|text| positive(field, text, currency)).transpose();
         let counterparty = self.counterparty.as_ref().map(|iban| {
             match app.engine.peek(|state| account_of(state, iban))? {
                 // No entry has an account on its other side that isn't there.
-                Err(problem) if problem.refusal() == Some(ledger::Refusal::UnknownAccount.into()) => {
+                Err(fault) if fault.refusal() == Some(ledger::Refusal::UnknownAccount.into()) => {
                     Ok(AccountId(u32::MAX))
                 }
                 found => found,
@@ -166,7 +167,7 @@ pub(crate) struct Subject {
 }
 
 /// The account of an IBAN, if the caller may see it.
-pub(crate) async fn subject(app: &App, token: Token, iban: &str) -> Result<Subject, Problem> {
+pub(crate) async fn subject(app: &App, token: Token, iban: &str) -> Result<Subject, Fault> {
     app.read(token, |state, who| {
         let id = seen_account(state, who, iban)?;
         let account = *state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
@@ -176,7 +177,7 @@ pub(crate) async fn subject(app: &App, token: Token, iban: &str) -> Result<Subje
 }
 
 /// Entries as they are shown. Opening their texts may read many keys, so it is done beside the other requests.
-pub(crate) async fn shown(app: &App, account: Account, entries: Vec<HistoryEntry>) -> Result<Vec<Entry>, Problem> {
+pub(crate) async fn shown(app: &App, account: Account, entries: Vec<HistoryEntry>) -> Result<Vec<Entry>, Fault> {
     let app = app.clone();
     let ibans: BTreeMap<AccountId, String> = app.engine.peek(|state| {
         let others = entries.iter().map(|entry| entry.counterparty);
@@ -185,7 +186,7 @@ pub(crate) async fn shown(app: &App, account: Account, entries: Vec<HistoryEntry
     let shown = spawn_blocking(move || {
         entries.iter().map(|entry| show(&app, &account, &ibans, entry)).collect::<Result<Vec<_>, _>>()
     });
-    shown.await.map_err(|error| Problem::failed(&error))?
+    shown.await.map_err(|error| Fault::failed(&error))?
 }
 
 fn show(
@@ -193,13 +194,13 @@ fn show(
     account: &Account,
     ibans: &BTreeMap<AccountId, String>,
     entry: &HistoryEntry,
-) -> Result<Entry, Problem> {
+) -> Result<Entry, Fault> {
     let undoes = match entry.cause {
-        Cause::Refund { of, .. } | Cause::Reversal { of } => Some(app.payment_ids.id(of.event())),
+        Cause::Refund { of, .. } | Cause::Reversal { of } => Some(app.service.payment_ids().id(of.event())),
         Cause::Order | Cause::Capture { .. } => None,
     };
     Ok(Entry {
-        payment: app.payment_ids.id(entry.posting.event()),
+        payment: app.service.payment_ids().id(entry.posting.event()),
         number: entry.ordinal,
         amount: amounts::balance(entry.amount_minor, account.currency),
         balance: amounts::balance(entry.balance_minor, account.currency),
@@ -208,6 +209,6 @@ fn show(
         counterparty: ibans.get(&entry.counterparty).cloned().unwrap_or_default(),
         purpose: entry.purpose.into(),
         undoes,
-        text: app.open_some(Field::Text, entry.text.as_ref())?,
+        text: app.service.open_some(Field::Text, entry.text.as_ref())?,
     })
 }

@@ -26,12 +26,13 @@ use axum::response::{IntoResponse, Response};
 use edge::Endless;
 use hyper::body::{Body, Frame};
 use serde::Deserialize;
+use service::SignedIn;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{Sleep, sleep, timeout};
 use utoipa::IntoParams;
 
-use crate::app::{App, SignedIn};
+use crate::app::App;
 use crate::extract::{Query, Token};
 use crate::problem::{Kind, Problem};
 use crate::strings;
@@ -150,7 +151,7 @@ fn position(app: &App, id: &str) -> Result<u64, Problem> {
     if id == BEGINNING {
         return Ok(0);
     }
-    let known = app.event_ids.event(id).filter(|event| *event <= app.engine.last_durable());
+    let known = app.service.event_ids().event(id).filter(|event| *event <= app.engine.last_durable());
     known.ok_or_else(|| Problem::of(Kind::UnknownPosition))
 }
 
@@ -260,7 +261,7 @@ impl Stream {
     }
 
     fn id(&self, position: u64) -> String {
-        self.app.event_ids.id(position)
+        self.app.service.event_ids().id(position)
     }
 
     /// Waits for a turn at reading the past; none when a sign of life is due first. Then it waits anew, as the last: a
@@ -277,7 +278,8 @@ impl Stream {
     async fn read_past(&mut self, turn: OwnedSemaphorePermit) -> Result<Vec<Arc<News>>, EndReason> {
         let now = self.app.engine.now();
         let token = self.token;
-        let wanted = self.app.engine.peek(|state| SignedIn::find(state, token, now).map(|who| wanted(state, &who)))?;
+        let wanted =
+            self.app.engine.peek(|state| SignedIn::find(state, token.0, now).map(|who| wanted(state, &who)))?;
         let wanted = wanted.map_err(|_| EndReason::SessionOver)?;
         let (app, position, end) = (self.app.clone(), self.position, self.past_until);
         let reading = spawn_blocking(move || {

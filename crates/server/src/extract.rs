@@ -10,6 +10,7 @@ use bank::{Refusal, TokenHash};
 use engine::Engine;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use service::Fault;
 use utoipa::IntoParams;
 
 use crate::app::App;
@@ -199,10 +200,10 @@ pub(crate) struct Page {
 }
 
 /// Returns the number of things that a page shows.
-pub(crate) fn page_limit(asked: Option<u16>) -> Result<usize, Problem> {
+pub(crate) fn page_limit(asked: Option<u16>) -> Result<usize, Fault> {
     let limit = asked.unwrap_or(PAGE);
     if limit == 0 || limit > MAX_PAGE {
-        return Err(Problem::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
+        return Err(Fault::field("limit", format!("the limit is between 1 and {MAX_PAGE}")));
     }
     Ok(usize::from(limit))
 }
@@ -237,43 +238,17 @@ fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
 
 impl Page {
     /// Reads the cursor and the limit of a page.
-    pub(crate) fn read(&self) -> Result<(Option<u64>, usize), Problem> {
+    pub(crate) fn read(&self) -> Result<(Option<u64>, usize), Fault> {
         Ok((self.cursor, page_limit(self.limit)?))
     }
 
     /// Reads cursor and limit for a list whose cursor is a place, counted from 0.
-    pub(crate) fn places(&self) -> Result<(usize, usize), Problem> {
+    pub(crate) fn places(&self) -> Result<(usize, usize), Fault> {
         let (cursor, limit) = self.read()?;
         // No list is longer than 32 bits can count, so a cursor beyond that is as good as one at their end.
         let first = u32::try_from(cursor.unwrap_or(0)).unwrap_or(u32::MAX);
         Ok((usize::try_from(first).unwrap_or(usize::MAX), limit))
     }
-}
-
-/// The most characters of a name or a text on a statement: ISO 20022's Max140Text, which other banks can take too.
-pub(crate) const MAX_TEXT_CHARACTERS: usize = 140;
-
-/// A name or text that was sent, without the space around it.
-pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
-    text_of(field, text, MAX_TEXT_CHARACTERS)
-}
-
-/// Returns a text that was sent, as [`text`] does, with a limit of its own.
-pub(crate) fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> Result<&'a str, Problem> {
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
-        return Err(Problem::field(field, "it must not be empty"));
-    }
-    if text.chars().count() > max_characters {
-        return Err(Problem::field(field, format!("it has at most {max_characters} characters")));
-    }
-    if text.chars().any(bank::is_control) {
-        return Err(Problem::field(
-            field,
-            "it must not hold control characters, nor those that turn the text's direction",
-        ));
-    }
-    Ok(trimmed)
 }
 
 #[cfg(test)]
@@ -285,25 +260,6 @@ mod tests {
     struct Sent {
         #[allow(dead_code, reason = "only reading it is tried")]
         amount: String,
-    }
-
-    #[test]
-    fn texts_hold_no_control_characters() {
-        for refused in ["a\nb", "a\0", "a\u{85}b", "\u{202a}a", "a\u{202e}b", "a\u{2066}b", "a\u{2069}b"] {
-            assert!(text("text", refused).is_err(), "{refused:?}");
-        }
-        // The characters beside them, and marks that Arabic and Hebrew are written with.
-        for taken in [
-            "a\u{2029}b",
-            "a\u{202f}b",
-            "a\u{2065}b",
-            "a\u{206a}b",
-            "\u{200f}\u{5d0}",
-            "\u{645}\u{64e}",
-            "👩\u{200d}👧",
-        ] {
-            assert_eq!(text("text", taken).ok(), Some(taken), "{taken:?}");
-        }
     }
 
     #[test]

@@ -7,10 +7,11 @@ use bank::{Body, HoldCommand, HoldEvent, Refusal, Sealed, What};
 use engine::Field;
 use ledger::{AccountId, HoldId, Money, Timestamp};
 use serde::{Deserialize, Serialize};
+use service::{Fault, is_dry, leg_of, seen_account, subject_of, unexpected};
 use utoipa::ToSchema;
 
 use crate::amounts::{money, some_money};
-use crate::app::{App, changed, created, is_dry, leg_of, seen_account, subject_of, unexpected};
+use crate::app::{App, changed, created};
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
 use crate::metadata::{self, Metadata};
 use crate::payments::{Parties, Payment, PaymentDryRun, booked, sealed_text};
@@ -180,7 +181,7 @@ impl Known {
 }
 
 impl HoldTerms {
-    fn of(app: &App, known: &Known, parties: &Parties) -> Result<Self, Problem> {
+    fn of(app: &App, known: &Known, parties: &Parties) -> Result<Self, Fault> {
         let Known { placed, remaining_minor, expires_at, text, metadata } = known;
         let remaining = Money { minor: *remaining_minor, ..placed.amount };
         Ok(Self {
@@ -191,15 +192,15 @@ impl HoldTerms {
             remaining: remaining.to_string(),
             currency: placed.amount.currency.code().to_owned(),
             expires_at: moment(*expires_at),
-            text: app.open_some(Field::Text, text.as_ref())?,
+            text: app.service.open_some(Field::Text, text.as_ref())?,
             metadata: metadata::opened(app, metadata.as_ref().filter(|_| parties.payer))?,
         })
     }
 }
 
 impl Hold {
-    pub(crate) fn of(app: &App, id: HoldId, known: &Known, parties: &Parties) -> Result<Self, Problem> {
-        Ok(Self { id: app.hold_ids.id(id.event()), terms: HoldTerms::of(app, known, parties)? })
+    pub(crate) fn of(app: &App, id: HoldId, known: &Known, parties: &Parties) -> Result<Self, Fault> {
+        Ok(Self { id: app.service.hold_ids().id(id.event()), terms: HoldTerms::of(app, known, parties)? })
     }
 }
 
@@ -234,7 +235,7 @@ pub(crate) async fn place_hold(
         let metadata = metadata::sealed(&app, subject, sent.metadata.as_ref())?;
         Ok(Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text, metadata }))
     });
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     // As it was placed, for a retry as well.
     let known = Known::placed(&receipt.what).ok_or_else(|| unexpected(&receipt))?;
     let parties = app.engine.peek(|state| Parties::payers(state, &known.ids()))?;
@@ -360,7 +361,7 @@ pub(crate) async fn capture(
         Err(problem) => Err(problem),
     };
     let body = found.map(|(hold, amount)| Body::Holds(HoldCommand::Capture { hold, amount, last: sent.last }));
-    booked(&app, &app.submit(&write, body).await?)
+    booked(&app, &app.service.submit(&write, body).await?)
 }
 
 /// Tells what would become of a capture, and takes nothing.
@@ -397,8 +398,10 @@ pub(crate) async fn void(
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/holds/{id}/void");
     let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id))?;
-    let receipt = app.submit(&write, hold.map(|hold| Body::Holds(HoldCommand::Void { hold }))).await?;
-    let What::Holds(HoldEvent::HoldReleased { hold, .. }) = receipt.what else { return Err(unexpected(&receipt)) };
+    let receipt = app.service.submit(&write, hold.map(|hold| Body::Holds(HoldCommand::Void { hold }))).await?;
+    let What::Holds(HoldEvent::HoldReleased { hold, .. }) = receipt.what else {
+        return Err(unexpected(&receipt).into());
+    };
     let known = placed(&app, hold).await?;
     let (known, parties) = app.engine.peek(|state| {
         let parties = Parties::of(state, &write.who, &known.ids());
@@ -434,9 +437,9 @@ pub(crate) async fn extend(
     });
     let (write, found) = looked?;
     let body = found.map(|(hold, expires_at)| Body::Holds(HoldCommand::Extend { hold, expires_at }));
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     let What::Holds(HoldEvent::HoldExtended { hold, expires_at }) = receipt.what else {
-        return Err(unexpected(&receipt));
+        return Err(unexpected(&receipt).into());
     };
     let known = placed(&app, hold).await?;
     let (known, parties) = app.engine.peek(|state| {
@@ -446,13 +449,13 @@ pub(crate) async fn extend(
     Ok(changed(&receipt, Hold::of(&app, hold, &Known { expires_at, ..known }, &parties)?))
 }
 
-fn hold_id(app: &App, id: &str) -> Result<HoldId, Problem> {
-    let hold = app.hold_ids.event(id).and_then(HoldId::new);
+fn hold_id(app: &App, id: &str) -> Result<HoldId, Fault> {
+    let hold = app.service.hold_ids().event(id).and_then(HoldId::new);
     Ok(hold.ok_or(Refusal::from(ledger::Refusal::HoldNotOpen))?)
 }
 
 /// A hold as it was placed.
-async fn placed(app: &App, id: HoldId) -> Result<Known, Problem> {
+async fn placed(app: &App, id: HoldId) -> Result<Known, Fault> {
     let found = app.engine.find_event(id.event()).await?;
     let known = found.and_then(|recorded| Known::placed(&recorded.event.what));
     known.ok_or_else(|| Refusal::from(ledger::Refusal::HoldNotOpen).into())

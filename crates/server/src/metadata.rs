@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use bank::{Sealed, SubjectId};
 use engine::Field;
+use service::{Fault, text_of};
 
 use crate::app::App;
-use crate::extract::text_of;
-use crate::problem::Problem;
 
 /// Pairs of a key and a value.
 pub(crate) type Metadata = BTreeMap<String, String>;
@@ -23,16 +22,16 @@ pub(crate) const MAX_KEY_CHARACTERS: usize = 40;
 pub(crate) const MAX_VALUE_CHARACTERS: usize = 200;
 
 /// Seals what was sent.
-pub(crate) fn sealed(app: &App, subject: SubjectId, sent: Option<&Metadata>) -> Result<Option<Sealed>, Problem> {
+pub(crate) fn sealed(app: &App, subject: SubjectId, sent: Option<&Metadata>) -> Result<Option<Sealed>, Fault> {
     let Some(sent) = sent.filter(|sent| !sent.is_empty()) else { return Ok(None) };
     check(sent)?;
-    let json = serde_json::to_string(sent).map_err(|error| Problem::failed(&error))?;
-    app.seal(subject, Field::Metadata, &json).map(Some)
+    let json = serde_json::to_string(sent).map_err(|error| Fault::failed(&error))?;
+    app.service.seal(subject, Field::Metadata, &json).map(Some)
 }
 
-fn check(sent: &Metadata) -> Result<(), Problem> {
+fn check(sent: &Metadata) -> Result<(), Fault> {
     if sent.len() > MAX_PAIRS {
-        return Err(Problem::field("metadata", format!("it has at most {MAX_PAIRS} pairs")));
+        return Err(Fault::field("metadata", format!("it has at most {MAX_PAIRS} pairs")));
     }
     for (key, value) in sent {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
@@ -40,7 +39,7 @@ fn check(sent: &Metadata) -> Result<(), Problem> {
             let detail = format!(
                 "a key has 1 to {MAX_KEY_CHARACTERS} letters, digits, underscores, hyphens and points, and no others"
             );
-            return Err(Problem::field("metadata", detail));
+            return Err(Fault::field("metadata", detail));
         }
         text_of(&format!("metadata.{key}"), value, MAX_VALUE_CHARACTERS)?;
     }
@@ -48,7 +47,7 @@ fn check(sent: &Metadata) -> Result<(), Problem> {
 }
 
 /// Opens what was sealed; none where there was nothing, or the person has been erased.
-pub(crate) fn opened(app: &App, sealed: Option<&Sealed>) -> Result<Option<Metadata>, Problem> {
-    let json = app.open_some(Field::Metadata, sealed)?;
-    json.map(|json| serde_json::from_str(&json)).transpose().map_err(|error| Problem::failed(&error))
+pub(crate) fn opened(app: &App, sealed: Option<&Sealed>) -> Result<Option<Metadata>, Fault> {
+    let json = app.service.open_some(Field::Metadata, sealed)?;
+    json.map(|json| serde_json::from_str(&json)).transpose().map_err(|error| Fault::failed(&error))
 }

@@ -6,15 +6,16 @@ use bank::{PaymentEvent, Purpose, Refusal, State as Bank, What};
 use engine::{Field, HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp, ValueDate};
 use serde::{Deserialize, Serialize};
+use service::{Fault, FaultKind, SignedIn, is_id, seen_account, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, positive};
-use crate::app::{App, SignedIn, seen_account};
-use crate::extract::{Query, Token, digits, page_limit, text};
+use crate::app::App;
+use crate::extract::{Query, Token, digits, page_limit};
 use crate::payments::{Parties, Payment, PurposeName, accounts_of};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
+use crate::strings;
 use crate::times::parse_day;
-use crate::{ids, strings};
 
 /// Query of a list of payments. All that is given must hold; of a payment of several movements, by one of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -67,11 +68,11 @@ pub(crate) struct Payments {
 }
 
 /// The event of a cursor. Any id of the right form may be sent; that it is of no page is found out with the bank's key.
-fn place(app: &App, cursor: &str) -> Result<u64, Problem> {
-    if !ids::is_id(cursor) {
-        return Err(Problem::field("cursor", "this is not the cursor of a list of payments"));
+fn place(app: &App, cursor: &str) -> Result<u64, Fault> {
+    if !is_id(cursor) {
+        return Err(Fault::field("cursor", "this is not the cursor of a list of payments"));
     }
-    app.payment_ids.event(cursor).ok_or_else(|| Problem::of(Kind::UnknownCursor).in_field("cursor"))
+    app.service.payment_ids().event(cursor).ok_or_else(|| Fault::of(FaultKind::UnknownCursor).in_field("cursor"))
 }
 
 /// Conditions that a payment must meet to be in the list.
@@ -119,16 +120,16 @@ impl Filter {
 }
 
 impl WantedPayments {
-    fn filter(&self, accounts: Vec<AccountId>) -> Result<Filter, Problem> {
+    fn filter(&self, accounts: Vec<AccountId>) -> Result<Filter, Fault> {
         let from = self.from.as_ref().map(|day| parse_day("from", day)).transpose()?;
         let to = self.to.as_ref().map(|day| parse_day("to", day)).transpose()?;
         if from.zip(to).is_some_and(|(from, to)| to < from) {
-            return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
+            return Err(Fault::of(FaultKind::PeriodBackwards).in_field("to"));
         }
         let currency = self.currency.as_deref().map(currency).transpose()?;
         let amount = |field: &str, sent: &Option<String>| match (sent, currency) {
             (None, _) => Ok(None),
-            (Some(_), None) => Err(Problem::from(Refusal::AmountIncomplete).in_field("currency")),
+            (Some(_), None) => Err(Fault::from(Refusal::AmountIncomplete).in_field("currency")),
             (Some(sent), Some(currency)) => {
                 positive(field, sent, currency).map(|minor| Some(i64::try_from(minor).unwrap_or(i64::MAX)))
             }
@@ -147,14 +148,14 @@ impl WantedPayments {
 
     /// The accounts whose payments are looked through, none where it is all of the bank's; and those that a payment must
     /// be from or to.
-    fn accounts(&self, state: &Bank, who: &SignedIn) -> Result<(Option<Vec<AccountId>>, Vec<AccountId>), Problem> {
+    fn accounts(&self, state: &Bank, who: &SignedIn) -> Result<(Option<Vec<AccountId>>, Vec<AccountId>), Fault> {
         let account = self.account.as_ref().map(|iban| seen_account(state, who, iban));
         let account = account.transpose().map_err(|problem| problem.in_field("account"))?;
         let other = self.counterparty.as_ref().map(|iban| {
             // No payment is from or to an account that isn't there.
             Ok(state.account_of_iban(iban)?.unwrap_or(AccountId(u32::MAX)))
         });
-        let other = other.transpose().map_err(|problem: Problem| problem.in_field("counterparty"))?;
+        let other = other.transpose().map_err(|fault: Fault| fault.in_field("counterparty"))?;
         let must = account.into_iter().chain(other).collect();
         if let Some(account) = account {
             return Ok((Some(vec![account]), must));
@@ -165,7 +166,7 @@ impl WantedPayments {
         let customer = who.customer.and_then(|customer| state.customer(customer));
         let own = customer.map(|customer| customer.accounts.clone()).unwrap_or_default();
         if own.len() > MAX_MERGED {
-            return Err(Problem::of(Kind::AccountNotNamed).in_field("account"));
+            return Err(Fault::of(FaultKind::AccountNotNamed).in_field("account"));
         }
         Ok((Some(own), must))
     }
@@ -208,13 +209,13 @@ pub(crate) async fn list_payments(
             Ok(parties.collect::<Vec<_>>())
         })
         .await?;
-    let next_cursor = before.map(|event| app.payment_ids.id(event));
+    let next_cursor = before.map(|event| app.service.payment_ids().id(event));
     // Opening their texts may read many keys, so it is done beside the other requests.
     let shown = tokio::task::spawn_blocking(move || {
         let each = postings.iter().zip(&parties);
         let payments = each.map(|(it, parties)| Payment::of(&app, it.number, &it.event.what, parties));
         payments.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
     });
-    let payments = shown.await.map_err(|error| Problem::failed(&error))??;
+    let payments = shown.await.map_err(|error| Fault::failed(&error))??;
     Ok(Json(Payments { payments, next_cursor }))
 }

@@ -9,13 +9,14 @@ use bank::{
 use engine::{Field, Receipt, Recorded};
 use ledger::{AccountId, Leg, Money, Posting};
 use serde::{Deserialize, Serialize};
+use service::{Fault, SignedIn, account_of, is_dry, subject_of, text, unexpected};
 use smallvec::{SmallVec, smallvec};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::{App, SignedIn, account_of, created, is_dry, subject_of, unexpected};
+use crate::app::{App, created};
 use crate::caching::Unchanging;
-use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, text};
+use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
 use crate::metadata::{self, Metadata};
 use crate::problem::Problem;
 use crate::strings;
@@ -231,7 +232,7 @@ impl Parties {
     }
 
     /// Does as [`Parties::of`], for a caller with a right on one of the accounts.
-    pub(crate) fn seen(state: &Bank, who: &SignedIn, ids: &[AccountId]) -> Result<Self, Problem> {
+    pub(crate) fn seen(state: &Bank, who: &SignedIn, ids: &[AccountId]) -> Result<Self, Fault> {
         let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
         if seen { Ok(Self::of(state, who, ids)) } else { Err(Refusal::NoRight.into()) }
     }
@@ -243,14 +244,14 @@ impl Parties {
 
 impl Payment {
     /// An event as a payment, where it is one.
-    pub(crate) fn of(app: &App, event: u64, what: &What, parties: &Parties) -> Result<Option<Self>, Problem> {
+    pub(crate) fn of(app: &App, event: u64, what: &What, parties: &Parties) -> Result<Option<Self>, Fault> {
         let booking = Booking::of(app, what, parties)?;
-        Ok(booking.map(|booking| Self { id: app.payment_ids.id(event), booking }))
+        Ok(booking.map(|booking| Self { id: app.service.payment_ids().id(event), booking }))
     }
 }
 
 impl Booking {
-    fn of(app: &App, what: &What, parties: &Parties) -> Result<Option<Self>, Problem> {
+    fn of(app: &App, what: &What, parties: &Parties) -> Result<Option<Self>, Fault> {
         let What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) = what else { return Ok(None) };
         let mut movements = posting.legs().iter().map(|booked| {
             let Leg { debit, credit, amount } = booked.leg;
@@ -264,7 +265,7 @@ impl Booking {
             amount,
             currency,
             purpose: (*purpose).into(),
-            text: app.open_some(Field::Text, text.as_ref())?,
+            text: app.service.open_some(Field::Text, text.as_ref())?,
             booked_at: moment(posting.booked_at()),
             value_date: day(posting.value_date()),
             more: movements.collect(),
@@ -274,9 +275,9 @@ impl Booking {
 }
 
 /// Seals a text on a statement.
-pub(crate) fn sealed_text(app: &App, subject: SubjectId, sent: Option<&str>) -> Result<Option<Sealed>, Problem> {
+pub(crate) fn sealed_text(app: &App, subject: SubjectId, sent: Option<&str>) -> Result<Option<Sealed>, Fault> {
     let text = sent.map(|sent| text("text", sent)).transpose()?;
-    text.map(|text| app.seal(subject, Field::Text, text)).transpose()
+    text.map(|text| app.service.seal(subject, Field::Text, text)).transpose()
 }
 
 /// A payment that was sent, with its accounts found.
@@ -289,7 +290,7 @@ pub(crate) struct Ordered {
 
 impl NewPayment {
     /// The amounts of its movements.
-    pub(crate) fn amounts(&self) -> Result<SmallVec<[Money; 1]>, Problem> {
+    pub(crate) fn amounts(&self) -> Result<SmallVec<[Money; 1]>, Fault> {
         let first = money(&self.amount, &self.currency)?;
         let more = self.more.iter().enumerate().map(|(place, movement)| {
             money(&movement.amount, &movement.currency).map_err(|problem| problem.within(&format!("more[{place}]")))
@@ -298,7 +299,7 @@ impl NewPayment {
     }
 
     /// Finds its accounts.
-    pub(crate) fn ordered(&self, state: &Bank, amounts: &[Money]) -> Result<Ordered, Problem> {
+    pub(crate) fn ordered(&self, state: &Bank, amounts: &[Money]) -> Result<Ordered, Fault> {
         let mut sides: SmallVec<[(&str, &str); 1]> = smallvec![(self.from.as_str(), self.to.as_str())];
         sides.extend(self.more.iter().map(|movement| (movement.from.as_str(), movement.to.as_str())));
         let mut legs: SmallVec<[Leg; 1]> = SmallVec::new();
@@ -317,7 +318,7 @@ impl NewPayment {
     }
 
     /// The order to pay.
-    pub(crate) fn pay(&self, app: &App, ordered: &Ordered) -> Result<Pay, Problem> {
+    pub(crate) fn pay(&self, app: &App, ordered: &Ordered) -> Result<Pay, Fault> {
         Ok(Pay {
             legs: ordered.legs.clone(),
             purpose: Purpose::Payment,
@@ -358,8 +359,8 @@ pub(crate) async fn pay(
         Ok((sent.pay(&app, &ordered).map(|it| Body::Payments(PaymentCommand::Pay(it)))?, ordered.parties))
     });
     match made {
-        Ok((body, parties)) => answer(&app, &app.submit(&write, Ok(body)).await?, &parties),
-        Err(problem) => booked(&app, &app.submit(&write, Err(problem)).await?),
+        Ok((body, parties)) => answer(&app, &app.service.submit(&write, Ok(body)).await?, &parties),
+        Err(problem) => booked(&app, &app.service.submit(&write, Err(problem)).await?),
     }
 }
 
@@ -389,7 +390,7 @@ pub(crate) async fn show_payment(
 ) -> Result<(Extension<Unchanging>, Json<Payment>), Problem> {
     // The caller is found out first, and with what they may see in the same look at the state below.
     app.prepare(token, |_, _| Ok(()))?;
-    let event = app.payment_ids.event(&id).ok_or(Refusal::UnknownPayment)?;
+    let event = app.service.payment_ids().event(&id).ok_or(Refusal::UnknownPayment)?;
     let recorded = app.engine.find_event(event).await?.ok_or(Refusal::UnknownPayment)?;
     Ok((Extension(Unchanging), Json(shown(&app, token, &recorded).await?)))
 }
@@ -464,7 +465,7 @@ pub(crate) async fn show_payment_by_key(
 }
 
 /// An event as a payment, for a caller with a right on one of its accounts.
-async fn shown(app: &App, token: Token, recorded: &Recorded) -> Result<Payment, Problem> {
+async fn shown(app: &App, token: Token, recorded: &Recorded) -> Result<Payment, Fault> {
     let What::Payments(PaymentEvent::Posted { posting, .. }) = &recorded.event.what else {
         return Err(Refusal::UnknownPayment.into());
     };
@@ -475,7 +476,9 @@ async fn shown(app: &App, token: Token, recorded: &Recorded) -> Result<Payment, 
 
 /// The answer to a write that booked a payment of whatever purpose.
 pub(crate) fn booked(app: &App, receipt: &Receipt) -> Result<Response, Problem> {
-    let What::Payments(PaymentEvent::Posted { posting, .. }) = &receipt.what else { return Err(unexpected(receipt)) };
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = &receipt.what else {
+        return Err(unexpected(receipt).into());
+    };
     let parties = app.engine.peek(|state| Parties::payers(state, &accounts_of(posting)))?;
     answer(app, receipt, &parties)
 }

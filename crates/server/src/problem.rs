@@ -7,11 +7,12 @@ use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bank::{IbanError, Refusal};
+use bank::Refusal;
 use edge::{Refused, Standing, Which};
 use engine::{HistoryError, Unavailable};
-use ledger::{AmountError, Currency, Money, RefusalClass};
+use ledger::{Currency, Money, RefusalClass};
 use serde::Serialize;
+use service::{Fault, FaultKind};
 use utoipa::ToSchema;
 
 use crate::amounts::Amount;
@@ -19,11 +20,11 @@ use crate::strings;
 
 /// Declares the server's own kinds of problem in one table: name, status, what it says, what to do.
 macro_rules! kinds {
-    ($($kind:ident $slug:literal $status:literal $detail:literal, $advice:literal;)+) => {
+    ($($kind:ident $slug:literal $status:literal $detail:expr, $advice:literal;)+) => {
         /// A kind of problem of the server's own; the bank's refusals are kinds as well.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Kind {
-            $(#[doc = $detail] $kind,)+
+            $(#[doc = $slug] $kind,)+
         }
 
         impl Kind {
@@ -50,10 +51,10 @@ macro_rules! kinds {
 
 kinds! {
     MalformedJson "malformed-json" 400 "the body is not JSON", "Send one JSON object (RFC 8259) in UTF-8.";
-    InvalidRequest "invalid-request" 400 "the request is not as it must be", "Mend the fields that `errors` names; /openapi.json describes them.";
+    InvalidRequest "invalid-request" 400 FaultKind::InvalidRequest.words(), "Mend the fields that `errors` names; /openapi.json describes them.";
     KeyMissing "idempotency-key-missing" 400 "this request needs the header Idempotency-Key", "Send a key of your own with each write, such as a UUID, and the same key when you repeat it.";
     KeyInvalid "idempotency-key-invalid" 400 "an Idempotency-Key is one header of 1 to 128 visible ASCII characters", "Send a shorter or simpler key, such as a UUID.";
-    WrongCredentials "wrong-credentials" 401 "the name or the password is wrong", "Check both. Neither this answer nor its time tells which one is wrong.";
+    WrongCredentials "wrong-credentials" 401 FaultKind::WrongCredentials.words(), "Check both. Neither this answer nor its time tells which one is wrong.";
     NotFound "not-found" 404 "there is nothing here", "Check the address; /openapi.json lists all.";
     InvalidHost "invalid-host" 400 "the request must name one host", "Send one Host header, or :authority in HTTP/2, with the name that the address has.";
     MethodNotAllowed "method-not-allowed" 405 "this address does not take that method", "The header Allow lists those that it takes.";
@@ -64,29 +65,29 @@ kinds! {
     RateLimited "rate-limited" 429 "requests come faster than is allowed", "Wait as many seconds as Retry-After says, then repeat the request under the same key. The header RateLimit tells how many more may come, RateLimit-Policy how many are allowed in how many seconds.";
     BodyUnreadable "body-unreadable" 400 "the body did not arrive whole", "Send the request again.";
     UnsupportedMediaType "unsupported-media-type" 415 "the body must be application/json", "Send the header Content-Type: application/json.";
-    UnknownPosition "unknown-position" 422 "this is not a position in the stream of events", "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
-    TooManyStreams "too-many-streams" 429 "as many of your streams of events are ending as one user may have", "Wait as many seconds as Retry-After says. A new stream takes the place of your oldest, which ends once its client has taken what it was sent. One stream tells all that concerns you.";
-    StreamsFull "streams-full" 503 "there are as many streams of events as the server may have open", "Try again later. Operators: raise event_streams, or add a server.";
-    UnknownBatch "unknown-batch" 404 "there is no such batch of yours", "Check the batch's key. A batch that was never begun is not known.";
-    BatchTooLong "batch-too-long" 413 "a batch has at most 100000 lines", "Send the rest as another batch, under another key. The lines before this one were carried out.";
-    BatchChanged "batch-changed" 409 "an earlier line is another than was sent at its place before, so this line was not carried out", "Send the batch as it was under this key, with new lines at its end only; or send what is new as another batch, under another key.";
-    TooManyBatches "too-many-batches" 429 "too many batches are being worked on", "Wait until another batch is done, and send this one again under its key.";
-    UnknownCursor "unknown-cursor" 422 "this cursor is of no page of the list", "Begin with the first page, without a cursor.";
-    PeriodTooLong "period-too-long" 422 "the period has too many entries", "Ask for a shorter period.";
-    PeriodBackwards "period-backwards" 422 "the last day is before the first", "Exchange the two days.";
-    AccountNotNamed "account-not-named" 422 "you have rights on more than 100 accounts", "Name the account that you mean.";
-    PeriodAhead "period-ahead" 422 "the last day is in the future", "Ask for days until today.";
-    TooManyPoints "too-many-points" 422 "a series has at most 366 points", "Ask for fewer days, or for months.";
+    UnknownPosition "unknown-position" 422 FaultKind::UnknownPosition.words(), "Send the id of an event that the stream gave, or none; or begin with ?after=beginning.";
+    TooManyStreams "too-many-streams" 429 FaultKind::TooManyStreams.words(), "Wait as many seconds as Retry-After says. A new stream takes the place of your oldest, which ends once its client has taken what it was sent. One stream tells all that concerns you.";
+    StreamsFull "streams-full" 503 FaultKind::StreamsFull.words(), "Try again later. Operators: raise event_streams, or add a server.";
+    UnknownBatch "unknown-batch" 404 FaultKind::UnknownBatch.words(), "Check the batch's key. A batch that was never begun is not known.";
+    BatchTooLong "batch-too-long" 413 FaultKind::BatchTooLong.words(), "Send the rest as another batch, under another key. The lines before this one were carried out.";
+    BatchChanged "batch-changed" 409 FaultKind::BatchChanged.words(), "Send the batch as it was under this key, with new lines at its end only; or send what is new as another batch, under another key.";
+    TooManyBatches "too-many-batches" 429 FaultKind::TooManyBatches.words(), "Wait until another batch is done, and send this one again under its key.";
+    UnknownCursor "unknown-cursor" 422 FaultKind::UnknownCursor.words(), "Begin with the first page, without a cursor.";
+    PeriodTooLong "period-too-long" 422 FaultKind::PeriodTooLong.words(), "Ask for a shorter period.";
+    PeriodBackwards "period-backwards" 422 FaultKind::PeriodBackwards.words(), "Exchange the two days.";
+    AccountNotNamed "account-not-named" 422 FaultKind::AccountNotNamed.words(), "Name the account that you mean.";
+    PeriodAhead "period-ahead" 422 FaultKind::PeriodAhead.words(), "Ask for days until today.";
+    TooManyPoints "too-many-points" 422 FaultKind::TooManyPoints.words(), "Ask for fewer days, or for months.";
     NoDryRun "no-dry-run" 422 "there is no parameter dry_run: a dry run has an address of its own", "Leave dry_run out. What moves or reserves money by one request has its dry run at the same address with /dry-run at its end, such as POST /v1/payments/dry-run.";
-    Busy "busy" 503 "the server is busy", "Repeat the request in a moment, under the same key.";
+    Busy "busy" 503 FaultKind::Busy.words(), "Repeat the request in a moment, under the same key.";
     TimedOut "timed-out" 503 "the answer took too long", "Repeat the request under the same key: it is carried out once, and the answer tells.";
-    ClockJumped "clock-jumped" 503 "the server's clock jumped forward, and writing has stopped", "Wait for an operator to look at the clock and to confirm it.";
-    Stopping "stopping" 503 "the server is stopping", "Repeat the request in a moment, under the same key.";
-    DiskFull "disk-full" 503 "nothing can be written at the moment, because the disk is full", "What is there can be read. Repeat the request later, under the same key. Operators: make room on the disk, and start the server again.";
-    DiskReadOnly "disk-read-only" 503 "nothing can be written at the moment, because the disk takes no writes", "What is there can be read. Repeat the request later, under the same key. Operators: see to the disk, and start the server again.";
-    MemoryFull "memory-full" 503 "nothing can be written at the moment, because the server has no memory left for it", "What is there can be read. Repeat the request later, under the same key. Operators: give the server more memory, or raise memory_mib.";
-    Unavailable "unavailable" 503 "the bank can't answer now", "Repeat the request later, under the same key. Operators: see the log.";
-    Internal "internal" 500 "something went wrong inside", "Repeat the request under the same key. Operators: see the log.";
+    ClockJumped "clock-jumped" 503 FaultKind::ClockJumped.words(), "Wait for an operator to look at the clock and to confirm it.";
+    Stopping "stopping" 503 FaultKind::Stopping.words(), "Repeat the request in a moment, under the same key.";
+    DiskFull "disk-full" 503 FaultKind::DiskFull.words(), "What is there can be read. Repeat the request later, under the same key. Operators: make room on the disk, and start the server again.";
+    DiskReadOnly "disk-read-only" 503 FaultKind::DiskReadOnly.words(), "What is there can be read. Repeat the request later, under the same key. Operators: see to the disk, and start the server again.";
+    MemoryFull "memory-full" 503 FaultKind::MemoryFull.words(), "What is there can be read. Repeat the request later, under the same key. Operators: give the server more memory, or raise memory_mib.";
+    Unavailable "unavailable" 503 FaultKind::Unavailable.words(), "Repeat the request later, under the same key. Operators: see the log.";
+    Internal "internal" 500 FaultKind::Internal.words(), "Repeat the request under the same key. Operators: see the log.";
 }
 
 /// Every kind of problem by its name, with what to do about it: the server's own, then the bank's. A request that is not
@@ -249,19 +250,9 @@ impl Problem {
         }
     }
 
-    /// A refusal with words of its own.
-    pub(crate) fn refusing(refusal: Refusal, detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), ..refusal.into() }
-    }
-
     /// A refusal, as it was told before under the same key if `repeated`.
     pub(crate) fn refused(refusal: Refusal, repeated: bool) -> Self {
         Self { repeated, ..refusal.into() }
-    }
-
-    /// Returns `true` if it was told before, under the same idempotency key.
-    pub(crate) fn is_repeated(&self) -> bool {
-        self.repeated
     }
 
     /// The bank's refusal that it tells of.
@@ -316,20 +307,6 @@ impl Problem {
     pub(crate) fn failed(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed inside");
         Self::of(Kind::Internal)
-    }
-
-    /// Says why a text is not an amount.
-    pub(crate) fn amount(field: &str, error: AmountError) -> Self {
-        let refusal = match error {
-            AmountError::TooPrecise { .. } => Refusal::AmountTooPrecise,
-            AmountError::Malformed | AmountError::TooLarge => Refusal::InvalidAmount,
-        };
-        Self::refusing(refusal, error.to_string()).in_field(field)
-    }
-
-    /// Returns `true` if it is of a kind.
-    pub(crate) fn is(&self, kind: Kind) -> bool {
-        self.slug == kind.slug()
     }
 
     #[cfg(test)]
@@ -404,37 +381,55 @@ impl From<Refused> for Problem {
 
 impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
-        match unavailable {
-            Unavailable::Busy | Unavailable::AfterUndecided => Self::of(Kind::Busy),
-            Unavailable::Stopping => Self::of(Kind::Stopping),
-            Unavailable::DiskFull => Self::of(Kind::DiskFull),
-            Unavailable::DiskReadOnly => Self::of(Kind::DiskReadOnly),
-            Unavailable::MemoryFull { .. } => Self::of(Kind::MemoryFull),
-            Unavailable::ClockJumped { .. } => Self::of(Kind::ClockJumped),
-            Unavailable::BatchTooLarge => Self::failed(&unavailable),
-            Unavailable::Failed(reason) => {
-                tracing::error!(%reason, "the engine can't answer");
-                Self::of(Kind::Unavailable)
-            }
-        }
+        Fault::from(unavailable).into()
     }
 }
 
 impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
-        match error {
-            HistoryError::UnknownAccount => ledger::Refusal::UnknownAccount.into(),
-            HistoryError::TooLong => Self::saying(Kind::PeriodTooLong, error.to_string()),
-            HistoryError::Unavailable(unavailable) => unavailable.into(),
-        }
+        Fault::from(error).into()
     }
 }
 
-impl From<IbanError> for Problem {
-    fn from(error: IbanError) -> Self {
-        match error {
-            IbanError::Invalid => Self::refusing(Refusal::InvalidIban, error.to_string()),
-            IbanError::OtherBank => Self::refusing(Refusal::OtherBank, error.to_string()),
+/// What the service finds wrong, as HTTP tells it.
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        let problem = match (fault.refusal(), fault.kind()) {
+            (Some(refusal), _) => refusal.into(),
+            (None, kind) => Self::of(kind.map_or(Kind::Internal, Kind::from)),
+        };
+        let (detail, fields, repeated) = fault.into_parts();
+        let errors = fields.into_iter().map(|it| FieldError { field: it.field, detail: it.detail }).collect();
+        Self { detail, errors, repeated, ..problem }
+    }
+}
+
+impl From<FaultKind> for Kind {
+    fn from(kind: FaultKind) -> Self {
+        match kind {
+            FaultKind::InvalidRequest => Self::InvalidRequest,
+            FaultKind::WrongCredentials => Self::WrongCredentials,
+            FaultKind::UnknownPosition => Self::UnknownPosition,
+            FaultKind::TooManyStreams => Self::TooManyStreams,
+            FaultKind::StreamsFull => Self::StreamsFull,
+            FaultKind::UnknownBatch => Self::UnknownBatch,
+            FaultKind::BatchTooLong => Self::BatchTooLong,
+            FaultKind::BatchChanged => Self::BatchChanged,
+            FaultKind::TooManyBatches => Self::TooManyBatches,
+            FaultKind::UnknownCursor => Self::UnknownCursor,
+            FaultKind::PeriodTooLong => Self::PeriodTooLong,
+            FaultKind::PeriodBackwards => Self::PeriodBackwards,
+            FaultKind::AccountNotNamed => Self::AccountNotNamed,
+            FaultKind::PeriodAhead => Self::PeriodAhead,
+            FaultKind::TooManyPoints => Self::TooManyPoints,
+            FaultKind::Busy => Self::Busy,
+            FaultKind::ClockJumped => Self::ClockJumped,
+            FaultKind::Stopping => Self::Stopping,
+            FaultKind::DiskFull => Self::DiskFull,
+            FaultKind::DiskReadOnly => Self::DiskReadOnly,
+            FaultKind::MemoryFull => Self::MemoryFull,
+            FaultKind::Unavailable => Self::Unavailable,
+            FaultKind::Internal => Self::Internal,
         }
     }
 }

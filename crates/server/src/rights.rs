@@ -6,10 +6,11 @@ use axum::response::Response;
 use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, Right, State as Bank, What};
 use ledger::{AccountId, Currency, Money};
 use serde::{Deserialize, Serialize};
+use service::{Fault, SignedIn, account_of, currency_of, unexpected};
 use utoipa::ToSchema;
 
 use crate::amounts;
-use crate::app::{App, SignedIn, account_of, changed, currency_of, removed, unexpected};
+use crate::app::{App, changed, removed};
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, numbered};
 use crate::problem::Problem;
 use crate::strings;
@@ -50,7 +51,7 @@ pub(crate) struct NewRight {
 }
 
 impl NewRight {
-    fn right(&self, currency: Currency) -> Result<Right, Problem> {
+    fn right(&self, currency: Currency) -> Result<Right, Fault> {
         Ok(match (self.right, &self.limit) {
             (RightName::Owner, None) => Right::Owner,
             (RightName::ReadOnly, None) => Right::ReadOnly,
@@ -59,7 +60,7 @@ impl NewRight {
                 Right::Signatory { limit_minor: Some(amounts::limit(limit, currency)?) }
             }
             (RightName::Owner | RightName::ReadOnly, Some(_)) => {
-                return Err(Problem::from(Refusal::LimitNeedsSignatory).in_field("limit"));
+                return Err(Fault::from(Refusal::LimitNeedsSignatory).in_field("limit"));
             }
         })
     }
@@ -98,7 +99,7 @@ pub(crate) struct Rights {
 }
 
 /// The account, its currency, and the customer of an address, for those who run the bank.
-fn named(state: &Bank, who: &SignedIn, iban: &str, customer: &str) -> Result<(AccountId, CustomerId), Problem> {
+fn named(state: &Bank, who: &SignedIn, iban: &str, customer: &str) -> Result<(AccountId, CustomerId), Fault> {
     who.must_run_the_bank()?;
     let account = account_of(state, iban)?;
     let customer = numbered(customer).map(CustomerId).ok_or(Refusal::UnknownCustomer)?;
@@ -137,9 +138,9 @@ pub(crate) async fn grant(
     });
     let (write, found) = looked?;
     let body = found.map(|(account, customer, right)| Body::Access(AccessCommand::Grant { customer, account, right }));
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     let What::Access(AccessEvent::RightGranted { customer, account, right }) = &receipt.what else {
-        return Err(unexpected(&receipt));
+        return Err(unexpected(&receipt).into());
     };
     let currency = app.engine.peek(|state| currency_of(state, *account))??;
     Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
@@ -169,7 +170,7 @@ pub(crate) async fn revoke(
     let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
     let (write, found) = looked?;
     let body = found.map(|(account, customer)| Body::Access(AccessCommand::Revoke { customer, account }));
-    let receipt = app.submit(&write, body).await?;
+    let receipt = app.service.submit(&write, body).await?;
     Ok(removed(&receipt))
 }
 

@@ -11,17 +11,17 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use bank::{AccessCommand, Body, Caller, Command, CustomerId, Origin, Refusal, Role, Sealed, User, UserId};
+use bank::{CustomerId, Refusal, Role, Sealed, User};
 use edge::Client;
-use engine::{Field, Outcome};
+use engine::Field;
 use serde::{Deserialize, Deserializer, Serialize};
+use service::{Checked, NewSession};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::admission;
 use crate::app::App;
 use crate::extract::{Json as Sent, Token};
-use crate::password::MAX_CHARACTERS;
 use crate::problem::{Kind, Problem};
 use crate::strings;
 use crate::times::moment;
@@ -146,76 +146,29 @@ pub(crate) async fn sign_in(
     SeldomEnough(address): SeldomEnough,
     Sent(sent): Sent<SignIn>,
 ) -> Result<Json<Session>, Problem> {
-    let index = app.engine.name_index(&sent.name);
-    // Made for a name that nobody has as well, which takes the same time.
-    let from = address.map(|address| app.engine.address_hash(index, address));
-    let (known, is_expected) = app.engine.peek(|state| {
-        let Some((id, user)) = state.user_named(index).and_then(|id| Some((id, state.user(id)?))) else {
-            return (None, false);
-        };
-        let is_expected = from.is_some_and(|from| user.known_addresses.contains(&from));
-        (Some((id, user.role, user.customer, user.password.clone())), is_expected)
-    })?;
+    let attempt = app.service.attempt(&sent.name, address)?;
     // Those who guess elsewhere take nothing from where the user signed in before.
-    let counted = match from.filter(|_| is_expected) {
+    let counted = match attempt.known_address {
         Some(from) => app.guard.sign_in_from_known(from.0, Instant::now()),
-        None => app.guard.sign_in_of_name(index.0, Instant::now()),
+        None => app.guard.sign_in_of_name(attempt.name.0, Instant::now()),
     };
     counted.map_err(|refusal| admission::refused(&app, refusal))?;
-    let hash = app.open_some(Field::Password, known.as_ref().map(|(.., password)| password))?;
-    let right = right_password(&app, sent.password, hash, is_expected).await?;
-    let Some((user, role, customer, _)) = known.as_ref().filter(|_| right) else {
-        note_failure(&app, known.map(|(user, ..)| user));
-        return Err(Problem::of(Kind::WrongCredentials));
-    };
-    let token = app.engine.new_token();
-    let expires_at = app.engine.now().plus_ms(app.session_ms);
-    let body =
-        Body::Access(AccessCommand::SignIn { user: *user, token: app.engine.token_hash(&token), expires_at, from });
-    match app.engine.submit(Command { origin: Origin::default(), caller: Caller::SYSTEM, request: None, body }).await? {
-        Outcome::Accepted(_) => {}
-        Outcome::Refused { refusal, .. } => return Err(Problem::failed(&refusal)),
-        Outcome::Unchanged => return Err(Problem::failed(&"a sign-in changed nothing")),
-    }
-    app.metrics.note_sign_in("accepted");
-    let user = SessionUser { id: user.0, role: (*role).into(), customer: customer.map(|customer| customer.0) };
-    Ok(Json(Session { token, expires_at: moment(expires_at), user }))
-}
-
-/// Tells whether a password is the one of a hash, in the same time where there is none.
-async fn right_password(
-    app: &App,
-    password: Password,
-    hash: Option<String>,
-    is_expected: bool,
-) -> Result<bool, Problem> {
-    let Password(password) = password;
-    // No password is as long; hashing a prefix of it takes the time of any other.
-    let fits = password.chars().count() <= MAX_CHARACTERS;
-    let password = Zeroizing::new(password.chars().take(MAX_CHARACTERS).collect::<String>());
-    let right = app.passwords.verify(password, hash, is_expected).await;
-    if right.is_err() {
-        app.metrics.note_sign_in("busy");
-    }
-    Ok(right? && fits)
-}
-
-/// Has a failure noted, without waiting: the time of the answer must not tell whether the name is known.
-fn note_failure(app: &App, user: Option<UserId>) {
-    app.metrics.note_sign_in("wrong");
-    let Some(user) = user else { return };
-    let engine = app.engine.clone();
-    tokio::spawn(async move {
-        let command = Command {
-            origin: Origin::default(),
-            caller: Caller::SYSTEM,
-            request: None,
-            body: Body::Access(AccessCommand::SignInFailed { user }),
-        };
-        if let Err(error) = engine.submit(command).await {
-            tracing::warn!(user = user.0, %error, "a failed sign-in could not be noted");
+    let Password(password) = sent.password;
+    let proven = match app.service.check(attempt, password).await {
+        Ok(Checked::Right(proven)) => proven,
+        Ok(Checked::Wrong) => {
+            app.metrics.note_sign_in("wrong");
+            return Err(Problem::of(Kind::WrongCredentials));
         }
-    });
+        Err(fault) => {
+            app.metrics.note_sign_in("busy");
+            return Err(fault.into());
+        }
+    };
+    let NewSession { token, expires_at, user, role, customer } = app.service.open_session(proven).await?;
+    app.metrics.note_sign_in("accepted");
+    let user = SessionUser { id: user.0, role: role.into(), customer: customer.map(|customer| customer.0) };
+    Ok(Json(Session { token, expires_at: moment(expires_at), user }))
 }
 
 /// Ends the session.
@@ -226,17 +179,8 @@ fn note_failure(app: &App, user: Option<UserId>) {
     responses((status = 204, description = "The session is over")),
 )]
 pub(crate) async fn sign_out(State(app): State<App>, token: Token) -> Result<StatusCode, Problem> {
-    let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
-    let command = Command {
-        origin: Origin::default(),
-        caller: who.caller,
-        request: None,
-        body: Body::Access(AccessCommand::SignOut { token: token.0 }),
-    };
-    match app.engine.submit(command).await? {
-        Outcome::Accepted(_) | Outcome::Unchanged => Ok(StatusCode::NO_CONTENT),
-        Outcome::Refused { refusal, .. } => Err(refusal.into()),
-    }
+    app.service.sign_out(token.0).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// User who is signed in.
@@ -283,9 +227,9 @@ pub(crate) async fn me(State(app): State<App>, token: Token) -> Result<Json<Me>,
         })
         .await?;
     let customer = match customer {
-        Some((id, name)) => Some(MyCustomer { id: id.0, name: app.open(Field::CustomerName, &name)? }),
+        Some((id, name)) => Some(MyCustomer { id: id.0, name: app.service.open(Field::CustomerName, &name)? }),
         None => None,
     };
-    let name = app.open(Field::UserName, &user.name)?;
+    let name = app.service.open(Field::UserName, &user.name)?;
     Ok(Json(Me { id: who.caller.user.0, name, role: user.role.into(), customer }))
 }

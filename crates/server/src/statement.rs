@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use engine::{HistoryEntry, Period};
 use ledger::ValueDate;
 use serde::{Deserialize, Serialize};
+use service::Fault;
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
@@ -132,7 +133,7 @@ async fn answer(
 }
 
 impl Statement {
-    async fn of(app: &App, subject: Subject, days: (ValueDate, ValueDate), period: Period) -> Result<Self, Problem> {
+    async fn of(app: &App, subject: Subject, days: (ValueDate, ValueDate), period: Period) -> Result<Self, Fault> {
         let Subject { iban, account, .. } = subject;
         let Period { opening_minor, entries, closing_minor } = period;
         let (debits, credits) = totals(&entries);

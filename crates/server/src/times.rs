@@ -3,8 +3,7 @@
 use jiff::civil::{self, Date, DateTime};
 use jiff::{SignedDuration, ToSpan};
 use ledger::{Timestamp, ValueDate};
-
-use crate::problem::Problem;
+use service::Fault;
 
 /// The day from which days are counted.
 const EPOCH: Date = civil::date(1970, 1, 1);
@@ -22,9 +21,9 @@ pub(crate) fn moment(at: Timestamp) -> String {
 
 /// A moment that was sent: exactly the `date-time` of RFC 3339, section 5.6. What is finer than milliseconds is left
 /// out.
-pub(crate) fn parse_moment(field: &str, text: &str) -> Result<Timestamp, Problem> {
+pub(crate) fn parse_moment(field: &str, text: &str) -> Result<Timestamp, Fault> {
     let moment = read_moment(text.as_bytes());
-    moment.ok_or_else(|| Problem::field(field, "a moment is written as in RFC 3339, like 2026-11-21T20:54:13Z"))
+    moment.ok_or_else(|| Fault::field(field, "a moment is written as in RFC 3339, like 2026-11-21T20:54:13Z"))
 }
 
 fn read_moment(text: &[u8]) -> Option<Timestamp> {
@@ -84,9 +83,9 @@ pub(crate) fn value_date(date: Date) -> ValueDate {
 }
 
 /// A day that was sent: exactly the `full-date` of RFC 3339.
-pub(crate) fn parse_day(field: &str, text: &str) -> Result<ValueDate, Problem> {
+pub(crate) fn parse_day(field: &str, text: &str) -> Result<ValueDate, Fault> {
     let day = read_day(text.as_bytes());
-    day.ok_or_else(|| Problem::field(field, "a day is written as year, month and day, like 2026-11-21"))
+    day.ok_or_else(|| Fault::field(field, "a day is written as year, month and day, like 2026-11-21"))
 }
 
 fn read_day(text: &[u8]) -> Option<ValueDate> {

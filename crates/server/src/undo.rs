@@ -6,11 +6,12 @@ use bank::{Body, PastPosting, PaymentCommand, Refusal};
 use ledger::{Money, PostingId, Undone};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use service::{Fault, subject_of};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use crate::amounts::some_money;
-use crate::app::{App, subject_of};
+use crate::app::App;
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, integer};
 use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
 use crate::problem::Problem;
@@ -95,7 +96,7 @@ pub(crate) async fn refund(
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
         Ok((Body::Payments(PaymentCommand::Refund { of, leg: sent.movement, amount, text }), None))
     });
-    booked(&app, &app.submit_with(&write, body, past).await?)
+    booked(&app, &app.service.submit_with(&write, body, past).await?)
 }
 
 /// Tells what would become of a refund, and gives nothing back.
@@ -146,7 +147,7 @@ pub(crate) async fn reverse(
         let text = sealed_text(&app, subject, sent.text.as_deref())?;
         Ok((Body::Payments(PaymentCommand::Reverse { of, text }), None))
     });
-    booked(&app, &app.submit_with(&write, body, past).await?)
+    booked(&app, &app.service.submit_with(&write, body, past).await?)
 }
 
 /// Tells what would become of a reversal, and undoes nothing.
@@ -166,10 +167,10 @@ pub(crate) async fn reverse_payment_dry_run(
 }
 
 /// The posting of a payment's id, for a caller who is signed in.
-async fn past(app: &App, token: Token, id: &str) -> Result<Option<PastPosting>, Problem> {
+async fn past(app: &App, token: Token, id: &str) -> Result<Option<PastPosting>, Fault> {
     app.prepare(token, |_, _| Ok(()))?;
-    let Some(id) = app.payment_ids.event(id).and_then(PostingId::new) else { return Ok(None) };
+    let Some(id) = app.service.payment_ids().event(id).and_then(PostingId::new) else { return Ok(None) };
     let engine = app.engine.clone();
-    let found = spawn_blocking(move || engine.past_posting(id)).await.map_err(|error| Problem::failed(&error))?;
+    let found = spawn_blocking(move || engine.past_posting(id)).await.map_err(|error| Fault::failed(&error))?;
     Ok(found?)
 }

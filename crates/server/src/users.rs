@@ -6,12 +6,13 @@ use axum::response::Response;
 use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, SubjectId, What};
 use engine::{Field, NewSubject};
 use serde::{Deserialize, Serialize, Serializer};
+use service::password::{MAX_CHARACTERS, MIN_CHARACTERS};
+use service::{Fault, text, unexpected};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use crate::app::{App, created, unexpected};
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, integer, text};
-use crate::password::{MAX_CHARACTERS, MIN_CHARACTERS};
+use crate::app::{App, created};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, integer};
 use crate::problem::Problem;
 use crate::sign_in::{Password, RoleName};
 use crate::strings;
@@ -44,11 +45,13 @@ impl NewUser {
         name: &str,
         hash: &str,
         subject: Option<SubjectId>,
-    ) -> Result<(Body, Option<NewSubject>), Problem> {
+    ) -> Result<(Body, Option<NewSubject>), Fault> {
         let (name, password, new) = match subject {
-            Some(subject) => {
-                (app.seal(subject, Field::UserName, name)?, app.seal(subject, Field::Password, hash)?, None)
-            }
+            Some(subject) => (
+                app.service.seal(subject, Field::UserName, name)?,
+                app.service.seal(subject, Field::Password, hash)?,
+                None,
+            ),
             None => {
                 let new = NewSubject::generate();
                 (new.seal(Field::UserName, name), new.seal(Field::Password, hash), Some(new))
@@ -126,7 +129,7 @@ pub(crate) async fn add_user(
         let name = text("name", &sent.name)?;
         if !has_its_length(&sent.password) {
             let detail = format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters");
-            return Err(Problem::field("password", detail));
+            return Err(Fault::field("password", detail));
         }
         who.must_run_the_bank()?;
         let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
@@ -135,18 +138,18 @@ pub(crate) async fn add_user(
     let (write, found) = looked?;
     let body = match found {
         Ok((name, known)) => {
-            let hash = app.passwords.hash(Zeroizing::new(sent.password.reveal().to_owned())).await?;
+            let hash = app.service.hash_password(Zeroizing::new(sent.password.reveal().to_owned())).await?;
             sent.sealed(&app, name, &hash, known)
         }
         Err(problem) => Err(problem),
     };
-    let receipt = app.submit_with(&write, body, None).await?;
+    let receipt = app.service.submit_with(&write, body, None).await?;
     let What::Access(AccessEvent::UserAdded { id, name, role, customer, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt));
+        return Err(unexpected(&receipt).into());
     };
     let user = UserView {
         id: id.0,
-        name: app.open(Field::UserName, name)?,
+        name: app.service.open(Field::UserName, name)?,
         role: (*role).into(),
         customer: customer.map(|customer| customer.0),
     };
@@ -179,11 +182,11 @@ pub(crate) async fn list_users(
     let users = found.iter().zip((first..).skip(1)).map(|((name, role, customer), number)| {
         Ok(UserView {
             id: u32::try_from(number).unwrap_or(u32::MAX),
-            name: app.open(Field::UserName, name)?,
+            name: app.service.open(Field::UserName, name)?,
             role: (*role).into(),
             customer: customer.map(|customer| customer.0),
         })
     });
-    let users = users.collect::<Result<_, Problem>>()?;
+    let users = users.collect::<Result<_, Fault>>()?;
     Ok(Json(Users { users, next_cursor: (next < count).then(|| next.to_string()) }))
 }

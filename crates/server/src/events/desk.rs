@@ -18,8 +18,10 @@ use tokio::task::spawn_blocking;
 use super::life::EndReason;
 use super::news::News;
 use super::past::Past;
+use service::SignedIn;
+
 use crate::Limits;
-use crate::app::{App, SignedIn};
+use crate::app::App;
 use crate::problem::{Kind, Problem};
 
 /// Number of events that may be noted with one stream. A client that reads gets each in a moment; one that is further

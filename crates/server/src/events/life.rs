@@ -10,9 +10,9 @@ use std::time::Duration;
 use bank::Refusal;
 use engine::Unavailable;
 use serde::Serialize;
+use service::{Fault, FaultKind};
 use utoipa::ToSchema;
 
-use crate::problem::{Kind, Problem};
 use crate::strings;
 
 /// Backoff of a client before it connects anew: this, and up to as much more as [`RETRY_STEPS`] give (jitter), so that
@@ -101,11 +101,11 @@ impl EndReason {
     }
 }
 
-impl From<Problem> for EndReason {
-    fn from(problem: Problem) -> Self {
-        if problem.refusal() == Some(Refusal::NotSignedIn) {
+impl From<Fault> for EndReason {
+    fn from(fault: Fault) -> Self {
+        if fault.refusal() == Some(Refusal::NotSignedIn) {
             Self::SessionOver
-        } else if problem.is(Kind::Stopping) {
+        } else if fault.kind() == Some(FaultKind::Stopping) {
             Self::Stopping
         } else {
             Self::Unavailable
@@ -139,8 +139,8 @@ pub(super) fn write_retry(text: &mut String, serial: u64, wait: Option<Duration>
 
 /// Writes an event. Its `id` is the last field: some clients keep an id as soon as its line has come, and where the
 /// connection breaks right then they would go on after an event whose data they never had.
-pub(super) fn write_event(text: &mut String, name: &str, data: &impl Serialize, id: &str) -> Result<(), Problem> {
-    let mut data = serde_json::to_string(data).map_err(|error| Problem::failed(&error))?;
+pub(super) fn write_event(text: &mut String, name: &str, data: &impl Serialize, id: &str) -> Result<(), Fault> {
+    let mut data = serde_json::to_string(data).map_err(|error| Fault::failed(&error))?;
     // Inside JSON's strings both are the same written in ASCII. Some clients take them for the ends of lines.
     for (separator, escaped) in [('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")] {
         if data.contains(separator) {

@@ -5,15 +5,15 @@ use bank::{AccessEvent, AccountEvent, CustomerId, HoldEvent, PaymentEvent, Right
 use engine::{Engine, Field, Recorded, Unavailable};
 use ledger::{AccountId, Cause, Currency, HoldId, ReleaseReason, Timestamp};
 use serde::Serialize;
+use service::{Fault, SignedIn};
 use utoipa::ToSchema;
 
 use crate::accounts::{AccountView, StatusName};
 use crate::amounts::overdraft_text;
-use crate::app::{App, SignedIn};
+use crate::app::App;
 use crate::customers::Customer;
 use crate::holds::{Hold, Known};
 use crate::payments::{Parties, Payment, accounts_of};
-use crate::problem::Problem;
 use crate::rights::{RightName, RightView};
 use crate::strings;
 use crate::times::moment;
@@ -346,7 +346,7 @@ impl News {
     }
 
     /// Makes its content, its texts opened. None is told of an event that is not as it must be.
-    pub(crate) fn data(&self, app: &App, seen: &Seen) -> Result<Option<Data>, Problem> {
+    pub(crate) fn data(&self, app: &App, seen: &Seen) -> Result<Option<Data>, Fault> {
         let Self { number, what, placed, .. } = self;
         let (at, parties) = (moment(self.at), &seen.parties);
         let iban = || self.accounts.first().map(|account| parties.iban(*account)).unwrap_or_default();
@@ -355,9 +355,9 @@ impl News {
             What::Payments(PaymentEvent::Posted { posting, .. }) => {
                 let (hold, last, undoes) = match posting.cause() {
                     Cause::Order => (None, None, None),
-                    Cause::Capture { hold, last } => (Some(app.hold_ids.id(hold.event())), Some(last), None),
+                    Cause::Capture { hold, last } => (Some(app.service.hold_ids().id(hold.event())), Some(last), None),
                     Cause::Refund { of, .. } | Cause::Reversal { of } => {
-                        (None, None, Some(app.payment_ids.id(of.event())))
+                        (None, None, Some(app.service.payment_ids().id(of.event())))
                     }
                 };
                 Payment::of(app, *number, what, parties)?
@@ -368,7 +368,7 @@ impl News {
                 Some(Data::HoldPlaced(HoldPlaced { at, hold: Hold::of(app, id, &known, parties)? }))
             }
             What::Holds(HoldEvent::HoldExtended { hold: id, expires_at }) => placed.as_ref().map(|known| {
-                let (id, expires_at) = (app.hold_ids.id(id.event()), moment(*expires_at));
+                let (id, expires_at) = (app.service.hold_ids().id(id.event()), moment(*expires_at));
                 let ledger::Hold { debit, credit, amount, .. } = known.placed;
                 let (from, to) = (parties.iban(debit), parties.iban(credit));
                 let (currency, amount) = (amount.currency.code().to_owned(), amount.to_string());
@@ -386,7 +386,7 @@ impl News {
             What::Accounts(AccountEvent::AccountOpened { .. }) => AccountView::opened(app, what, iban(), seen.right)?
                 .map(|account| Data::AccountOpened(AccountOpened { at, account })),
             What::Accounts(AccountEvent::AccountRenamed { name, .. }) => {
-                let name = app.open_some(Field::AccountName, name.as_ref())?;
+                let name = app.service.open_some(Field::AccountName, name.as_ref())?;
                 Some(Data::AccountRenamed(AccountRenamed { at, iban: iban(), name }))
             }
             What::Accounts(AccountEvent::StatusSet { status, .. }) => {
@@ -406,11 +406,11 @@ impl News {
                 Some(Data::RightRevoked(RightRevoked { at, iban: iban(), customer }))
             }
             What::Access(AccessEvent::CustomerAdded { id, name }) => {
-                let customer = Customer { id: id.0, name: app.open(Field::CustomerName, name)? };
+                let customer = Customer { id: id.0, name: app.service.open(Field::CustomerName, name)? };
                 Some(Data::CustomerAdded(CustomerAdded { at, customer }))
             }
             What::Access(AccessEvent::UserAdded { id, name, role, customer, .. }) => {
-                let name = app.open(Field::UserName, name)?;
+                let name = app.service.open(Field::UserName, name)?;
                 let customer = customer.map(|customer| customer.0);
                 let user = UserView { id: id.0, name, role: (*role).into(), customer };
                 Some(Data::UserAdded(UserAdded { at, user }))

@@ -4,32 +4,33 @@
 use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
 use engine::Engine;
 
-use crate::ServeError;
+use crate::service::SetupError;
 
 /// Turns event numbers into ids of one kind and back. The cipher is AES-128 on one block, half of it zeros: one id in
 /// 2^64 that somebody makes up is taken for real, and then names an event that is most likely not there.
-pub(crate) struct Ids {
+pub struct Ids {
     encrypting: EncryptingKey,
     decrypting: DecryptingKey,
 }
 
 impl Ids {
     /// The ids of what `label` names.
-    pub(crate) fn new(engine: &Engine, label: &str) -> Result<Self, ServeError> {
+    pub(crate) fn new(engine: &Engine, label: &str) -> Result<Self, SetupError> {
         Self::with_key(&engine.secret(label))
     }
 
-    fn with_key(secret: &[u8; 32]) -> Result<Self, ServeError> {
+    fn with_key(secret: &[u8; 32]) -> Result<Self, SetupError> {
         let key = || UnboundCipherKey::new(&AES_128, &secret[..16]);
-        let failed = |_| ServeError::Cryptography("AES-128 can't be set up".into());
+        let failed = |_| SetupError("AES-128 can't be set up".into());
         Ok(Self {
             encrypting: EncryptingKey::ecb(key().map_err(failed)?).map_err(failed)?,
             decrypting: DecryptingKey::ecb(key().map_err(failed)?).map_err(failed)?,
         })
     }
 
-    /// The id of an event: 32 hexadecimal digits.
-    pub(crate) fn id(&self, event: u64) -> String {
+    /// Returns the id of an event: 32 hexadecimal digits.
+    #[must_use]
+    pub fn id(&self, event: u64) -> String {
         let mut block = [0; 16];
         block[8..].copy_from_slice(&event.to_be_bytes());
         let _ = self.encrypting.encrypt(&mut block).expect("one block can be enciphered");
@@ -37,8 +38,9 @@ impl Ids {
         block.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
     }
 
-    /// The event of an id; none if no event has it.
-    pub(crate) fn event(&self, id: &str) -> Option<u64> {
+    /// Returns the event of an id; none if no event has it.
+    #[must_use]
+    pub fn event(&self, id: &str) -> Option<u64> {
         if !is_id(id) {
             return None;
         }
@@ -49,7 +51,8 @@ impl Ids {
 }
 
 /// Returns `true` if a text has the form of an id, whosever it is.
-pub(crate) fn is_id(text: &str) -> bool {
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 

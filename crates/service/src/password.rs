@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::problem::{Kind, Problem};
-use crate::{Limits, ServeError};
+use crate::fault::{Fault, FaultKind};
+use crate::service::{Settings, SetupError};
 
 /// The memory of one hash in KiB: the first of OWASP's equal choices for Argon2id (19 MiB, 2 passes, 1 lane).
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -34,7 +34,11 @@ pub const MAX_CHARACTERS: usize = 200;
 #[error("the password can't be hashed: {0}")]
 pub struct HashError(String);
 
-/// A password's hash in the PHC string format, with a new salt. Takes some 20 ms of a core.
+/// Hashes a password to the PHC string format, with a new salt. Takes some 20 ms of a core.
+///
+/// # Errors
+///
+/// Fails if the system gives no random bytes or no memory.
 pub fn hash(password: &str) -> Result<String, HashError> {
     let failed = |error: &dyn std::fmt::Display| HashError(error.to_string());
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| failed(&error))?;
@@ -61,22 +65,22 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
-    pub(crate) fn new(limits: &Limits) -> Result<Self, ServeError> {
-        let workers = limits.password_workers.max(1);
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SetupError> {
+        let workers = settings.password_workers.max(1);
         Ok(Self {
             places: Arc::new(Semaphore::new(
-                workers.saturating_add(limits.passwords_waiting).min(Semaphore::MAX_PERMITS),
+                workers.saturating_add(settings.passwords_waiting).min(Semaphore::MAX_PERMITS),
             )),
-            expected: Arc::new(Semaphore::new(limits.passwords_expected.min(Semaphore::MAX_PERMITS))),
+            expected: Arc::new(Semaphore::new(settings.passwords_expected.min(Semaphore::MAX_PERMITS))),
             workers: Arc::new(Semaphore::new(workers)),
-            nobody: hash("nobody").map_err(|error| ServeError::Cryptography(error.to_string()))?,
+            nobody: hash("nobody").map_err(|error| SetupError(error.to_string()))?,
         })
     }
 
     /// Hashes a new password, for an operator.
-    pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Problem> {
+    pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Fault> {
         let hashed = self.work(true, move || hash(&password)).await?;
-        hashed.map_err(|error| Problem::failed(&error))
+        hashed.map_err(|error| Fault::failed(&error))
     }
 
     /// Tells whether a password is the one of a hash; without a hash it takes as long, and it is not. `is_expected`
@@ -86,7 +90,7 @@ impl Passwords {
         password: Zeroizing<String>,
         hash: Option<String>,
         is_expected: bool,
-    ) -> Result<bool, Problem> {
+    ) -> Result<bool, Fault> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
         let right = self.work(is_expected, move || verify(&password, &hash)).await?;
@@ -97,23 +101,27 @@ impl Passwords {
         &self,
         is_expected: bool,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, Fault> {
         let anybodys = Arc::clone(&self.places).try_acquire_owned().ok();
         let kept = || is_expected.then(|| Arc::clone(&self.expected).try_acquire_owned().ok()).flatten();
-        let place = anybodys.or_else(kept).ok_or_else(|| Problem::of(Kind::Busy))?;
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|error| Problem::failed(&error))?;
+        let place = anybodys.or_else(kept).ok_or_else(|| Fault::of(FaultKind::Busy))?;
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|error| Fault::failed(&error))?;
         let done = spawn_blocking(move || {
             // Held to the end of the work, also when the caller has gone away meanwhile.
             let _held = (place, worker);
             work()
         });
-        done.await.map_err(|error| Problem::failed(&error))
+        done.await.map_err(|error| Fault::failed(&error))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn settings(passwords_expected: usize) -> Settings {
+        Settings { session_ms: 0, password_workers: 1, passwords_waiting: 1, passwords_expected }
+    }
 
     #[test]
     fn only_the_right_password_fits() {
@@ -126,25 +134,25 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_no_place_is_told_so() {
-        let limits = Limits { password_workers: 1, passwords_waiting: 1, ..Limits::default() };
-        let passwords = Passwords::new(&limits).unwrap();
+        let settings = settings(0);
+        let passwords = Passwords::new(&settings).unwrap();
         let attempt = |is_expected| passwords.verify(Zeroizing::new("wrong".into()), None, is_expected);
         let (first, second, third) = tokio::join!(attempt(false), attempt(false), attempt(false));
         assert!(!first.unwrap() && !second.unwrap());
-        assert_eq!(third.unwrap_err().slug(), "busy");
+        assert_eq!(third.unwrap_err().kind(), Some(FaultKind::Busy));
     }
 
     #[tokio::test]
     async fn strangers_leave_places_for_those_who_are_expected() {
-        let limits = Limits { password_workers: 1, passwords_waiting: 1, passwords_expected: 2, ..Limits::default() };
-        let passwords = Passwords::new(&limits).unwrap();
+        let settings = settings(2);
+        let passwords = Passwords::new(&settings).unwrap();
         let attempt = |is_expected| passwords.verify(Zeroizing::new("wrong".into()), None, is_expected);
         let strangers = async { tokio::join!(attempt(false), attempt(false), attempt(false)) };
         let expected = async { tokio::join!(attempt(true), attempt(true), attempt(true)) };
         let (strangers, expected) = tokio::join!(strangers, expected);
         assert!(!strangers.0.unwrap() && !strangers.1.unwrap());
-        assert_eq!(strangers.2.unwrap_err().slug(), "busy");
+        assert_eq!(strangers.2.unwrap_err().kind(), Some(FaultKind::Busy));
         assert!(!expected.0.unwrap() && !expected.1.unwrap());
-        assert_eq!(expected.2.unwrap_err().slug(), "busy", "what is kept for them has an end, too");
+        assert_eq!(expected.2.unwrap_err().kind(), Some(FaultKind::Busy), "what is kept for them has an end, too");
     }
 }

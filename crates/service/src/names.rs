@@ -1,0 +1,60 @@
+//! Names to ids: what an IBAN that was sent means, and under whose key a text about an account is sealed.
+
+use bank::{IbanError, State, SubjectId};
+use ledger::{AccountId, Currency, Leg, Money};
+
+use crate::caller::SignedIn;
+use crate::fault::Fault;
+
+/// Finds the account of an IBAN (ISO 13616) that was sent.
+///
+/// # Errors
+///
+/// Fails if the IBAN is not one, or is another bank's, or no account has it.
+pub fn account_of(state: &State, iban: &str) -> Result<AccountId, Fault> {
+    // One space between two characters is how people group them; more is no way of writing an IBAN.
+    if iban.starts_with(' ') || iban.contains("  ") {
+        return Err(IbanError::Invalid.into());
+    }
+    Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
+}
+
+/// Finds the movement of an amount between two accounts whose IBANs were sent, as `from` and `to`.
+///
+/// # Errors
+///
+/// Fails as [`account_of`] does, in the field `from` or `to`.
+pub fn leg_of(state: &State, from: &str, to: &str, amount: Money) -> Result<Leg, Fault> {
+    let found = |field: &str, iban: &str| account_of(state, iban).map_err(|fault| fault.in_field(field));
+    Ok(Leg { debit: found("from", from)?, credit: found("to", to)?, amount })
+}
+
+/// Returns the currency of an account.
+///
+/// # Errors
+///
+/// Fails if there is no such account.
+pub fn currency_of(state: &State, account: AccountId) -> Result<Currency, Fault> {
+    let account = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
+    Ok(account.currency)
+}
+
+/// Finds the account of an IBAN that was sent, if the caller may see it.
+///
+/// # Errors
+///
+/// Fails as [`account_of`] does, and if the caller may not see the account.
+pub fn seen_account(state: &State, who: &SignedIn, iban: &str) -> Result<AccountId, Fault> {
+    let account = account_of(state, iban)?;
+    who.must_see(state, account)?;
+    Ok(account)
+}
+
+/// Returns under whose key a text about an account is sealed: its first owner's, or the bank's where it has none.
+#[must_use]
+pub fn subject_of(state: &State, account: AccountId) -> SubjectId {
+    let rights = state.account_info(account).map(|info| info.rights.as_slice()).unwrap_or_default();
+    let owner = rights.iter().find(|(_, right)| *right == bank::Right::Owner);
+    let owner = owner.and_then(|(customer, _)| state.customer(*customer));
+    owner.map_or(SubjectId::BANK, |owner| owner.name.subject)
+}

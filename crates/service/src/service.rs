@@ -1,0 +1,177 @@
+//! The handle that every front holds: the engine, and the ways of reading, sealing and opening.
+
+use std::sync::Arc;
+
+use bank::{Channel, Origin, Refusal, Sealed, State, SubjectId, TokenHash};
+use engine::{Engine, Field};
+use zeroize::Zeroizing;
+
+use crate::caller::SignedIn;
+use crate::fault::Fault;
+use crate::ids::Ids;
+use crate::password::Passwords;
+
+/// Settings of a service. Plain data: the program fills it from its configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Duration of a session, in milliseconds.
+    pub session_ms: i64,
+    /// Passwords checked at once. Each takes a core for some 20 ms and 19 MiB.
+    pub password_workers: usize,
+    /// Passwords waiting to be checked; who comes later is told to try again.
+    pub passwords_waiting: usize,
+    /// Passwords waiting beside these, of users at an address from which they signed in before, and of new users.
+    pub passwords_expected: usize,
+}
+
+/// Reason a service can't be set up: the cryptographic library does not work on this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SetupError(pub(crate) String);
+
+/// A bank without a wire. Cloning gives another handle on the same.
+#[derive(Clone)]
+pub struct Service {
+    parts: Arc<Parts>,
+    channel: Channel,
+}
+
+struct Parts {
+    engine: Engine,
+    passwords: Passwords,
+    payment_ids: Ids,
+    hold_ids: Ids,
+    event_ids: Ids,
+    settings: Settings,
+}
+
+impl Service {
+    /// Sets a service up over an open bank, for a front: `channel` is what the events of its commands say about where they
+    /// came from.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cryptographic library does not work on this machine.
+    pub fn new(engine: Engine, settings: Settings, channel: Channel) -> Result<Self, SetupError> {
+        let parts = Parts {
+            passwords: Passwords::new(&settings)?,
+            payment_ids: Ids::new(&engine, "payment ids")?,
+            hold_ids: Ids::new(&engine, "hold ids")?,
+            event_ids: Ids::new(&engine, "event positions")?,
+            settings,
+            engine,
+        };
+        Ok(Self { parts: Arc::new(parts), channel })
+    }
+
+    /// Where the commands of this front come from, as far as it knows.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin::of(self.channel)
+    }
+
+    /// Returns the engine under it.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.parts.engine
+    }
+
+    /// Returns the settings that it was set up with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.parts.settings
+    }
+
+    /// Returns the workers on passwords.
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.parts.passwords
+    }
+
+    /// Returns the ids of payments.
+    #[must_use]
+    pub fn payment_ids(&self) -> &Ids {
+        &self.parts.payment_ids
+    }
+
+    /// Returns the ids of holds.
+    #[must_use]
+    pub fn hold_ids(&self) -> &Ids {
+        &self.parts.hold_ids
+    }
+
+    /// Returns the ids of positions in the stream of events.
+    #[must_use]
+    pub fn event_ids(&self) -> &Ids {
+        &self.parts.event_ids
+    }
+
+    /// Hashes a new password, for an operator.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`FaultKind::Busy`](crate::FaultKind::Busy) if as many passwords wait as may.
+    pub async fn hash_password(&self, password: Zeroizing<String>) -> Result<String, Fault> {
+        self.passwords().hash(password).await
+    }
+
+    // ---- Reading ----
+
+    /// Reads what a caller asks to see. It is durable when it is given.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the caller is not signed in, if `read` does, and if the engine can't answer.
+    pub async fn read<T>(
+        &self,
+        token: TokenHash,
+        read: impl FnOnce(&State, &SignedIn) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let now = self.engine().now();
+        self.engine().read(|state| read(state, &SignedIn::find(state, token, now)?)).await?
+    }
+
+    /// Finds out who asks, and looks up what a command needs, without waiting: the command's answer waits by itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the caller is not signed in, if `look` does, and if the engine can't answer.
+    pub fn prepare<T>(
+        &self,
+        token: TokenHash,
+        look: impl FnOnce(&State, &SignedIn) -> Result<T, Fault>,
+    ) -> Result<(SignedIn, T), Fault> {
+        let now = self.engine().now();
+        self.engine().peek(|state| {
+            let who = SignedIn::find(state, token, now)?;
+            Ok((who, look(state, &who)?))
+        })?
+    }
+
+    // ---- Personal fields ----
+
+    /// Opens a personal field; none when the person was erased.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the person's key can't be read.
+    pub fn open(&self, field: Field, sealed: &Sealed) -> Result<Option<String>, Fault> {
+        Ok(self.engine().open_sealed(field, sealed)?)
+    }
+
+    /// Opens a personal field where there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the person's key can't be read.
+    pub fn open_some(&self, field: Field, sealed: Option<&Sealed>) -> Result<Option<String>, Fault> {
+        sealed.map_or(Ok(None), |sealed| self.open(field, sealed))
+    }
+
+    /// Seals a field of somebody known to the bank.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::PersonErased`] if the person was erased; fails if their key can't be read.
+    pub fn seal(&self, subject: SubjectId, field: Field, text: &str) -> Result<Sealed, Fault> {
+        self.engine().seal(subject, field, text)?.ok_or_else(|| Refusal::PersonErased.into())
+    }
+}
