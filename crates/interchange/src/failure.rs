@@ -22,4 +22,11 @@ macro_rules! from_errors {
         })+
     };
 }
-from_errors!(std::io::Error, engine::OpenError, engine::Unavailable, engine::HistoryError);
+from_errors!(
+    std::io::Error,
+    engine::OpenError,
+    engine::Unavailable,
+    engine::HistoryError,
+    service::founding::StepError,
+    service::password::NewPasswordError,
+);

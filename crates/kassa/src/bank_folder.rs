@@ -2,25 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::DirBuilder;
 use std::io::{BufRead, IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bank::{
-    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Channel, Command, Numbering, OpenAccount, Origin,
-    Request, Role, SystemCommand, SystemEvent, UserId, What,
-};
-use engine::{Engine, Field, NewSubject, OpenError, Options, Outcome, Replay, Submission, SystemClock};
+use edge::local_certificate;
+use engine::{Engine, OpenError, Options, Replay, SystemClock};
 use journal::MasterKey;
-use ledger::{Currency, Kind, Overdraft};
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{log, master_key, tls};
+use crate::{log, master_key};
+use service::founding::{self, Beginning, NewBank};
 
 /// The flags of every command that opens a bank.
 #[derive(Debug, Clone, clap::Args)]
@@ -100,7 +96,7 @@ impl BankFolder {
 
     /// Reads how the bank began.
     pub(crate) fn beginning(&self, accept_loss: bool) -> Result<Beginning, Failure> {
-        Beginning::read(self.replay(accept_loss)?)
+        Ok(Beginning::read(self.replay(accept_loss)?)?)
     }
 }
 
@@ -111,93 +107,6 @@ pub(crate) fn must_be_a_folder(data: &Path) -> Result<(), Failure> {
             Err(Failure::new(format!("{} is no folder; name the bank's folder with --data", data.display())))
         }
         Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// Beginning of a bank. It is read from its first events, without opening the bank: beside a running server too, and
-/// nothing is written.
-#[derive(Debug)]
-pub(crate) struct Beginning {
-    /// Name and numbering that it was founded with; none where its making was broken off before that.
-    pub(crate) founded: Option<FoundedAs>,
-    /// The currencies in which there was a cash account before anything else happened.
-    pub(crate) cash: Vec<Currency>,
-    /// `true` if `kassa demo` made it.
-    pub(crate) demo: bool,
-    /// `true` if nothing has happened since: there are neither people nor money in it.
-    pub(crate) bare: bool,
-}
-
-/// A bank's name, country and code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FoundedAs {
-    pub(crate) name: String,
-    pub(crate) country: String,
-    pub(crate) bank_code: String,
-}
-
-impl fmt::Display for FoundedAs {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} ({} {})", self.name, self.country, self.bank_code)
-    }
-}
-
-impl From<&NewBank<'_>> for FoundedAs {
-    fn from(NewBank { name, numbering, .. }: &NewBank<'_>) -> Self {
-        let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-        Self { name: (*name).to_owned(), country, bank_code }
-    }
-}
-
-/// The step in which `kassa demo` founds a bank, and the first in which it brings somebody in.
-pub(crate) const DEMO_FOUNDING: &str = "found a demo bank";
-pub(crate) const DEMO_FIRST_CUSTOMER: &str = "customer alice";
-
-/// Reason the reading of a beginning ended.
-enum Ended {
-    /// Something else happened than a making begins with.
-    Begun,
-    Failed(Failure),
-}
-
-impl From<OpenError> for Ended {
-    fn from(error: OpenError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl Beginning {
-    /// Nobody but `kassa demo` has the keys under which it founds a bank and brings in its first customer. Version 0.1.0
-    /// founded its demo banks under the key that others have, too, so the second key counts by itself.
-    fn read(replay: Replay) -> Result<Self, Failure> {
-        let key = |step: &str| Some(replay.hashes().request(UserId::SYSTEM, named(step).as_bytes(), b"").key);
-        let (founding, first_customer) = (key(DEMO_FOUNDING), key(DEMO_FIRST_CUSTOMER));
-        let mut beginning = Self { founded: None, cash: Vec::new(), demo: false, bare: true };
-        let read = replay.run(&mut |_, recorded| {
-            let key = recorded.event.request.map(|request| request.key);
-            beginning.demo |= key.is_some() && (key == founding || key == first_customer);
-            match &recorded.event.what {
-                What::System(SystemEvent::LeaderStarted { .. }) => {}
-                What::System(SystemEvent::Founded { name, country, bank_code, scheme: _ }) => {
-                    let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
-                    beginning.founded = Some(FoundedAs { name, country, bank_code });
-                }
-                What::Accounts(AccountEvent::AccountOpened { currency, cash: true, .. })
-                    if recorded.event.by == UserId::SYSTEM =>
-                {
-                    beginning.cash.push(*currency);
-                }
-                _ => {
-                    beginning.bare = false;
-                    return Err(Ended::Begun);
-                }
-            }
-            Ok(())
-        });
-        match read {
-            Ok(_) | Err(Ended::Begun) => Ok(beginning),
-            Err(Ended::Failed(failure)) => Err(failure),
-        }
     }
 }
 
@@ -221,14 +130,6 @@ pub(crate) fn is_there(folder: &Path) -> bool {
     folder.join("journal.db").exists() || folder.join("head").exists()
 }
 
-/// Properties of a new bank.
-#[derive(Debug, Clone)]
-pub(crate) struct NewBank<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) numbering: Numbering,
-    pub(crate) currencies: &'a [Currency],
-}
-
 /// Makes a bank's folder, as far as it is not there: the master key beside it, the settings, a certificate for this
 /// machine, and the journal with the bank founded in it. So a making that was broken off can be done again. Of the
 /// settings given as flags the file keeps where the master key lies.
@@ -238,7 +139,7 @@ pub(crate) fn create(open: &Open, new: &NewBank<'_>, output: &Output) -> Result<
 
 /// Does as [`create`], founding the bank in a step of this name, and keeping these settings in the file.
 pub(crate) fn create_by(
-    founding: &str,
+    step: &str,
     open: &Open,
     new: &NewBank<'_>,
     kept: &[String],
@@ -253,8 +154,8 @@ pub(crate) fn create_by(
         (Engine::create(&folder.folder, &folder.master, Arc::new(SystemClock))?, folder)
     };
     let made = write_settings(&folder.folder.join(config::FILE), kept)
-        .and_then(|()| tls::make_where_missing(&folder.folder, &folder.config))
-        .and_then(|()| found(&engine, founding, new));
+        .and_then(|()| Ok(local_certificate::make_where_missing(&folder.folder, &folder.config.edge)?))
+        .and_then(|()| Ok(founding::found(&engine, step, new)?));
     match made {
         Ok(()) => Ok((engine, folder)),
         Err(failure) => {
@@ -301,109 +202,11 @@ fn write_settings(file: &Path, kept: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Founds the bank, if it isn't, and opens its cash accounts. Each step has its key, so that doing it again changes
-/// nothing.
-pub(crate) fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<(), Failure> {
-    if !engine.peek(|state| state.founding().is_some())? {
-        carry_out(
-            engine,
-            step,
-            Body::System(SystemCommand::Found { name: new.name.to_owned(), numbering: new.numbering.clone() }),
-        )?;
-    }
-    for currency in new.currencies {
-        let open = OpenAccount {
-            number: None,
-            currency: *currency,
-            kind: Kind::Asset,
-            overdraft: Overdraft::Unlimited,
-            name: Some(engine.seal_as_bank(Field::AccountName, "Cash")),
-            owner: None,
-            cash: true,
-            opened_at: None,
-        };
-        carry_out(engine, &format!("cash {currency}"), Body::Accounts(AccountCommand::OpenAccount(open)))?;
-    }
-    Ok(())
-}
-
-/// Tells whether somebody can sign in with a name.
-pub(crate) fn is_known(engine: &Engine, user: &str) -> Result<bool, Failure> {
-    let index = engine.name_index(user);
-    Ok(engine.peek(|state| state.user_named(index).is_some())?)
-}
-
 /// A name of a person or a bank: some words on one line.
 pub(crate) fn parse_name(name: &str) -> Result<String, String> {
     let name = name.trim();
     let plain = !name.is_empty() && name.chars().count() <= 140 && !name.chars().any(bank::is_control);
     if plain { Ok(name.to_owned()) } else { Err("a name has 1 to 140 characters on one line".into()) }
-}
-
-/// Adds a user of the bank itself.
-pub(crate) fn add_staff(engine: &Engine, name: &str, password: &str, role: Role) -> Result<(), Failure> {
-    let subject = NewSubject::generate();
-    let body = Body::Access(AccessCommand::AddUser {
-        name_index: engine.name_index(name),
-        name: subject.seal(Field::UserName, name),
-        password: subject.seal(Field::Password, &hash_password(password)?),
-        role,
-        customer: None,
-    });
-    carry_out_for(engine, &format!("user {name}"), body, Some(subject)).map(drop)
-}
-
-/// Has Kassa itself carry out one step of making a bank, under a key named after the step.
-pub(crate) fn carry_out(engine: &Engine, step: &str, body: Body) -> Result<What, Failure> {
-    carry_out_for(engine, step, body, None)
-}
-
-/// Does as [`carry_out`], where a new person comes in.
-pub(crate) fn carry_out_for(
-    engine: &Engine,
-    step: &str,
-    body: Body,
-    subject: Option<NewSubject>,
-) -> Result<What, Failure> {
-    // A step of the same name is the same step: what it says does not matter when it is done already.
-    let request = engine.request(UserId::SYSTEM, named(step).as_bytes(), b"");
-    submit(engine, step, Some(request), body, subject)
-}
-
-/// The key of a step of making a bank.
-fn named(step: &str) -> String {
-    format!("making the bank: {step}")
-}
-
-/// Has Kassa itself carry out what somebody with the master key asked for.
-pub(crate) fn submit(
-    engine: &Engine,
-    what: &str,
-    request: Option<Request>,
-    body: Body,
-    subject: Option<NewSubject>,
-) -> Result<What, Failure> {
-    let command = Command { origin: Origin::of(Channel::Terminal), caller: Caller::SYSTEM, request, body };
-    match engine.submit_blocking(Submission { command, subject, past: None, rivals: None })? {
-        Outcome::Accepted(receipt) => Ok(receipt.what),
-        Outcome::Refused { refusal, .. } => Err(Failure::new(format!("{what}: {refusal}"))),
-        Outcome::Unchanged => Err(Failure::new(format!("{what}: nothing was changed"))),
-    }
-}
-
-/// Checks that a password may be used at all.
-pub(crate) fn check_password(password: &str) -> Result<(), Failure> {
-    use server::password::{MAX_CHARACTERS, MIN_CHARACTERS};
-    if (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&password.chars().count()) {
-        return Ok(());
-    }
-    Err(Failure::new(format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")))
-}
-
-/// The hash under which a password is kept.
-pub(crate) fn hash_password(password: &str) -> Result<String, Failure> {
-    check_password(password)?;
-    server::password::hash(password).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Reads a password from standard input: a line, asked for where somebody sits at a terminal.
@@ -424,7 +227,7 @@ pub(crate) fn read_password(of: &str) -> Result<String, Failure> {
     if password.is_empty() {
         return Err(Failure::new(format!("give the password of {of} on standard input, as one line")));
     }
-    check_password(&password)?;
+    service::password::check_new(&password)?;
     Ok(password)
 }
 

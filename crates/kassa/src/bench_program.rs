@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use bench::{Bench, Program, ToServe};
 
-use crate::bank_folder::{self, BankFolder, Open};
+use edge::local_certificate;
+
+use crate::bank_folder::{BankFolder, Open};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::output::Output;
-use crate::{log, open_files, serve, tls};
+use crate::{log, serve};
 
 /// A bench has no settings that would ask for another form of the log.
 const OUTPUT: Output = Output { log: Log::Text };
@@ -18,10 +20,10 @@ const OUTPUT: Output = Output { log: Log::Text };
 const PROGRAM: Program = Program {
     line: |line| OUTPUT.line(line).map_err(Into::into),
     bar: |what, total| OUTPUT.bar(what, total),
-    hash_password: |password| bank_folder::hash_password(password).map_err(Into::into),
+    hash_password: |password| Ok(service::password::hash_new(password).map_err(Failure::from)?),
     certificate: |folder, settings| certificate(folder, settings).map_err(Into::into),
     serve: |bank| serve_bank(bank).map_err(Into::into),
-    allow_many_files: open_files::allow_many,
+    allow_many_files: edge::allow_many_files,
     asked_to_end: || Box::pin(serve::asked_to_end()),
 };
 
@@ -35,8 +37,8 @@ fn config(folder: &Path, settings: &[String]) -> Result<Config, Failure> {
 }
 
 fn certificate(folder: &Path, settings: &[String]) -> Result<PathBuf, Failure> {
-    tls::make_where_missing(folder, &config(folder, settings)?)?;
-    Ok(tls::authority(folder))
+    local_certificate::make_where_missing(folder, &config(folder, settings)?.edge)?;
+    Ok(local_certificate::authority(folder))
 }
 
 fn serve_bank(ToServe { folder, master, settings, more }: ToServe) -> Result<(), Failure> {

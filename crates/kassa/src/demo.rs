@@ -4,19 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use bank::{
-    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, CustomerId, Numbering, OpenAccount, PaymentCommand,
-    Role, What,
-};
-use engine::{Engine, Field, NewSubject};
-use ledger::{AccountId, Currency, Kind, Money, Overdraft};
+use bank::{Numbering, Role};
+use edge::local_certificate;
+use engine::{Engine, Field};
+use ledger::Currency;
+use service::demo::{USERS, furnish};
+use service::founding::{Beginning, DEMO_FOUNDING, FoundedAs, NewBank};
 
-use crate::bank_folder::{
-    self, BankFolder, Beginning, DEMO_FIRST_CUSTOMER, DEMO_FOUNDING, FoundedAs, NewBank, Open, in_shell, spelled,
-};
+use crate::bank_folder::{self, BankFolder, Open, in_shell, spelled};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{master_key, serve, tls};
+use crate::{master_key, serve};
 
 /// `kassa demo`
 #[derive(Debug, clap::Args)]
@@ -28,14 +26,6 @@ pub(crate) struct Demo {
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
 }
-
-/// Users who may sign in: name, password, role. The passwords are no secret; a demo bank holds nothing of worth.
-const USERS: [(&str, &str, Role); 4] = [
-    ("alice", "alice-demo-password", Role::Customer),
-    ("bob", "bob-demo-password", Role::Customer),
-    ("operator", "operator-demo-password", Role::Operator),
-    ("auditor", "auditor-demo-password", Role::Auditor),
-];
 
 pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
     let signals = serve::Signals::heed()?;
@@ -51,12 +41,11 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
     }
     let kept = master_key::place_in(&demo.set);
     let (engine, folder) = bank_folder::create_by(DEMO_FOUNDING, &open, &new, &kept, output)?;
-    // Each step is done once for ever, so a bank whose making was broken off is finished here.
     let (alice, bob) = match furnish(&engine, euro) {
         Ok(accounts) => accounts,
-        Err(failure) => {
+        Err(error) => {
             engine.stop();
-            return Err(failure);
+            return Err(error.into());
         }
     };
     let users = match users(&engine) {
@@ -85,87 +74,9 @@ fn must_be_a_demo(beginning: &Beginning, new: &NewBank<'_>, data: &Path) -> Resu
     )))
 }
 
-/// Gives the demo bank its people and their money, and returns the IBANs of Alice's and Bob's accounts.
-fn furnish(engine: &Engine, euro: Currency) -> Result<(String, String), Failure> {
-    let alice = customer(engine, DEMO_FIRST_CUSTOMER, "alice", "Alice Adler")?;
-    let bob = customer(engine, "customer bob", "bob", "Bob Berger")?;
-    let accounts = [
-        account(engine, alice, "Alice's current account", euro, 250_000)?,
-        account(engine, alice, "Alice's savings", euro, 1_000_000)?,
-        account(engine, bob, "Bob's current account", euro, 80_000)?,
-    ];
-    for (name, password, role) in USERS {
-        if role != Role::Customer && !bank_folder::is_known(engine, name)? {
-            bank_folder::add_staff(engine, name, password, role)?;
-        }
-    }
-    let [alice, _, bob] = accounts;
-    let iban = |account: AccountId| engine.peek(|state| state.iban(account).unwrap_or_default());
-    Ok((iban(alice)?, iban(bob)?))
-}
-
-fn customer(engine: &Engine, step: &str, user: &str, full_name: &str) -> Result<CustomerId, Failure> {
-    let subject = NewSubject::generate();
-    let body = Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, full_name) });
-    let What::Access(AccessEvent::CustomerAdded { id, name }) =
-        bank_folder::carry_out_for(engine, step, body, Some(subject))?
-    else {
-        return Err(Failure::new("the bank gave another answer than the demo expects".into()));
-    };
-    if !bank_folder::is_known(engine, user)? {
-        let password = USERS.iter().find(|(name, ..)| *name == user).map_or("", |(_, password, _)| password);
-        let seal = |field, text: &str| -> Result<bank::Sealed, Failure> {
-            let sealed = engine.seal(name.subject, field, text)?;
-            sealed.ok_or_else(|| Failure::new(format!("{user} was erased from the demo bank; make a new one")))
-        };
-        let body = Body::Access(AccessCommand::AddUser {
-            name_index: engine.name_index(user),
-            name: seal(Field::UserName, user)?,
-            password: seal(Field::Password, &bank_folder::hash_password(password)?)?,
-            role: Role::Customer,
-            customer: Some(id),
-        });
-        bank_folder::carry_out(engine, &format!("user {user}"), body)?;
-    }
-    Ok(id)
-}
-
-fn account(
-    engine: &Engine,
-    owner: CustomerId,
-    name: &str,
-    currency: Currency,
-    cents: i64,
-) -> Result<AccountId, Failure> {
-    let subject = engine.peek(|state| state.customer(owner).map(|customer| customer.name.subject))?;
-    let sealed = match subject {
-        Some(subject) => engine.seal(subject, Field::AccountName, name)?,
-        None => None,
-    };
-    let open = OpenAccount {
-        number: None,
-        currency,
-        kind: Kind::Liability,
-        overdraft: Overdraft::Limited(0),
-        name: sealed,
-        owner: Some(owner),
-        cash: false,
-        opened_at: None,
-    };
-    let What::Accounts(AccountEvent::AccountOpened { id, .. }) =
-        bank_folder::carry_out(engine, &format!("account {name}"), Body::Accounts(AccountCommand::OpenAccount(open)))?
-    else {
-        return Err(Failure::new("the bank gave another answer than the demo expects".into()));
-    };
-    let deposit =
-        Body::Payments(PaymentCommand::Deposit { account: id, amount: Money { minor: cents, currency }, text: None });
-    bank_folder::carry_out(engine, &format!("money for {name}"), deposit)?;
-    Ok(id)
-}
-
 /// Says where to go, who may sign in, and three lines that work as printed.
 fn welcome(folder: &Path, port: u16, users: &str, alice: &str, bob: &str) -> String {
-    let authority = tls::authority(folder);
+    let authority = local_certificate::authority(folder);
     let curl = format!("curl -sS --cacert {}", in_shell(&authority.display().to_string()));
     let url = format!("https://127.0.0.1:{port}");
     format!(
@@ -187,7 +98,7 @@ fn users(engine: &Engine) -> Result<String, Failure> {
         let index = engine.name_index(name);
         let sealed = engine.peek(|state| Some(state.user(state.user_named(index)?)?.password.clone()))?;
         let hash = sealed.map(|sealed| engine.open_sealed(Field::Password, &sealed)).transpose()?.flatten();
-        let is_told = hash.is_some_and(|hash| server::password::verify(password, &hash));
+        let is_told = hash.is_some_and(|hash| service::password::verify(password, &hash));
         let password = if is_told { password } else { "(another since)" };
         lines.push_str(&format!("  {name:<10} {password:<24} {}\n", role_name(role)));
     }

@@ -55,4 +55,7 @@ from_errors!(
     engine::HistoryError,
     journal::KeyError,
     serde_json::Error,
+    service::founding::StepError,
+    service::password::NewPasswordError,
+    edge::LocalCertificateError,
 );

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use engine::{Clock, SystemClock};
 use indicatif::ProgressBar;
-use interchange::import::{self, ImportUser, PasswordRules, Planned, Progress, Report, Request, Steps};
+use interchange::import::{self, ImportUser, Planned, Progress, Report, Request, Steps};
 use ledger::Timestamp;
 
 use crate::bank_folder::{self, BankFolder};
@@ -59,11 +59,6 @@ impl Import {
     }
 }
 
-const RULES: PasswordRules = PasswordRules {
-    check: |password| Ok(bank_folder::check_password(password)?),
-    hash: |password| Ok(bank_folder::hash_password(password)?),
-};
-
 pub(crate) fn run(command: &Import, output: &Output) -> Result<(), Failure> {
     if let Some(file) = &command.suggest {
         return output.line(import::suggest(file, command.encoding.as_deref())?.trim_end());
@@ -77,7 +72,7 @@ pub(crate) fn run(command: &Import, output: &Output) -> Result<(), Failure> {
         accept_breaks: command.accept_breaks,
         now: Timestamp(SystemClock.wall_ms()),
     };
-    let import = import::Import::read(request, RULES)?;
+    let import = import::Import::read(request)?;
     let data = &command.bank.data;
     let folder = if bank_folder::is_there(data) || !import.names_a_bank() || data.is_file() {
         Some(BankFolder::find(&command.bank)?)
@@ -105,18 +100,11 @@ fn carry_out(
     let bars = Bars { output, shown: RefCell::new(None) };
     let steps = Steps {
         open: open.as_ref().map(|open| open as _),
-        create: &|new| Ok(bank_folder::create(&command.bank, &new.into(), output)?.0),
-        found: &|engine, new| Ok(bank_folder::found(engine, "found", &new.into())?),
+        create: &|new| Ok(bank_folder::create(&command.bank, new, output)?.0),
         begin: &|runtime| drop(runtime.spawn(tell_when_interrupted())),
         progress: &|progress| bars.show(progress),
     };
     Ok(planned.carry_out(&steps)?)
-}
-
-impl<'a> From<import::NewBank<'a>> for bank_folder::NewBank<'a> {
-    fn from(new: import::NewBank<'a>) -> Self {
-        Self { name: new.name, numbering: new.numbering.clone(), currencies: new.currencies }
-    }
 }
 
 /// A bar for each kind of rows, one after the other.

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use bank::{Numbering, Refusal, Role};
 use ledger::Currency;
 
-use crate::bank_folder::{self, BankFolder, FoundedAs, NewBank, Open, parse_name, spelled, variables};
+use crate::bank_folder::{self, BankFolder, Open, parse_name, spelled, variables};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::Output;
+use service::founding::{self, FoundedAs, NewBank};
 
 /// `kassa init`
 #[derive(Debug, clap::Args)]
@@ -51,7 +52,9 @@ pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
     }
     let password = bank_folder::read_password(&init.operator)?;
     let (engine, folder) = bank_folder::create_by("found", &open, &new, &init.set, output)?;
-    let added = bank_folder::add_staff(&engine, &init.operator, &password, Role::Operator);
+    let added = service::password::hash_new(&password)
+        .map_err(Failure::from)
+        .and_then(|hash| Ok(founding::add_staff(&engine, &init.operator, &hash, Role::Operator)?));
     engine.stop();
     added?;
     let key = match bank_folder::variable("KASSA_MASTER_KEY") {

@@ -10,11 +10,9 @@ mod import;
 mod init;
 mod log;
 mod master_key;
-mod open_files;
 mod operator;
 mod output;
 mod serve;
-mod tls;
 mod verify;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::bank_folder::{self, BankFolder, Open, parse_name, spelled};
 use crate::failure::Failure;
 use crate::output::Output;
+use service::founding;
 
 /// `kassa operator`
 #[derive(Debug, clap::Subcommand)]
@@ -129,7 +130,7 @@ fn with_bank_stopped(
 }
 
 fn add(engine: &Engine, name: &str, role: Staff, folder: &Path) -> Result<String, Failure> {
-    if bank_folder::is_known(engine, name)? {
+    if founding::is_known(engine, name)? {
         let set = spelled(&["operator", "set-password", name, "--data"], folder);
         return Err(Failure::new(format!(
             "somebody signs in as {name} already: choose another name; `{set}` sets an operator's password"
@@ -140,11 +141,11 @@ fn add(engine: &Engine, name: &str, role: Staff, folder: &Path) -> Result<String
     let body = Body::Access(AccessCommand::AddUser {
         name_index: engine.name_index(name),
         name: subject.seal(Field::UserName, name),
-        password: subject.seal(Field::Password, &bank_folder::hash_password(&password)?),
+        password: subject.seal(Field::Password, &service::password::hash_new(&password)?),
         role: role.role(),
         customer: None,
     });
-    bank_folder::submit(engine, name, None, body, Some(subject))?;
+    founding::submit(engine, name, None, body, Some(subject))?;
     Ok(format!("{name} is {} of {}.", role.article(), name_of_bank(engine)?))
 }
 
@@ -166,7 +167,7 @@ fn set_password(engine: &Engine, name: &str, folder: &Path) -> Result<String, Fa
         )));
     }
     let password = bank_folder::read_password(name)?;
-    let hash = bank_folder::hash_password(&password)?;
+    let hash = service::password::hash_new(&password)?;
     let sealed = engine.seal(user.name.subject, Field::Password, &hash)?;
     let password = sealed.ok_or_else(|| Failure::new(format!("{name} was erased from this bank")))?;
     let now = engine.now();
@@ -175,7 +176,7 @@ fn set_password(engine: &Engine, name: &str, folder: &Path) -> Result<String, Fa
         user.sessions.iter().filter(open).count()
     })?;
     let What::Access(AccessEvent::PasswordSet { .. }) =
-        bank_folder::submit(engine, name, None, Body::Access(AccessCommand::SetPassword { user: id, password }), None)?
+        founding::submit(engine, name, None, Body::Access(AccessCommand::SetPassword { user: id, password }), None)?
     else {
         return Err(Failure::new("the bank gave another answer than this command expects".into()));
     };

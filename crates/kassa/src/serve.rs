@@ -2,22 +2,18 @@
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
-use std::num::NonZero;
-use std::thread::{self, JoinHandle};
 
 use axum::Router;
 use bank::Role;
+use edge::local_certificate;
 use edge::{Certificate, Server};
 use engine::Engine;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::bank_folder::{BankFolder, Open, spelled};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{open_files, tls};
 
 /// `kassa serve`
 #[derive(Debug, clap::Args)]
@@ -29,7 +25,7 @@ pub(crate) struct Serve {
 pub(crate) fn run(command: &Serve, output: &Output) -> Result<(), Failure> {
     let signals = Signals::heed()?;
     let folder = BankFolder::find(&command.bank)?;
-    tls::make_where_missing(&folder.folder, &folder.config)?;
+    local_certificate::make_where_missing(&folder.folder, &folder.config.edge)?;
     let engine = folder.open(&command.bank, output)?;
     serve(engine, &folder, Router::new(), output, signals, |_| String::new())
 }
@@ -44,9 +40,9 @@ pub(crate) fn serve(
     signals: Signals,
     welcome: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
-    open_files::allow_many();
+    edge::allow_many_files();
     let Signals { runtime, mut hangup, at_terminal } = signals;
-    let workers = Workers::start()?;
+    let workers = edge::Workers::start()?;
     let served = runtime.block_on(async {
         let server = Server::bind(folder.config.edge.clone()).await;
         let server = server.map_err(|error| Failure::new(error.to_string()))?;
@@ -156,69 +152,6 @@ fn read_again(folder: &BankFolder, certificate: &Certificate) -> Result<Vec<&'st
     replaced.map_err(|error| Failure::new(error.to_string()))?;
     folder.log.set(fresh.log.level);
     Ok(folder.config.waiting_for_a_start(&fresh))
-}
-
-/// Number of threads that all workers together may start for what waits or takes long.
-const MAX_WAITING_THREADS: usize = 512;
-
-/// The threads that serve, each with a runtime of its own, on which a connection stays: what it needs is then found in
-/// one processor's cache. Each has a processor of its own, where there are as many: on a busy machine the system otherwise
-/// leaves two on the same for a while, and another without work. Where that can't be had, all works as well, if a little
-/// slower.
-struct Workers {
-    handles: Vec<Handle>,
-    threads: Vec<JoinHandle<()>>,
-    /// They work until this is dropped.
-    open: watch::Sender<()>,
-}
-
-impl Workers {
-    fn start() -> io::Result<Self> {
-        let (all, count) = (sched_getaffinity(None), thread::available_parallelism());
-        let (all, count) = (all.ok(), count.map_or(1, NonZero::get));
-        let mut processors: Vec<usize> = Vec::new();
-        processors.extend(all.iter().flat_map(|all| (0..CpuSet::MAX_CPU).filter(|one| all.is_set(*one))));
-        // A container may have a share of the processors only, which are then not its own.
-        if processors.len() != count {
-            processors.clear();
-        }
-        let (open, closed) = watch::channel(());
-        let mut workers = Self { handles: Vec::new(), threads: Vec::new(), open };
-        for number in 0..count {
-            let mut builder = Builder::new_current_thread();
-            // The threads that it starts may wait for something, and go where they like, as the worker itself may not.
-            builder.enable_all().on_thread_start(move || all.iter().for_each(allow));
-            builder.max_blocking_threads((MAX_WAITING_THREADS / count).max(16));
-            let runtime = builder.build()?;
-            workers.handles.push(runtime.handle().clone());
-            let (processor, mut closed) = (processors.get(number).copied(), closed.clone());
-            let work = move || {
-                processor.iter().for_each(|processor| {
-                    let mut own = CpuSet::new();
-                    own.set(*processor);
-                    allow(&own);
-                });
-                // An error means that it was dropped.
-                let _ = runtime.block_on(closed.changed());
-            };
-            workers.threads.push(thread::Builder::new().name("worker".to_owned()).spawn(work)?);
-        }
-        Ok(workers)
-    }
-
-    /// Ends them, when nothing is left to do.
-    fn stop(self) {
-        drop(self.open);
-        for thread in self.threads {
-            // One that panicked has said so.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Lets this thread run on these processors, if the system does.
-fn allow(processors: &CpuSet) {
-    let _ = sched_setaffinity(None, processors);
 }
 
 /// SIGINT and SIGTERM, which tell the process to stop; heeded from when this is made.

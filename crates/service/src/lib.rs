@@ -11,7 +11,9 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod caller;
+pub mod demo;
 mod fault;
+pub mod founding;
 mod ids;
 mod names;
 pub mod password;
@@ -26,5 +28,5 @@ pub use ids::{Ids, is_id};
 pub use names::{account_of, currency_of, leg_of, seen_account, subject_of};
 pub use service::{Service, Settings, SetupError};
 pub use sign_in::{Attempt, Checked, NewSession, Proven};
-pub use texts::{MAX_TEXT_CHARACTERS, is_control, text, text_of};
+pub use texts::{MAX_TEXT_CHARACTERS, text, text_of};
 pub use writes::{Keyed, Looked, Write, is_dry, place, unexpected};

@@ -34,6 +34,37 @@ pub const MAX_CHARACTERS: usize = 200;
 #[error("the password can't be hashed: {0}")]
 pub struct HashError(String);
 
+/// Reason a password can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum NewPasswordError {
+    /// It is too short or too long.
+    #[error("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters")]
+    Length,
+    /// It can't be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+}
+
+/// Checks that a password may be had as a new one.
+///
+/// # Errors
+///
+/// Says that it is too short or too long.
+pub fn check_new(password: &str) -> Result<(), NewPasswordError> {
+    let fits = (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&password.chars().count());
+    if fits { Ok(()) } else { Err(NewPasswordError::Length) }
+}
+
+/// Checks and hashes a new password.
+///
+/// # Errors
+///
+/// Says that it is too short or too long, or that it can't be hashed.
+pub fn hash_new(password: &str) -> Result<String, NewPasswordError> {
+    check_new(password)?;
+    Ok(hash(password)?)
+}
+
 /// Hashes a password to the PHC string format, with a new salt. Takes some 20 ms of a core.
 ///
 /// # Errors

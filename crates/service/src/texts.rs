@@ -27,21 +27,13 @@ pub fn text_of<'a>(field: &str, text: &'a str, max_characters: usize) -> Result<
     if text.chars().count() > max_characters {
         return Err(Fault::field(field, format!("it has at most {max_characters} characters")));
     }
-    if text.chars().any(is_control) {
+    if text.chars().any(bank::is_control) {
         return Err(Fault::field(
             field,
             "it must not hold control characters, nor those that turn the text's direction",
         ));
     }
     Ok(trimmed)
-}
-
-/// Returns `true` if a character controls how others are shown instead of being one. Beside the control characters
-/// these are the ones that turn the direction of what follows (Unicode's UAX #9): with them a text can be shown as
-/// another than it is, such as an account number backwards.
-#[must_use]
-pub fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

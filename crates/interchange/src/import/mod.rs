@@ -60,7 +60,7 @@ use map::Map;
 use plan::{Plan, Surroundings};
 
 pub use report::Report;
-pub use run::{Import, ImportUser, NewBank, PasswordRules, Planned, Progress, Request, Steps};
+pub use run::{Import, ImportUser, Planned, Progress, Request, Steps};
 
 /// Number of mistakes printed before the rest is only counted: a screenful, which is what anybody mends at a time.
 pub(crate) const MISTAKES_SHOWN_MAX: usize = 50;

@@ -23,6 +23,8 @@ use bank::{
 use engine::{Engine, Field, NewSubject, Outcome, Replay, Submission};
 use jiff::civil::Date;
 use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, Timestamp};
+use service::founding::{self, NewBank};
+use service::password;
 use tokio::runtime::{Handle, Runtime};
 
 use super::booking::{self, AccountRoom, Booking, Entry, LASTING, OWED, Orders, date, value_date};
@@ -53,15 +55,6 @@ pub struct Request<'a> {
     pub accept_breaks: bool,
     /// The time, by which no row may be of a day that has not come.
     pub now: Timestamp,
-}
-
-/// Rules for passwords, which the bank's own front has, too.
-#[derive(Debug, Clone, Copy)]
-pub struct PasswordRules {
-    /// Says why a password can't be used.
-    pub check: fn(&str) -> Result<(), Failure>,
-    /// Gives the hash under which a password is kept.
-    pub hash: fn(&str) -> Result<String, Failure>,
 }
 
 /// A user to be made.
@@ -105,25 +98,12 @@ impl ImportUser {
 /// The longest name to sign in with, as everywhere else.
 const NAME_CHARS_MAX: usize = 140;
 
-/// A bank that an import founds.
-#[derive(Debug, Clone, Copy)]
-pub struct NewBank<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Scheme of its account numbers.
-    pub numbering: &'a Numbering,
-    /// Currencies in which it has a cash desk.
-    pub currencies: &'a [Currency],
-}
-
 /// Steps that a bank's folder takes for an import: the caller knows where it is, and what its settings say.
 pub struct Steps<'a> {
     /// Opens the bank for work; none where there is no bank yet.
     pub open: Option<&'a dyn Fn() -> Result<Engine, Failure>>,
     /// Makes the folder, with the bank founded in it and open.
-    pub create: &'a dyn Fn(NewBank<'_>) -> Result<Engine, Failure>,
-    /// Founds the bank in a folder whose making was broken off. One that is founded already is not changed by this.
-    pub found: &'a dyn Fn(&Engine, NewBank<'_>) -> Result<(), Failure>,
+    pub create: &'a dyn Fn(&NewBank<'_>) -> Result<Engine, Failure>,
     /// Called before the first row is booked, with the runtime that books: from now on an interruption leaves a part.
     pub begin: &'a dyn Fn(&Handle),
     /// Called as the rows are booked.
@@ -144,7 +124,6 @@ pub struct Progress {
 /// An import whose map was read.
 pub struct Import<'a> {
     request: Request<'a>,
-    rules: PasswordRules,
     map: Map,
     /// Mistakes in the flags, told together with those of the map and the files.
     in_flags: Vec<Mistake>,
@@ -165,11 +144,11 @@ impl<'a> Import<'a> {
     /// # Errors
     ///
     /// All mistakes of the map, and of the flags with them.
-    pub fn read(request: Request<'a>, rules: PasswordRules) -> Result<Self, Failure> {
-        let in_flags = wrong_flags(&request, rules);
+    pub fn read(request: Request<'a>) -> Result<Self, Failure> {
+        let in_flags = wrong_flags(&request);
         let map = super::read_map(request.map, &currency_decimals);
         let map = map.map_err(|mistakes| refused(&mistakes.and(&in_flags)))?;
-        Ok(Self { request, rules, map, in_flags })
+        Ok(Self { request, map, in_flags })
     }
 
     /// Returns `true` if the map says which bank its rows are of, so that it can be founded where there is none.
@@ -186,7 +165,7 @@ impl<'a> Import<'a> {
     /// All mistakes of the files and the flags; a map that describes another bank, or one that can't be founded and
     /// isn't there; and whatever is in the way of reading the bank.
     pub fn plan(self, data: &Path, bank: Option<Replay>) -> Result<Planned<'a>, Failure> {
-        let Self { request, rules, map, in_flags } = self;
+        let Self { request, map, in_flags } = self;
         let place = place(&request, &map, data, bank, &in_flags)?;
         let today = date(request.now.day())?;
         let asked = |user: &ImportUser| {
@@ -201,7 +180,7 @@ impl<'a> Import<'a> {
             Err(mistakes) => Err(mistakes.and(&in_flags)),
         };
         let plan = plan.map_err(|mistakes| refused(&mistakes))?;
-        Ok(Planned { request, rules, place, plan })
+        Ok(Planned { request, place, plan })
     }
 }
 
@@ -214,13 +193,13 @@ fn refused(mistakes: &Mistakes) -> Failure {
 }
 
 /// Finds what is wrong with the users that are asked for, whatever the files say.
-fn wrong_flags(request: &Request<'_>, rules: PasswordRules) -> Vec<Mistake> {
+fn wrong_flags(request: &Request<'_>) -> Vec<Mistake> {
     let (users, mut wrong) = (request.users, Vec::new());
     for (place, (user, password)) in users.iter().zip(request.passwords).enumerate() {
         let mut refuse = |reason| {
             wrong.push(Mistake { file: format!("--user {}", user.given), line: None, reason });
         };
-        if let Err(failure) = (rules.check)(password) {
+        if let Err(failure) = password::check_new(password) {
             refuse(format!("its password is refused: {failure}"));
         }
         if users[..place].iter().any(|other| other.name.to_lowercase() == user.name.to_lowercase()) {
@@ -280,7 +259,6 @@ fn place(
 /// An import whose files were read and are sound.
 pub struct Planned<'a> {
     request: Request<'a>,
-    rules: PasswordRules,
     place: Place,
     plan: Plan,
 }
@@ -324,16 +302,17 @@ impl Planned<'_> {
             None => {
                 let booking = self.book(&Books::Absent)?;
                 let new = self.new_bank().expect("a bank that is not there is to be founded");
-                ((steps.create)(new)?, Ok(booking))
+                ((steps.create)(&new)?, Ok(booking))
             }
         };
         let done = booking.and_then(|booking| {
             if let Some(new) = self.new_bank() {
-                (steps.found)(&engine, new)?;
+                // In a folder whose making was broken off. One that is founded already is not changed by this.
+                founding::found(&engine, "found", &new)?;
             }
             (steps.begin)(runtime.handle());
             let mut importer = Importer::new(&engine, plan, &booking, &runtime, steps.progress);
-            importer.carry_out(self.request.users, self.request.passwords, self.rules)?;
+            importer.carry_out(self.request.users, self.request.passwords)?;
             Ok(Report::of(plan, &booking, numbering).compared(&importer.reconcile()?, plan, numbering))
         });
         engine.stop();
@@ -344,7 +323,7 @@ impl Planned<'_> {
     fn new_bank(&self) -> Option<NewBank<'_>> {
         let planned = self.plan.bank.as_ref().filter(|_| self.place.is_to_be_founded)?;
         let Place { numbering, currencies, .. } = &self.place;
-        Some(NewBank { name: &planned.name, numbering, currencies })
+        Some(NewBank { name: &planned.name, numbering: numbering.clone(), currencies })
     }
 }
 
@@ -370,7 +349,7 @@ impl<'a> Importer<'a> {
         Self { engine, plan, booking, runtime, progress, accounts: Vec::new() }
     }
 
-    fn carry_out(&mut self, users: &[ImportUser], passwords: &[String], rules: PasswordRules) -> Result<(), Failure> {
+    fn carry_out(&mut self, users: &[ImportUser], passwords: &[String]) -> Result<(), Failure> {
         let customers = self.customers()?;
         self.accounts = self.accounts()?;
         self.rights(&customers)?;
@@ -378,7 +357,7 @@ impl<'a> Importer<'a> {
         self.make_room()?;
         self.entries(&contras)?;
         self.end_room()?;
-        self.users(users, passwords, rules, &customers)
+        self.users(users, passwords, &customers)
     }
 
     fn customers(&mut self) -> Result<Vec<CustomerId>, Failure> {
@@ -550,13 +529,7 @@ impl<'a> Importer<'a> {
         })?)
     }
 
-    fn users(
-        &mut self,
-        users: &[ImportUser],
-        passwords: &[String],
-        rules: PasswordRules,
-        customers: &[CustomerId],
-    ) -> Result<(), Failure> {
+    fn users(&mut self, users: &[ImportUser], passwords: &[String], customers: &[CustomerId]) -> Result<(), Failure> {
         for ((user, password), target) in users.iter().zip(passwords).zip(&self.booking.users) {
             if target.there.is_some() {
                 continue;
@@ -569,7 +542,10 @@ impl<'a> Importer<'a> {
             let body = Body::Access(AccessCommand::AddUser {
                 name_index: self.engine.name_index(&user.name),
                 name: self.engine.seal(subject, Field::UserName, &user.name)?.ok_or_else(erased)?,
-                password: self.engine.seal(subject, Field::Password, &(rules.hash)(password)?)?.ok_or_else(erased)?,
+                password: self
+                    .engine
+                    .seal(subject, Field::Password, &password::hash_new(password)?)?
+                    .ok_or_else(erased)?,
                 role: Role::Customer,
                 customer: Some(customer),
             });

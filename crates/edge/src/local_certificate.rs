@@ -10,26 +10,35 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 
-use crate::config::Config;
-use crate::failure::Failure;
+use crate::Settings;
 
 /// The authority's certificate in the data folder, for `curl --cacert`.
-pub(crate) fn authority(folder: &Path) -> PathBuf {
+#[must_use]
+pub fn authority(folder: &Path) -> PathBuf {
     folder.join("tls/ca.pem")
 }
 
+/// Reason the certificate can't be made, in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LocalCertificateError(String);
+
 /// Makes the certificate in the data folder, unless the settings name another one or it is there.
-pub(crate) fn make_where_missing(folder: &Path, config: &Config) -> Result<(), Failure> {
+///
+/// # Errors
+///
+/// Fails if there is no randomness, or a file can't be written.
+pub fn make_where_missing(folder: &Path, settings: &Settings) -> Result<(), LocalCertificateError> {
     let (certificate, private_key) = (folder.join("tls/server.pem"), folder.join("tls/server.key"));
-    let own = config.edge.certificate == certificate && config.edge.private_key == private_key;
+    let own = settings.certificate == certificate && settings.private_key == private_key;
     if !own || (certificate.exists() && private_key.exists()) {
         return Ok(());
     }
     let (authority_pem, certificate_pem, key_pem) =
-        make().map_err(|error| Failure::new(format!("a certificate can't be made: {error}")))?;
+        make().map_err(|error| LocalCertificateError(format!("a certificate can't be made: {error}")))?;
     let beside = folder.join("tls");
     std::fs::create_dir_all(&beside)
-        .map_err(|error| Failure::new(format!("{} can't be made: {error}", beside.display())))?;
+        .map_err(|error| LocalCertificateError(format!("{} can't be made: {error}", beside.display())))?;
     write(&authority(folder), &authority_pem, 0o644)?;
     write(&private_key, &key_pem, 0o600)?;
     write(&certificate, &certificate_pem, 0o644)
@@ -54,9 +63,9 @@ fn make() -> Result<(String, String, String), rcgen::Error> {
     Ok((authority.pem(), certificate.pem(), key.serialize_pem()))
 }
 
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), LocalCertificateError> {
     let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path);
     opened
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Failure::new(format!("{} can't be written: {error}", path.display())))
+        .map_err(|error| LocalCertificateError(format!("{} can't be written: {error}", path.display())))
 }
