@@ -3,14 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
-use bank::{
-    AccountCommand, AccountEvent, AccountInfo, Body, CustomerId, OpenAccount, Right, Sealed, State as Bank, SubjectId,
-    What,
-};
-use engine::Field;
-use ledger::{Account, AccountId, Kind, Overdraft, Status};
+use bank::{CustomerId, OpenAccount};
+use ledger::{Kind, Overdraft, Status};
 use serde::{Deserialize, Serialize};
-use service::{Fault, SignedIn, account_of, currency_of, seen_account, subject_of, text, unexpected};
+use service::{AccountOrder, AccountPage, BalanceView, Changed, Fault, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{self, currency, overdraft, overdraft_text};
@@ -135,8 +131,8 @@ pub(crate) struct NewAccount {
 }
 
 impl NewAccount {
-    /// Returns the terms of the new account, and its name.
-    fn terms(&self) -> Result<(OpenAccount, Option<&str>), Fault> {
+    /// Reads the terms of the new account, and its name.
+    fn order(&self) -> Result<AccountOrder<'_>, Fault> {
         if self.number.is_some_and(|number| number == 0 || i64::try_from(number).is_err()) {
             return Err(Fault::field("number", "accounts are numbered from 1, and no number has more than 63 bits"));
         }
@@ -152,7 +148,7 @@ impl NewAccount {
         let name = self.name.as_deref().map(|name| text("name", name)).transpose()?;
         let (number, owner, cash) = (self.number, self.owner.map(CustomerId), self.cash.unwrap_or(false));
         let terms = OpenAccount { number, currency, kind, overdraft, name: None, owner, cash, opened_at: None };
-        Ok((terms, name))
+        Ok(AccountOrder { terms, name })
     }
 }
 
@@ -205,77 +201,27 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     /// A page, and the account with which the next begins.
-    pub(crate) fn of(app: &App, found: Vec<Found>, next: Option<AccountId>) -> Result<Self, Fault> {
-        let accounts = found.into_iter().map(|found| found.view(app)).collect::<Result<_, _>>()?;
-        Ok(Self { accounts, next_cursor: next.map(|next| next.0.to_string()) })
+    pub(crate) fn of(page: AccountPage) -> Self {
+        let accounts = page.accounts.into_iter().map(AccountView::from).collect();
+        Self { accounts, next_cursor: page.next.map(|next| next.0.to_string()) }
     }
 }
 
-/// An account as the state has it, its name sealed.
-pub(crate) struct Found {
-    iban: String,
-    account: Account,
-    name: Option<Sealed>,
-    right: Option<Right>,
-}
-
-impl Found {
-    fn new(state: &Bank, who: &SignedIn, id: AccountId) -> Option<Self> {
-        Self::with_right_of(state, who.customer, id)
-    }
-
-    /// Up to `limit` of a customer's accounts, from `first` on, and the one after them.
-    pub(crate) fn page_of(
-        state: &Bank,
-        customer: Option<CustomerId>,
-        ids: &[AccountId],
-        first: u32,
-        limit: usize,
-    ) -> (Vec<Self>, Option<AccountId>) {
-        let mut ids: Vec<_> = ids.iter().copied().filter(|id| id.0 >= first).collect();
-        ids.sort_unstable();
-        let next = ids.get(limit).copied();
-        ids.truncate(limit);
-        (ids.into_iter().filter_map(|id| Self::with_right_of(state, customer, id)).collect(), next)
-    }
-
-    fn with_right_of(state: &Bank, customer: Option<CustomerId>, id: AccountId) -> Option<Self> {
-        let AccountInfo { name, .. } = state.account_info(id)?;
-        Some(Self {
-            iban: state.iban(id)?,
-            account: *state.ledger().account(id)?,
-            name: name.clone(),
-            right: customer.and_then(|customer| state.right(customer, id)),
-        })
-    }
-
-    fn view(self, app: &App) -> Result<AccountView, Fault> {
-        let Self { iban, account, name, right } = self;
-        Ok(AccountView {
+impl From<service::AccountView> for AccountView {
+    fn from(service::AccountView { iban, account, name, right }: service::AccountView) -> Self {
+        Self {
             iban,
             currency: account.currency.code().to_owned(),
             kind: account.kind.into(),
             status: account.status.into(),
-            name: app.service.open_some(Field::AccountName, name.as_ref())?,
+            name,
             overdraft: overdraft_text(account.overdraft, account.currency),
             posted: amounts::balance(account.posted_minor, account.currency),
             held: account.money(account.held_minor).to_string(),
             available: amounts::balance(account.available_minor(), account.currency),
             opened_at: moment(account.opened_at),
             right: right.map(RightName::from),
-        })
-    }
-}
-
-impl AccountView {
-    /// An account as it was at its opening, so that a retry gets the same answer; none if the event is not one.
-    pub(crate) fn opened(app: &App, what: &What, iban: String, right: Option<Right>) -> Result<Option<Self>, Fault> {
-        let What::Accounts(AccountEvent::AccountOpened { currency, kind, overdraft, opened_at, name, .. }) = what
-        else {
-            return Ok(None);
-        };
-        let account = Account::new(*currency, *kind, *overdraft, *opened_at);
-        Found { iban, account, name: name.clone(), right }.view(app).map(Some)
+        }
     }
 }
 
@@ -297,22 +243,11 @@ pub(crate) async fn open_account(
     key: IdempotencyKey,
     Sent(sent): Sent<NewAccount>,
 ) -> Result<Response, Problem> {
-    let looked = app.prepare_write(token, &key, "POST /v1/accounts", &sent, |state, _| {
-        let owner = sent.owner.and_then(|owner| state.customer(CustomerId(owner)));
-        Ok((sent.terms()?, owner.map_or(SubjectId::BANK, |owner| owner.name.subject)))
-    });
-    let (write, found) = looked?;
-    let body = found.and_then(|((terms, name), subject)| {
-        let name = name.map(|name| app.service.seal(subject, Field::AccountName, name)).transpose()?;
-        Ok(Body::Accounts(AccountCommand::OpenAccount(OpenAccount { name, ..terms })))
-    });
-    let receipt = app.service.submit(&write, body).await?;
-    let What::Accounts(AccountEvent::AccountOpened { id, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let iban = app.engine.peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
-    let view = AccountView::opened(&app, &receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
-    Ok(created(&receipt, &format!("/v1/accounts/{}", view.iban), view))
+    let asked = app.keyed(token, &key, "POST /v1/accounts", &sent)?;
+    let Changed { now, is_repeated } =
+        app.service.open_account(&asked, sent.owner.map(CustomerId), sent.order()).await?;
+    let view = AccountView::from(now);
+    Ok(created(is_repeated, &format!("/v1/accounts/{}", view.iban), view))
 }
 
 /// Query of a list of accounts.
@@ -347,25 +282,8 @@ pub(crate) async fn list_accounts(
     let AccountsAsked { kind, cursor, limit } = asked;
     let (first, limit) = Page { cursor, limit }.places()?;
     let first = u32::try_from(first).unwrap_or(u32::MAX);
-    let kind = kind.map(Kind::from);
-    let (found, next) = app
-        .read(token, |state, who| {
-            let is_asked_for = |id: &AccountId| {
-                kind.is_none_or(|kind| state.ledger().account(*id).is_some_and(|account| account.kind == kind))
-            };
-            let ids: Vec<_> = if who.sees_all() {
-                let all = (first..state.ledger().next_account().0).map(AccountId);
-                // One more than asked for, to know whether there is a next page.
-                all.filter(is_asked_for).take(limit + 1).collect()
-            } else {
-                let customer = who.customer.and_then(|customer| state.customer(customer));
-                let own = customer.map(|customer| customer.accounts.as_slice()).unwrap_or_default();
-                own.iter().copied().filter(is_asked_for).collect()
-            };
-            Ok(Found::page_of(state, who.customer, &ids, first, limit))
-        })
-        .await?;
-    Ok(Json(Accounts::of(&app, found, next)?))
+    let page = app.service.accounts(token.0, kind.map(Kind::from), first, limit).await?;
+    Ok(Json(Accounts::of(page)))
 }
 
 /// Shows an account.
@@ -381,13 +299,7 @@ pub(crate) async fn show_account(
     token: Token,
     Path(iban): Path<String>,
 ) -> Result<Json<AccountView>, Problem> {
-    let found = app
-        .read(token, |state, who| {
-            let id = seen_account(state, who, &iban)?;
-            Ok(Found::new(state, who, id).ok_or(ledger::Refusal::UnknownAccount)?)
-        })
-        .await?;
-    Ok(Json(found.view(&app)?))
+    Ok(Json(app.service.account(token.0, &iban).await?.into()))
 }
 
 /// Query of a balance: its moment.
@@ -446,18 +358,7 @@ pub(crate) async fn balance(
     Query(as_of): Query<AsOf>,
 ) -> Result<(Extension<Version>, Json<Balance>), Problem> {
     let at = as_of.at.map(|at| parse_moment("at", &at)).transpose()?;
-    let now = app.engine.now();
-    let (id, iban, account) = app
-        .read(token, |state, who| {
-            let id = seen_account(state, who, &iban)?;
-            let account = *state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
-            Ok((id, state.iban(id).unwrap_or_default(), account))
-        })
-        .await?;
-    let posted_minor = match at {
-        Some(at) => app.engine.balance_at(id, at).await?,
-        None => account.posted_minor,
-    };
+    let BalanceView { iban, id, account, posted_minor, now } = app.service.balance(token.0, &iban, at).await?;
     let only_now = |text: String| at.is_none().then_some(text);
     // Asked a moment later it is the same, though of another moment.
     let version = Version::of(&(id.0, at.map(|at| at.0), posted_minor, account.held_minor));
@@ -502,22 +403,9 @@ pub(crate) async fn rename(
     Sent(sent): Sent<NameChange>,
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/name", (&iban, &sent));
-    let looked = app.prepare_write(token, &key, route, &body, |state, _| {
-        let name = sent.name.as_deref().map(|name| text("name", name)).transpose()?;
-        let account = account_of(state, &iban)?;
-        Ok((name, account, subject_of(state, account)))
-    });
-    let (write, found) = looked?;
-    let body = found.and_then(|(name, account, subject)| {
-        let name = name.map(|name| app.service.seal(subject, Field::AccountName, name)).transpose()?;
-        Ok(Body::Accounts(AccountCommand::Rename { account, name }))
-    });
-    let receipt = app.service.submit(&write, body).await?;
-    let What::Accounts(AccountEvent::AccountRenamed { name, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let name = app.service.open_some(Field::AccountName, name.as_ref())?;
-    Ok(changed(&receipt, NameChange { name }))
+    let asked = app.keyed(token, &key, route, &body)?;
+    let Changed { now, is_repeated } = app.service.rename_account(&asked, &iban, sent.name.as_deref()).await?;
+    Ok(changed(is_repeated, NameChange { name: now }))
 }
 
 /// Another status for an account.
@@ -545,14 +433,9 @@ pub(crate) async fn set_status(
     Sent(sent): Sent<StatusChange>,
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
-    let looked = app.prepare_write(token, &key, route, &body, |state, _| account_of(state, &iban));
-    let (write, account) = looked?;
-    let body = account.map(|account| Body::Accounts(AccountCommand::SetStatus { account, status: sent.status.into() }));
-    let receipt = app.service.submit(&write, body).await?;
-    let What::Accounts(AccountEvent::StatusSet { status, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    Ok(changed(&receipt, StatusChange { status: (*status).into() }))
+    let asked = app.keyed(token, &key, route, &body)?;
+    let Changed { now, is_repeated } = app.service.set_status(&asked, &iban, sent.status.into()).await?;
+    Ok(changed(is_repeated, StatusChange { status: now.into() }))
 }
 
 /// Another overdraft for an account.
@@ -581,19 +464,8 @@ pub(crate) async fn set_overdraft(
     Sent(sent): Sent<OverdraftChange>,
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/overdraft", (&iban, &sent));
-    let looked = app.prepare_write(token, &key, route, &body, |state, who| {
-        who.must_run_the_bank()?;
-        let id = account_of(state, &iban)?;
-        Ok(Body::Accounts(AccountCommand::SetOverdraft {
-            account: id,
-            overdraft: overdraft(&sent.overdraft, currency_of(state, id)?)?,
-        }))
-    });
-    let (write, body) = looked?;
-    let receipt = app.service.submit(&write, body).await?;
-    let What::Accounts(AccountEvent::OverdraftSet { account, overdraft }) = &receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let currency = app.engine.peek(|state| currency_of(state, *account))??;
-    Ok(changed(&receipt, OverdraftChange { overdraft: overdraft_text(*overdraft, currency) }))
+    let asked = app.keyed(token, &key, route, &body)?;
+    let made = |currency| overdraft(&sent.overdraft, currency);
+    let Changed { now: (overdraft, currency), is_repeated } = app.service.set_overdraft(&asked, &iban, made).await?;
+    Ok(changed(is_repeated, OverdraftChange { overdraft: overdraft_text(overdraft, currency) }))
 }

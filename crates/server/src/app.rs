@@ -10,18 +10,17 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::{Channel, State};
 use edge::Guard;
-use engine::{Engine, Receipt};
+use engine::Engine;
 use serde::Serialize;
 use serde_json::Value;
-use service::{Fault, Keyed, Looked, Service, SignedIn};
+use service::{Fault, Keyed, Service, SignedIn};
 
 use crate::admission::Parameters;
 use crate::batches::Batches;
 use crate::docs::Docs;
-use crate::events::Desk;
 use crate::extract::{IdempotencyKey, Token};
 use crate::metrics::Metrics;
-use crate::problem::{Kind, Problem, REPLAYED};
+use crate::problem::{Problem, REPLAYED};
 use crate::{Limits, ServeError, Settings};
 
 /// Room for an ordinary request or answer in JSON, in bytes, so that it is not moved while it grows.
@@ -38,7 +37,6 @@ pub(crate) struct Parts {
     pub(crate) service: Service,
     /// The engine under the service.
     pub(crate) engine: Engine,
-    pub(crate) events: Arc<Desk>,
     pub(crate) metrics: Metrics,
     pub(crate) batches: Batches,
     /// The description of the interface, as it is served.
@@ -72,20 +70,21 @@ impl App {
             password_workers: limits.password_workers,
             passwords_waiting: limits.passwords_waiting,
             passwords_expected: limits.passwords_expected,
+            event_streams: limits.event_streams,
+            event_streams_per_user: limits.event_streams_per_user,
+            event_readers: limits.event_readers,
         };
         let service = Service::new(engine.clone(), service, Channel::Api);
         let service = service.map_err(|error| ServeError::Cryptography(error.to_string()))?;
-        let events = Arc::new(Desk::new(&settings.limits));
         Ok(Self(Arc::new(Parts {
-            service,
             batches: Batches::new(&settings.limits, guard.limits().request),
-            metrics: Metrics::new(engine.clone(), Arc::clone(guard.counts()), Arc::clone(&events)),
-            events,
+            metrics: Metrics::new(service.clone(), Arc::clone(guard.counts())),
             description: description.into(),
             docs,
             parameters,
             guard,
             limits: settings.limits.clone(),
+            service,
             engine,
         })))
     }
@@ -108,34 +107,16 @@ impl App {
         self.service.prepare(token, look)
     }
 
-    /// Does as [`App::prepare_movement`] for a write that has no dry run.
-    pub(crate) fn prepare_write<T>(
-        &self,
-        token: Token,
-        key: &IdempotencyKey,
-        route: &str,
-        body: &impl Serialize,
-        look: impl FnOnce(&State, &SignedIn) -> Result<T, Fault>,
-    ) -> Result<Looked<T>, Problem> {
-        if key.dry_run {
-            return Err(Problem::of(Kind::NoDryRun).in_field("dry_run"));
-        }
-        self.prepare_movement(token, key, route, body, look)
-    }
-
-    /// Does as [`Service::prepare_write`] for a write that moves or reserves money, and so has a dry run: `route` with what
-    /// its address names, and the body as it was understood, are what its key stands for.
-    pub(crate) fn prepare_movement<T>(
+    /// A write as it was asked for: `route` with what its address names, and the body as it was understood, are what its
+    /// key stands for.
+    pub(crate) fn keyed<'a>(
         &self,
         Token(token): Token,
-        key: &IdempotencyKey,
+        key: &'a IdempotencyKey,
         route: &str,
         body: &impl Serialize,
-        look: impl FnOnce(&State, &SignedIn) -> Result<T, Fault>,
-    ) -> Result<Looked<T>, Problem> {
-        let canonical = canonical(route, body)?;
-        let asked = Keyed { token, key: &key.key, canonical: &canonical, dry_run: key.dry_run };
-        Ok(self.service.prepare_write(&asked, look)?)
+    ) -> Result<Keyed<'a>, Problem> {
+        Ok(Keyed { token, key: &key.key, canonical: canonical(route, body)?, dry_run: key.dry_run })
     }
 }
 
@@ -149,7 +130,7 @@ fn canonical(route: &str, body: &impl Serialize) -> Result<Vec<u8>, Problem> {
 }
 
 /// The answer to a write that made something, with its address.
-pub(crate) fn created(receipt: &Receipt, location: &str, body: impl Serialize) -> Response {
+pub(crate) fn created(is_repeated: bool, location: &str, body: impl Serialize) -> Response {
     let mut text = Vec::with_capacity(ORDINARY_BYTES);
     if let Err(error) = serde_json::to_writer(&mut text, &body) {
         return Problem::failed(&error).into_response();
@@ -162,22 +143,22 @@ pub(crate) fn created(receipt: &Receipt, location: &str, body: impl Serialize) -
     if let Ok(location) = HeaderValue::from_str(location) {
         headers.insert(LOCATION, location);
     }
-    marked(receipt, response)
+    marked(is_repeated, response)
 }
 
 /// The answer to a write that changed something.
-pub(crate) fn changed(receipt: &Receipt, body: impl Serialize) -> Response {
-    marked(receipt, Json(body).into_response())
+pub(crate) fn changed(is_repeated: bool, body: impl Serialize) -> Response {
+    marked(is_repeated, Json(body).into_response())
 }
 
 /// The answer to a write after which there is nothing to show.
-pub(crate) fn removed(receipt: &Receipt) -> Response {
-    marked(receipt, StatusCode::NO_CONTENT.into_response())
+pub(crate) fn removed(is_repeated: bool) -> Response {
+    marked(is_repeated, StatusCode::NO_CONTENT.into_response())
 }
 
 /// Marks an answer that was given before under the same key.
-fn marked(receipt: &Receipt, mut response: Response) -> Response {
-    if receipt.repeated {
+fn marked(is_repeated: bool, mut response: Response) -> Response {
+    if is_repeated {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response

@@ -26,14 +26,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bank::{
-    Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Origin, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Request,
+    Body, Caller, Command, MAX_PAYMENTS_AT_ONCE, Origin, Pay, PaymentCommand, PaymentEvent, Refusal, Request,
     SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{Batch, Chain, Outcome, Recorded, Rivals, Submission, Unavailable};
 use hyper::body::{Body as _, Frame};
 use ledger::Leg;
 use serde::{Deserialize, Serialize};
-use service::{Fault, SignedIn, leg_of, place, subject_of};
+use service::{Fault, SignedIn, is_key, leg_of, place, subject_of};
 use smallvec::smallvec;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -46,7 +46,6 @@ use crate::amounts::money;
 use crate::app::App;
 use crate::extract::{IdempotencyKey, Path, Query, Token};
 use crate::metadata::{self, Metadata};
-use crate::payments::sealed_text;
 use crate::problem::{Document, Kind, Problem};
 use crate::strings;
 
@@ -364,7 +363,7 @@ pub(crate) async fn show_batch(
     Path(key): Path<String>,
 ) -> Result<Response, Problem> {
     let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
-    if !IdempotencyKey::is_one(key.as_bytes()) {
+    if !is_key(key.as_bytes()) {
         return Err(Problem::of(Kind::UnknownBatch));
     }
     let place = Place::take(&app, who.caller.user)?;
@@ -914,14 +913,8 @@ fn into_line_problem(problem: Problem) -> Problem {
 
 impl Ordered<'_> {
     fn pay(&self, app: &App) -> Result<Pay, Fault> {
-        Ok(Pay {
-            legs: smallvec![self.leg],
-            purpose: Purpose::Payment,
-            text: sealed_text(app, self.subject, self.line.text.as_deref())?,
-            metadata: metadata::sealed(app, self.subject, self.line.metadata.as_ref())?,
-            value_date: None,
-            booked_at: None,
-        })
+        let metadata = metadata::written(self.line.metadata.as_ref())?;
+        app.service.pay_command(smallvec![self.leg], self.subject, self.line.text.as_deref(), metadata.as_ref())
     }
 }
 

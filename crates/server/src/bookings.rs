@@ -3,10 +3,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, PaymentCommand, SubjectId};
-use engine::Field;
 use serde::{Deserialize, Serialize};
-use service::{leg_of, subject_of, text};
+use service::BookingOrder;
 use utoipa::ToSchema;
 
 use crate::amounts::money;
@@ -62,21 +60,9 @@ pub(crate) async fn book(
     key: IdempotencyKey,
     Sent(sent): Sent<NewBooking>,
 ) -> Result<Response, Problem> {
-    let looked = app.prepare_movement(token, &key, "POST /v1/bookings", &sent, |state, who| {
-        who.must_run_the_bank()?;
-        let amount = money(&sent.amount, &sent.currency)?;
-        let reason = text("reason", &sent.reason)?;
-        let leg = leg_of(state, &sent.from, &sent.to, amount)?;
-        // Of the customer, where there is one.
-        let subjects = [leg.debit, leg.credit].map(|account| subject_of(state, account));
-        let subject = subjects.into_iter().find(|subject| *subject != SubjectId::BANK).unwrap_or(SubjectId::BANK);
-        Ok((leg, reason, subject))
-    });
-    let (write, found) = looked?;
-    let body = found.and_then(|(leg, reason, subject)| {
-        Ok(Body::Payments(PaymentCommand::Book { leg, reason: app.service.seal(subject, Field::Text, reason)? }))
-    });
-    booked(&app, &app.service.submit(&write, body).await?)
+    let asked = app.keyed(token, &key, "POST /v1/bookings", &sent)?;
+    let order = BookingOrder { from: &sent.from, to: &sent.to, reason: &sent.reason };
+    booked(app.service.book(&asked, order, money(&sent.amount, &sent.currency)).await?)
 }
 
 /// Tells what would become of a booking, and books nothing.

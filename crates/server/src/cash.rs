@@ -2,15 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, PaymentCommand};
 use serde::{Deserialize, Serialize};
-use service::{account_of, subject_of};
+use service::CashOrder;
 use utoipa::ToSchema;
 
 use crate::amounts::money;
 use crate::app::App;
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
-use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
+use crate::payments::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 use crate::strings;
 
@@ -96,18 +95,12 @@ pub(crate) async fn withdraw_dry_run(app: State<App>, token: Token, sent: Sent<C
 
 async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {
     let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
-    let looked = app.prepare_movement(token, key, route, sent, |state, _| {
-        let amount = money(&sent.amount, &sent.currency)?;
-        let account = account_of(state, &sent.account).map_err(|problem| problem.in_field("account"))?;
-        Ok((account, amount, subject_of(state, account)))
+    let asked = app.keyed(token, key, route, sent)?;
+    let order = money(&sent.amount, &sent.currency).map(|amount| CashOrder {
+        account: &sent.account,
+        amount,
+        text: sent.text.as_deref(),
+        is_brought: brought,
     });
-    let (write, found) = looked?;
-    let body = found.and_then(|(account, amount, subject)| {
-        let text = sealed_text(app, subject, sent.text.as_deref())?;
-        Ok(match brought {
-            true => Body::Payments(PaymentCommand::Deposit { account, amount, text }),
-            false => Body::Payments(PaymentCommand::Withdraw { account, amount, text }),
-        })
-    });
-    booked(app, &app.service.submit(&write, body).await?)
+    booked(app.service.book_cash(&asked, order).await?)
 }

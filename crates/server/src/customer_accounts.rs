@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use bank::{CustomerId, Refusal};
+use bank::CustomerId;
 
-use crate::accounts::{Accounts, Found};
+use crate::accounts::Accounts;
 use crate::app::App;
 use crate::extract::{Page, Path, Query, Token, numbered};
 use crate::problem::Problem;
@@ -28,15 +28,5 @@ pub(crate) async fn list_accounts_of_customer(
     let (first, limit) = page.places()?;
     let first = u32::try_from(first).unwrap_or(u32::MAX);
     let id = numbered(&id).map(CustomerId);
-    let (found, next) = app
-        .read(token, |state, who| {
-            if !who.sees_all() && id != who.customer {
-                return Err(Refusal::NotAllowed.into());
-            }
-            let id = id.ok_or(Refusal::UnknownCustomer)?;
-            let customer = state.customer(id).ok_or(Refusal::UnknownCustomer)?;
-            Ok(Found::page_of(state, Some(id), &customer.accounts, first, limit))
-        })
-        .await?;
-    Ok(Json(Accounts::of(&app, found, next)?))
+    Ok(Json(Accounts::of(app.service.accounts_of_customer(token.0, id, first, limit).await?)))
 }

@@ -3,12 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use bank::{AccessCommand, AccessEvent, Body, CustomerId, NameIndex, Refusal, Sealed, State as Bank, What};
-use engine::{Field, NewSubject};
-use ledger::AccountId;
+use bank::CustomerId;
 use serde::{Deserialize, Serialize};
-use service::{Fault, account_of, text, unexpected};
-use tokio::task::spawn_blocking;
+use service::{CustomerSearch, CustomerView, NewCustomer as NewCustomerView, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::{App, created};
@@ -60,23 +57,17 @@ pub(crate) async fn add_customer(
     key: IdempotencyKey,
     Sent(sent): Sent<NewCustomer>,
 ) -> Result<Response, Problem> {
-    let looked = app.prepare_write(token, &key, "POST /v1/customers", &sent, |_, _| text("name", &sent.name));
-    let (write, name) = looked?;
-    let body = name.map(|name| {
-        let subject = NewSubject::generate();
-        (Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, name) }), Some(subject))
-    });
-    let receipt = app.service.submit_with(&write, body, None).await?;
-    let What::Access(AccessEvent::CustomerAdded { id, name }) = &receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let customer = Customer { id: id.0, name: app.service.open(Field::CustomerName, name)? };
-    Ok(created(&receipt, &format!("/v1/customers/{}", id.0), customer))
+    let asked = app.keyed(token, &key, "POST /v1/customers", &sent)?;
+    let NewCustomerView { customer, is_repeated } = app.service.add_customer(&asked, &sent.name).await?;
+    let customer = Customer::from(customer);
+    Ok(created(is_repeated, &format!("/v1/customers/{}", customer.id), customer))
 }
 
-/// The most names that are opened for one page of a search. Each is under a key of its own, and takes some 20 µs where
-/// that must be read: so a page takes a twentieth of a second at most.
-const MAX_NAMES_OPENED: usize = 2_000;
+impl From<CustomerView> for Customer {
+    fn from(CustomerView { id, name }: CustomerView) -> Self {
+        Self { id: id.0, name }
+    }
+}
 
 /// Query of a list of customers; those are listed for whom all holds that is given.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -119,75 +110,11 @@ pub(crate) async fn list_customers(
     let CustomersAsked { name, iban, user, cursor, limit } = asked;
     let (first, limit) = Page { cursor, limit }.places()?;
     let part = name.as_deref().map(|name| text("name", name)).transpose()?.map(str::to_lowercase);
-    let user = user.as_deref().map(|user| text("user", user)).transpose()?.map(|user| app.engine.name_index(user));
-    let most = if part.is_some() { MAX_NAMES_OPENED } else { limit };
-    let (sealed, next) = app
-        .read(token, |state, who| {
-            who.must_see_all()?;
-            let held =
-                iban.as_deref().map(|iban| account_of(state, iban).map_err(|it| it.in_field("iban"))).transpose()?;
-            let ids: Vec<_> = candidates(state, held, user, first).take(most + 1).collect();
-            let next = ids.get(most).map(|id| id.0 as usize - 1);
-            let named = |id: &CustomerId| state.customer(*id).map(|customer| (*id, customer.name.clone()));
-            Ok((ids.iter().take(most).filter_map(named).collect::<Vec<_>>(), next))
-        })
-        .await?;
-    // Keys may have to be read from the disk, and others wait for this thread.
-    let searching = app.clone();
-    let found = spawn_blocking(move || search(&searching, sealed, part.as_deref(), limit)).await;
-    let (customers, stopped) = found.map_err(|error| Problem::failed(&error))??;
-    let next = stopped.or(next).map(|next| next.to_string());
-    Ok(Json(Customers { customers, next_cursor: next }))
-}
-
-/// Those of the customers after so many who have a right on an account, and for whom a user acts, in the order of their
-/// numbers.
-fn candidates(
-    state: &Bank,
-    held: Option<AccountId>,
-    user: Option<NameIndex>,
-    first: usize,
-) -> Box<dyn Iterator<Item = CustomerId> + '_> {
-    let first = u32::try_from(first).unwrap_or(u32::MAX);
-    let comes_later = move |id: &CustomerId| id.0 > first;
-    match (user, held) {
-        (Some(user), held) => {
-            let customer = state.user_named(user).and_then(|id| state.user(id)?.customer).filter(comes_later);
-            let fits = move |id: &CustomerId| held.is_none_or(|account| state.right(*id, account).is_some());
-            Box::new(customer.filter(fits).into_iter())
-        }
-        (None, Some(account)) => {
-            let rights = state.account_info(account).map(|info| info.rights.as_slice()).unwrap_or_default();
-            let mut ids: Vec<_> = rights.iter().map(|(customer, _)| *customer).filter(comes_later).collect();
-            ids.sort_unstable();
-            Box::new(ids.into_iter())
-        }
-        (None, None) => {
-            let count = u32::try_from(state.customers().len()).unwrap_or(u32::MAX);
-            Box::new((first.saturating_add(1)..=count).map(CustomerId))
-        }
-    }
-}
-
-/// Opens names, one after the other, until so many are found that have the part. Gives the place of the first that was not
-/// looked at, where some are left.
-fn search(
-    app: &App,
-    sealed: Vec<(CustomerId, Sealed)>,
-    part: Option<&str>,
-    limit: usize,
-) -> Result<(Vec<Customer>, Option<usize>), Fault> {
-    let mut customers = Vec::new();
-    for (id, name) in sealed {
-        if customers.len() == limit {
-            return Ok((customers, Some(id.0 as usize - 1)));
-        }
-        let name = app.service.open(Field::CustomerName, &name)?;
-        if part.is_none_or(|part| name.as_ref().is_some_and(|name| name.to_lowercase().contains(part))) {
-            customers.push(Customer { id: id.0, name });
-        }
-    }
-    Ok((customers, None))
+    let user = user.as_deref().map(|user| text("user", user)).transpose()?;
+    let search = CustomerSearch { name_part: part, iban: iban.as_deref(), user };
+    let page = app.service.customers(token.0, search, first, limit).await?;
+    let customers = page.customers.into_iter().map(Customer::from).collect();
+    Ok(Json(Customers { customers, next_cursor: page.next.map(|next| next.to_string()) }))
 }
 
 /// Shows a customer.
@@ -203,16 +130,5 @@ pub(crate) async fn show_customer(
     token: Token,
     Path(id): Path<String>,
 ) -> Result<Json<Customer>, Problem> {
-    let id = numbered(&id).map(CustomerId);
-    let (id, name) = app
-        .read(token, |state, who| {
-            if !who.sees_all() && id != who.customer {
-                return Err(Refusal::NotAllowed.into());
-            }
-            let id = id.ok_or(Refusal::UnknownCustomer)?;
-            let customer = state.customer(id).ok_or(Refusal::UnknownCustomer)?;
-            Ok((id, customer.name.clone()))
-        })
-        .await?;
-    Ok(Json(Customer { id: id.0, name: app.service.open(Field::CustomerName, &name)? }))
+    Ok(Json(app.service.customer(token.0, numbered(&id).map(CustomerId)).await?.into()))
 }

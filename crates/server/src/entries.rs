@@ -1,14 +1,11 @@
 //! The entries of an account, the newest first, in pages.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
-use engine::{Field, Found, HistoryEntry, Search};
-use ledger::{Account, AccountId, Cause, Currency, ValueDate};
+use engine::Search;
+use ledger::{Currency, ValueDate};
 use serde::{Deserialize, Serialize};
-use service::{Fault, FaultKind, account_of, seen_account, text};
-use tokio::task::spawn_blocking;
+use service::{EntriesPage, EntryView, Fault, FaultKind, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{self, positive};
@@ -113,15 +110,7 @@ impl Wanted {
         }
         let amount =
             |field: &str, text: &Option<String>| text.as_ref().map(|text| positive(field, text, currency)).transpose();
-        let counterparty = self.counterparty.as_ref().map(|iban| {
-            match app.engine.peek(|state| account_of(state, iban))? {
-                // No entry has an account on its other side that isn't there.
-                Err(fault) if fault.refusal() == Some(ledger::Refusal::UnknownAccount.into()) => {
-                    Ok(AccountId(u32::MAX))
-                }
-                found => found,
-            }
-        });
+        let counterparty = self.counterparty.as_ref().map(|iban| app.service.counterparty(iban));
         let search = Search {
             before,
             from: from.map(ValueDate::start),
@@ -151,64 +140,26 @@ pub(crate) async fn list_entries(
     Path(iban): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Entries>, Problem> {
-    let Subject { id, iban, account } = subject(&app, token, &iban).await?;
-    let (search, limit) = wanted.search(&app, account.currency)?;
-    let Found { entries, next } = app.engine.search(id, search, limit).await?;
-    let entries = shown(&app, account, entries).await?;
-    let currency = account.currency.code().to_owned();
+    let page = app.service.entries(token.0, &iban, |currency| wanted.search(&app, currency)).await?;
+    let EntriesPage { iban, currency, entries, next } = page;
+    let entries = entries.into_iter().map(Entry::from).collect();
+    let currency = currency.code().to_owned();
     Ok(Json(Entries { iban, currency, entries, next_cursor: next.map(|next| next.to_string()) }))
 }
 
-/// The account whose past is asked for.
-pub(crate) struct Subject {
-    pub(crate) id: AccountId,
-    pub(crate) iban: String,
-    pub(crate) account: Account,
-}
-
-/// The account of an IBAN, if the caller may see it.
-pub(crate) async fn subject(app: &App, token: Token, iban: &str) -> Result<Subject, Fault> {
-    app.read(token, |state, who| {
-        let id = seen_account(state, who, iban)?;
-        let account = *state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
-        Ok(Subject { id, iban: state.iban(id).unwrap_or_default(), account })
-    })
-    .await
-}
-
-/// Entries as they are shown. Opening their texts may read many keys, so it is done beside the other requests.
-pub(crate) async fn shown(app: &App, account: Account, entries: Vec<HistoryEntry>) -> Result<Vec<Entry>, Fault> {
-    let app = app.clone();
-    let ibans: BTreeMap<AccountId, String> = app.engine.peek(|state| {
-        let others = entries.iter().map(|entry| entry.counterparty);
-        others.map(|id| (id, state.iban(id).unwrap_or_default())).collect()
-    })?;
-    let shown = spawn_blocking(move || {
-        entries.iter().map(|entry| show(&app, &account, &ibans, entry)).collect::<Result<Vec<_>, _>>()
-    });
-    shown.await.map_err(|error| Fault::failed(&error))?
-}
-
-fn show(
-    app: &App,
-    account: &Account,
-    ibans: &BTreeMap<AccountId, String>,
-    entry: &HistoryEntry,
-) -> Result<Entry, Fault> {
-    let undoes = match entry.cause {
-        Cause::Refund { of, .. } | Cause::Reversal { of } => Some(app.service.payment_ids().id(of.event())),
-        Cause::Order | Cause::Capture { .. } => None,
-    };
-    Ok(Entry {
-        payment: app.service.payment_ids().id(entry.posting.event()),
-        number: entry.ordinal,
-        amount: amounts::balance(entry.amount_minor, account.currency),
-        balance: amounts::balance(entry.balance_minor, account.currency),
-        booked_at: moment(entry.booked_at),
-        value_date: day(entry.value_date),
-        counterparty: ibans.get(&entry.counterparty).cloned().unwrap_or_default(),
-        purpose: entry.purpose.into(),
-        undoes,
-        text: app.service.open_some(Field::Text, entry.text.as_ref())?,
-    })
+impl From<EntryView> for Entry {
+    fn from(entry: EntryView) -> Self {
+        Self {
+            payment: entry.payment,
+            number: entry.number,
+            amount: amounts::balance(entry.amount_minor, entry.currency),
+            balance: amounts::balance(entry.balance_minor, entry.currency),
+            booked_at: moment(entry.booked_at),
+            value_date: day(entry.value_date),
+            counterparty: entry.counterparty,
+            purpose: entry.purpose.into(),
+            undoes: entry.undoes,
+            text: entry.text,
+        }
+    }
 }

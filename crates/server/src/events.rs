@@ -1,14 +1,12 @@
 //! `GET /v1/events`: what concerns the caller, as it happens, as server-sent events (WHATWG HTML, section 9.2).
 //!
-//! A stream reads the past in the journal, from its position to where the desk ([`desk`]) begins to bring what happens,
-//! and then waits there. Each event is told once, in the journal's order; its `id` is the position to resume from. Who
+//! A stream reads the past in the journal, from its position to where the desk ([`service::Desk`]) begins to bring what
+//! happens, and then waits there. Each event is told once, in the journal's order; its `id` is the position to resume from. Who
 //! may see it is looked at when it is told. Nothing is made ready before the client takes what came before. The
 //! stream's words about itself ([`life`]) are events, too.
 
-mod desk;
 pub(crate) mod life;
 pub(crate) mod news;
-mod past;
 
 use std::io;
 use std::mem;
@@ -26,9 +24,7 @@ use axum::response::{IntoResponse, Response};
 use edge::Endless;
 use hyper::body::{Body, Frame};
 use serde::Deserialize;
-use service::SignedIn;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::spawn_blocking;
+use service::{Brought, EndReason, News, Place, Turn};
 use tokio::time::{Sleep, sleep, timeout};
 use utoipa::IntoParams;
 
@@ -38,11 +34,8 @@ use crate::problem::{Kind, Problem};
 use crate::strings;
 use crate::times::moment;
 
-pub(crate) use desk::Desk;
-use desk::{Found, Place};
-use life::{EndReason, Heartbeat, StreamClosed, StreamOpened};
-use news::News;
-use past::Wanted;
+use life::{Heartbeat, StreamClosed, StreamOpened};
+use news::Data;
 
 /// Time after its last event at which a stream is cut whose client had better come back. What HTTP/2 has not sent by
 /// then is thrown away.
@@ -119,7 +112,11 @@ pub(crate) async fn events(
         }
         (last, _) => last,
     };
-    let (place, brought_after) = Desk::admit(&app, who, token.0)?;
+    let stopping = {
+        let counts = Arc::clone(app.guard.counts());
+        async move { counts.stopping().await }
+    };
+    let (place, brought_after) = app.service.join_stream(who, token.0, stopping)?;
     let stream = Stream {
         position: position.unwrap_or(brought_after),
         past_until: brought_after,
@@ -194,9 +191,9 @@ impl Stream {
                 continue;
             }
             match self.place.look(self.position) {
-                Found::Over(reason) => return Err(reason),
-                Found::Behind => self.past_until = self.place.start_again(),
-                Found::News(mut news) => {
+                Brought::Over(reason) => return Err(reason),
+                Brought::Behind => self.past_until = self.place.start_again(),
+                Brought::News(mut news) => {
                     let position = self.position;
                     news.retain(|news| news.number > position);
                     let text = Box::pin(self.tell(&news)).await?;
@@ -205,7 +202,7 @@ impl Stream {
                         return Ok(text);
                     }
                 }
-                Found::Nothing(position) => {
+                Brought::Nothing(position) => {
                     self.position = self.position.max(position);
                     let wait = self.until_heartbeat()?;
                     if timeout(wait, self.place.rung()).await.is_err() && self.told_at.elapsed() >= self.heartbeat {
@@ -218,10 +215,7 @@ impl Stream {
 
     /// Returns the time to wait for something to tell: until a sign of life is due, or the session is over.
     fn until_heartbeat(&self) -> Result<Duration, EndReason> {
-        let now = self.app.engine.now();
-        let expires_at = self.app.engine.peek(|state| state.session(self.token.0, now).map(|it| it.expires_at))?;
-        let left = expires_at.ok_or(EndReason::SessionOver)?.0.saturating_sub(now.0);
-        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0).max(1));
+        let left = self.app.service.session_left(self.token.0)?;
         Ok(left.min(self.heartbeat.saturating_sub(self.told_at.elapsed())))
     }
 
@@ -250,9 +244,9 @@ impl Stream {
 
     /// Writes that the stream ends, and why.
     fn last(&self, reason: EndReason) -> Bytes {
-        let closed = StreamClosed { at: moment(self.app.engine.now()), reason };
+        let closed = StreamClosed { at: moment(self.app.engine.now()), reason: reason.into() };
         let mut text = String::new();
-        if let Some(wait) = reason.retry() {
+        if let Some(wait) = life::retry(reason) {
             life::write_retry(&mut text, self.place.serial, Some(wait));
         }
         // An event that can't be written is logged, and the stream ends all the same.
@@ -264,68 +258,33 @@ impl Stream {
         self.app.service.event_ids().id(position)
     }
 
-    /// Waits for a turn at reading the past; none when a sign of life is due first. Then it waits anew, as the last: a
-    /// turn must not come to a client that does not take what it was sent, and hold up all others.
-    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, EndReason> {
-        let turn = Arc::clone(&self.app.events.past.turns).acquire_owned();
-        match timeout(self.until_heartbeat()?, turn).await {
-            Ok(turn) => turn.map(Some).map_err(|_| EndReason::Unavailable),
-            Err(_) => Ok(None),
-        }
+    /// Waits for a turn at reading the past; none when a sign of life is due first.
+    async fn turn(&self) -> Result<Option<Turn>, EndReason> {
+        self.app.service.turn(self.until_heartbeat()?).await
     }
 
     /// Reads a step of the past in its turn, and gives what may concern the client.
-    async fn read_past(&mut self, turn: OwnedSemaphorePermit) -> Result<Vec<Arc<News>>, EndReason> {
-        let now = self.app.engine.now();
-        let token = self.token;
-        let wanted =
-            self.app.engine.peek(|state| SignedIn::find(state, token.0, now).map(|who| wanted(state, &who)))?;
-        let wanted = wanted.map_err(|_| EndReason::SessionOver)?;
-        let (app, position, end) = (self.app.clone(), self.position, self.past_until);
-        let reading = spawn_blocking(move || {
-            let step = app.events.past.step(&app.engine, &wanted, position, end);
-            drop(turn);
-            step
-        });
-        let (news, last) = reading.await.map_err(|_| EndReason::Unavailable)??;
-        if last <= self.position {
-            // A durable event can be read. If it can't, the client had better ask anew.
-            return Err(EndReason::Unavailable);
-        }
+    async fn read_past(&mut self, turn: Turn) -> Result<Vec<Arc<News>>, EndReason> {
+        let service = &self.app.service;
+        let (news, last) = service.read_past(self.token.0, turn, self.position, self.past_until).await?;
         self.position = last;
         Ok(news)
     }
 
     /// Events in the words of the stream: of those which the client may see, as the bank is now.
     async fn tell(&mut self, news: &[Arc<News>]) -> Result<Bytes, EndReason> {
-        if news.is_empty() {
-            return Ok(Bytes::new());
+        let (mut text, mut count) = (String::new(), 0);
+        for told in self.app.service.told(self.token.0, news).await? {
+            let (number, data) = (told.number, Data::of(told)?);
+            life::write_event(&mut text, data.name(), &data, &self.id(number))?;
+            count += 1;
         }
-        let look = |state: &bank::State, who: &SignedIn| news.iter().map(|news| news.seen_by(state, who)).collect();
-        let seen: Vec<_> = self.app.read(self.token, |state, who| Ok(look(state, who))).await?;
-        let (mut text, mut told) = (String::new(), 0);
-        for (news, seen) in news.iter().zip(&seen) {
-            let Some(seen) = seen else { continue };
-            let Some(data) = news.data(&self.app, seen)? else { continue };
-            life::write_event(&mut text, news.name(), &data, &self.id(news.number))?;
-            told += 1;
-        }
-        if told > 0 {
+        if count > 0 {
             self.told_at = Instant::now();
-            self.app.events.note_sent(told);
+            self.app.service.events().note_sent(count);
         }
         Ok(text.into())
     }
-}
-
-fn wanted(state: &bank::State, who: &SignedIn) -> Wanted {
-    if who.sees_all() {
-        return Wanted::All;
-    }
-    let customer = who.customer.and_then(|customer| state.customer(customer));
-    let mut accounts = customer.map(|customer| customer.accounts.clone()).unwrap_or_default();
-    accounts.sort_unstable();
-    Wanted::Of(who.customer, accounts)
 }
 
 /// A stream, and what it sends next.
@@ -342,7 +301,7 @@ enum Chunks {
 impl Chunks {
     /// Returns what comes after the last, where the stream ends for a reason.
     fn ending(reason: EndReason) -> Self {
-        if reason.is_whole() { Self::Resting(None) } else { Self::Cutting(Box::pin(sleep(LAST_WORD))) }
+        if life::is_whole(reason) { Self::Resting(None) } else { Self::Cutting(Box::pin(sleep(LAST_WORD))) }
     }
 }
 

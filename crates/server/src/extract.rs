@@ -10,7 +10,7 @@ use bank::{Refusal, TokenHash};
 use engine::Engine;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use service::Fault;
+use service::{Fault, is_key};
 use utoipa::IntoParams;
 
 use crate::app::App;
@@ -131,9 +131,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Token {
     }
 }
 
-/// The most characters of an idempotency key: several UUIDs, with room.
-pub(crate) const MAX_KEY_CHARACTERS: usize = 128;
-
 /// The caller's own key of a write. A repeated key with the same request gives the first answer again.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -156,11 +153,6 @@ impl IdempotencyKey {
     pub(crate) fn of_dry_run() -> Self {
         Self { key: String::new(), dry_run: true }
     }
-
-    /// Returns `true` if a text is one that a client can send as a key.
-    pub(crate) fn is_one(text: &[u8]) -> bool {
-        (1..=MAX_KEY_CHARACTERS).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
-    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
@@ -170,7 +162,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let mut values = parts.headers.get_all("idempotency-key").iter();
         let value = values.next().ok_or_else(|| Problem::of(Kind::KeyMissing))?;
         match value.to_str() {
-            Ok(key) if Self::is_one(value.as_bytes()) && values.next().is_none() => {
+            Ok(key) if is_key(value.as_bytes()) && values.next().is_none() => {
                 Ok(Self { key: key.to_owned(), dry_run: false })
             }
             _ => Err(Problem::of(Kind::KeyInvalid)),

@@ -3,18 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bank::{Body, HoldCommand, HoldEvent, Refusal, Sealed, What};
-use engine::Field;
-use ledger::{AccountId, HoldId, Money, Timestamp};
 use serde::{Deserialize, Serialize};
-use service::{Fault, is_dry, leg_of, seen_account, subject_of, unexpected};
+use service::{ChangedHold, Fault, Held, HoldOrder, HoldTermsView, HoldView};
 use utoipa::ToSchema;
 
 use crate::amounts::{money, some_money};
 use crate::app::{App, changed, created};
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
 use crate::metadata::{self, Metadata};
-use crate::payments::{Parties, Payment, PaymentDryRun, booked, sealed_text};
+use crate::payments::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 use crate::strings;
 use crate::times::{moment, parse_moment};
@@ -145,62 +142,39 @@ pub(crate) struct Holds {
     next_cursor: Option<String>,
 }
 
-/// A hold as its event has it, and as the state has it now.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) placed: ledger::Hold,
-    remaining_minor: i64,
-    expires_at: Timestamp,
-    text: Option<Sealed>,
-    metadata: Option<Sealed>,
-}
-
-impl Known {
-    /// The hold that an event placed, as it was then.
-    pub(crate) fn placed(what: &What) -> Option<Self> {
-        let What::Holds(HoldEvent::HoldPlaced { hold, text, metadata }) = what else { return None };
-        Some(Self {
-            placed: *hold,
-            remaining_minor: hold.remaining_minor,
-            expires_at: hold.expires_at,
-            text: text.clone(),
-            metadata: metadata.clone(),
-        })
-    }
-
-    /// Returns the hold as it is now: a hold that is not open has nothing left.
-    pub(crate) fn now(mut self, open: Option<&ledger::Hold>) -> Self {
-        self.remaining_minor = open.map_or(0, |hold| hold.remaining_minor);
-        self.expires_at = open.map_or(self.expires_at, |hold| hold.expires_at);
-        self
-    }
-
-    pub(crate) fn ids(&self) -> [AccountId; 2] {
-        [self.placed.debit, self.placed.credit]
-    }
-}
-
 impl HoldTerms {
-    fn of(app: &App, known: &Known, parties: &Parties) -> Result<Self, Fault> {
-        let Known { placed, remaining_minor, expires_at, text, metadata } = known;
-        let remaining = Money { minor: *remaining_minor, ..placed.amount };
+    fn of(terms: HoldTermsView) -> Result<Self, Fault> {
         Ok(Self {
-            status: if remaining.minor > 0 { HoldStatus::Open } else { HoldStatus::Closed },
-            from: parties.iban(placed.debit),
-            to: parties.iban(placed.credit),
-            amount: placed.amount.to_string(),
-            remaining: remaining.to_string(),
-            currency: placed.amount.currency.code().to_owned(),
-            expires_at: moment(*expires_at),
-            text: app.service.open_some(Field::Text, text.as_ref())?,
-            metadata: metadata::opened(app, metadata.as_ref().filter(|_| parties.payer))?,
+            status: if terms.remaining.minor > 0 { HoldStatus::Open } else { HoldStatus::Closed },
+            from: terms.from,
+            to: terms.to,
+            amount: terms.amount.to_string(),
+            remaining: terms.remaining.to_string(),
+            currency: terms.amount.currency.code().to_owned(),
+            expires_at: moment(terms.expires_at),
+            text: terms.text,
+            metadata: metadata::read(terms.metadata.as_deref())?,
         })
     }
 }
 
 impl Hold {
-    pub(crate) fn of(app: &App, id: HoldId, known: &Known, parties: &Parties) -> Result<Self, Fault> {
-        Ok(Self { id: app.service.hold_ids().id(id.event()), terms: HoldTerms::of(app, known, parties)? })
+    pub(crate) fn of(hold: HoldView) -> Result<Self, Fault> {
+        Ok(Self { id: hold.id, terms: HoldTerms::of(hold.terms)? })
+    }
+}
+
+impl NewHold {
+    /// The order to reserve, with its amount and its time read.
+    fn order(&self) -> Result<HoldOrder<'_>, Fault> {
+        Ok(HoldOrder {
+            from: &self.from,
+            to: &self.to,
+            amount: money(&self.amount, &self.currency)?,
+            expires_at: parse_moment("expires_at", &self.expires_at)?,
+            text: self.text.as_deref(),
+            metadata: metadata::written(self.metadata.as_ref())?,
+        })
     }
 }
 
@@ -223,29 +197,14 @@ pub(crate) async fn place_hold(
     key: IdempotencyKey,
     Sent(sent): Sent<NewHold>,
 ) -> Result<Response, Problem> {
-    let looked = app.prepare_movement(token, &key, "POST /v1/holds", &sent, |state, _| {
-        let amount = money(&sent.amount, &sent.currency)?;
-        let expires_at = parse_moment("expires_at", &sent.expires_at)?;
-        let leg = leg_of(state, &sent.from, &sent.to, amount)?;
-        Ok((leg, expires_at, subject_of(state, leg.debit)))
-    });
-    let (write, found) = looked?;
-    let body = found.and_then(|(leg, expires_at, subject)| {
-        let text = sealed_text(&app, subject, sent.text.as_deref())?;
-        let metadata = metadata::sealed(&app, subject, sent.metadata.as_ref())?;
-        Ok(Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text, metadata }))
-    });
-    let receipt = app.service.submit(&write, body).await?;
-    // As it was placed, for a retry as well.
-    let known = Known::placed(&receipt.what).ok_or_else(|| unexpected(&receipt))?;
-    let parties = app.engine.peek(|state| Parties::payers(state, &known.ids()))?;
-    if is_dry(&receipt) {
-        let terms = HoldTerms::of(&app, &known, &parties)?;
+    let asked = app.keyed(token, &key, "POST /v1/holds", &sent)?;
+    let Held { id, terms, is_repeated } = app.service.place_hold(&asked, sent.order()).await?;
+    let terms = HoldTerms::of(terms)?;
+    let Some(id) = id else {
         return Ok(Json(HoldDryRun { dry_run: true, terms }).into_response());
-    }
-    let id = HoldId::new(receipt.event).ok_or_else(|| unexpected(&receipt))?;
-    let hold = Hold::of(&app, id, &known, &parties)?;
-    Ok(created(&receipt, &format!("/v1/holds/{}", hold.id), hold))
+    };
+    let hold = Hold { id, terms };
+    Ok(created(is_repeated, &format!("/v1/holds/{}", hold.id), hold))
 }
 
 /// Tells what would become of a hold, and reserves nothing.
@@ -276,17 +235,7 @@ pub(crate) async fn show_hold(
     token: Token,
     Path(id): Path<String>,
 ) -> Result<Json<Hold>, Problem> {
-    // The caller is found out first, and with what they may see in the same look at the state below.
-    app.prepare(token, |_, _| Ok(()))?;
-    let id = hold_id(&app, &id)?;
-    let known = placed(&app, id).await?;
-    let (known, parties) = app
-        .read(token, |state, who| {
-            let parties = Parties::seen(state, who, &known.ids())?;
-            Ok((known.now(state.ledger().hold(id)), parties))
-        })
-        .await?;
-    Ok(Json(Hold::of(&app, id, &known, &parties)?))
+    Ok(Json(Hold::of(app.service.hold(token.0, &id).await?)?))
 }
 
 /// Lists the open holds on an account.
@@ -305,23 +254,9 @@ pub(crate) async fn list_holds(
     Query(page): Query<Page>,
 ) -> Result<Json<Holds>, Problem> {
     let (after, limit) = page.read()?;
-    let after = after.unwrap_or(0);
-    let (found, parties) = app
-        .read(token, |state, who| {
-            let account = seen_account(state, who, &iban)?;
-            let on_account = |(id, hold): &(HoldId, &ledger::Hold)| hold.debit == account && id.event() > after;
-            let found = state.ledger().holds().filter(on_account).take(limit.saturating_add(1));
-            let found: Vec<_> = found.map(|(id, hold)| (id, *hold)).collect();
-            let ids: Vec<AccountId> = found.iter().map(|(_, hold)| hold.credit).chain([account]).collect();
-            Ok((found, Parties::payers(state, &ids)))
-        })
-        .await?;
-    let next = (found.len() > limit).then(|| found[limit.saturating_sub(1)].0.event().to_string());
-    let mut holds = Vec::new();
-    for (id, open) in found.into_iter().take(limit) {
-        holds.push(Hold::of(&app, id, &placed(&app, id).await?.now(Some(&open)), &parties)?);
-    }
-    Ok(Json(Holds { holds, next_cursor: next }))
+    let page = app.service.holds(token.0, &iban, after.unwrap_or(0), limit).await?;
+    let holds = page.holds.into_iter().map(Hold::of).collect::<Result<_, _>>()?;
+    Ok(Json(Holds { holds, next_cursor: page.next.map(|next| next.to_string()) }))
 }
 
 /// Takes reserved money to its payee, in part or whole.
@@ -345,23 +280,9 @@ pub(crate) async fn capture(
     Path(id): Path<String>,
     Sent(sent): Sent<Capture>,
 ) -> Result<Response, Problem> {
-    let route = format!("POST /v1/holds/{id}/captures");
-    let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
-        let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
-        let hold = hold_id(&app, &id)?;
-        let open = state.ledger().hold(hold);
-        // All that is left; of a hold that is not open any more the decision tells what became of the key.
-        let rest = open.map(|open| Money { minor: open.remaining_minor, ..open.amount });
-        Ok((hold, amount.or(rest)))
-    });
-    let (write, found) = looked?;
-    let found = match found {
-        Ok((hold, None)) => placed(&app, hold).await.map(|known| (hold, known.placed.amount)),
-        Ok((hold, Some(amount))) => Ok((hold, amount)),
-        Err(problem) => Err(problem),
-    };
-    let body = found.map(|(hold, amount)| Body::Holds(HoldCommand::Capture { hold, amount, last: sent.last }));
-    booked(&app, &app.service.submit(&write, body).await?)
+    let asked = app.keyed(token, &key, &format!("POST /v1/holds/{id}/captures"), &sent)?;
+    let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref());
+    booked(app.service.capture(&asked, &id, amount, sent.last).await?)
 }
 
 /// Tells what would become of a capture, and takes nothing.
@@ -396,18 +317,9 @@ pub(crate) async fn void(
     key: IdempotencyKey,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let route = format!("POST /v1/holds/{id}/void");
-    let (write, hold) = app.prepare_write(token, &key, &route, &(), |_, _| hold_id(&app, &id))?;
-    let receipt = app.service.submit(&write, hold.map(|hold| Body::Holds(HoldCommand::Void { hold }))).await?;
-    let What::Holds(HoldEvent::HoldReleased { hold, .. }) = receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let known = placed(&app, hold).await?;
-    let (known, parties) = app.engine.peek(|state| {
-        let parties = Parties::of(state, &write.who, &known.ids());
-        (known.now(None), parties)
-    })?;
-    Ok(changed(&receipt, Hold::of(&app, hold, &known, &parties)?))
+    let asked = app.keyed(token, &key, &format!("POST /v1/holds/{id}/void"), &())?;
+    let ChangedHold { hold, is_repeated } = app.service.void(&asked, &id).await?;
+    Ok(changed(is_repeated, Hold::of(hold)?))
 }
 
 /// Gives a hold more time.
@@ -430,33 +342,8 @@ pub(crate) async fn extend(
     Path(id): Path<String>,
     Sent(sent): Sent<Extension>,
 ) -> Result<Response, Problem> {
-    let route = format!("POST /v1/holds/{id}/extension");
-    let looked = app.prepare_write(token, &key, &route, &sent, |_, _| {
-        let expires_at = parse_moment("expires_at", &sent.expires_at)?;
-        Ok((hold_id(&app, &id)?, expires_at))
-    });
-    let (write, found) = looked?;
-    let body = found.map(|(hold, expires_at)| Body::Holds(HoldCommand::Extend { hold, expires_at }));
-    let receipt = app.service.submit(&write, body).await?;
-    let What::Holds(HoldEvent::HoldExtended { hold, expires_at }) = receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let known = placed(&app, hold).await?;
-    let (known, parties) = app.engine.peek(|state| {
-        let parties = Parties::of(state, &write.who, &known.ids());
-        (known.now(state.ledger().hold(hold)), parties)
-    })?;
-    Ok(changed(&receipt, Hold::of(&app, hold, &Known { expires_at, ..known }, &parties)?))
-}
-
-fn hold_id(app: &App, id: &str) -> Result<HoldId, Fault> {
-    let hold = app.service.hold_ids().event(id).and_then(HoldId::new);
-    Ok(hold.ok_or(Refusal::from(ledger::Refusal::HoldNotOpen))?)
-}
-
-/// A hold as it was placed.
-async fn placed(app: &App, id: HoldId) -> Result<Known, Fault> {
-    let found = app.engine.find_event(id.event()).await?;
-    let known = found.and_then(|recorded| Known::placed(&recorded.event.what));
-    known.ok_or_else(|| Refusal::from(ledger::Refusal::HoldNotOpen).into())
+    let asked = app.keyed(token, &key, &format!("POST /v1/holds/{id}/extension"), &sent)?;
+    let expires_at = parse_moment("expires_at", &sent.expires_at);
+    let ChangedHold { hold, is_repeated } = app.service.extend_hold(&asked, &id, expires_at).await?;
+    Ok(changed(is_repeated, Hold::of(hold)?))
 }

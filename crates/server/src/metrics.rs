@@ -11,7 +11,6 @@ use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use edge::{Counts, accepted, weight};
-use engine::Engine;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -19,9 +18,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use service::Service;
 
 use crate::app::App;
-use crate::events::Desk;
 use crate::problem::Problem;
 use crate::strings;
 
@@ -57,7 +56,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(engine: Engine, counts: Arc<Counts>, events: Arc<Desk>) -> Self {
+    pub(crate) fn new(service: Service, counts: Arc<Counts>) -> Self {
         let mut registry = Registry::with_prefix("kassa");
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
         let requests = Family::new_with_constructor(histogram);
@@ -68,7 +67,7 @@ impl Metrics {
         let refused_by_rate = Family::default();
         let help = "Requests refused because too many came, by which rate";
         registry.register("refused_by_rate", help, refused_by_rate.clone());
-        registry.register_collector(Box::new(Elsewhere { engine, counts, events }));
+        registry.register_collector(Box::new(Elsewhere { service, counts }));
         Self { registry, requests, sign_ins, refused_by_rate }
     }
 
@@ -98,9 +97,8 @@ fn known(method: &Method) -> &'static str {
 
 /// Figures that are counted elsewhere, and asked for when a monitor reads.
 struct Elsewhere {
-    engine: Engine,
+    service: Service,
     counts: Arc<Counts>,
-    events: Arc<Desk>,
 }
 
 impl fmt::Debug for Elsewhere {
@@ -117,9 +115,9 @@ impl Collector for Elsewhere {
         metric("connections_accepted", "Connections accepted", &ConstCounter::new(self.counts.accepted()))?;
         let refused = ConstCounter::new(self.counts.turned_away());
         metric("connections_turned_away", "Connections closed at once because there were too many", &refused)?;
-        metric("event_streams", "Streams of events open", &gauge(self.events.open() as u64))?;
-        metric("events_sent", "Events sent on all streams", &ConstCounter::new(self.events.sent()))?;
-        let measures = self.engine.measures();
+        metric("event_streams", "Streams of events open", &gauge(self.service.events().open() as u64))?;
+        metric("events_sent", "Events sent on all streams", &ConstCounter::new(self.service.events().sent()))?;
+        let measures = self.service.engine().measures();
         metric("up", "1 while the engine serves", &gauge(u64::from(measures.is_ok())))?;
         let Ok(measures) = measures else { return Ok(()) };
         metric("last_event", "The number of the last durable event", &gauge(measures.last_event))?;

@@ -2,17 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use bank::{PaymentEvent, Purpose, Refusal, State as Bank, What};
-use engine::{Field, HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
-use ledger::{AccountId, Currency, Leg, Money, Timestamp, ValueDate};
+use bank::{Purpose, Refusal};
+use ledger::ValueDate;
 use serde::{Deserialize, Serialize};
-use service::{Fault, FaultKind, SignedIn, is_id, seen_account, text};
+use service::{Fault, FaultKind, PaymentFilter, PaymentSearch, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, positive};
 use crate::app::App;
 use crate::extract::{Query, Token, digits, page_limit};
-use crate::payments::{Parties, Payment, PurposeName, accounts_of};
+use crate::payments::{Payment, PurposeName};
 use crate::problem::Problem;
 use crate::strings;
 use crate::times::parse_day;
@@ -67,60 +66,10 @@ pub(crate) struct Payments {
     next_cursor: Option<String>,
 }
 
-/// The event of a cursor. Any id of the right form may be sent; that it is of no page is found out with the bank's key.
-fn place(app: &App, cursor: &str) -> Result<u64, Fault> {
-    if !is_id(cursor) {
-        return Err(Fault::field("cursor", "this is not the cursor of a list of payments"));
-    }
-    app.service.payment_ids().event(cursor).ok_or_else(|| Fault::of(FaultKind::UnknownCursor).in_field("cursor"))
-}
-
-/// Conditions that a payment must meet to be in the list.
-struct Filter {
-    from: Option<Timestamp>,
-    until: Option<Timestamp>,
-    currency: Option<Currency>,
-    min_minor: i64,
-    max_minor: i64,
-    accounts: Vec<AccountId>,
-    purpose: Option<Purpose>,
-    text: Option<String>,
-}
-
-impl Filter {
-    fn judge(&self, app: &App, recorded: &Recorded) -> Result<Wanted, HistoryError> {
-        let What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }) = &recorded.event.what else {
-            return Ok(Wanted::No);
-        };
-        // An event's time never runs backwards, and nothing is booked ahead of it; but what was brought in from another
-        // bank is booked long before, so only the event's time tells that nothing older is wanted.
-        if self.from.is_some_and(|from| recorded.at < from) {
-            return Ok(Wanted::NothingOlder);
-        }
-        let booked_at = posting.booked_at();
-        let in_time =
-            self.from.is_none_or(|from| booked_at >= from) && self.until.is_none_or(|until| booked_at < until);
-        let of_purpose = self.purpose.is_none_or(|wanted| wanted == *purpose);
-        if !in_time || !of_purpose || !posting.legs().iter().any(|booked| self.is_leg(&booked.leg)) {
-            return Ok(Wanted::No);
-        }
-        let Some(wanted) = &self.text else { return Ok(Wanted::Yes) };
-        let Some(sealed) = text else { return Ok(Wanted::No) };
-        let text = app.engine.open_sealed(Field::Text, sealed)?;
-        let found = text.is_some_and(|text| text.to_lowercase().contains(wanted));
-        Ok(if found { Wanted::Yes } else { Wanted::No })
-    }
-
-    fn is_leg(&self, leg: &Leg) -> bool {
-        let Money { minor, currency } = leg.amount;
-        self.currency.is_none_or(|wanted| wanted == currency)
-            && (self.min_minor..=self.max_minor).contains(&minor)
-            && self.accounts.iter().all(|account| leg.debit == *account || leg.credit == *account)
-    }
-}
-
 impl WantedPayments {
-    fn filter(&self, accounts: Vec<AccountId>) -> Result<Filter, Fault> {
+    fn search(&self, app: &App) -> Result<PaymentSearch, Fault> {
+        let limit = page_limit(self.limit)?;
+        let before = self.cursor.as_deref().map(|cursor| app.service.payment_place(cursor)).transpose()?;
         let from = self.from.as_ref().map(|day| parse_day("from", day)).transpose()?;
         let to = self.to.as_ref().map(|day| parse_day("to", day)).transpose()?;
         if from.zip(to).is_some_and(|(from, to)| to < from) {
@@ -134,41 +83,16 @@ impl WantedPayments {
                 positive(field, sent, currency).map(|minor| Some(i64::try_from(minor).unwrap_or(i64::MAX)))
             }
         };
-        Ok(Filter {
+        let filter = PaymentFilter {
             from: from.map(ValueDate::start),
             until: to.map(|to| ValueDate(to.0.saturating_add(1)).start()),
             currency,
             min_minor: amount("min_amount", &self.min_amount)?.unwrap_or(i64::MIN),
             max_minor: amount("max_amount", &self.max_amount)?.unwrap_or(i64::MAX),
-            accounts,
             purpose: self.purpose.map(Purpose::from),
             text: self.text.as_ref().map(|wanted| text("text", wanted).map(str::to_lowercase)).transpose()?,
-        })
-    }
-
-    /// The accounts whose payments are looked through, none where it is all of the bank's; and those that a payment must
-    /// be from or to.
-    fn accounts(&self, state: &Bank, who: &SignedIn) -> Result<(Option<Vec<AccountId>>, Vec<AccountId>), Fault> {
-        let account = self.account.as_ref().map(|iban| seen_account(state, who, iban));
-        let account = account.transpose().map_err(|problem| problem.in_field("account"))?;
-        let other = self.counterparty.as_ref().map(|iban| {
-            // No payment is from or to an account that isn't there.
-            Ok(state.account_of_iban(iban)?.unwrap_or(AccountId(u32::MAX)))
-        });
-        let other = other.transpose().map_err(|fault: Fault| fault.in_field("counterparty"))?;
-        let must = account.into_iter().chain(other).collect();
-        if let Some(account) = account {
-            return Ok((Some(vec![account]), must));
-        }
-        if who.sees_all() {
-            return Ok((None, must));
-        }
-        let customer = who.customer.and_then(|customer| state.customer(customer));
-        let own = customer.map(|customer| customer.accounts.clone()).unwrap_or_default();
-        if own.len() > MAX_MERGED {
-            return Err(Fault::of(FaultKind::AccountNotNamed).in_field("account"));
-        }
-        Ok((Some(own), must))
+        };
+        Ok(PaymentSearch { before, limit, filter })
     }
 }
 
@@ -191,31 +115,8 @@ pub(crate) async fn list_payments(
     token: Token,
     Query(wanted): Query<WantedPayments>,
 ) -> Result<Json<Payments>, Problem> {
-    let (_, (accounts, must)) = app.prepare(token, |state, who| wanted.accounts(state, who))?;
-    let limit = page_limit(wanted.limit)?;
-    let cursor = wanted.cursor.as_deref().map(|id| place(&app, id)).transpose()?;
-    let filter = wanted.filter(must)?;
-    let judge = {
-        let app = app.clone();
-        move |recorded: &Recorded| filter.judge(&app, recorded)
-    };
-    let Listed { postings, before } = app.engine.postings(accounts, cursor, limit, judge).await?;
-    let parties = app
-        .read(token, |state, who| {
-            let parties = postings.iter().map(|recorded| match &recorded.event.what {
-                What::Payments(PaymentEvent::Posted { posting, .. }) => Parties::of(state, who, &accounts_of(posting)),
-                _ => Parties::of(state, who, &[]),
-            });
-            Ok(parties.collect::<Vec<_>>())
-        })
-        .await?;
-    let next_cursor = before.map(|event| app.service.payment_ids().id(event));
-    // Opening their texts may read many keys, so it is done beside the other requests.
-    let shown = tokio::task::spawn_blocking(move || {
-        let each = postings.iter().zip(&parties);
-        let payments = each.map(|(it, parties)| Payment::of(&app, it.number, &it.event.what, parties));
-        payments.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
-    });
-    let payments = shown.await.map_err(|error| Fault::failed(&error))??;
-    Ok(Json(Payments { payments, next_cursor }))
+    let (account, counterparty) = (wanted.account.as_deref(), wanted.counterparty.as_deref());
+    let page = app.service.payments(token.0, account, counterparty, || wanted.search(&app)).await?;
+    let payments = page.payments.into_iter().map(Payment::of).collect::<Result<_, _>>()?;
+    Ok(Json(Payments { payments, next_cursor: page.next }))
 }

@@ -3,14 +3,9 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bank::{
-    Body, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Sealed, State as Bank, SubjectId, SystemEvent, What,
-};
-use engine::{Field, Receipt, Recorded};
-use ledger::{AccountId, Leg, Money, Posting};
+use bank::Purpose;
 use serde::{Deserialize, Serialize};
-use service::{Fault, SignedIn, account_of, is_dry, subject_of, text, unexpected};
-use smallvec::{SmallVec, smallvec};
+use service::{Booked, BookingView, Fault, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentView};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
@@ -213,120 +208,47 @@ impl From<Purpose> for PurposeName {
     }
 }
 
-/// The accounts of a payment, with their IBANs, and whether the caller may see what only the payer sees.
-pub(crate) struct Parties {
-    ibans: Vec<(AccountId, String)>,
-    pub(crate) payer: bool,
-}
-
-impl Parties {
-    /// For somebody who acts for the payer.
-    pub(crate) fn payers(state: &Bank, ids: &[AccountId]) -> Self {
-        Self { ibans: ibans_of(state, ids), payer: true }
-    }
-
-    /// For a caller. The first account is the one that pays.
-    pub(crate) fn of(state: &Bank, who: &SignedIn, ids: &[AccountId]) -> Self {
-        let payer = ids.first().is_some_and(|payer| who.must_see(state, *payer).is_ok());
-        Self { ibans: ibans_of(state, ids), payer }
-    }
-
-    /// Does as [`Parties::of`], for a caller with a right on one of the accounts.
-    pub(crate) fn seen(state: &Bank, who: &SignedIn, ids: &[AccountId]) -> Result<Self, Fault> {
-        let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
-        if seen { Ok(Self::of(state, who, ids)) } else { Err(Refusal::NoRight.into()) }
-    }
-
-    pub(crate) fn iban(&self, id: AccountId) -> String {
-        self.ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default()
-    }
-}
-
 impl Payment {
-    /// An event as a payment, where it is one.
-    pub(crate) fn of(app: &App, event: u64, what: &What, parties: &Parties) -> Result<Option<Self>, Fault> {
-        let booking = Booking::of(app, what, parties)?;
-        Ok(booking.map(|booking| Self { id: app.service.payment_ids().id(event), booking }))
+    pub(crate) fn of(payment: PaymentView) -> Result<Self, Fault> {
+        Ok(Self { id: payment.id, booking: Booking::of(payment.booking)? })
     }
 }
 
 impl Booking {
-    fn of(app: &App, what: &What, parties: &Parties) -> Result<Option<Self>, Fault> {
-        let What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) = what else { return Ok(None) };
-        let mut movements = posting.legs().iter().map(|booked| {
-            let Leg { debit, credit, amount } = booked.leg;
-            let currency = amount.currency.code().to_owned();
-            Movement { from: parties.iban(debit), to: parties.iban(credit), amount: amount.to_string(), currency }
-        });
-        let Some(Movement { from, to, amount, currency }) = movements.next() else { return Ok(None) };
-        Ok(Some(Self {
+    fn of(booking: BookingView) -> Result<Self, Fault> {
+        let Movement { from, to, amount, currency } = booking.movement.into();
+        Ok(Self {
             from,
             to,
             amount,
             currency,
-            purpose: (*purpose).into(),
-            text: app.service.open_some(Field::Text, text.as_ref())?,
-            booked_at: moment(posting.booked_at()),
-            value_date: day(posting.value_date()),
-            more: movements.collect(),
-            metadata: metadata::opened(app, metadata.as_ref().filter(|_| parties.payer))?,
-        }))
+            purpose: booking.purpose.into(),
+            text: booking.text,
+            booked_at: moment(booking.booked_at),
+            value_date: day(booking.value_date),
+            more: booking.more.into_iter().map(Movement::from).collect(),
+            metadata: metadata::read(booking.metadata.as_deref())?,
+        })
     }
 }
 
-/// Seals a text on a statement.
-pub(crate) fn sealed_text(app: &App, subject: SubjectId, sent: Option<&str>) -> Result<Option<Sealed>, Fault> {
-    let text = sent.map(|sent| text("text", sent)).transpose()?;
-    text.map(|text| app.service.seal(subject, Field::Text, text)).transpose()
-}
-
-/// A payment that was sent, with its accounts found.
-pub(crate) struct Ordered {
-    pub(crate) legs: SmallVec<[Leg; 1]>,
-    /// Under whose key its texts are sealed.
-    subject: SubjectId,
-    parties: Parties,
+impl From<MovementView> for Movement {
+    fn from(MovementView { from, to, amount }: MovementView) -> Self {
+        Self { from, to, amount: amount.to_string(), currency: amount.currency.code().to_owned() }
+    }
 }
 
 impl NewPayment {
-    /// The amounts of its movements.
-    pub(crate) fn amounts(&self) -> Result<SmallVec<[Money; 1]>, Fault> {
-        let first = money(&self.amount, &self.currency)?;
-        let more = self.more.iter().enumerate().map(|(place, movement)| {
-            money(&movement.amount, &movement.currency).map_err(|problem| problem.within(&format!("more[{place}]")))
+    /// The order to pay, with its amounts read.
+    fn order(&self) -> Result<PaymentOrder<'_>, Fault> {
+        let first = MovementOrder { from: &self.from, to: &self.to, amount: money(&self.amount, &self.currency)? };
+        let more = self.more.iter().enumerate().map(|(place, NewMovement { from, to, amount, currency })| {
+            let amount = money(amount, currency).map_err(|fault| fault.within(&format!("more[{place}]")))?;
+            Ok(MovementOrder { from, to, amount })
         });
-        std::iter::once(Ok(first)).chain(more).collect()
-    }
-
-    /// Finds its accounts.
-    pub(crate) fn ordered(&self, state: &Bank, amounts: &[Money]) -> Result<Ordered, Fault> {
-        let mut sides: SmallVec<[(&str, &str); 1]> = smallvec![(self.from.as_str(), self.to.as_str())];
-        sides.extend(self.more.iter().map(|movement| (movement.from.as_str(), movement.to.as_str())));
-        let mut legs: SmallVec<[Leg; 1]> = SmallVec::new();
-        for (place, ((from, to), amount)) in sides.into_iter().zip(amounts).enumerate() {
-            let found = |field: &str, iban: &str| {
-                account_of(state, iban).map_err(|problem| match place {
-                    0 => problem.in_field(field),
-                    _ => problem.in_field(&format!("more[{}].{field}", place - 1)),
-                })
-            };
-            legs.push(Leg { debit: found("from", from)?, credit: found("to", to)?, amount: *amount });
-        }
-        let ids: SmallVec<[AccountId; 2]> = legs.iter().flat_map(|leg| [leg.debit, leg.credit]).collect();
-        let parties = Parties::payers(state, &ids);
-        Ok(Ordered { subject: subject_of(state, legs[0].debit), legs, parties })
-    }
-
-    /// The order to pay.
-    pub(crate) fn pay(&self, app: &App, ordered: &Ordered) -> Result<Pay, Fault> {
-        Ok(Pay {
-            legs: ordered.legs.clone(),
-            purpose: Purpose::Payment,
-            text: sealed_text(app, ordered.subject, self.text.as_deref())?,
-            metadata: metadata::sealed(app, ordered.subject, self.metadata.as_ref())?,
-            value_date: None,
-            booked_at: None,
-        })
+        let movements = std::iter::once(Ok(first)).chain(more).collect::<Result<_, Fault>>()?;
+        let metadata = metadata::written(self.metadata.as_ref())?;
+        Ok(PaymentOrder { movements, text: self.text.as_deref(), metadata })
     }
 }
 
@@ -350,18 +272,8 @@ pub(crate) async fn pay(
     key: IdempotencyKey,
     Sent(sent): Sent<NewPayment>,
 ) -> Result<Response, Problem> {
-    let looked = app.prepare_movement(token, &key, "POST /v1/payments", &sent, |state, _| {
-        let amounts = sent.amounts()?;
-        sent.ordered(state, &amounts)
-    });
-    let (write, ordered) = looked?;
-    let made = ordered.and_then(|ordered| {
-        Ok((sent.pay(&app, &ordered).map(|it| Body::Payments(PaymentCommand::Pay(it)))?, ordered.parties))
-    });
-    match made {
-        Ok((body, parties)) => answer(&app, &app.service.submit(&write, Ok(body)).await?, &parties),
-        Err(problem) => booked(&app, &app.service.submit(&write, Err(problem)).await?),
-    }
+    let asked = app.keyed(token, &key, "POST /v1/payments", &sent)?;
+    booked(app.service.pay(&asked, sent.order()).await?)
 }
 
 /// Tells what would become of a payment, and pays nothing.
@@ -388,53 +300,9 @@ pub(crate) async fn show_payment(
     token: Token,
     Path(id): Path<String>,
 ) -> Result<(Extension<Unchanging>, Json<Payment>), Problem> {
-    // The caller is found out first, and with what they may see in the same look at the state below.
-    app.prepare(token, |_, _| Ok(()))?;
-    let event = app.service.payment_ids().event(&id).ok_or(Refusal::UnknownPayment)?;
-    let recorded = app.engine.find_event(event).await?.ok_or(Refusal::UnknownPayment)?;
-    Ok((Extension(Unchanging), Json(shown(&app, token, &recorded).await?)))
+    let payment = app.service.payment(token.0, &id).await?;
+    Ok((Extension(Unchanging), Json(Payment::of(payment)?)))
 }
-
-/// Refusals that a payment of whatever purpose can meet: an order, cash, a booking, a capture, a refund or a reversal.
-/// A refusal is remembered without what was asked for, so another one, such as a taken name, tells that the key was not
-/// a payment's.
-const REFUSED_FOR: &[&str] = &[
-    "unknown-payment",
-    "unknown-account",
-    "not-allowed",
-    "no-right",
-    "read-only-right",
-    "above-signatory-limit",
-    "not-a-payee",
-    "too-many-legs",
-    "no-such-leg",
-    "amount-not-positive",
-    "same-account",
-    "currency-mismatch",
-    "account-closed",
-    "account-frozen",
-    "insufficient-funds",
-    "balance-out-of-range",
-    "no-cash-account",
-    "not-undoable",
-    "already-reversed",
-    "already-refunded",
-    "refund-exceeds-payment",
-    "hold-not-open",
-    "hold-expired",
-    "capture-exceeds-hold",
-    "not-a-customers-account",
-    "between-customers",
-    "not-income-or-expense",
-    "invalid-request",
-    "invalid-iban",
-    "other-bank",
-    "invalid-amount",
-    "amount-too-precise",
-    "unknown-currency",
-    "amount-incomplete",
-    "person-erased",
-];
 
 /// Shows what became of a payment, by its idempotency key.
 ///
@@ -443,61 +311,22 @@ const REFUSED_FOR: &[&str] = &[
     get, path = "/v1/payments/by-key/{key}", tag = "Payments",
     params(("key" = strings::Key, Path, description = "The idempotency key under which the payment was asked for")),
     responses((status = 200, description = "The payment", body = Payment)),
-    extensions(("x-refusals" = json!(REFUSED_FOR))),
+    extensions(("x-refusals" = json!(PAYMENT_REFUSALS))),
 )]
 pub(crate) async fn show_payment_by_key(
     State(app): State<App>,
     token: Token,
     Path(key): Path<String>,
 ) -> Result<Json<Payment>, Problem> {
-    let (who, ()) = app.prepare(token, |_, _| Ok(()))?;
-    if !IdempotencyKey::is_one(key.as_bytes()) {
-        return Err(Refusal::UnknownPayment.into());
-    }
-    let request = app.engine.request(who.caller.user, key.as_bytes(), b"");
-    let recorded = app.engine.outcome_of(request).await?.ok_or(Refusal::UnknownPayment)?;
-    match recorded.event.what {
-        What::System(SystemEvent::Refused { refusal, .. }) if REFUSED_FOR.contains(&refusal.slug()) => {
-            Err(Problem::refused(refusal, true))
-        }
-        _ => Ok(Json(shown(&app, token, &recorded).await?)),
-    }
-}
-
-/// An event as a payment, for a caller with a right on one of its accounts.
-async fn shown(app: &App, token: Token, recorded: &Recorded) -> Result<Payment, Fault> {
-    let What::Payments(PaymentEvent::Posted { posting, .. }) = &recorded.event.what else {
-        return Err(Refusal::UnknownPayment.into());
-    };
-    let parties = app.read(token, |state, who| Parties::seen(state, who, &accounts_of(posting))).await?;
-    let payment = Payment::of(app, recorded.number, &recorded.event.what, &parties)?;
-    Ok(payment.ok_or(Refusal::UnknownPayment)?)
+    Ok(Json(Payment::of(app.service.payment_by_key(token.0, &key).await?)?))
 }
 
 /// The answer to a write that booked a payment of whatever purpose.
-pub(crate) fn booked(app: &App, receipt: &Receipt) -> Result<Response, Problem> {
-    let What::Payments(PaymentEvent::Posted { posting, .. }) = &receipt.what else {
-        return Err(unexpected(receipt).into());
-    };
-    let parties = app.engine.peek(|state| Parties::payers(state, &accounts_of(posting)))?;
-    answer(app, receipt, &parties)
-}
-
-fn answer(app: &App, receipt: &Receipt, parties: &Parties) -> Result<Response, Problem> {
-    if is_dry(receipt) {
-        let booking = Booking::of(app, &receipt.what, parties)?.ok_or_else(|| unexpected(receipt))?;
+pub(crate) fn booked(Booked { id, booking, is_repeated }: Booked) -> Result<Response, Problem> {
+    let booking = Booking::of(booking)?;
+    let Some(id) = id else {
         return Ok(Json(PaymentDryRun { dry_run: true, booking }).into_response());
-    }
-    let payment = Payment::of(app, receipt.event, &receipt.what, parties)?.ok_or_else(|| unexpected(receipt))?;
-    Ok(created(receipt, &format!("/v1/payments/{}", payment.id), payment))
-}
-
-/// The IBANs of accounts.
-fn ibans_of(state: &bank::State, ids: &[AccountId]) -> Vec<(AccountId, String)> {
-    ids.iter().map(|id| (*id, state.iban(*id).unwrap_or_default())).collect()
-}
-
-/// All accounts that a posting moves.
-pub(crate) fn accounts_of(posting: &Posting) -> Vec<AccountId> {
-    posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect()
+    };
+    let payment = Payment { id, booking };
+    Ok(created(is_repeated, &format!("/v1/payments/{}", payment.id), payment))
 }

@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, Right, State as Bank, What};
-use ledger::{AccountId, Currency, Money};
+use bank::{CustomerId, Refusal, Right};
+use ledger::{Currency, Money};
 use serde::{Deserialize, Serialize};
-use service::{Fault, SignedIn, account_of, currency_of, unexpected};
+use service::Fault;
 use utoipa::ToSchema;
 
 use crate::amounts;
@@ -80,8 +80,8 @@ pub(crate) struct RightView {
     pub(crate) limit: Option<String>,
 }
 
-impl RightView {
-    pub(crate) fn new(customer: CustomerId, right: Right, currency: Currency) -> Self {
+impl From<service::RightView> for RightView {
+    fn from(service::RightView { customer, right, currency }: service::RightView) -> Self {
         let limit = match right {
             Right::Signatory { limit_minor } => limit_minor,
             Right::Owner | Right::ReadOnly => None,
@@ -96,14 +96,6 @@ impl RightView {
 pub(crate) struct Rights {
     /// In the order in which they were granted; an account has at most 100.
     rights: Vec<RightView>,
-}
-
-/// The account, its currency, and the customer of an address, for those who run the bank.
-fn named(state: &Bank, who: &SignedIn, iban: &str, customer: &str) -> Result<(AccountId, CustomerId), Fault> {
-    who.must_run_the_bank()?;
-    let account = account_of(state, iban)?;
-    let customer = numbered(customer).map(CustomerId).ok_or(Refusal::UnknownCustomer)?;
-    Ok((account, customer))
 }
 
 /// Gives a customer a right on an account.
@@ -132,18 +124,10 @@ pub(crate) async fn grant(
     Sent(sent): Sent<NewRight>,
 ) -> Result<Response, Problem> {
     let (route, body) = ("PUT /v1/accounts/{iban}/rights/{customer}", (&iban, &customer, &sent));
-    let looked = app.prepare_write(token, &key, route, &body, |state, who| {
-        let (account, customer) = named(state, who, &iban, &customer)?;
-        Ok((account, customer, sent.right(currency_of(state, account)?)?))
-    });
-    let (write, found) = looked?;
-    let body = found.map(|(account, customer, right)| Body::Access(AccessCommand::Grant { customer, account, right }));
-    let receipt = app.service.submit(&write, body).await?;
-    let What::Access(AccessEvent::RightGranted { customer, account, right }) = &receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let currency = app.engine.peek(|state| currency_of(state, *account))??;
-    Ok(changed(&receipt, RightView::new(*customer, *right, currency)))
+    let asked = app.keyed(token, &key, route, &body)?;
+    let customer = numbered(&customer).map(CustomerId);
+    let granted = app.service.grant(&asked, &iban, customer, |currency| sent.right(currency)).await?;
+    Ok(changed(granted.is_repeated, RightView::from(granted.right)))
 }
 
 /// Takes a customer's right on an account away.
@@ -167,11 +151,8 @@ pub(crate) async fn revoke(
     key: IdempotencyKey,
 ) -> Result<Response, Problem> {
     let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
-    let looked = app.prepare_write(token, &key, route, &body, |state, who| named(state, who, &iban, &customer));
-    let (write, found) = looked?;
-    let body = found.map(|(account, customer)| Body::Access(AccessCommand::Revoke { customer, account }));
-    let receipt = app.service.submit(&write, body).await?;
-    Ok(removed(&receipt))
+    let asked = app.keyed(token, &key, route, &body)?;
+    Ok(removed(app.service.revoke(&asked, &iban, numbered(&customer).map(CustomerId)).await?))
 }
 
 /// Lists the rights on an account.
@@ -188,17 +169,6 @@ pub(crate) async fn list_rights(
     token: Token,
     Path(iban): Path<String>,
 ) -> Result<Json<Rights>, Problem> {
-    let rights = app.read(token, |state, who| {
-        let id = account_of(state, &iban)?;
-        match who.customer.and_then(|customer| state.right(customer, id)) {
-            _ if who.sees_all() => {}
-            Some(Right::Owner) => {}
-            Some(_) => return Err(Refusal::OwnersOnly.into()),
-            None => return Err(Refusal::NoRight.into()),
-        }
-        let account = state.ledger().account(id).ok_or(ledger::Refusal::UnknownAccount)?;
-        let rights = state.account_info(id).map(|info| info.rights.as_slice()).unwrap_or_default();
-        Ok(rights.iter().map(|(customer, right)| RightView::new(*customer, *right, account.currency)).collect())
-    });
-    Ok(Json(Rights { rights: rights.await? }))
+    let rights = app.service.rights(token.0, &iban).await?;
+    Ok(Json(Rights { rights: rights.into_iter().map(RightView::from).collect() }))
 }

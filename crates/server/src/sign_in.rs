@@ -11,11 +11,10 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use bank::{CustomerId, Refusal, Role, Sealed, User};
+use bank::Role;
 use edge::Client;
-use engine::Field;
 use serde::{Deserialize, Deserializer, Serialize};
-use service::{Checked, NewSession};
+use service::{Checked, MeView, NewSession};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -218,18 +217,7 @@ pub(crate) struct MyCustomer {
     responses((status = 200, description = "The user who is signed in", body = Me)),
 )]
 pub(crate) async fn me(State(app): State<App>, token: Token) -> Result<Json<Me>, Problem> {
-    let (who, user, customer) = app
-        .read(token, |state, who| {
-            let user: User = state.user(who.caller.user).cloned().ok_or(Refusal::NotSignedIn)?;
-            let customer: Option<(CustomerId, Sealed)> =
-                who.customer.and_then(|id| state.customer(id).map(|customer| (id, customer.name.clone())));
-            Ok((*who, user, customer))
-        })
-        .await?;
-    let customer = match customer {
-        Some((id, name)) => Some(MyCustomer { id: id.0, name: app.service.open(Field::CustomerName, &name)? }),
-        None => None,
-    };
-    let name = app.service.open(Field::UserName, &user.name)?;
-    Ok(Json(Me { id: who.caller.user.0, name, role: user.role.into(), customer }))
+    let MeView { id, name, role, customer } = app.service.me(token.0).await?;
+    let customer = customer.map(|customer| MyCustomer { id: customer.id.0, name: customer.name });
+    Ok(Json(Me { id: id.0, name, role: role.into(), customer }))
 }

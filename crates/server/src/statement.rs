@@ -4,19 +4,18 @@ use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use engine::{HistoryEntry, Period};
 use ledger::ValueDate;
 use serde::{Deserialize, Serialize};
-use service::Fault;
+use service::StatementView;
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{balance, decimal};
 use crate::app::App;
 use crate::caching::Unchanging;
-use crate::entries::{Entry, Subject, shown, subject};
+use crate::entries::Entry;
 use crate::extract::{Path, Query, Token};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::strings;
 use crate::times::{day, parse_day};
 
@@ -114,48 +113,32 @@ async fn answer(
     write: impl FnOnce(Statement) -> Result<Response, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
     let (from, to) = (parse_day("from", &days.from)?, parse_day("to", &days.to)?);
-    if to < from {
-        return Err(Problem::of(Kind::PeriodBackwards).in_field("to"));
-    }
-    let subject = subject(app, token, iban).await?;
-    let until = ValueDate(to.0.saturating_add(1)).start();
-    // Nothing is booked back into a day that is over.
-    let closed = until <= app.engine.now();
-    let period = app.engine.period(subject.id, from.start(), until).await?;
-    let statement = Statement::of(app, subject, (from, to), period).await?;
+    let statement = app.service.statement(token.0, iban, from, to).await?;
+    let is_final = statement.is_final;
     // A hundred thousand entries take a while to write, so it is done beside the other requests.
-    let written = spawn_blocking(move || write(statement));
+    let written = spawn_blocking(move || write(Statement::of(statement, (from, to))));
     let mut response = written.await.map_err(|error| Problem::failed(&error))??;
-    if closed {
+    if is_final {
         response.extensions_mut().insert(Unchanging);
     }
     Ok(response)
 }
 
 impl Statement {
-    async fn of(app: &App, subject: Subject, days: (ValueDate, ValueDate), period: Period) -> Result<Self, Fault> {
-        let Subject { iban, account, .. } = subject;
-        let Period { opening_minor, entries, closing_minor } = period;
-        let (debits, credits) = totals(&entries);
-        Ok(Self {
-            iban,
-            currency: account.currency.code().to_owned(),
+    fn of(statement: StatementView, days: (ValueDate, ValueDate)) -> Self {
+        let currency = statement.currency;
+        Self {
+            iban: statement.iban,
+            currency: currency.code().to_owned(),
             from: day(days.0),
             to: day(days.1),
-            opening_balance: balance(opening_minor, account.currency),
-            total_debits: decimal(debits, account.currency),
-            total_credits: decimal(credits, account.currency),
-            closing_balance: balance(closing_minor, account.currency),
-            entries: shown(app, account, entries).await?,
-        })
+            opening_balance: balance(statement.opening_minor, currency),
+            total_debits: decimal(statement.debits_minor, currency),
+            total_credits: decimal(statement.credits_minor, currency),
+            closing_balance: balance(statement.closing_minor, currency),
+            entries: statement.entries.into_iter().map(Entry::from).collect(),
+        }
     }
-}
-
-/// The sums of debits and of credits.
-fn totals(entries: &[HistoryEntry]) -> (i128, i128) {
-    entries.iter().map(|entry| i128::from(entry.amount_minor)).fold((0, 0), |(debits, credits), minor| {
-        if minor < 0 { (debits - minor, credits) } else { (debits, credits + minor) }
-    })
 }
 
 fn csv_response(statement: &Statement) -> Result<Response, Problem> {

@@ -72,14 +72,9 @@ pub(crate) fn day(day: ValueDate) -> String {
 }
 
 /// A day as the calendar has it, held at the calendar's ends.
-pub(crate) fn date(day: ValueDate) -> Date {
+fn date(day: ValueDate) -> Date {
     let end = if day.0 < 0 { Date::MIN } else { Date::MAX };
     EPOCH.checked_add(i64::from(day.0).days()).unwrap_or(end)
-}
-
-/// A day of the calendar.
-pub(crate) fn value_date(date: Date) -> ValueDate {
-    ValueDate(date.since(EPOCH).map_or(0, |since| since.get_days()))
 }
 
 /// A day that was sent: exactly the `full-date` of RFC 3339.

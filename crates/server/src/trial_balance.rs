@@ -66,13 +66,7 @@ pub(crate) struct KindRow {
     extensions(("x-refusals" = json!(["not-allowed"]))),
 )]
 pub(crate) async fn trial_balance(State(app): State<App>, token: Token) -> Result<Json<TrialBalance>, Problem> {
-    let at = app.engine.now();
-    let balance = app
-        .read(token, |state, who| {
-            who.must_see_all()?;
-            Ok(state.ledger().trial_balance())
-        })
-        .await?;
+    let (at, balance) = app.service.trial_balance(token.0).await?;
     let currencies = balance.iter().map(|(currency, rows)| {
         let rows: Vec<_> = rows.iter().collect();
         CurrencyRows {

@@ -2,18 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use bank::{Body, PastPosting, PaymentCommand, Refusal};
-use ledger::{Money, PostingId, Undone};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use service::{Fault, subject_of};
-use tokio::task::spawn_blocking;
+use service::RefundOrder;
 use utoipa::ToSchema;
 
 use crate::amounts::some_money;
 use crate::app::App;
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, integer};
-use crate::payments::{Payment, PaymentDryRun, booked, sealed_text};
+use crate::payments::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 use crate::strings;
 
@@ -74,29 +71,10 @@ pub(crate) async fn refund(
     Path(id): Path<String>,
     Sent(sent): Sent<NewRefund>,
 ) -> Result<Response, Problem> {
-    let past = past(&app, token, &id).await?;
-    let route = format!("POST /v1/payments/{id}/refunds");
-    let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
-        let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref())?;
-        let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
-        let legs = past.posting.legs();
-        let paid = legs.get(sent.movement as usize).ok_or(Refusal::from(ledger::Refusal::NoSuchLeg))?.leg;
-        let amount = amount.unwrap_or_else(|| match state.ledger().undone_pages().get(&past.id) {
-            Some(Undone::Refunded(refunded)) => match refunded.get(&sent.movement) {
-                // Asks for the whole if nothing is left, so that it is refused.
-                Some(minor) if *minor < paid.amount.minor => Money { minor: paid.amount.minor - minor, ..paid.amount },
-                _ => paid.amount,
-            },
-            _ => paid.amount,
-        });
-        Ok((past.id, amount, subject_of(state, paid.credit)))
-    });
-    let (write, found) = looked?;
-    let body = found.and_then(|(of, amount, subject)| {
-        let text = sealed_text(&app, subject, sent.text.as_deref())?;
-        Ok((Body::Payments(PaymentCommand::Refund { of, leg: sent.movement, amount, text }), None))
-    });
-    booked(&app, &app.service.submit_with(&write, body, past).await?)
+    let asked = app.keyed(token, &key, &format!("POST /v1/payments/{id}/refunds"), &sent)?;
+    let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref());
+    let order = RefundOrder { payment: &id, movement: sent.movement, text: sent.text.as_deref() };
+    booked(app.service.refund(&asked, order, amount).await?)
 }
 
 /// Tells what would become of a refund, and gives nothing back.
@@ -135,19 +113,8 @@ pub(crate) async fn reverse(
     Path(id): Path<String>,
     Sent(sent): Sent<NewReversal>,
 ) -> Result<Response, Problem> {
-    let past = past(&app, token, &id).await?;
-    let route = format!("POST /v1/payments/{id}/reversal");
-    let looked = app.prepare_movement(token, &key, &route, &sent, |state, _| {
-        let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
-        let debited = past.posting.legs().first().map(|booked| booked.leg.debit);
-        Ok((past.id, debited.map_or(bank::SubjectId::BANK, |debited| subject_of(state, debited))))
-    });
-    let (write, found) = looked?;
-    let body = found.and_then(|(of, subject)| {
-        let text = sealed_text(&app, subject, sent.text.as_deref())?;
-        Ok((Body::Payments(PaymentCommand::Reverse { of, text }), None))
-    });
-    booked(&app, &app.service.submit_with(&write, body, past).await?)
+    let asked = app.keyed(token, &key, &format!("POST /v1/payments/{id}/reversal"), &sent)?;
+    booked(app.service.reverse(&asked, &id, sent.text.as_deref()).await?)
 }
 
 /// Tells what would become of a reversal, and undoes nothing.
@@ -164,13 +131,4 @@ pub(crate) async fn reverse_payment_dry_run(
     sent: Sent<NewReversal>,
 ) -> Result<Response, Problem> {
     reverse(app, token, IdempotencyKey::of_dry_run(), id, sent).await
-}
-
-/// The posting of a payment's id, for a caller who is signed in.
-async fn past(app: &App, token: Token, id: &str) -> Result<Option<PastPosting>, Fault> {
-    app.prepare(token, |_, _| Ok(()))?;
-    let Some(id) = app.service.payment_ids().event(id).and_then(PostingId::new) else { return Ok(None) };
-    let engine = app.engine.clone();
-    let found = spawn_blocking(move || engine.past_posting(id)).await.map_err(|error| Fault::failed(&error))?;
-    Ok(found?)
 }

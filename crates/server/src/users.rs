@@ -3,13 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, SubjectId, What};
-use engine::{Field, NewSubject};
+use bank::CustomerId;
 use serde::{Deserialize, Serialize, Serializer};
-use service::password::{MAX_CHARACTERS, MIN_CHARACTERS};
-use service::{Fault, text, unexpected};
+use service::UserOrder;
+use service::password::has_its_length;
 use utoipa::ToSchema;
-use zeroize::Zeroizing;
 
 use crate::app::{App, created};
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, integer};
@@ -37,48 +35,10 @@ pub(crate) struct NewUser {
     customer: Option<u32>,
 }
 
-impl NewUser {
-    /// The command, under the key of the customer's `subject`, or for one of the bank's under a new one.
-    fn sealed(
-        &self,
-        app: &App,
-        name: &str,
-        hash: &str,
-        subject: Option<SubjectId>,
-    ) -> Result<(Body, Option<NewSubject>), Fault> {
-        let (name, password, new) = match subject {
-            Some(subject) => (
-                app.service.seal(subject, Field::UserName, name)?,
-                app.service.seal(subject, Field::Password, hash)?,
-                None,
-            ),
-            None => {
-                let new = NewSubject::generate();
-                (new.seal(Field::UserName, name), new.seal(Field::Password, hash), Some(new))
-            }
-        };
-        let (role, customer) = (self.role.into(), self.customer.map(CustomerId));
-        Ok((
-            Body::Access(AccessCommand::AddUser {
-                name_index: app.engine.name_index(&self.name),
-                name,
-                password,
-                role,
-                customer,
-            }),
-            new,
-        ))
-    }
-}
-
 /// Writes what a password is remembered as with a request: nothing; of one that is refused for its length, that it is,
 /// so that the same request with a better one is another.
 fn nothing<S: Serializer>(password: &Password, to: S) -> Result<S::Ok, S::Error> {
-    if has_its_length(password) { to.serialize_unit() } else { to.serialize_bool(false) }
-}
-
-fn has_its_length(password: &Password) -> bool {
-    (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&password.reveal().chars().count())
+    if has_its_length(password.reveal()) { to.serialize_unit() } else { to.serialize_bool(false) }
 }
 
 /// A user.
@@ -124,36 +84,22 @@ pub(crate) async fn add_user(
     key: IdempotencyKey,
     Sent(sent): Sent<NewUser>,
 ) -> Result<Response, Problem> {
-    // The caller's role and the customer are looked at before the work of hashing, and decided on after it.
-    let looked = app.prepare_write(token, &key, "POST /v1/users", &sent, |state, who| {
-        let name = text("name", &sent.name)?;
-        if !has_its_length(&sent.password) {
-            let detail = format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters");
-            return Err(Fault::field("password", detail));
-        }
-        who.must_run_the_bank()?;
-        let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
-        Ok((name, sent.customer.map(CustomerId).map(subject).transpose()?))
-    });
-    let (write, found) = looked?;
-    let body = match found {
-        Ok((name, known)) => {
-            let hash = app.service.hash_password(Zeroizing::new(sent.password.reveal().to_owned())).await?;
-            sent.sealed(&app, name, &hash, known)
-        }
-        Err(problem) => Err(problem),
+    let asked = app.keyed(token, &key, "POST /v1/users", &sent)?;
+    let order = UserOrder {
+        name: &sent.name,
+        password: sent.password.reveal(),
+        role: sent.role.into(),
+        customer: sent.customer.map(CustomerId),
     };
-    let receipt = app.service.submit_with(&write, body, None).await?;
-    let What::Access(AccessEvent::UserAdded { id, name, role, customer, .. }) = &receipt.what else {
-        return Err(unexpected(&receipt).into());
-    };
-    let user = UserView {
-        id: id.0,
-        name: app.service.open(Field::UserName, name)?,
-        role: (*role).into(),
-        customer: customer.map(|customer| customer.0),
-    };
-    Ok(created(&receipt, "/v1/users", user))
+    let added = app.service.add_user(&asked, order).await?;
+    Ok(created(added.is_repeated, "/v1/users", UserView::from(added.user)))
+}
+
+impl From<service::UserView> for UserView {
+    fn from(user: service::UserView) -> Self {
+        let (id, customer) = (user.id.0, user.customer.map(|customer| customer.0));
+        Self { id, name: user.name, role: user.role.into(), customer }
+    }
 }
 
 /// Lists the users.
@@ -170,23 +116,7 @@ pub(crate) async fn list_users(
     Query(page): Query<Page>,
 ) -> Result<Json<Users>, Problem> {
     let (first, limit) = page.places()?;
-    let (found, count) = app
-        .read(token, |state, who| {
-            who.must_see_all()?;
-            let users = state.users().iter().skip(first).take(limit);
-            let found: Vec<_> = users.map(|user| (user.name.clone(), user.role, user.customer)).collect();
-            Ok((found, state.users().len()))
-        })
-        .await?;
-    let next = first.saturating_add(found.len());
-    let users = found.iter().zip((first..).skip(1)).map(|((name, role, customer), number)| {
-        Ok(UserView {
-            id: u32::try_from(number).unwrap_or(u32::MAX),
-            name: app.service.open(Field::UserName, name)?,
-            role: (*role).into(),
-            customer: customer.map(|customer| customer.0),
-        })
-    });
-    let users = users.collect::<Result<_, Fault>>()?;
-    Ok(Json(Users { users, next_cursor: (next < count).then(|| next.to_string()) }))
+    let page = app.service.users(token.0, first, limit).await?;
+    let users = page.users.into_iter().map(UserView::from).collect();
+    Ok(Json(Users { users, next_cursor: page.next.map(|next| next.to_string()) }))
 }

@@ -10,23 +10,39 @@
 // A new event, command or refusal must be looked at wherever they are told apart.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-mod caller;
+mod access;
+mod accounts;
 pub mod demo;
+mod events;
 mod fault;
 pub mod founding;
+mod holds;
 mod ids;
+pub mod metadata;
 mod names;
-pub mod password;
+mod payments;
 mod service;
-mod sign_in;
 mod texts;
 mod writes;
 
-pub use caller::SignedIn;
+pub use access::{
+    Attempt, ChangedRight, Checked, CustomerPage, CustomerSearch, CustomerView, MeView, NewCustomer, NewSession,
+    NewUser, Proven, RightView, SignedIn, UserOrder, UserPage, UserView, password,
+};
+pub use accounts::{
+    AccountOrder, AccountPage, AccountView, BalanceStep, BalanceView, Changed, EntriesPage, EntryView, MAX_POINTS,
+    SeriesView, StatementView,
+};
+pub use events::{Brought, Desk, EndReason, News, Place, Story, Told, Turn};
 pub use fault::{Fault, FaultKind, FieldFault};
+pub use holds::{ChangedHold, Held, HoldOrder, HoldPage, HoldTermsView, HoldView};
 pub use ids::{Ids, is_id};
+pub use metadata::Metadata;
 pub use names::{account_of, currency_of, leg_of, seen_account, subject_of};
+pub use payments::{
+    Booked, BookingOrder, BookingView, CashOrder, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentFilter,
+    PaymentOrder, PaymentPage, PaymentSearch, PaymentView, RefundOrder,
+};
 pub use service::{Service, Settings, SetupError};
-pub use sign_in::{Attempt, Checked, NewSession, Proven};
 pub use texts::{MAX_TEXT_CHARACTERS, text, text_of};
-pub use writes::{Keyed, Looked, Write, is_dry, place, unexpected};
+pub use writes::{Keyed, Looked, MAX_KEY_CHARACTERS, Write, is_key, place, unexpected};

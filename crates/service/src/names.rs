@@ -3,7 +3,7 @@
 use bank::{IbanError, State, SubjectId};
 use ledger::{AccountId, Currency, Leg, Money};
 
-use crate::caller::SignedIn;
+use crate::access::SignedIn;
 use crate::fault::Fault;
 
 /// Finds the account of an IBAN (ISO 13616) that was sent.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bank::{Channel, Origin, Refusal, Sealed, State, SubjectId, TokenHash};
 use engine::{Engine, Field};
-use zeroize::Zeroizing;
 
-use crate::caller::SignedIn;
+use crate::access::SignedIn;
+use crate::access::password::Passwords;
+use crate::events::Desk;
 use crate::fault::Fault;
 use crate::ids::Ids;
-use crate::password::Passwords;
 
 /// Settings of a service. Plain data: the program fills it from its configuration.
 #[derive(Debug, Clone)]
@@ -22,6 +22,12 @@ pub struct Settings {
     pub passwords_waiting: usize,
     /// Passwords waiting beside these, of users at an address from which they signed in before, and of new users.
     pub passwords_expected: usize,
+    /// Streams of events open at once.
+    pub event_streams: usize,
+    /// Streams of events open at once for one user; one more ends the oldest. At least one.
+    pub event_streams_per_user: usize,
+    /// Clients who read the past of the events at once. Each takes a core while it does.
+    pub event_readers: usize,
 }
 
 /// Reason a service can't be set up: the cryptographic library does not work on this machine.
@@ -42,6 +48,7 @@ struct Parts {
     payment_ids: Ids,
     hold_ids: Ids,
     event_ids: Ids,
+    events: Desk,
     settings: Settings,
 }
 
@@ -58,6 +65,7 @@ impl Service {
             payment_ids: Ids::new(&engine, "payment ids")?,
             hold_ids: Ids::new(&engine, "hold ids")?,
             event_ids: Ids::new(&engine, "event positions")?,
+            events: Desk::new(&settings),
             settings,
             engine,
         };
@@ -104,13 +112,10 @@ impl Service {
         &self.parts.event_ids
     }
 
-    /// Hashes a new password, for an operator.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`FaultKind::Busy`](crate::FaultKind::Busy) if as many passwords wait as may.
-    pub async fn hash_password(&self, password: Zeroizing<String>) -> Result<String, Fault> {
-        self.passwords().hash(password).await
+    /// Returns the desk of the streams of events.
+    #[must_use]
+    pub fn events(&self) -> &Desk {
+        &self.parts.events
     }
 
     // ---- Reading ----

@@ -7,12 +7,12 @@
 use bank::{Body, Command, PastPosting, Refusal, Request, State, SystemCommand, TokenHash, UserId};
 use engine::{Engine, NewSubject, Outcome, Receipt, Rivals, Submission};
 
-use crate::caller::SignedIn;
+use crate::access::SignedIn;
 use crate::fault::Fault;
 use crate::service::Service;
 
 /// A write as it was asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Keyed<'a> {
     /// Token of whoever asks.
     pub token: TokenHash,
@@ -20,7 +20,7 @@ pub struct Keyed<'a> {
     pub key: &'a str,
     /// The request as it was understood, which its key stands for from now on: an operation's name with what it is about,
     /// and what was sent. A front must never write the same request in another way than it did before.
-    pub canonical: &'a [u8],
+    pub canonical: Vec<u8>,
     /// `true` if it is only to be told what would become of the request.
     pub dry_run: bool,
 }
@@ -53,7 +53,7 @@ impl Service {
     ) -> Result<Looked<T>, Fault> {
         let (who, looked) = self.prepare(asked.token, |state, who| Ok(look(state, who)))?;
         let rivals = places_of_any(self.engine(), who.caller.user, asked.key);
-        let request = self.engine().request(who.caller.user, asked.key.as_bytes(), asked.canonical);
+        let request = self.engine().request(who.caller.user, asked.key.as_bytes(), &asked.canonical);
         Ok((Write { who, request, rivals, dry_run: asked.dry_run }, looked))
     }
 
@@ -131,7 +131,7 @@ const NO_EVENT: u64 = 0;
 
 /// Returns `true` if a receipt tells what would have been done.
 #[must_use]
-pub fn is_dry(receipt: &Receipt) -> bool {
+pub(crate) fn is_dry(receipt: &Receipt) -> bool {
     receipt.event == NO_EVENT
 }
 
@@ -153,4 +153,13 @@ pub fn place(engine: &Engine, user: UserId, key: &str, line: Option<usize>, cont
 /// The places of which one is used by any batch of a key.
 fn places_of_any(engine: &Engine, user: UserId, key: &str) -> Rivals {
     [place(engine, user, key, Some(1), b""), place(engine, user, key, None, b"")].map(|place| place.key)
+}
+
+/// The most characters of an idempotency key: several UUIDs, with room.
+pub const MAX_KEY_CHARACTERS: usize = 128;
+
+/// Returns `true` if a text is one that a caller may send as a key: 1 to 128 visible ASCII characters.
+#[must_use]
+pub fn is_key(text: &[u8]) -> bool {
+    (1..=MAX_KEY_CHARACTERS).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
 }

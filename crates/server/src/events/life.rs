@@ -7,10 +7,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use bank::Refusal;
-use engine::Unavailable;
 use serde::Serialize;
-use service::{Fault, FaultKind};
+use service::{EndReason, Fault};
 use utoipa::ToSchema;
 
 use crate::strings;
@@ -63,13 +61,14 @@ pub(crate) struct StreamClosed {
     #[schema(value_type = strings::Moment)]
     pub(super) at: String,
     /// Reason.
-    pub(super) reason: EndReason,
+    pub(super) reason: ReasonName,
 }
 
 /// Reason for which a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum EndReason {
+#[schema(as = EndReason)]
+pub(crate) enum ReasonName {
     /// The user has opened another, and had as many as one may. It should not come back by itself.
     Replaced,
     /// The session is over. Sign in before connecting anew.
@@ -80,52 +79,32 @@ pub(crate) enum EndReason {
     Unavailable,
 }
 
-impl EndReason {
-    /// Returns `true` if the answer ends as one that is whole. Where the client had better come back it is cut: some
-    /// clients take an answer that is whole for the last, and are silent from then on.
-    pub(super) fn is_whole(self) -> bool {
-        match self {
-            Self::Replaced | Self::SessionOver => true,
-            Self::Stopping | Self::Unavailable => false,
-        }
-    }
-
-    /// Returns the time that the client waits before it comes back, where it isn't as long as it was told at the
-    /// beginning.
-    pub(super) fn retry(self) -> Option<Duration> {
-        match self {
-            Self::Replaced => Some(RETRY_REPLACED),
-            Self::Unavailable => Some(RETRY_UNAVAILABLE),
-            Self::SessionOver | Self::Stopping => None,
+impl From<EndReason> for ReasonName {
+    fn from(reason: EndReason) -> Self {
+        match reason {
+            EndReason::Replaced => Self::Replaced,
+            EndReason::SessionOver => Self::SessionOver,
+            EndReason::Stopping => Self::Stopping,
+            EndReason::Unavailable => Self::Unavailable,
         }
     }
 }
 
-impl From<Fault> for EndReason {
-    fn from(fault: Fault) -> Self {
-        if fault.refusal() == Some(Refusal::NotSignedIn) {
-            Self::SessionOver
-        } else if fault.kind() == Some(FaultKind::Stopping) {
-            Self::Stopping
-        } else {
-            Self::Unavailable
-        }
+/// Returns `true` if the answer ends as one that is whole. Where the client had better come back it is cut: some clients
+/// take an answer that is whole for the last, and are silent from then on.
+pub(super) fn is_whole(reason: EndReason) -> bool {
+    match reason {
+        EndReason::Replaced | EndReason::SessionOver => true,
+        EndReason::Stopping | EndReason::Unavailable => false,
     }
 }
 
-impl From<Unavailable> for EndReason {
-    fn from(unavailable: Unavailable) -> Self {
-        match unavailable {
-            Unavailable::Stopping => Self::Stopping,
-            Unavailable::Busy
-            | Unavailable::AfterUndecided
-            | Unavailable::DiskFull
-            | Unavailable::DiskReadOnly
-            | Unavailable::MemoryFull { .. }
-            | Unavailable::ClockJumped { .. }
-            | Unavailable::BatchTooLarge
-            | Unavailable::Failed(_) => Self::Unavailable,
-        }
+/// Returns the time that the client waits before it comes back, where it isn't as long as it was told at the beginning.
+pub(super) fn retry(reason: EndReason) -> Option<Duration> {
+    match reason {
+        EndReason::Replaced => Some(RETRY_REPLACED),
+        EndReason::Unavailable => Some(RETRY_UNAVAILABLE),
+        EndReason::SessionOver | EndReason::Stopping => None,
     }
 }
 
@@ -172,17 +151,17 @@ mod tests {
 
     #[test]
     fn clients_come_back_one_after_the_other() {
-        for (serial, wait, retry) in [
+        for (serial, wait, told) in [
             (0, None, "retry: 1000\n"),
             (1, None, "retry: 1125\n"),
             (63, None, "retry: 8875\n"),
             (64, None, "retry: 1000\n"),
-            (2, EndReason::Replaced.retry(), "retry: 60250\n"),
-            (0, EndReason::Unavailable.retry(), "retry: 30000\n"),
+            (2, retry(EndReason::Replaced), "retry: 60250\n"),
+            (0, retry(EndReason::Unavailable), "retry: 30000\n"),
         ] {
             let mut text = String::new();
             write_retry(&mut text, serial, wait);
-            assert_eq!(text, retry);
+            assert_eq!(text, told);
         }
     }
 }

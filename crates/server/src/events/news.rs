@@ -1,19 +1,15 @@
-//! The parts of the journal that are told to those whom they concern: which events, to whom, and in the same words and
-//! shapes as REST has for them. What REST shows to nobody (sessions, wrong passwords, refusals) is not told either.
+//! What is told of the bank on the stream, in the same words and shapes as REST has for it.
 
-use bank::{AccessEvent, AccountEvent, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What};
-use engine::{Engine, Field, Recorded, Unavailable};
-use ledger::{AccountId, Cause, Currency, HoldId, ReleaseReason, Timestamp};
+use ledger::ReleaseReason;
 use serde::Serialize;
-use service::{Fault, SignedIn};
+use service::{Fault, Story, Told};
 use utoipa::ToSchema;
 
 use crate::accounts::{AccountView, StatusName};
 use crate::amounts::overdraft_text;
-use crate::app::App;
 use crate::customers::Customer;
-use crate::holds::{Hold, Known};
-use crate::payments::{Parties, Payment, accounts_of};
+use crate::holds::Hold;
+use crate::payments::Payment;
 use crate::rights::{RightName, RightView};
 use crate::strings;
 use crate::times::moment;
@@ -242,187 +238,62 @@ pub(crate) struct UserAdded {
     user: UserView,
 }
 
-/// An event that may be told, sealed as the journal has it.
-#[derive(Debug)]
-pub(crate) struct News {
-    /// The event's number.
-    pub(crate) number: u64,
-    at: Timestamp,
-    what: What,
-    /// The accounts that it concerns.
-    pub(crate) accounts: Vec<AccountId>,
-    /// The hold as it was placed, where it is let go or gets more time.
-    placed: Option<Box<Known>>,
-}
-
-/// Facts from the state about an event to somebody who may see it.
-pub(crate) struct Seen {
-    parties: Parties,
-    currency: Option<Currency>,
-    /// The right that one's customer has on the account.
-    right: Option<Right>,
-    /// `true` if the rights of others may be seen, too.
-    sees_all: bool,
-    customer: Option<CustomerId>,
-}
-
-impl News {
-    /// An event as news; none where it is told to nobody. For a thread that may wait for the disk.
-    pub(crate) fn of(engine: &Engine, recorded: Recorded) -> Result<Option<Self>, Unavailable> {
-        let Recorded { number, at, event } = recorded;
-        let mut placed = None;
-        let accounts = match &event.what {
-            What::Payments(PaymentEvent::Posted { posting, .. }) => accounts_of(posting),
-            What::Holds(HoldEvent::HoldPlaced { hold, .. }) => vec![hold.debit, hold.credit],
-            What::Holds(HoldEvent::HoldReleased { hold, .. }) | What::Holds(HoldEvent::HoldExtended { hold, .. }) => {
-                let known = as_placed(engine, *hold)?;
-                let accounts = known.ids().to_vec();
-                placed = Some(Box::new(known));
-                accounts
-            }
-            What::Accounts(AccountEvent::AccountOpened { id, .. }) => vec![*id],
-            What::Accounts(AccountEvent::AccountRenamed { account, .. })
-            | What::Accounts(AccountEvent::StatusSet { account, .. })
-            | What::Accounts(AccountEvent::OverdraftSet { account, .. })
-            | What::Access(AccessEvent::RightGranted { account, .. })
-            | What::Access(AccessEvent::RightRevoked { account, .. }) => vec![*account],
-            What::Access(AccessEvent::CustomerAdded { .. }) | What::Access(AccessEvent::UserAdded { .. }) => Vec::new(),
-            What::System(SystemEvent::Founded { .. })
-            | What::System(SystemEvent::LeaderStarted { .. })
-            | What::Access(AccessEvent::PasswordSet { .. })
-            | What::Access(AccessEvent::SessionOpened { .. })
-            | What::Access(AccessEvent::SessionClosed { .. })
-            | What::Access(AccessEvent::SignInFailed { .. })
-            // Each of the payments is an event of its own.
-            | What::Payments(PaymentEvent::PaidAll { .. })
-            | What::System(SystemEvent::Refused { .. }) => return Ok(None),
-        };
-        Ok(Some(Self { number, at, what: event.what, accounts, placed }))
-    }
-
-    /// The customer whose own right it is about, who is told of it even when the right is gone.
-    pub(crate) fn holder(&self) -> Option<CustomerId> {
-        match self.what {
-            What::Access(AccessEvent::RightGranted { customer, .. })
-            | What::Access(AccessEvent::RightRevoked { customer, .. }) => Some(customer),
-            _ => None,
-        }
-    }
-
-    /// Takes from the state what a caller may know about it; none where the caller may not see it.
-    pub(crate) fn seen_by(&self, state: &State, who: &SignedIn) -> Option<Seen> {
-        let own = who.customer.is_some() && self.holder() == who.customer;
-        let seen = |account: &AccountId| who.must_see(state, *account).is_ok();
-        if !who.sees_all() && !own && !self.accounts.iter().any(seen) {
-            return None;
-        }
-        let first = self.accounts.first().copied();
-        Some(Seen {
-            parties: Parties::of(state, who, &self.accounts),
-            currency: first.and_then(|id| state.ledger().account(id)).map(|account| account.currency),
-            right: first.zip(who.customer).and_then(|(id, customer)| state.right(customer, id)),
-            sees_all: who.sees_all(),
-            customer: who.customer,
-        })
-    }
-
+impl Data {
     /// Its name, which is for ever.
     pub(crate) fn name(&self) -> &'static str {
-        match self.what {
-            What::Payments(PaymentEvent::Posted { .. }) => "payment.booked",
-            What::Holds(HoldEvent::HoldPlaced { .. }) => "hold.placed",
-            What::Holds(HoldEvent::HoldExtended { .. }) => "hold.extended",
-            What::Holds(HoldEvent::HoldReleased { .. }) => "hold.released",
-            What::Accounts(AccountEvent::AccountOpened { .. }) => "account.opened",
-            What::Accounts(AccountEvent::AccountRenamed { .. }) => "account.renamed",
-            What::Accounts(AccountEvent::StatusSet { .. }) => "account.status-set",
-            What::Accounts(AccountEvent::OverdraftSet { .. }) => "account.overdraft-set",
-            What::Access(AccessEvent::RightGranted { .. }) => "right.granted",
-            What::Access(AccessEvent::RightRevoked { .. }) => "right.revoked",
-            What::Access(AccessEvent::CustomerAdded { .. }) => "customer.added",
-            What::Access(AccessEvent::UserAdded { .. }) => "user.added",
-            _ => "",
+        match self {
+            Self::PaymentBooked(_) => "payment.booked",
+            Self::HoldPlaced(_) => "hold.placed",
+            Self::HoldExtended(_) => "hold.extended",
+            Self::HoldReleased(_) => "hold.released",
+            Self::AccountOpened(_) => "account.opened",
+            Self::AccountRenamed(_) => "account.renamed",
+            Self::StatusSet(_) => "account.status-set",
+            Self::OverdraftSet(_) => "account.overdraft-set",
+            Self::RightGranted(_) => "right.granted",
+            Self::RightRevoked(_) => "right.revoked",
+            Self::CustomerAdded(_) => "customer.added",
+            Self::UserAdded(_) => "user.added",
         }
     }
 
-    /// Makes its content, its texts opened. None is told of an event that is not as it must be.
-    pub(crate) fn data(&self, app: &App, seen: &Seen) -> Result<Option<Data>, Fault> {
-        let Self { number, what, placed, .. } = self;
-        let (at, parties) = (moment(self.at), &seen.parties);
-        let iban = || self.accounts.first().map(|account| parties.iban(*account)).unwrap_or_default();
-        let theirs = |customer: &CustomerId| seen.sees_all || seen.customer == Some(*customer);
-        Ok(match what {
-            What::Payments(PaymentEvent::Posted { posting, .. }) => {
-                let (hold, last, undoes) = match posting.cause() {
-                    Cause::Order => (None, None, None),
-                    Cause::Capture { hold, last } => (Some(app.service.hold_ids().id(hold.event())), Some(last), None),
-                    Cause::Refund { of, .. } | Cause::Reversal { of } => {
-                        (None, None, Some(app.service.payment_ids().id(of.event())))
-                    }
-                };
-                Payment::of(app, *number, what, parties)?
-                    .map(|payment| Data::PaymentBooked(Box::new(PaymentBooked { at, hold, last, undoes, payment })))
+    /// Makes the content of an event.
+    pub(crate) fn of(told: Told) -> Result<Self, Fault> {
+        let at = moment(told.at);
+        Ok(match told.story {
+            Story::PaymentBooked { hold, last, undoes, payment } => {
+                let payment = Payment::of(*payment)?;
+                Self::PaymentBooked(Box::new(PaymentBooked { at, hold, last, undoes, payment }))
             }
-            What::Holds(HoldEvent::HoldPlaced { .. }) => {
-                let (Some(id), Some(known)) = (HoldId::new(*number), Known::placed(what)) else { return Ok(None) };
-                Some(Data::HoldPlaced(HoldPlaced { at, hold: Hold::of(app, id, &known, parties)? }))
-            }
-            What::Holds(HoldEvent::HoldExtended { hold: id, expires_at }) => placed.as_ref().map(|known| {
-                let (id, expires_at) = (app.service.hold_ids().id(id.event()), moment(*expires_at));
-                let ledger::Hold { debit, credit, amount, .. } = known.placed;
-                let (from, to) = (parties.iban(debit), parties.iban(credit));
+            Story::HoldPlaced(hold) => Self::HoldPlaced(HoldPlaced { at, hold: Hold::of(hold)? }),
+            Story::HoldExtended { id, from, to, amount, expires_at } => {
                 let (currency, amount) = (amount.currency.code().to_owned(), amount.to_string());
-                Data::HoldExtended(HoldExtended { at, id, from, to, amount, currency, expires_at })
-            }),
-            What::Holds(HoldEvent::HoldReleased { hold: id, reason }) => {
+                Self::HoldExtended(HoldExtended { at, id, from, to, amount, currency, expires_at: moment(expires_at) })
+            }
+            Story::HoldReleased { reason, hold } => {
                 let reason = match reason {
                     ReleaseReason::Voided => ReasonName::Voided,
                     ReleaseReason::Expired => ReasonName::Expired,
                 };
-                let Some(known) = placed else { return Ok(None) };
-                let hold = Hold::of(app, *id, known, parties)?;
-                Some(Data::HoldReleased(HoldReleased { at, reason, hold }))
+                Self::HoldReleased(HoldReleased { at, reason, hold: Hold::of(hold)? })
             }
-            What::Accounts(AccountEvent::AccountOpened { .. }) => AccountView::opened(app, what, iban(), seen.right)?
-                .map(|account| Data::AccountOpened(AccountOpened { at, account })),
-            What::Accounts(AccountEvent::AccountRenamed { name, .. }) => {
-                let name = app.service.open_some(Field::AccountName, name.as_ref())?;
-                Some(Data::AccountRenamed(AccountRenamed { at, iban: iban(), name }))
+            Story::AccountOpened(account) => Self::AccountOpened(AccountOpened { at, account: account.into() }),
+            Story::AccountRenamed { iban, name } => Self::AccountRenamed(AccountRenamed { at, iban, name }),
+            Story::StatusSet { iban, status } => Self::StatusSet(StatusSet { at, iban, status: status.into() }),
+            Story::OverdraftSet { iban, overdraft, currency } => {
+                let (overdraft, currency) = (overdraft_text(overdraft, currency), currency.code().to_owned());
+                Self::OverdraftSet(OverdraftSet { at, iban, overdraft, currency })
             }
-            What::Accounts(AccountEvent::StatusSet { status, .. }) => {
-                Some(Data::StatusSet(StatusSet { at, iban: iban(), status: (*status).into() }))
+            Story::RightGranted { iban, right, is_anothers } => {
+                let RightView { customer, right, limit } = right.into();
+                let (customer, limit) = if is_anothers { (None, None) } else { (Some(customer), limit) };
+                Self::RightGranted(RightGranted { at, iban, customer, right, limit })
             }
-            What::Accounts(AccountEvent::OverdraftSet { overdraft, .. }) => seen.currency.map(|currency| {
-                let (overdraft, currency) = (overdraft_text(*overdraft, currency), currency.code().to_owned());
-                Data::OverdraftSet(OverdraftSet { at, iban: iban(), overdraft, currency })
-            }),
-            What::Access(AccessEvent::RightGranted { customer, right, .. }) => seen.currency.map(|currency| {
-                let RightView { customer: number, right, limit } = RightView::new(*customer, *right, currency);
-                let (customer, limit) = if theirs(customer) { (Some(number), limit) } else { (None, None) };
-                Data::RightGranted(RightGranted { at, iban: iban(), customer, right, limit })
-            }),
-            What::Access(AccessEvent::RightRevoked { customer, .. }) => {
-                let customer = theirs(customer).then_some(customer.0);
-                Some(Data::RightRevoked(RightRevoked { at, iban: iban(), customer }))
+            Story::RightRevoked { iban, customer } => {
+                Self::RightRevoked(RightRevoked { at, iban, customer: customer.map(|customer| customer.0) })
             }
-            What::Access(AccessEvent::CustomerAdded { id, name }) => {
-                let customer = Customer { id: id.0, name: app.service.open(Field::CustomerName, name)? };
-                Some(Data::CustomerAdded(CustomerAdded { at, customer }))
-            }
-            What::Access(AccessEvent::UserAdded { id, name, role, customer, .. }) => {
-                let name = app.service.open(Field::UserName, name)?;
-                let customer = customer.map(|customer| customer.0);
-                let user = UserView { id: id.0, name, role: (*role).into(), customer };
-                Some(Data::UserAdded(UserAdded { at, user }))
-            }
-            _ => None,
+            Story::CustomerAdded(customer) => Self::CustomerAdded(CustomerAdded { at, customer: customer.into() }),
+            Story::UserAdded(user) => Self::UserAdded(UserAdded { at, user: user.into() }),
         })
     }
-}
-
-/// A hold as it was placed, with nothing of it left.
-fn as_placed(engine: &Engine, id: HoldId) -> Result<Known, Unavailable> {
-    let placed = engine.event(id.event())?.and_then(|recorded| Known::placed(&recorded.event.what));
-    let known = placed.map(|known| known.now(None));
-    known.ok_or_else(|| Unavailable::Failed(format!("event {} is named as a hold and is none", id.event())))
 }

@@ -29,6 +29,12 @@ pub const MIN_CHARACTERS: usize = 12;
 /// The most characters of a password: longer than any that is typed, short enough that hashing it costs nothing more.
 pub const MAX_CHARACTERS: usize = 200;
 
+/// Returns `true` if a new password may have the length that it has.
+#[must_use]
+pub fn has_its_length(password: &str) -> bool {
+    (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&password.chars().count())
+}
+
 /// Reason a password can't be hashed: the system gave no random bytes or no memory.
 #[derive(Debug, thiserror::Error)]
 #[error("the password can't be hashed: {0}")]
@@ -151,7 +157,15 @@ mod tests {
     use super::*;
 
     fn settings(passwords_expected: usize) -> Settings {
-        Settings { session_ms: 0, password_workers: 1, passwords_waiting: 1, passwords_expected }
+        Settings {
+            session_ms: 0,
+            password_workers: 1,
+            passwords_waiting: 1,
+            passwords_expected,
+            event_streams: 1,
+            event_streams_per_user: 1,
+            event_readers: 1,
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! much noted falls behind, and reads on in the journal, as it would after connecting anew.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -15,14 +16,12 @@ use engine::Unavailable;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
-use super::life::EndReason;
+use super::EndReason;
 use super::news::News;
 use super::past::Past;
-use service::SignedIn;
-
-use crate::Limits;
-use crate::app::App;
-use crate::problem::{Kind, Problem};
+use crate::access::SignedIn;
+use crate::fault::{Fault, FaultKind};
+use crate::service::{Service, Settings};
 
 /// Number of events that may be noted with one stream. A client that reads gets each in a moment; one that is further
 /// behind is no worse off reading the journal, and at this number the notes take 256 bytes.
@@ -40,10 +39,11 @@ pub(super) const AT_A_TIME: usize = 16;
 const BROUGHT_AT_A_TIME: usize = 2_048;
 
 /// The open streams and what is newest.
-pub(crate) struct Desk {
+pub struct Desk {
     inside: Mutex<Inside>,
     pub(super) past: Past,
-    limits: Limits,
+    most: usize,
+    most_per_user: usize,
     sent: AtomicU64,
 }
 
@@ -98,18 +98,35 @@ impl Default for Notes {
     }
 }
 
+impl Service {
+    /// Gives a stream its place at the desk, for which the user's oldest makes room if need be, and the event after which
+    /// it is brought what concerns it. `stopping` resolves when all streams are to end.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are as many streams as may be, of the user or of all, or no more are taken on.
+    pub fn join_stream(
+        &self,
+        who: SignedIn,
+        token: TokenHash,
+        stopping: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(Place, u64), Fault> {
+        Desk::admit(self, who, token, stopping)
+    }
+}
+
 /// A stream's place at the desk; dropping it makes room.
-pub(super) struct Place {
-    app: App,
+pub struct Place {
+    service: Service,
     slip: Arc<Slip>,
     who: SignedIn,
     token: TokenHash,
     /// Number of streams there were before this one.
-    pub(super) serial: u64,
+    pub serial: u64,
 }
 
 /// Findings of a stream at the desk.
-pub(super) enum Found {
+pub enum Brought {
     /// The next events that concern it, at least one.
     News(Vec<Arc<News>>),
     /// Nothing, up to this event.
@@ -149,22 +166,26 @@ impl Slip {
 }
 
 impl Desk {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let past = Past::new(limits.event_readers);
-        Self { inside: Mutex::default(), past, limits: limits.clone(), sent: AtomicU64::new(0) }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let past = Past::new(settings.event_readers);
+        let (most, most_per_user) = (settings.event_streams, settings.event_streams_per_user.max(1));
+        Self { inside: Mutex::default(), past, most, most_per_user, sent: AtomicU64::new(0) }
     }
 
-    /// The streams open now.
-    pub(crate) fn open(&self) -> usize {
+    /// Returns the number of streams open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
         self.inside().open
     }
 
-    /// The events sent since the start.
-    pub(crate) fn sent(&self) -> u64 {
+    /// Returns the number of events sent since the start.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_sent(&self, events: u64) {
+    /// Counts events that were sent.
+    pub fn note_sent(&self, events: u64) {
         self.sent.fetch_add(events, Ordering::Relaxed);
     }
 
@@ -174,19 +195,24 @@ impl Desk {
 
     /// Gives a stream its place, for which the user's oldest makes room if need be, and the event after which it is
     /// brought what concerns it.
-    pub(super) fn admit(app: &App, who: SignedIn, token: TokenHash) -> Result<(Place, u64), Problem> {
-        let desk = &app.events;
+    fn admit(
+        service: &Service,
+        who: SignedIn,
+        token: TokenHash,
+        stopping: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(Place, u64), Fault> {
+        let desk = service.events();
         let mut inside = desk.inside();
         if inside.closed {
-            return Err(Problem::of(Kind::Stopping));
+            return Err(Fault::of(FaultKind::Stopping));
         }
-        inside.make_room(who.caller.user, &desk.limits)?;
+        inside.make_room(who.caller.user, desk.most, desk.most_per_user)?;
         if !inside.followed {
             inside.followed = true;
-            inside.position = app.engine.last_durable();
+            inside.position = service.engine().last_durable();
             inside.recent.clear();
             inside.recent_after = inside.position;
-            tokio::spawn(follow(app.clone()));
+            tokio::spawn(follow(service.clone(), stopping));
         }
         let slip = Arc::<Slip>::default();
         inside.open += 1;
@@ -200,7 +226,7 @@ impl Desk {
             _ => inside.see_all.push(Arc::clone(&slip)),
         }
         let (position, serial) = (inside.position, inside.serial);
-        Ok((Place { app: app.clone(), slip, who, token, serial }, position))
+        Ok((Place { service: service.clone(), slip, who, token, serial }, position))
     }
 
     /// Ends all streams, because nobody follows the journal any more. When the server is stopping no more are taken on;
@@ -215,8 +241,12 @@ impl Desk {
 }
 
 impl Place {
-    /// Refuses when the stream has ended.
-    pub(super) fn still_open(&self) -> Result<(), EndReason> {
+    /// Makes sure that the stream has not ended.
+    ///
+    /// # Errors
+    ///
+    /// Gives the reason for which it has ended.
+    pub fn still_open(&self) -> Result<(), EndReason> {
         match *self.slip.notes() {
             Notes::Over(reason) => Err(reason),
             Notes::Noted(_) | Notes::Behind => Ok(()),
@@ -224,17 +254,18 @@ impl Place {
     }
 
     /// Takes what there is for the stream after the event `position`.
-    pub(super) fn look(&self, position: u64) -> Found {
-        let inside = self.app.events.inside();
+    #[must_use]
+    pub fn look(&self, position: u64) -> Brought {
+        let inside = self.service.events().inside();
         let mut notes = self.slip.notes();
         let numbers = match &mut *notes {
-            Notes::Over(reason) => return Found::Over(*reason),
-            Notes::Behind => return Found::Behind,
+            Notes::Over(reason) => return Brought::Over(*reason),
+            Notes::Behind => return Brought::Behind,
             Notes::Noted(numbers) => numbers,
         };
         let news = if self.who.sees_all() {
             if position < inside.recent_after {
-                return Found::Behind;
+                return Brought::Behind;
             }
             let first = inside.recent.partition_point(|news| news.number <= position);
             inside.recent.range(first..).take(AT_A_TIME).cloned().collect()
@@ -247,20 +278,21 @@ impl Place {
             }
             match news {
                 Some(news) => news,
-                None => return Found::Behind,
+                None => return Brought::Behind,
             }
         };
-        if news.is_empty() { Found::Nothing(inside.position) } else { Found::News(news) }
+        if news.is_empty() { Brought::Nothing(inside.position) } else { Brought::News(news) }
     }
 
     /// Resolves when there may be something.
-    pub(super) async fn rung(&self) {
+    pub async fn rung(&self) {
         self.slip.bell.notified().await;
     }
 
     /// Has the stream brought what concerns it again, after the event that is given.
-    pub(super) fn start_again(&self) -> u64 {
-        let inside = self.app.events.inside();
+    #[must_use]
+    pub fn start_again(&self) -> u64 {
+        let inside = self.service.events().inside();
         let mut notes = self.slip.notes();
         if !matches!(*notes, Notes::Over(_)) {
             *notes = Notes::default();
@@ -271,7 +303,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut inside = self.app.events.inside();
+        let mut inside = self.service.events().inside();
         let inside = &mut *inside;
         inside.leave(self.who.caller.user, &self.slip);
         remove(&mut inside.sessions, &self.token, &self.slip);
@@ -295,12 +327,11 @@ impl Inside {
     /// Makes room for one more stream of a user. Who has as many as one may loses the oldest, which is the likeliest to be
     /// dead or forgotten. Those that have yielded are counted for themselves, so that who takes nothing of what they are
     /// sent, and so is slow to go, has at most twice as many.
-    fn make_room(&mut self, user: UserId, limits: &Limits) -> Result<(), Problem> {
-        let most = limits.event_streams_per_user.max(1);
+    fn make_room(&mut self, user: UserId, most_of_all: usize, most: usize) -> Result<(), Fault> {
         let oldest = match self.users.get_mut(&user) {
             Some(streams) if streams.open.len() >= most => {
                 if streams.yielded >= most {
-                    return Err(Problem::of(Kind::TooManyStreams));
+                    return Err(Fault::of(FaultKind::TooManyStreams));
                 }
                 streams.yielded += 1;
                 streams.open.pop_front()
@@ -310,8 +341,8 @@ impl Inside {
         if let Some(oldest) = oldest {
             self.open -= 1;
             oldest.end(EndReason::Replaced);
-        } else if self.open >= limits.event_streams {
-            return Err(Problem::of(Kind::StreamsFull));
+        } else if self.open >= most_of_all {
+            return Err(Fault::of(FaultKind::StreamsFull));
         }
         Ok(())
     }
@@ -348,8 +379,9 @@ struct Batch {
 }
 
 /// Follows the journal as long as there are streams. Ends them all when the server stops, or the bank can't be read.
-async fn follow(app: App) {
-    let desk = &app.events;
+async fn follow(service: Service, stopping: impl Future<Output = ()> + Send + 'static) {
+    let desk = service.events();
+    let mut stopping = pin!(stopping);
     loop {
         let next = {
             let mut inside = desk.inside();
@@ -361,11 +393,11 @@ async fn follow(app: App) {
             inside.position + 1
         };
         let durable = tokio::select! {
-            durable = app.engine.until_durable(next) => durable,
-            () = app.guard.counts().stopping() => Err(Unavailable::Stopping),
+            durable = service.engine().until_durable(next) => durable,
+            () = &mut stopping => Err(Unavailable::Stopping),
         };
         let batch = match durable {
-            Ok(()) => read(&app, next).await,
+            Ok(()) => read(&service, next).await,
             Err(unavailable) => Err(unavailable),
         };
         match batch {
@@ -379,10 +411,10 @@ async fn follow(app: App) {
     }
 }
 
-async fn read(app: &App, next: u64) -> Result<Batch, Unavailable> {
-    let app = app.clone();
+async fn read(service: &Service, next: u64) -> Result<Batch, Unavailable> {
+    let service = service.clone();
     let reading = spawn_blocking(move || {
-        let engine = &app.engine;
+        let engine = service.engine();
         let mut batch = Batch { last: next - 1, news: Vec::new(), concerned: Vec::new(), over: Vec::new() };
         let end = engine.last_durable();
         while batch.last < end && batch.news.len() < BROUGHT_AT_A_TIME {

@@ -7,15 +7,16 @@
 use std::net::IpAddr;
 
 use bank::{
-    AccessCommand, AddressClass, AddressHash, Body, Caller, Command, CustomerId, NameIndex, Origin, Role, Sealed,
-    TokenHash, UserId,
+    AccessCommand, AddressClass, AddressHash, Body, Caller, Command, CustomerId, NameIndex, Origin, Refusal, Role,
+    Sealed, TokenHash, User, UserId,
 };
 use engine::{Field, Outcome};
 use ledger::Timestamp;
 use zeroize::Zeroizing;
 
+use super::customers::CustomerView;
+use super::password::MAX_CHARACTERS;
 use crate::fault::Fault;
-use crate::password::MAX_CHARACTERS;
 use crate::service::Service;
 
 /// A try to sign in under a name.
@@ -61,6 +62,19 @@ pub struct NewSession {
     pub role: Role,
     /// The customer for whom the user acts.
     pub customer: Option<CustomerId>,
+}
+
+/// User who is signed in.
+#[derive(Debug, Clone)]
+pub struct MeView {
+    /// The user's number.
+    pub id: UserId,
+    /// The name to sign in with.
+    pub name: Option<String>,
+    /// Role of the user.
+    pub role: Role,
+    /// The customer for whom the user acts.
+    pub customer: Option<CustomerView>,
 }
 
 impl Service {
@@ -149,6 +163,28 @@ impl Service {
         let refusal =
             self.submit_without_key(Command { caller: who.caller, origin: self.origin(), request: None, body }).await?;
         refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
+    }
+
+    /// Tells who one is.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the caller is not signed in, and if the engine can't answer.
+    pub async fn me(&self, token: TokenHash) -> Result<MeView, Fault> {
+        let (who, user, customer) = self
+            .read(token, |state, who| {
+                let user: User = state.user(who.caller.user).cloned().ok_or(Refusal::NotSignedIn)?;
+                let customer: Option<(CustomerId, Sealed)> =
+                    who.customer.and_then(|id| state.customer(id).map(|customer| (id, customer.name.clone())));
+                Ok((*who, user, customer))
+            })
+            .await?;
+        let customer = match customer {
+            Some((id, name)) => Some(CustomerView { id, name: self.open(Field::CustomerName, &name)? }),
+            None => None,
+        };
+        let name = self.open(Field::UserName, &user.name)?;
+        Ok(MeView { id: who.caller.user, name, role: user.role, customer })
     }
 
     /// Hashes a session token to the form in which it is kept.

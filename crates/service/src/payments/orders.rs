@@ -1,0 +1,209 @@
+//! Payments that are ordered: by a customer, at the desk, or by the bank itself.
+//!
+//! What a front found wrong with an order is handed in with it, so that it is remembered under the order's key.
+
+use bank::{Body, Pay, PaymentCommand, PaymentEvent, Purpose, Sealed, State, SubjectId, What};
+use engine::{Field, Receipt};
+use ledger::{AccountId, Leg, Money};
+use smallvec::SmallVec;
+
+use super::view::{BookingView, Parties, accounts_of};
+use crate::fault::Fault;
+use crate::metadata::Metadata;
+use crate::names::{account_of, leg_of, subject_of};
+use crate::service::Service;
+use crate::texts::text;
+use crate::writes::{Keyed, is_dry, unexpected};
+
+/// A payment to be made.
+#[derive(Debug, Clone)]
+pub struct PaymentOrder<'a> {
+    /// Its movements, all or nothing, in this order: at least one.
+    pub movements: SmallVec<[MovementOrder<'a>; 1]>,
+    /// The text on both statements.
+    pub text: Option<&'a str>,
+    /// The payer's own notes.
+    pub metadata: Option<Metadata<'a>>,
+}
+
+/// A movement of a payment to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct MovementOrder<'a> {
+    /// The IBAN of the account that pays.
+    pub from: &'a str,
+    /// The IBAN of the account that is paid.
+    pub to: &'a str,
+    /// Amount.
+    pub amount: Money,
+}
+
+/// Cash that is brought or taken.
+#[derive(Debug, Clone, Copy)]
+pub struct CashOrder<'a> {
+    /// The account's IBAN.
+    pub account: &'a str,
+    /// Amount.
+    pub amount: Money,
+    /// The text on the statement.
+    pub text: Option<&'a str>,
+    /// `true` if it is brought, `false` if it is taken.
+    pub is_brought: bool,
+}
+
+/// A booking of the bank's own, to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct BookingOrder<'a> {
+    /// The IBAN of the account that is debited.
+    pub from: &'a str,
+    /// The IBAN of the account that is credited.
+    pub to: &'a str,
+    /// Reason for which it is booked: the text on both statements.
+    pub reason: &'a str,
+}
+
+/// A payment that was booked, or would be.
+#[derive(Debug, Clone)]
+pub struct Booked {
+    /// Its id; none where it was only to be told what would become of it.
+    pub id: Option<String>,
+    /// All else of it.
+    pub booking: BookingView,
+    /// `true` if it was booked under the same key before, and this is the first outcome given again.
+    pub is_repeated: bool,
+}
+
+/// A payment that was ordered, with its accounts found.
+pub(crate) struct Ordered {
+    pub(crate) legs: SmallVec<[Leg; 1]>,
+    /// Under whose key its texts are sealed.
+    pub(crate) subject: SubjectId,
+    pub(crate) parties: Parties,
+}
+
+impl PaymentOrder<'_> {
+    /// Finds its accounts.
+    fn find(&self, state: &State) -> Result<Ordered, Fault> {
+        let mut legs: SmallVec<[Leg; 1]> = SmallVec::new();
+        for (place, MovementOrder { from, to, amount }) in self.movements.iter().enumerate() {
+            let found = |field: &str, iban: &str| {
+                account_of(state, iban).map_err(|fault| match place {
+                    0 => fault.in_field(field),
+                    _ => fault.in_field(&format!("more[{}].{field}", place - 1)),
+                })
+            };
+            legs.push(Leg { debit: found("from", from)?, credit: found("to", to)?, amount: *amount });
+        }
+        let ids: SmallVec<[AccountId; 2]> = legs.iter().flat_map(|leg| [leg.debit, leg.credit]).collect();
+        let parties = Parties::payers(state, &ids);
+        Ok(Ordered { subject: subject_of(state, legs[0].debit), legs, parties })
+    }
+}
+
+impl Service {
+    /// Pays from one account to another.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the payment is refused, now or under its key before, and if the engine can't answer.
+    pub async fn pay(&self, asked: &Keyed<'_>, order: Result<PaymentOrder<'_>, Fault>) -> Result<Booked, Fault> {
+        let (write, looked) = self.prepare_write(asked, |state, _| {
+            let order = order?;
+            let ordered = order.find(state)?;
+            Ok((order, ordered))
+        })?;
+        let made = looked.and_then(|(order, Ordered { legs, subject, parties })| {
+            let pay = self.pay_command(legs, subject, order.text, order.metadata.as_ref())?;
+            Ok((Body::Payments(PaymentCommand::Pay(pay)), parties))
+        });
+        match made {
+            Ok((body, parties)) => self.booked_for(&self.submit(&write, Ok(body)).await?, &parties),
+            Err(fault) => self.booked(&self.submit(&write, Err(fault)).await?),
+        }
+    }
+
+    /// Makes the command of a payment, its texts sealed under the key of `subject`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a text is not as it must be, or can't be sealed.
+    pub fn pay_command(
+        &self,
+        legs: SmallVec<[Leg; 1]>,
+        subject: SubjectId,
+        text: Option<&str>,
+        metadata: Option<&Metadata<'_>>,
+    ) -> Result<Pay, Fault> {
+        let text = self.seal_text(subject, text)?;
+        let metadata = self.seal_metadata(subject, metadata)?;
+        Ok(Pay { legs, purpose: Purpose::Payment, text, metadata, value_date: None, booked_at: None })
+    }
+
+    /// Books cash that is brought to the desk or taken, against the cash account of its currency.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is refused, now or under its key before, and if the engine can't answer.
+    pub async fn book_cash(&self, asked: &Keyed<'_>, order: Result<CashOrder<'_>, Fault>) -> Result<Booked, Fault> {
+        let (write, found) = self.prepare_write(asked, |state, _| {
+            let order = order?;
+            let account = account_of(state, order.account).map_err(|fault| fault.in_field("account"))?;
+            Ok((order, account, subject_of(state, account)))
+        })?;
+        let body = found.and_then(|(CashOrder { amount, text, is_brought, .. }, account, subject)| {
+            let text = self.seal_text(subject, text)?;
+            Ok(Body::Payments(match is_brought {
+                true => PaymentCommand::Deposit { account, amount, text },
+                false => PaymentCommand::Withdraw { account, amount, text },
+            }))
+        });
+        self.booked(&self.submit(&write, body).await?)
+    }
+
+    /// Books something of the bank's own, for operators.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is refused, now or under its key before, and if the engine can't answer.
+    pub async fn book(
+        &self,
+        asked: &Keyed<'_>,
+        order: BookingOrder<'_>,
+        amount: Result<Money, Fault>,
+    ) -> Result<Booked, Fault> {
+        let (write, found) = self.prepare_write(asked, |state, who| {
+            who.must_run_the_bank()?;
+            let amount = amount?;
+            let reason = text("reason", order.reason)?;
+            let leg = leg_of(state, order.from, order.to, amount)?;
+            // Of the customer, where there is one.
+            let subjects = [leg.debit, leg.credit].map(|account| subject_of(state, account));
+            let subject = subjects.into_iter().find(|subject| *subject != SubjectId::BANK).unwrap_or(SubjectId::BANK);
+            Ok((leg, reason, subject))
+        })?;
+        let body = found.and_then(|(leg, reason, subject)| {
+            Ok(Body::Payments(PaymentCommand::Book { leg, reason: self.seal(subject, Field::Text, reason)? }))
+        });
+        self.booked(&self.submit(&write, body).await?)
+    }
+
+    /// Seals a text on a statement.
+    pub(crate) fn seal_text(&self, subject: SubjectId, sent: Option<&str>) -> Result<Option<Sealed>, Fault> {
+        let text = sent.map(|sent| text("text", sent)).transpose()?;
+        text.map(|text| self.seal(subject, Field::Text, text)).transpose()
+    }
+
+    /// The answer to a write that booked a payment of whatever purpose.
+    pub(crate) fn booked(&self, receipt: &Receipt) -> Result<Booked, Fault> {
+        let What::Payments(PaymentEvent::Posted { posting, .. }) = &receipt.what else {
+            return Err(unexpected(receipt));
+        };
+        let parties = self.engine().peek(|state| Parties::payers(state, &accounts_of(posting)))?;
+        self.booked_for(receipt, &parties)
+    }
+
+    fn booked_for(&self, receipt: &Receipt, parties: &Parties) -> Result<Booked, Fault> {
+        let booking = self.booking_view(&receipt.what, parties)?.ok_or_else(|| unexpected(receipt))?;
+        let id = (!is_dry(receipt)).then(|| self.payment_ids().id(receipt.event));
+        Ok(Booked { id, booking, is_repeated: receipt.repeated })
+    }
+}

@@ -1,0 +1,205 @@
+//! Payments as they are shown: whatever moved money, a deposit or a reversal as well.
+
+use bank::{PaymentEvent, Purpose, Refusal, State, SystemEvent, TokenHash, What};
+use engine::{Field, Recorded};
+use ledger::{AccountId, Leg, Money, Posting, Timestamp, ValueDate};
+
+use crate::access::SignedIn;
+use crate::fault::Fault;
+use crate::service::Service;
+
+/// Refusals that a payment of whatever purpose can meet: an order, cash, a booking, a capture, a refund or a reversal.
+/// A refusal is remembered without what was asked for, so another one, such as a taken name, tells that the key was not
+/// a payment's.
+pub const PAYMENT_REFUSALS: &[&str] = &[
+    "unknown-payment",
+    "unknown-account",
+    "not-allowed",
+    "no-right",
+    "read-only-right",
+    "above-signatory-limit",
+    "not-a-payee",
+    "too-many-legs",
+    "no-such-leg",
+    "amount-not-positive",
+    "same-account",
+    "currency-mismatch",
+    "account-closed",
+    "account-frozen",
+    "insufficient-funds",
+    "balance-out-of-range",
+    "no-cash-account",
+    "not-undoable",
+    "already-reversed",
+    "already-refunded",
+    "refund-exceeds-payment",
+    "hold-not-open",
+    "hold-expired",
+    "capture-exceeds-hold",
+    "not-a-customers-account",
+    "between-customers",
+    "not-income-or-expense",
+    "invalid-request",
+    "invalid-iban",
+    "other-bank",
+    "invalid-amount",
+    "amount-too-precise",
+    "unknown-currency",
+    "amount-incomplete",
+    "person-erased",
+];
+
+/// A payment as booked.
+#[derive(Debug, Clone)]
+pub struct PaymentView {
+    /// Its id, for ever.
+    pub id: String,
+    /// All else of it.
+    pub booking: BookingView,
+}
+
+/// Payment without its id.
+#[derive(Debug, Clone)]
+pub struct BookingView {
+    /// The payment itself.
+    pub movement: MovementView,
+    /// Further movements that were booked with it, all or nothing.
+    pub more: Vec<MovementView>,
+    /// Purpose of the payment.
+    pub purpose: Purpose,
+    /// The text on the statement; none where there is none, or the person has been erased.
+    pub text: Option<String>,
+    /// Booking time.
+    pub booked_at: Timestamp,
+    /// Value date: the day from which it counts for interest.
+    pub value_date: ValueDate,
+    /// The payer's own notes as they were written ([`Metadata`](crate::Metadata)), for those who may see them.
+    pub metadata: Option<String>,
+}
+
+/// A movement from one account to another.
+#[derive(Debug, Clone)]
+pub struct MovementView {
+    /// The IBAN of the account that was debited.
+    pub from: String,
+    /// The IBAN of the account that was credited.
+    pub to: String,
+    /// Amount.
+    pub amount: Money,
+}
+
+/// The accounts of a payment, with their IBANs, and whether the caller may see what only the payer sees.
+pub(crate) struct Parties {
+    ibans: Vec<(AccountId, String)>,
+    pub(crate) payer: bool,
+}
+
+impl Parties {
+    /// For somebody who acts for the payer.
+    pub(crate) fn payers(state: &State, ids: &[AccountId]) -> Self {
+        Self { ibans: ibans_of(state, ids), payer: true }
+    }
+
+    /// For a caller. The first account is the one that pays.
+    pub(crate) fn of(state: &State, who: &SignedIn, ids: &[AccountId]) -> Self {
+        let payer = ids.first().is_some_and(|payer| who.must_see(state, *payer).is_ok());
+        Self { ibans: ibans_of(state, ids), payer }
+    }
+
+    /// Does as [`Parties::of`], for a caller with a right on one of the accounts.
+    pub(crate) fn seen(state: &State, who: &SignedIn, ids: &[AccountId]) -> Result<Self, Fault> {
+        let seen = ids.iter().any(|id| who.must_see(state, *id).is_ok());
+        if seen { Ok(Self::of(state, who, ids)) } else { Err(Refusal::NoRight.into()) }
+    }
+
+    pub(crate) fn iban(&self, id: AccountId) -> String {
+        self.ibans.iter().find(|(known, _)| *known == id).map(|(_, iban)| iban.clone()).unwrap_or_default()
+    }
+}
+
+/// The IBANs of accounts.
+fn ibans_of(state: &State, ids: &[AccountId]) -> Vec<(AccountId, String)> {
+    ids.iter().map(|id| (*id, state.iban(*id).unwrap_or_default())).collect()
+}
+
+/// All accounts that a posting moves.
+pub(crate) fn accounts_of(posting: &Posting) -> Vec<AccountId> {
+    posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect()
+}
+
+impl Service {
+    /// Shows a payment to those with a right on one of its accounts, operators and auditors.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such payment, or the caller may not see it.
+    pub async fn payment(&self, token: TokenHash, id: &str) -> Result<PaymentView, Fault> {
+        // The caller is found out first, and with what they may see in the same look at the state below.
+        self.prepare(token, |_, _| Ok(()))?;
+        let event = self.payment_ids().event(id).ok_or(Refusal::UnknownPayment)?;
+        let recorded = self.engine().find_event(event).await?.ok_or(Refusal::UnknownPayment)?;
+        self.shown_payment(token, &recorded).await
+    }
+
+    /// Shows the payment that the caller asked for under an idempotency key.
+    ///
+    /// # Errors
+    ///
+    /// Refuses again where it was refused; fails if nothing that could be a payment was asked for under the key.
+    pub async fn payment_by_key(&self, token: TokenHash, key: &str) -> Result<PaymentView, Fault> {
+        let (who, ()) = self.prepare(token, |_, _| Ok(()))?;
+        if !crate::writes::is_key(key.as_bytes()) {
+            return Err(Refusal::UnknownPayment.into());
+        }
+        let request = self.engine().request(who.caller.user, key.as_bytes(), b"");
+        let recorded = self.engine().outcome_of(request).await?.ok_or(Refusal::UnknownPayment)?;
+        match &recorded.event.what {
+            What::System(SystemEvent::Refused { refusal, .. }) if PAYMENT_REFUSALS.contains(&refusal.slug()) => {
+                Err(Fault::refused(*refusal, true))
+            }
+            What::System(_) | What::Access(_) | What::Accounts(_) | What::Payments(_) | What::Holds(_) => {
+                self.shown_payment(token, &recorded).await
+            }
+        }
+    }
+
+    /// Shows an event as a payment, to a caller with a right on one of its accounts.
+    async fn shown_payment(&self, token: TokenHash, recorded: &Recorded) -> Result<PaymentView, Fault> {
+        let What::Payments(PaymentEvent::Posted { posting, .. }) = &recorded.event.what else {
+            return Err(Refusal::UnknownPayment.into());
+        };
+        let parties = self.read(token, |state, who| Parties::seen(state, who, &accounts_of(posting))).await?;
+        let payment = self.payment_view(recorded.number, &recorded.event.what, &parties)?;
+        Ok(payment.ok_or(Refusal::UnknownPayment)?)
+    }
+
+    /// An event as a payment, where it is one.
+    pub(crate) fn payment_view(
+        &self,
+        event: u64,
+        what: &What,
+        parties: &Parties,
+    ) -> Result<Option<PaymentView>, Fault> {
+        let booking = self.booking_view(what, parties)?;
+        Ok(booking.map(|booking| PaymentView { id: self.payment_ids().id(event), booking }))
+    }
+
+    /// An event as a booking, where it is one.
+    pub(crate) fn booking_view(&self, what: &What, parties: &Parties) -> Result<Option<BookingView>, Fault> {
+        let What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) = what else { return Ok(None) };
+        let mut movements = posting.legs().iter().map(|booked| {
+            let Leg { debit, credit, amount } = booked.leg;
+            MovementView { from: parties.iban(debit), to: parties.iban(credit), amount }
+        });
+        let Some(movement) = movements.next() else { return Ok(None) };
+        Ok(Some(BookingView {
+            movement,
+            purpose: *purpose,
+            text: self.open_some(Field::Text, text.as_ref())?,
+            booked_at: posting.booked_at(),
+            value_date: posting.value_date(),
+            more: movements.collect(),
+            metadata: self.open_some(Field::Metadata, metadata.as_ref().filter(|_| parties.payer))?,
+        }))
+    }
+}
