@@ -21,7 +21,7 @@ pub(crate) struct Config {
     pub(crate) engine: engine::Settings,
     pub(crate) log: log::Settings,
     pub(crate) edge: edge::Settings,
-    pub(crate) server: server::Settings,
+    pub(crate) server: api::Settings,
     /// The text that each setting was taken from, in the order of [`SECTIONS`].
     texts: Vec<String>,
 }
@@ -47,7 +47,7 @@ const SECTIONS: [Section; 6] = [
         rows: &master_key::SETTINGS,
         take: |config, folder, _, text| master_key::take(&mut config.master_key_file, folder, text),
     },
-    Section { rows: &server::SETTINGS, take: |config, _, name, text| config.server.take(name, text) },
+    Section { rows: &api::SETTINGS, take: |config, _, name, text| config.server.take(name, text) },
     Section {
         rows: &edge::section::LIMITS,
         take: |config, folder, name, text| edge::section::take(&mut config.edge, folder, name, text),
@@ -83,7 +83,7 @@ impl Config {
             engine: engine::Settings::default(),
             log: log::Settings::UNSET,
             edge: edge::section::unset(),
-            server: server::Settings::unset(),
+            server: api::Settings::unset(),
             texts: Vec::new(),
         };
         for Section { rows, take } in SECTIONS {
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(plain.server.session_minutes, written.server.session_minutes);
         let (limits, defaults) = (written.edge.limits, edge::Limits::default());
         assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
-        let (limits, defaults) = (written.server.limits, server::Limits::default());
+        let (limits, defaults) = (written.server.limits, api::Limits::default());
         assert_eq!(format!("{limits:?}"), format!("{defaults:?}"));
         assert_eq!(uncommented.lines().count(), rows().count());
     }

@@ -110,7 +110,7 @@ fn main() -> ExitCode {
             done => done.map(drop),
         },
         Cmd::Bench(bench) => bench_program::run(bench),
-        Cmd::Openapi => output.json(&server::openapi()),
+        Cmd::Openapi => output.json(&api::openapi()),
         Cmd::Version { json: true } => output.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
         Cmd::Version { json: false } => output.line(format_args!("kassa {}", env!("CARGO_PKG_VERSION"))),
     };

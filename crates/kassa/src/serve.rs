@@ -46,7 +46,7 @@ pub(crate) fn serve(
     let served = runtime.block_on(async {
         let server = Server::bind(folder.config.edge.clone()).await;
         let server = server.map_err(|error| Failure::new(error.to_string()))?;
-        let router = server::router(&folder.config.server, engine.clone(), server.guard(), more);
+        let router = api::router(&folder.config.server, engine.clone(), server.guard(), more);
         let router = router.map_err(|error| Failure::new(error.to_string()))?;
         tracing::info!("opened: {}", engine.opening());
         warn_without_an_operator(&engine, folder)?;

@@ -1,0 +1,5 @@
+//! The server itself: its clock, its health and its metrics.
+
+pub(crate) mod clock;
+pub(crate) mod health;
+pub(crate) mod metrics;
