@@ -18,7 +18,6 @@ use service::{Fault, Keyed, Service, SignedIn};
 use crate::admission::Parameters;
 use crate::description::docs::Docs;
 use crate::extract::{IdempotencyKey, Token};
-use crate::payments::batches::Batches;
 use crate::problem::{Problem, REPLAYED};
 use crate::system::metrics::Metrics;
 use crate::{Limits, ServeError, Settings};
@@ -38,7 +37,6 @@ pub(crate) struct Parts {
     /// The engine under the service.
     pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
-    pub(crate) batches: Batches,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
     pub(crate) docs: Docs,
@@ -73,11 +71,12 @@ impl App {
             event_streams: limits.event_streams,
             event_streams_per_user: limits.event_streams_per_user,
             event_readers: limits.event_readers,
+            batches: limits.batches,
+            batches_per_user: limits.batches_per_user,
         };
         let service = Service::new(engine.clone(), service, Channel::Api);
         let service = service.map_err(|error| ServeError::Cryptography(error.to_string()))?;
         Ok(Self(Arc::new(Parts {
-            batches: Batches::new(&settings.limits, guard.limits().request),
             metrics: Metrics::new(service.clone(), Arc::clone(guard.counts())),
             description: description.into(),
             docs,

@@ -10,7 +10,7 @@ use bank::{Refusal, TokenHash};
 use engine::Engine;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use service::{Fault, is_key};
+use service::{Fault, FaultKind, is_key};
 use utoipa::IntoParams;
 
 use crate::app::App;
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
             return Err(Problem::of(Kind::UnsupportedMediaType));
         }
         let body = edge::whole_body(request, app.guard.limits()).await?;
-        object("body", &body).map(Self)
+        Ok(Self(object("body", &body)?))
     }
 }
 
@@ -40,12 +40,12 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// One line of JSON, an object.
-pub(crate) fn line<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Problem> {
+pub(crate) fn line<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Fault> {
     object("line", line)
 }
 
-/// A JSON object; of what is not one, the problem with it.
-fn object<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T, Problem> {
+/// A JSON object; of what is not one, what is wrong with it.
+fn object<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T, Fault> {
     // A list would be taken for an object's fields in order; nobody sends that on purpose.
     let is_object = text.trim_ascii_start().first() == Some(&b'{');
     if let Ok(value) = serde_json::from_slice(text)
@@ -61,9 +61,9 @@ fn object<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T, Probl
         Err(error) => (error.path().to_string(), Some(error.into_inner())),
     };
     Err(match error {
-        Some(error) if !error.is_data() => Problem::saying(Kind::MalformedJson, said::not_json(what, &error)),
-        Some(error) if is_object => said::problem(&path, &error.to_string()),
-        Some(_) | None => Problem::saying(Kind::InvalidRequest, format!("the {what} must be one JSON object")),
+        Some(error) if !error.is_data() => Fault::saying(FaultKind::Malformed, said::not_json(what, &error)),
+        Some(error) if is_object => said::fault(&path, &error.to_string()),
+        Some(_) | None => Fault::saying(FaultKind::InvalidRequest, format!("the {what} must be one JSON object")),
     })
 }
 
@@ -75,7 +75,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| said::query(&error.body_text()))
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|error| said::query(&error.body_text()).into())
     }
 }
 
@@ -268,7 +268,7 @@ mod tests {
             (r#"{"amount":"1""#, "malformed-json", ""),
             ("", "malformed-json", ""),
         ] {
-            let problem = object::<Sent>("body", body.as_bytes()).err();
+            let problem = object::<Sent>("body", body.as_bytes()).err().map(Problem::from);
             let said = format!("{problem:?}");
             assert_eq!(problem.map_or("", |problem| problem.slug()), slug, "{body}: {said}");
             assert!(field.is_empty() || said.contains(&format!("field: \"{field}\"")), "{body}: {said}");

@@ -208,15 +208,6 @@ impl Problem {
         self.at(field, detail)
     }
 
-    /// Makes its fields those of a part of the request; of that part where it names no field.
-    pub(crate) fn within(mut self, part: &str) -> Self {
-        if self.errors.is_empty() {
-            return self.in_field(part);
-        }
-        self.errors.iter_mut().for_each(|error| error.field = format!("{part}.{}", error.field));
-        self
-    }
-
     /// A problem of a name, as an example.
     pub(crate) fn named(slug: &str) -> Option<Self> {
         let own = KINDS.iter().find(|kind| kind.slug() == slug).map(|kind| Self::of(*kind));
@@ -250,36 +241,10 @@ impl Problem {
         }
     }
 
-    /// A refusal, as it was told before under the same key if `repeated`.
-    pub(crate) fn refused(refusal: Refusal, repeated: bool) -> Self {
-        Self { repeated, ..refusal.into() }
-    }
-
-    /// The bank's refusal that it tells of.
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.refusal
-    }
-
-    /// Marks the problem as one that was told before under the same key if `repeated`.
-    pub(crate) fn told_before(self, repeated: bool) -> Self {
-        Self { repeated, ..self }
-    }
-
-    /// The bank's refusal as which it is remembered under a key; none of a failure, and of what was not understood.
-    pub(crate) fn remembered_as(&self) -> Option<Refusal> {
-        let is_of_a_field = self.slug == Kind::InvalidRequest.slug();
-        self.refusal.or(is_of_a_field.then_some(Refusal::InvalidRequest))
-    }
-
     /// No token was sent where one is needed.
     pub(crate) fn no_token() -> Self {
         let detail = "sign in, and send the token as Authorization: Bearer …".to_owned();
         Self { detail, ..Refusal::NotSignedIn.into() }
-    }
-
-    /// Turns the problem into the refusal of a line of a batch, with the same words.
-    pub(crate) fn into_invalid_line(self) -> Self {
-        Self { detail: self.detail, errors: self.errors, ..Refusal::InvalidLine.into() }
     }
 
     /// Something has more than it may.
@@ -407,6 +372,7 @@ impl From<Fault> for Problem {
 impl From<FaultKind> for Kind {
     fn from(kind: FaultKind) -> Self {
         match kind {
+            FaultKind::Malformed => Self::MalformedJson,
             FaultKind::InvalidRequest => Self::InvalidRequest,
             FaultKind::WrongCredentials => Self::WrongCredentials,
             FaultKind::UnknownPosition => Self::UnknownPosition,

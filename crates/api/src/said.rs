@@ -1,7 +1,7 @@
 //! Our own words on what is wrong with a request. The libraries that read JSON and query strings say it for programmers
 //! of Rust; whoever sent the request is told the field, what was found there, and what would be right.
 
-use crate::problem::{Kind, Problem};
+use service::{Fault, FaultKind};
 
 /// Words for when no better ones are known.
 const OTHERWISE: &str = "it is not what the description of the interface asks for";
@@ -33,15 +33,15 @@ const SYNTAX: &[(&str, &str)] = &[
     ("recursion limit exceeded", "it is nested too deeply"),
 ];
 
-/// A problem with a query, of the library's words: `…: path: what is wrong`.
-pub(crate) fn query(text: &str) -> Problem {
+/// A fault of a query, of the library's words: `…: path: what is wrong`.
+pub(crate) fn query(text: &str) -> Fault {
     let said = text.split_once(": ").map_or(text, |(_, said)| said);
     let (path, said) = said.split_once(": ").filter(|(path, _)| !path.contains(' ')).unwrap_or(("", said));
-    problem(path, said)
+    fault(path, said)
 }
 
-/// A problem with what stands at a path, of serde's words for it.
-pub(crate) fn problem(path: &str, said: &str) -> Problem {
+/// A fault of what stands at a path, of serde's words for it.
+pub(crate) fn fault(path: &str, said: &str) -> Fault {
     let said = said.rsplit_once(" at line ").map_or(said, |(said, _)| said);
     let (name, detail) = plain(said);
     let field = match (path.trim_matches('.'), name) {
@@ -50,7 +50,7 @@ pub(crate) fn problem(path: &str, said: &str) -> Problem {
         (path, Some(name)) if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
         (path, Some(name)) => format!("{path}.{name}"),
     };
-    if field.is_empty() { Problem::saying(Kind::InvalidRequest, detail) } else { Problem::field(&field, detail) }
+    if field.is_empty() { Fault::saying(FaultKind::InvalidRequest, detail) } else { Fault::field(&field, detail) }
 }
 
 /// The field that is named, if one is, and what is wrong with it.
@@ -222,7 +222,7 @@ mod tests {
             ("limit", "something that a library says", "limit", OTHERWISE),
             ("limit", "a value, expected another", "limit", OTHERWISE),
         ] {
-            let told = format!("{:?}", problem(path, said));
+            let told = format!("{:?}", fault(path, said));
             assert!(told.contains(&format!("field: {field:?}, detail: {detail:?}")), "{said}: {told}");
         }
     }

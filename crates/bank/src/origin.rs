@@ -84,3 +84,12 @@ pub enum Cause {
     #[n(0)]
     Batch(#[n(0)] u64),
 }
+
+impl Cause {
+    /// The batch whose idempotency key has this keyed hash.
+    #[must_use]
+    pub fn of_batch(key: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = key;
+        Self::Batch(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}

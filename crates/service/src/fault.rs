@@ -30,6 +30,7 @@ macro_rules! kinds {
 }
 
 kinds! {
+    Malformed "it can't be read";
     InvalidRequest "the request is not as it must be";
     WrongCredentials "the name or the password is wrong";
     UnknownPosition "this is not a position in the stream of events";
@@ -157,6 +158,12 @@ impl Fault {
     #[must_use]
     pub fn told_before(self, repeated: bool) -> Self {
         Self { repeated, ..self }
+    }
+
+    /// Turns the fault into the refusal of a line of a batch, with the same words.
+    #[must_use]
+    pub fn into_invalid_line(self) -> Self {
+        Self { detail: self.detail, fields: self.fields, ..Refusal::InvalidLine.into() }
     }
 
     /// Returns the bank's refusal that it tells of.

@@ -1,9 +1,9 @@
 //! A bank without a wire: what every front uses, whether it speaks JSON, SOAP or HTML.
 //!
-//! A [`Service`] is a handle on an open bank. It knows who is asking ([`SignedIn`]), what the names that people write
-//! mean (an IBAN, an id), seals and opens personal fields, and takes a write from its key to its receipt
-//! ([`Service::prepare_write`], [`Service::submit`]). Whatever goes wrong is a [`Fault`], which a front puts into the
-//! form of its own wire.
+//! A [`Service`] is a handle on an open bank. It knows who is asking ([`SignedIn`]) and what the names that people write
+//! mean (an IBAN, an id), seals and opens personal fields, takes a write under its idempotency key ([`Keyed`]) to its
+//! outcome, and gives views and lists in plain values. Whatever goes wrong is a [`Fault`], which a front puts into the form
+//! of its own wire.
 //!
 //! This crate knows nothing of HTTP, nor of JSON. No business rule is decided here.
 
@@ -38,11 +38,11 @@ pub use fault::{Fault, FaultKind, FieldFault};
 pub use holds::{ChangedHold, Held, HoldOrder, HoldPage, HoldTermsView, HoldView};
 pub use ids::{Ids, is_id};
 pub use metadata::Metadata;
-pub use names::{account_of, currency_of, leg_of, seen_account, subject_of};
 pub use payments::{
-    Booked, BookingOrder, BookingView, CashOrder, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentFilter,
+    AllLines, Batch, BatchProgress, Begun, Booked, BookingOrder, BookingView, CHUNK_LINES, CashOrder, ChunkOutcomes,
+    Line, LineOrder, LineOutcome, MAX_LINES, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentFilter,
     PaymentOrder, PaymentPage, PaymentSearch, PaymentView, RefundOrder,
 };
 pub use service::{Service, Settings, SetupError};
 pub use texts::{MAX_TEXT_CHARACTERS, text, text_of};
-pub use writes::{Keyed, Looked, MAX_KEY_CHARACTERS, Write, is_key, place, unexpected};
+pub use writes::{Keyed, MAX_KEY_CHARACTERS, is_key};

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 /// # Errors
 ///
 /// Fails if the IBAN is not one, or is another bank's, or no account has it.
-pub fn account_of(state: &State, iban: &str) -> Result<AccountId, Fault> {
+pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Fault> {
     // One space between two characters is how people group them; more is no way of writing an IBAN.
     if iban.starts_with(' ') || iban.contains("  ") {
         return Err(IbanError::Invalid.into());
@@ -24,7 +24,7 @@ pub fn account_of(state: &State, iban: &str) -> Result<AccountId, Fault> {
 /// # Errors
 ///
 /// Fails as [`account_of`] does, in the field `from` or `to`.
-pub fn leg_of(state: &State, from: &str, to: &str, amount: Money) -> Result<Leg, Fault> {
+pub(crate) fn leg_of(state: &State, from: &str, to: &str, amount: Money) -> Result<Leg, Fault> {
     let found = |field: &str, iban: &str| account_of(state, iban).map_err(|fault| fault.in_field(field));
     Ok(Leg { debit: found("from", from)?, credit: found("to", to)?, amount })
 }
@@ -34,7 +34,7 @@ pub fn leg_of(state: &State, from: &str, to: &str, amount: Money) -> Result<Leg,
 /// # Errors
 ///
 /// Fails if there is no such account.
-pub fn currency_of(state: &State, account: AccountId) -> Result<Currency, Fault> {
+pub(crate) fn currency_of(state: &State, account: AccountId) -> Result<Currency, Fault> {
     let account = state.ledger().account(account).ok_or(ledger::Refusal::UnknownAccount)?;
     Ok(account.currency)
 }
@@ -44,15 +44,14 @@ pub fn currency_of(state: &State, account: AccountId) -> Result<Currency, Fault>
 /// # Errors
 ///
 /// Fails as [`account_of`] does, and if the caller may not see the account.
-pub fn seen_account(state: &State, who: &SignedIn, iban: &str) -> Result<AccountId, Fault> {
+pub(crate) fn seen_account(state: &State, who: &SignedIn, iban: &str) -> Result<AccountId, Fault> {
     let account = account_of(state, iban)?;
     who.must_see(state, account)?;
     Ok(account)
 }
 
 /// Returns under whose key a text about an account is sealed: its first owner's, or the bank's where it has none.
-#[must_use]
-pub fn subject_of(state: &State, account: AccountId) -> SubjectId {
+pub(crate) fn subject_of(state: &State, account: AccountId) -> SubjectId {
     let rights = state.account_info(account).map(|info| info.rights.as_slice()).unwrap_or_default();
     let owner = rights.iter().find(|(_, right)| *right == bank::Right::Owner);
     let owner = owner.and_then(|(customer, _)| state.customer(*customer));

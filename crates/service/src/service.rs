@@ -10,6 +10,7 @@ use crate::access::password::Passwords;
 use crate::events::Desk;
 use crate::fault::Fault;
 use crate::ids::Ids;
+use crate::payments::Batches;
 
 /// Settings of a service. Plain data: the program fills it from its configuration.
 #[derive(Debug, Clone)]
@@ -28,6 +29,10 @@ pub struct Settings {
     pub event_streams_per_user: usize,
     /// Clients who read the past of the events at once. Each takes a core while it does.
     pub event_readers: usize,
+    /// Batches worked on at once. Each holds some hundred kilobytes of lines.
+    pub batches: usize,
+    /// Batches worked on at once for one user.
+    pub batches_per_user: usize,
 }
 
 /// Reason a service can't be set up: the cryptographic library does not work on this machine.
@@ -49,6 +54,7 @@ struct Parts {
     hold_ids: Ids,
     event_ids: Ids,
     events: Desk,
+    batches: Batches,
     settings: Settings,
 }
 
@@ -66,6 +72,7 @@ impl Service {
             hold_ids: Ids::new(&engine, "hold ids")?,
             event_ids: Ids::new(&engine, "event positions")?,
             events: Desk::new(&settings),
+            batches: Batches::new(&settings),
             settings,
             engine,
         };
@@ -92,6 +99,11 @@ impl Service {
     /// Returns the workers on passwords.
     pub(crate) fn passwords(&self) -> &Passwords {
         &self.parts.passwords
+    }
+
+    /// Returns the batches that are being worked on.
+    pub(crate) fn batches(&self) -> &Batches {
+        &self.parts.batches
     }
 
     /// Returns the ids of payments.

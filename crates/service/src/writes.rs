@@ -26,9 +26,9 @@ pub struct Keyed<'a> {
 }
 
 /// A write that can be decided: who asks, and what the two, it and its key, are remembered as.
-pub struct Write {
+pub(crate) struct Write {
     /// The caller.
-    pub who: SignedIn,
+    pub(crate) who: SignedIn,
     request: Request,
     /// The keys of a batch, which exclude the same key for anything else.
     rivals: Rivals,
@@ -37,7 +37,7 @@ pub struct Write {
 }
 
 /// A write, and what was found of what it names.
-pub type Looked<T> = (Write, Result<T, Fault>);
+pub(crate) type Looked<T> = (Write, Result<T, Fault>);
 
 impl Service {
     /// Does as [`Service::prepare`] for a write under a key. A fault found already here, because something that is named
@@ -46,7 +46,7 @@ impl Service {
     /// # Errors
     ///
     /// Fails if the caller is not signed in, and if the engine can't answer.
-    pub fn prepare_write<T>(
+    pub(crate) fn prepare_write<T>(
         &self,
         asked: &Keyed<'_>,
         look: impl FnOnce(&State, &SignedIn) -> Result<T, Fault>,
@@ -63,7 +63,7 @@ impl Service {
     /// # Errors
     ///
     /// Fails if the write is refused, now or under its key before, and if the engine can't answer.
-    pub async fn submit(&self, write: &Write, made: Result<Body, Fault>) -> Result<Receipt, Fault> {
+    pub(crate) async fn submit(&self, write: &Write, made: Result<Body, Fault>) -> Result<Receipt, Fault> {
         self.submit_with(write, made.map(|body| (body, None)), None).await
     }
 
@@ -73,7 +73,7 @@ impl Service {
     /// # Errors
     ///
     /// Fails if the write is refused, now or under its key before, and if the engine can't answer.
-    pub async fn submit_with(
+    pub(crate) async fn submit_with(
         &self,
         write: &Write,
         made: Result<(Body, Option<NewSubject>), Fault>,
@@ -130,21 +130,18 @@ impl Service {
 const NO_EVENT: u64 = 0;
 
 /// Returns `true` if a receipt tells what would have been done.
-#[must_use]
 pub(crate) fn is_dry(receipt: &Receipt) -> bool {
     receipt.event == NO_EVENT
 }
 
 /// Tells that a write's event is not the one that its command makes: two requests with the same fingerprint, or a bug.
-#[must_use]
-pub fn unexpected(receipt: &Receipt) -> Fault {
+pub(crate) fn unexpected(receipt: &Receipt) -> Fault {
     Fault::failed(&format_args!("event {} is not what its command makes", receipt.event))
 }
 
 /// Hashes a line of a batch, or all of them, and the batch's key to the form in which they are remembered. No key that is
 /// sent holds the character between the two.
-#[must_use]
-pub fn place(engine: &Engine, user: UserId, key: &str, line: Option<usize>, content: &[u8]) -> Request {
+pub(crate) fn place(engine: &Engine, user: UserId, key: &str, line: Option<usize>, content: &[u8]) -> Request {
     let place = line.map_or_else(|| "all".to_owned(), |line| line.to_string());
     let key = [key.as_bytes(), b"\0", place.as_bytes()].concat();
     engine.request(user, &key, content)

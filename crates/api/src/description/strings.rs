@@ -9,12 +9,12 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 use service::metadata::{self, MAX_PAIRS};
 use service::password::{MAX_CHARACTERS, MIN_CHARACTERS};
-use service::{MAX_KEY_CHARACTERS, MAX_TEXT_CHARACTERS};
+use service::{MAX_KEY_CHARACTERS, MAX_LINES, MAX_TEXT_CHARACTERS};
 use utoipa::openapi::schema::Object;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::payments::batches::{MAX_LINE_BYTES, MAX_LINES};
+use crate::payments::batches::MAX_LINE_BYTES;
 
 /// Declares the kinds in one table: a type that stands for each in the handlers' declarations, and its form.
 macro_rules! kinds {

@@ -1,6 +1,6 @@
 //! Callers: who is asking, found by the token of their session, and what they may see.
 
-use bank::{Caller, CustomerId, Refusal, Role, State, TokenHash};
+use bank::{Action, Caller, CustomerId, Refusal, Role, Scope, Standing, State, TokenHash};
 use ledger::{AccountId, Timestamp};
 
 /// A caller whose session is open, and what it makes of them.
@@ -12,6 +12,7 @@ pub struct SignedIn {
     pub role: Role,
     /// The customer for whom the user acts.
     pub customer: Option<CustomerId>,
+    standing: Standing,
 }
 
 impl SignedIn {
@@ -24,43 +25,40 @@ impl SignedIn {
         let session = state.session(token, now).ok_or(Refusal::NotSignedIn)?;
         let user = state.user(session.user).ok_or(Refusal::NotSignedIn)?;
         let caller = Caller { user: session.user, session: Some(token) };
-        Ok(Self { caller, role: user.role, customer: user.customer })
+        let standing = Standing::of_user(user.role, user.customer)?;
+        Ok(Self { caller, role: user.role, customer: user.customer, standing })
     }
 
     /// Returns `true` if the caller sees everything: operators and auditors do.
     #[must_use]
     pub fn sees_all(&self) -> bool {
-        match self.role {
-            Role::Operator | Role::Auditor => true,
-            Role::Customer => false,
-        }
+        self.may_ever(Action::SeeAll).is_ok()
     }
 
-    /// Lets only those pass who see everything.
+    /// Checks what can be said before it is known what an action is about; see [`Standing::may_ever`].
     ///
     /// # Errors
     ///
-    /// Refuses others with [`Refusal::NotAllowed`].
-    pub fn must_see_all(&self) -> Result<(), Refusal> {
-        if self.sees_all() { Ok(()) } else { Err(Refusal::NotAllowed) }
+    /// Refuses with [`Refusal::NotAllowed`] where the caller's role may not.
+    pub fn may_ever(&self, action: Action) -> Result<(), Refusal> {
+        self.standing.may_ever(action)
     }
 
-    /// Lets only operators pass.
+    /// Checks that the caller may do or see something; see [`Standing::may`].
     ///
     /// # Errors
     ///
-    /// Refuses others with [`Refusal::NotAllowed`].
-    pub fn must_run_the_bank(&self) -> Result<(), Refusal> {
-        if self.role == Role::Operator { Ok(()) } else { Err(Refusal::NotAllowed) }
+    /// Refuses where the role may not, or a right is missing.
+    pub fn may(&self, state: &State, action: Action, about: Scope) -> Result<(), Refusal> {
+        self.standing.may(state, action, about)
     }
 
-    /// Lets only those pass who see everything, or whose customer has a right on the account.
+    /// Checks that the caller may see an account.
     ///
     /// # Errors
     ///
     /// Refuses others with [`Refusal::NoRight`].
     pub fn must_see(&self, state: &State, account: AccountId) -> Result<(), Refusal> {
-        let right = self.customer.and_then(|customer| state.right(customer, account));
-        if self.sees_all() || right.is_some() { Ok(()) } else { Err(Refusal::NoRight) }
+        self.may(state, Action::SeeAccount, Scope::Account(account))
     }
 }

@@ -1,6 +1,8 @@
 //! Customers: the persons and firms that have rights on accounts.
 
-use bank::{AccessCommand, AccessEvent, Body, CustomerId, NameIndex, Refusal, Sealed, State, TokenHash, What};
+use bank::{
+    AccessCommand, AccessEvent, Action, Body, CustomerId, NameIndex, Refusal, Scope, Sealed, State, TokenHash, What,
+};
 use engine::{Field, NewSubject};
 use ledger::AccountId;
 use tokio::task::spawn_blocking;
@@ -90,7 +92,7 @@ impl Service {
         let most = if name_part.is_some() { MAX_NAMES_OPENED } else { limit };
         let (sealed, next) = self
             .read(token, |state, who| {
-                who.must_see_all()?;
+                who.may_ever(Action::SeeAll)?;
                 let held = iban.map(|iban| account_of(state, iban).map_err(|it| it.in_field("iban"))).transpose()?;
                 let ids: Vec<_> = candidates(state, held, user, first).take(most + 1).collect();
                 let next = ids.get(most).map(|id| id.0 as usize - 1);
@@ -134,9 +136,7 @@ impl Service {
     pub async fn customer(&self, token: TokenHash, id: Option<CustomerId>) -> Result<CustomerView, Fault> {
         let (id, name) = self
             .read(token, |state, who| {
-                if !who.sees_all() && id != who.customer {
-                    return Err(Refusal::NotAllowed.into());
-                }
+                who.may(state, Action::SeeCustomer, id.map_or(Scope::Bank, Scope::Customer))?;
                 let id = id.ok_or(Refusal::UnknownCustomer)?;
                 let customer = state.customer(id).ok_or(Refusal::UnknownCustomer)?;
                 Ok((id, customer.name.clone()))

@@ -165,6 +165,8 @@ mod tests {
             event_streams: 1,
             event_streams_per_user: 1,
             event_readers: 1,
+            batches: 1,
+            batches_per_user: 1,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The rights of customers on accounts.
 
-use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, Right, State, TokenHash, What};
+use bank::{AccessCommand, AccessEvent, Action, Body, CustomerId, Refusal, Right, Scope, State, TokenHash, What};
 use ledger::{AccountId, Currency};
 
 use super::caller::SignedIn;
@@ -36,7 +36,7 @@ fn named(
     iban: &str,
     customer: Option<CustomerId>,
 ) -> Result<(AccountId, CustomerId), Fault> {
-    who.must_run_the_bank()?;
+    who.may_ever(Action::SetRights)?;
     let account = account_of(state, iban)?;
     Ok((account, customer.ok_or(Refusal::UnknownCustomer)?))
 }
@@ -89,12 +89,7 @@ impl Service {
     pub async fn rights(&self, token: TokenHash, iban: &str) -> Result<Vec<RightView>, Fault> {
         let rights = self.read(token, |state, who| {
             let id = account_of(state, iban)?;
-            match who.customer.and_then(|customer| state.right(customer, id)) {
-                _ if who.sees_all() => {}
-                Some(Right::Owner) => {}
-                Some(Right::Signatory { .. } | Right::ReadOnly) => return Err(Refusal::OwnersOnly.into()),
-                None => return Err(Refusal::NoRight.into()),
-            }
+            who.may(state, Action::SeeRights, Scope::Account(id))?;
             let currency = currency_of(state, id)?;
             let rights = state.account_info(id).map(|info| info.rights.as_slice()).unwrap_or_default();
             let view =

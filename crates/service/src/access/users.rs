@@ -1,6 +1,6 @@
 //! Users: those who can sign in.
 
-use bank::{AccessCommand, AccessEvent, Body, CustomerId, Refusal, Role, SubjectId, TokenHash, UserId, What};
+use bank::{AccessCommand, AccessEvent, Action, Body, CustomerId, Refusal, Role, SubjectId, TokenHash, UserId, What};
 use engine::{Field, NewSubject};
 use zeroize::Zeroizing;
 
@@ -67,7 +67,7 @@ impl Service {
                 let detail = format!("a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters");
                 return Err(Fault::field("password", detail));
             }
-            who.must_run_the_bank()?;
+            who.may_ever(Action::AddPeople)?;
             let subject = |id| state.customer(id).map(|customer| customer.name.subject).ok_or(Refusal::UnknownCustomer);
             Ok((name, order.customer.map(subject).transpose()?))
         })?;
@@ -117,7 +117,7 @@ impl Service {
     pub async fn users(&self, token: TokenHash, first: usize, limit: usize) -> Result<UserPage, Fault> {
         let (found, count) = self
             .read(token, |state, who| {
-                who.must_see_all()?;
+                who.may_ever(Action::SeeAll)?;
                 let users = state.users().iter().skip(first).take(limit);
                 let found: Vec<_> = users.map(|user| (user.name.clone(), user.role, user.customer)).collect();
                 Ok((found, state.users().len()))

@@ -1,6 +1,6 @@
 //! Opening accounts, and changing them.
 
-use bank::{AccountCommand, AccountEvent, Body, CustomerId, OpenAccount, SubjectId, What};
+use bank::{AccountCommand, AccountEvent, Action, Body, CustomerId, OpenAccount, SubjectId, What};
 use engine::Field;
 use ledger::{Currency, Overdraft, Status};
 
@@ -114,7 +114,7 @@ impl Service {
         overdraft: impl FnOnce(Currency) -> Result<Overdraft, Fault>,
     ) -> Result<Changed<(Overdraft, Currency)>, Fault> {
         let (write, body) = self.prepare_write(asked, |state, who| {
-            who.must_run_the_bank()?;
+            who.may_ever(Action::SetAccount)?;
             let account = account_of(state, iban)?;
             let overdraft = overdraft(currency_of(state, account)?)?;
             Ok(Body::Accounts(AccountCommand::SetOverdraft { account, overdraft }))

@@ -1,6 +1,6 @@
 //! Accounts as they are shown.
 
-use bank::{AccountEvent, AccountInfo, CustomerId, Refusal, Right, Sealed, State, TokenHash, What};
+use bank::{AccountEvent, AccountInfo, Action, CustomerId, Refusal, Right, Scope, Sealed, State, TokenHash, What};
 use engine::Field;
 use ledger::{Account, AccountId, Currency, Kind, Timestamp, TrialRow};
 use std::collections::BTreeMap;
@@ -141,9 +141,7 @@ impl Service {
     ) -> Result<AccountPage, Fault> {
         let found = self
             .read(token, |state, who| {
-                if !who.sees_all() && id != who.customer {
-                    return Err(Refusal::NotAllowed.into());
-                }
+                who.may(state, Action::SeeCustomer, id.map_or(Scope::Bank, Scope::Customer))?;
                 let id = id.ok_or(Refusal::UnknownCustomer)?;
                 let customer = state.customer(id).ok_or(Refusal::UnknownCustomer)?;
                 Ok(Found::page_of(state, Some(id), &customer.accounts, first, limit))
@@ -178,7 +176,7 @@ impl Service {
         let at = self.engine().now();
         let balance = self
             .read(token, |state, who| {
-                who.must_see_all()?;
+                who.may_ever(Action::SeeAll)?;
                 Ok(state.ledger().trial_balance())
             })
             .await?;

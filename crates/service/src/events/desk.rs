@@ -437,7 +437,7 @@ async fn read(service: &Service, next: u64) -> Result<Batch, Unavailable> {
                 let first = concerned.len();
                 let infos = news.accounts.iter().filter_map(|id| state.account_info(*id));
                 let holders = infos.flat_map(|info| info.rights.iter().map(|(customer, _)| *customer));
-                for customer in holders.chain(news.holder()) {
+                for customer in holders.chain(news.holder) {
                     if !concerned[first..].contains(&(customer, news.number)) {
                         concerned.push((customer, news.number));
                     }

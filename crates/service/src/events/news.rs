@@ -1,7 +1,7 @@
 //! The parts of the journal that are told to those whom they concern: which events, to whom, and what they say. What is
 //! shown to nobody (sessions, wrong passwords, refusals) is not told either.
 
-use bank::{AccessEvent, AccountEvent, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What};
+use bank::{AccessEvent, AccountEvent, Audience, CustomerId, HoldEvent, PaymentEvent, Right, State, What};
 use engine::{Engine, Field, Recorded, Unavailable};
 use ledger::{AccountId, Cause, Currency, HoldId, Money, Overdraft, ReleaseReason, Status, Timestamp};
 
@@ -9,7 +9,7 @@ use crate::access::{CustomerView, RightView, SignedIn, UserView};
 use crate::accounts::AccountView;
 use crate::fault::Fault;
 use crate::holds::{HoldView, Known};
-use crate::payments::{Parties, PaymentView, accounts_of};
+use crate::payments::{Parties, PaymentView};
 use crate::service::Service;
 
 /// An event as it is told.
@@ -117,6 +117,8 @@ pub struct News {
     what: What,
     /// The accounts that it concerns.
     pub(crate) accounts: Vec<AccountId>,
+    /// The customer whose own right it is about, who is told of it even when the right is gone.
+    pub(crate) holder: Option<CustomerId>,
     /// The hold as it was placed, where it is let go or gets more time.
     placed: Option<Box<Known>>,
 }
@@ -137,47 +139,24 @@ impl News {
     pub(crate) fn of(engine: &Engine, recorded: Recorded) -> Result<Option<Self>, Unavailable> {
         let Recorded { number, at, event } = recorded;
         let mut placed = None;
-        let accounts = match &event.what {
-            What::Payments(PaymentEvent::Posted { posting, .. }) => accounts_of(posting),
-            What::Holds(HoldEvent::HoldPlaced { hold, .. }) => vec![hold.debit, hold.credit],
-            What::Holds(HoldEvent::HoldReleased { hold, .. }) | What::Holds(HoldEvent::HoldExtended { hold, .. }) => {
-                let known = as_placed(engine, *hold)?;
+        let (accounts, holder) = match event.what.audience() {
+            Audience::Accounts(accounts) => (accounts.into_vec(), None),
+            Audience::OfHold(hold) => {
+                let known = as_placed(engine, hold)?;
                 let accounts = known.ids().to_vec();
                 placed = Some(Box::new(known));
-                accounts
+                (accounts, None)
             }
-            What::Accounts(AccountEvent::AccountOpened { id, .. }) => vec![*id],
-            What::Accounts(AccountEvent::AccountRenamed { account, .. })
-            | What::Accounts(AccountEvent::StatusSet { account, .. })
-            | What::Accounts(AccountEvent::OverdraftSet { account, .. })
-            | What::Access(AccessEvent::RightGranted { account, .. })
-            | What::Access(AccessEvent::RightRevoked { account, .. }) => vec![*account],
-            What::Access(AccessEvent::CustomerAdded { .. }) | What::Access(AccessEvent::UserAdded { .. }) => Vec::new(),
-            What::System(SystemEvent::Founded { .. })
-            | What::System(SystemEvent::LeaderStarted { .. })
-            | What::Access(AccessEvent::PasswordSet { .. })
-            | What::Access(AccessEvent::SessionOpened { .. })
-            | What::Access(AccessEvent::SessionClosed { .. })
-            | What::Access(AccessEvent::SignInFailed { .. })
-            // Each of the payments is an event of its own.
-            | What::Payments(PaymentEvent::PaidAll { .. })
-            | What::System(SystemEvent::Refused { .. }) => return Ok(None),
+            Audience::Holder(account, customer) => (vec![account], Some(customer)),
+            Audience::Watchers => (Vec::new(), None),
+            Audience::User(_) | Audience::Nobody => return Ok(None),
         };
-        Ok(Some(Self { number, at, what: event.what, accounts, placed }))
-    }
-
-    /// The customer whose own right it is about, who is told of it even when the right is gone.
-    pub(crate) fn holder(&self) -> Option<CustomerId> {
-        match self.what {
-            What::Access(AccessEvent::RightGranted { customer, .. })
-            | What::Access(AccessEvent::RightRevoked { customer, .. }) => Some(customer),
-            What::System(_) | What::Access(_) | What::Accounts(_) | What::Payments(_) | What::Holds(_) => None,
-        }
+        Ok(Some(Self { number, at, what: event.what, accounts, holder, placed }))
     }
 
     /// Takes from the state what a caller may know about it; none where the caller may not see it.
     pub(crate) fn seen_by(&self, state: &State, who: &SignedIn) -> Option<Seen> {
-        let own = who.customer.is_some() && self.holder() == who.customer;
+        let own = who.customer.is_some() && self.holder == who.customer;
         let seen = |account: &AccountId| who.must_see(state, *account).is_ok();
         if !who.sees_all() && !own && !self.accounts.iter().any(seen) {
             return None;

@@ -122,7 +122,7 @@ impl Past {
             let Some(news) = News::of(engine, recorded)? else { continue };
             let place = u32::try_from(news.number - first).unwrap_or(u32::MAX);
             accounts.extend(news.accounts.iter().map(|account| (*account, place)));
-            holders.extend(news.holder().map(|holder| (holder, place)));
+            holders.extend(news.holder.map(|holder| (holder, place)));
         }
         accounts.sort_unstable();
         accounts.dedup();

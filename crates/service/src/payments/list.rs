@@ -4,7 +4,7 @@ use bank::{PaymentEvent, Purpose, State, TokenHash, What};
 use engine::{Field, HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp};
 
-use super::view::{Parties, PaymentView, accounts_of};
+use super::view::{Parties, PaymentView};
 use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
 use crate::ids::is_id;
@@ -154,7 +154,7 @@ impl Service {
             .read(token, |state, who| {
                 let parties = postings.iter().map(|recorded| match &recorded.event.what {
                     What::Payments(PaymentEvent::Posted { posting, .. }) => {
-                        Parties::of(state, who, &accounts_of(posting))
+                        Parties::of(state, who, &bank::accounts_of(posting))
                     }
                     What::Payments(PaymentEvent::PaidAll { .. })
                     | What::System(_)

@@ -2,12 +2,12 @@
 //!
 //! What a front found wrong with an order is handed in with it, so that it is remembered under the order's key.
 
-use bank::{Body, Pay, PaymentCommand, PaymentEvent, Purpose, Sealed, State, SubjectId, What};
+use bank::{Action, Body, Pay, PaymentCommand, PaymentEvent, Purpose, Sealed, State, SubjectId, What};
 use engine::{Field, Receipt};
 use ledger::{AccountId, Leg, Money};
 use smallvec::SmallVec;
 
-use super::view::{BookingView, Parties, accounts_of};
+use super::view::{BookingView, Parties};
 use crate::fault::Fault;
 use crate::metadata::Metadata;
 use crate::names::{account_of, leg_of, subject_of};
@@ -126,7 +126,7 @@ impl Service {
     /// # Errors
     ///
     /// Fails if a text is not as it must be, or can't be sealed.
-    pub fn pay_command(
+    pub(crate) fn pay_command(
         &self,
         legs: SmallVec<[Leg; 1]>,
         subject: SubjectId,
@@ -171,7 +171,7 @@ impl Service {
         amount: Result<Money, Fault>,
     ) -> Result<Booked, Fault> {
         let (write, found) = self.prepare_write(asked, |state, who| {
-            who.must_run_the_bank()?;
+            who.may_ever(Action::Book)?;
             let amount = amount?;
             let reason = text("reason", order.reason)?;
             let leg = leg_of(state, order.from, order.to, amount)?;
@@ -197,7 +197,7 @@ impl Service {
         let What::Payments(PaymentEvent::Posted { posting, .. }) = &receipt.what else {
             return Err(unexpected(receipt));
         };
-        let parties = self.engine().peek(|state| Parties::payers(state, &accounts_of(posting)))?;
+        let parties = self.engine().peek(|state| Parties::payers(state, &bank::accounts_of(posting)))?;
         self.booked_for(receipt, &parties)
     }
 

@@ -2,7 +2,7 @@
 
 use bank::{PaymentEvent, Purpose, Refusal, State, SystemEvent, TokenHash, What};
 use engine::{Field, Recorded};
-use ledger::{AccountId, Leg, Money, Posting, Timestamp, ValueDate};
+use ledger::{AccountId, Leg, Money, Timestamp, ValueDate};
 
 use crate::access::SignedIn;
 use crate::fault::Fault;
@@ -122,11 +122,6 @@ fn ibans_of(state: &State, ids: &[AccountId]) -> Vec<(AccountId, String)> {
     ids.iter().map(|id| (*id, state.iban(*id).unwrap_or_default())).collect()
 }
 
-/// All accounts that a posting moves.
-pub(crate) fn accounts_of(posting: &Posting) -> Vec<AccountId> {
-    posting.legs().iter().flat_map(|booked| [booked.leg.debit, booked.leg.credit]).collect()
-}
-
 impl Service {
     /// Shows a payment to those with a right on one of its accounts, operators and auditors.
     ///
@@ -168,7 +163,7 @@ impl Service {
         let What::Payments(PaymentEvent::Posted { posting, .. }) = &recorded.event.what else {
             return Err(Refusal::UnknownPayment.into());
         };
-        let parties = self.read(token, |state, who| Parties::seen(state, who, &accounts_of(posting))).await?;
+        let parties = self.read(token, |state, who| Parties::seen(state, who, &bank::accounts_of(posting))).await?;
         let payment = self.payment_view(recorded.number, &recorded.event.what, &parties)?;
         Ok(payment.ok_or(Refusal::UnknownPayment)?)
     }
