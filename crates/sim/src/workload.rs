@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, AddressClass, AddressHash, Body, Caller, Cause, Channel,
     Command, CustomerId, HoldCommand, HoldEvent, NameIndex, Numbering, OpenAccount, Origin, Pay, PaymentCommand,
-    PaymentEvent, Purpose, Request, Right, Role, Sealed, SubjectId, SystemCommand, TokenHash, UserId, What,
+    PaymentEvent, Purpose, Request, Right, Role, Sealed, SubjectId, SystemCommand, SystemEvent, TokenHash, UserId,
+    What,
 };
 use ledger::{AccountId, Currency, Hold, HoldId, Kind, Leg, Money, Overdraft, PostingId, Status, Timestamp};
 use smallvec::{SmallVec, smallvec};
@@ -113,41 +114,81 @@ impl Workload {
 
     fn learn_event(&mut self, number: u64, what: &What) {
         match what {
-            What::Access(AccessEvent::UserAdded { id, role, customer, .. }) => {
+            // It is founded once, and a refusal is told by the answer.
+            What::System(
+                SystemEvent::Founded { .. } | SystemEvent::LeaderStarted { .. } | SystemEvent::Refused { .. },
+            ) => {}
+            What::Access(event) => self.learn_access(event),
+            What::Accounts(event) => self.learn_account(event),
+            What::Payments(event) => self.learn_payment(number, event),
+            What::Holds(event) => self.learn_hold(number, event),
+        }
+    }
+
+    fn learn_access(&mut self, event: &AccessEvent) {
+        match event {
+            AccessEvent::UserAdded { id, role, customer, .. } => {
                 self.people.push(Person { user: *id, role: *role, customer: *customer, session: None });
             }
-            What::Access(AccessEvent::SessionOpened { user, token, expires_at, .. }) => {
+            AccessEvent::SessionOpened { user, token, expires_at, .. } => {
                 if let Some(person) = self.people.iter_mut().find(|person| person.user == *user) {
                     person.session = Some((*token, *expires_at));
                 }
             }
-            What::Accounts(AccountEvent::AccountOpened { id, cash: true, .. }) => self.cash.push(*id),
-            What::Accounts(AccountEvent::AccountOpened { id, currency, owner, .. }) => {
+            // A session that was closed is used again, in vain.
+            AccessEvent::SessionClosed { .. }
+            | AccessEvent::SignInFailed { .. }
+            | AccessEvent::PasswordSet { .. }
+            | AccessEvent::CustomerAdded { .. }
+            | AccessEvent::RightGranted { .. }
+            | AccessEvent::RightRevoked { .. } => {}
+        }
+    }
+
+    fn learn_account(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::AccountOpened { id, cash: true, .. } => self.cash.push(*id),
+            AccountEvent::AccountOpened { id, currency, owner, cash: false, .. } => {
                 self.accounts.push(Known { id: *id, currency: *currency, owner: *owner });
             }
-            What::Accounts(AccountEvent::StatusSet { account, status: Status::Closed }) => {
-                let gone = self.accounts.iter().position(|known| known.id == *account);
-                self.closed.extend(gone.map(|place| self.accounts.swap_remove(place)));
+            AccountEvent::StatusSet { account, status } => {
+                if *status == Status::Closed {
+                    let gone = self.accounts.iter().position(|known| known.id == *account);
+                    self.closed.extend(gone.map(|place| self.accounts.swap_remove(place)));
+                }
             }
-            What::Payments(PaymentEvent::Posted { posting, .. }) => {
+            AccountEvent::AccountRenamed { .. } | AccountEvent::OverdraftSet { .. } => {}
+        }
+    }
+
+    fn learn_payment(&mut self, number: u64, event: &PaymentEvent) {
+        match event {
+            PaymentEvent::Posted { posting, .. } => {
                 let legs = posting.legs().iter().map(|booked| booked.leg).collect();
                 let id = PostingId::new(number).expect("events are numbered from 1");
                 remember(&mut self.random, &mut self.payments, (id, legs));
             }
-            What::Holds(HoldEvent::HoldPlaced { hold, .. }) => {
+            PaymentEvent::PaidAll { .. } => {}
+        }
+    }
+
+    fn learn_hold(&mut self, number: u64, event: &HoldEvent) {
+        match event {
+            HoldEvent::HoldPlaced { hold, .. } => {
                 let id = HoldId::new(number).expect("events are numbered from 1");
                 remember(&mut self.random, &mut self.holds, (id, *hold));
             }
-            What::Holds(HoldEvent::HoldExtended { hold, expires_at }) => {
+            HoldEvent::HoldExtended { hold, expires_at } => {
                 if let Some((_, known)) = self.holds.iter_mut().find(|(known, _)| known == hold) {
                     known.expires_at = *expires_at;
                 }
             }
             // Some holds are not forgotten when they are let go, and are asked for again, in vain.
-            What::Holds(HoldEvent::HoldReleased { hold, .. }) if !self.random.once_in(12) => {
-                self.holds.retain(|(known, _)| known != hold);
+            HoldEvent::HoldReleased { hold, .. } => {
+                if !self.random.once_in(12) {
+                    self.holds.retain(|(known, _)| known != hold);
+                }
             }
-            _ => {}
         }
     }
 
@@ -285,6 +326,11 @@ impl Workload {
     // ---- What ----
 
     fn pay(&mut self) -> (Caller, Body) {
+        let (caller, pay) = self.payment();
+        (caller, Body::Payments(PaymentCommand::Pay(pay)))
+    }
+
+    fn payment(&mut self) -> (Caller, Pay) {
         let first = self.leg();
         let mut legs: SmallVec<[Leg; 1]> = smallvec![first];
         if self.random.once_in(5) {
@@ -299,21 +345,17 @@ impl Workload {
         let caller = if legs.len() > 1 && self.random.once_in(2) { Caller::SYSTEM } else { self.holder(first.debit) };
         let text = self.random.once_in(4).then(|| sealed("text"));
         let pay = Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date: None, booked_at: None };
-        (caller, Body::Payments(PaymentCommand::Pay(pay)))
+        (caller, pay)
     }
 
     /// Some payments all or none, mostly of one payer.
     fn pay_all(&mut self) -> (Caller, Body) {
-        let (caller, first) = self.pay();
-        let mut bodies = vec![first];
+        let (caller, first) = self.payment();
+        let mut payments = vec![first];
         for _ in 0..self.random.below(5) {
-            bodies.push(self.pay().1);
+            payments.push(self.payment().1);
         }
-        let payments = bodies.into_iter().filter_map(|body| match body {
-            Body::Payments(PaymentCommand::Pay(pay)) => Some(pay),
-            _ => None,
-        });
-        (caller, Body::Payments(PaymentCommand::PayAll(payments.collect())))
+        (caller, Body::Payments(PaymentCommand::PayAll(payments)))
     }
 
     fn cash(&mut self) -> (Caller, Body) {
