@@ -313,10 +313,11 @@ impl Bank {
                     return Err(format!("{iban} has the payment {id} twice"));
                 }
             }
-            match &page["next_cursor"] {
-                Value::Null => break,
-                next => cursor = format!("&cursor={}", next.as_str().map_or_else(|| next.to_string(), str::to_owned)),
+            let next = &page["next_cursor"];
+            if next.is_null() {
+                break;
             }
+            cursor = format!("&cursor={}", next.as_str().map_or_else(|| next.to_string(), str::to_owned));
         }
         let own = self.booked.iter().filter(|(_, sent)| sent.from == place || sent.to == place);
         let own: BTreeSet<String> = own.map(|(id, _)| id.clone()).collect();

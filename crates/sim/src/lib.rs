@@ -8,6 +8,8 @@
 //! disk.
 
 #![deny(missing_docs, unreachable_pub)]
+// A new event, command or refusal must be looked at wherever they are told apart.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod audit;
 mod mix;

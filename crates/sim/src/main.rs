@@ -1,5 +1,7 @@
 //! `kassa-sim`: attacks on the real program, and long runs of the simulation. Never shipped.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod a_year;
 mod client;
 mod kill;

@@ -104,14 +104,36 @@ impl Made {
     fn by(observed: &Observed) -> Self {
         let mut made = Self { events: u64::try_from(observed.events().len()).unwrap_or(0), ..Self::default() };
         for event in observed.events() {
-            match event.what {
-                What::Accounts(AccountEvent::AccountOpened { id, .. }) => made.account = Some(id),
-                What::Access(AccessEvent::CustomerAdded { id, .. }) => made.customer = Some(id),
-                What::Access(AccessEvent::UserAdded { id, .. }) => made.user = Some(id),
-                _ => {}
+            match &event.what {
+                What::Access(event) => made.learn_access(event),
+                What::Accounts(event) => made.learn_account(event),
+                // These are called by the numbers of their events.
+                What::System(_) | What::Payments(_) | What::Holds(_) => {}
             }
         }
         made
+    }
+
+    fn learn_access(&mut self, event: &AccessEvent) {
+        match event {
+            AccessEvent::CustomerAdded { id, .. } => self.customer = Some(*id),
+            AccessEvent::UserAdded { id, .. } => self.user = Some(*id),
+            AccessEvent::PasswordSet { .. }
+            | AccessEvent::SessionOpened { .. }
+            | AccessEvent::SessionClosed { .. }
+            | AccessEvent::SignInFailed { .. }
+            | AccessEvent::RightGranted { .. }
+            | AccessEvent::RightRevoked { .. } => {}
+        }
+    }
+
+    fn learn_account(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::AccountOpened { id, .. } => self.account = Some(*id),
+            AccountEvent::AccountRenamed { .. }
+            | AccountEvent::StatusSet { .. }
+            | AccountEvent::OverdraftSet { .. } => {}
+        }
     }
 }
 
@@ -139,7 +161,7 @@ fn play(decide: Decide, told: &[Told<'_>], places: &[usize]) -> (Vec<Act>, Optio
     for told in places.iter().map(|place| &told[*place]) {
         let act = match told.act {
             Act::Ask(at, command) => Act::Ask(*at, names.command(command)),
-            other => other.clone(),
+            Act::Restart(_) | Act::Compare => told.act.clone(),
         };
         let fault = match &act {
             Act::Ask(at, command) => ask(&mut bank, &mut names, told, *at, command.clone()).err(),
@@ -214,46 +236,61 @@ impl Names {
 
     fn body(&self, mut body: Body) -> Body {
         match &mut body {
-            Body::System(SystemCommand::Found { .. })
-            | Body::System(SystemCommand::Unresolved(_))
-            | Body::Access(AccessCommand::AddCustomer { .. })
-            | Body::Access(AccessCommand::SignOut { .. }) => {}
-            Body::Access(AccessCommand::AddUser { customer, .. }) => {
-                *customer = customer.map(|customer| self.customer(customer))
-            }
-            Body::Access(AccessCommand::SetPassword { user, .. })
-            | Body::Access(AccessCommand::SignIn { user, .. })
-            | Body::Access(AccessCommand::SignInFailed { user }) => *user = self.user(*user),
-            Body::Accounts(AccountCommand::OpenAccount(open)) => {
-                open.owner = open.owner.map(|owner| self.customer(owner))
-            }
-            Body::Access(AccessCommand::Grant { customer, account, .. })
-            | Body::Access(AccessCommand::Revoke { customer, account }) => {
+            Body::System(command) => match command {
+                SystemCommand::Found { .. } | SystemCommand::Unresolved(_) => {}
+            },
+            Body::Access(command) => self.rename_access(command),
+            Body::Accounts(command) => self.rename_account(command),
+            Body::Payments(command) => self.rename_payment(command),
+            Body::Holds(command) => self.rename_hold(command),
+        }
+        body
+    }
+
+    fn rename_access(&self, command: &mut AccessCommand) {
+        match command {
+            AccessCommand::AddCustomer { .. } | AccessCommand::SignOut { .. } => {}
+            AccessCommand::AddUser { customer, .. } => *customer = customer.map(|customer| self.customer(customer)),
+            AccessCommand::SetPassword { user, .. }
+            | AccessCommand::SignIn { user, .. }
+            | AccessCommand::SignInFailed { user } => *user = self.user(*user),
+            AccessCommand::Grant { customer, account, .. } | AccessCommand::Revoke { customer, account } => {
                 (*customer, *account) = (self.customer(*customer), self.account(*account));
             }
-            Body::Accounts(AccountCommand::SetStatus { account, .. })
-            | Body::Accounts(AccountCommand::SetOverdraft { account, .. })
-            | Body::Accounts(AccountCommand::Rename { account, .. })
-            | Body::Payments(PaymentCommand::Deposit { account, .. })
-            | Body::Payments(PaymentCommand::Withdraw { account, .. }) => *account = self.account(*account),
-            Body::Payments(PaymentCommand::Pay(pay)) => pay.legs.iter_mut().for_each(|leg| *leg = self.leg(*leg)),
-            Body::Payments(PaymentCommand::PayAll(payments)) => {
+        }
+    }
+
+    fn rename_account(&self, command: &mut AccountCommand) {
+        match command {
+            AccountCommand::OpenAccount(open) => open.owner = open.owner.map(|owner| self.customer(owner)),
+            AccountCommand::SetStatus { account, .. }
+            | AccountCommand::SetOverdraft { account, .. }
+            | AccountCommand::Rename { account, .. } => *account = self.account(*account),
+        }
+    }
+
+    fn rename_payment(&self, command: &mut PaymentCommand) {
+        match command {
+            PaymentCommand::Deposit { account, .. } | PaymentCommand::Withdraw { account, .. } => {
+                *account = self.account(*account);
+            }
+            PaymentCommand::Pay(pay) => pay.legs.iter_mut().for_each(|leg| *leg = self.leg(*leg)),
+            PaymentCommand::PayAll(payments) => {
                 let legs = payments.iter_mut().flat_map(|pay| &mut pay.legs);
                 legs.for_each(|leg| *leg = self.leg(*leg));
             }
-            Body::Holds(HoldCommand::PlaceHold { leg, .. }) | Body::Payments(PaymentCommand::Book { leg, .. }) => {
-                *leg = self.leg(*leg)
-            }
-            Body::Holds(HoldCommand::Capture { hold, .. })
-            | Body::Holds(HoldCommand::Void { hold })
-            | Body::Holds(HoldCommand::Expire { hold })
-            | Body::Holds(HoldCommand::Extend { hold, .. }) => {
-                *hold = self.hold(*hold);
-            }
-            Body::Payments(PaymentCommand::Refund { of, .. }) | Body::Payments(PaymentCommand::Reverse { of, .. }) => {
-                *of = self.posting(*of)
-            }
+            PaymentCommand::Book { leg, .. } => *leg = self.leg(*leg),
+            PaymentCommand::Refund { of, .. } | PaymentCommand::Reverse { of, .. } => *of = self.posting(*of),
         }
-        body
+    }
+
+    fn rename_hold(&self, command: &mut HoldCommand) {
+        match command {
+            HoldCommand::PlaceHold { leg, .. } => *leg = self.leg(*leg),
+            HoldCommand::Capture { hold, .. }
+            | HoldCommand::Void { hold }
+            | HoldCommand::Expire { hold }
+            | HoldCommand::Extend { hold, .. } => *hold = self.hold(*hold),
+        }
     }
 }

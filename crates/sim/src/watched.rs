@@ -146,12 +146,17 @@ impl Watched {
 
     /// The past posting that a command names, looked up in the journal as the engine does.
     fn past(&self, command: &Command) -> Option<PastPosting> {
-        let (Body::Payments(PaymentCommand::Refund { of, .. }) | Body::Payments(PaymentCommand::Reverse { of, .. })) =
-            &command.body
-        else {
-            return None;
-        };
-        self.journal.posting(*of)
+        match &command.body {
+            Body::Payments(command) => match command {
+                PaymentCommand::Refund { of, .. } | PaymentCommand::Reverse { of, .. } => self.journal.posting(*of),
+                PaymentCommand::Pay(_)
+                | PaymentCommand::PayAll(_)
+                | PaymentCommand::Deposit { .. }
+                | PaymentCommand::Withdraw { .. }
+                | PaymentCommand::Book { .. } => None,
+            },
+            Body::System(_) | Body::Access(_) | Body::Accounts(_) | Body::Holds(_) => None,
+        }
     }
 }
 
@@ -209,9 +214,8 @@ impl Journal {
     fn posting(&self, id: PostingId) -> Option<PastPosting> {
         let place = usize::try_from(id.event()).ok()?.checked_sub(1)?;
         let (start, _) = self.places.get(place)?;
-        match Event::decode_nth(&self.bytes[*start..], 0).ok()?.what {
-            What::Payments(PaymentEvent::Posted { posting, .. }) => Some(PastPosting { id, posting }),
-            _ => None,
-        }
+        let event = Event::decode_nth(&self.bytes[*start..], 0).ok()?;
+        let What::Payments(PaymentEvent::Posted { posting, .. }) = event.what else { return None };
+        Some(PastPosting { id, posting })
     }
 }

@@ -1,8 +1,8 @@
 //! A wrong core is found, its failure is the same every time, and shrinks to a handful of commands.
 
 use bank::{
-    Body, Caller, Command, Decision, Event, Facts, HoldCommand, HoldEvent, Origin, PaymentCommand, Refusal, State,
-    What, decide,
+    Body, Caller, Command, Decision, Event, Facts, HoldCommand, HoldEvent, Origin, PaymentCommand, Refusal, SessionTag,
+    State, What, decide,
 };
 use ledger::{Hold, Leg};
 use sim::run::Act;
@@ -21,10 +21,15 @@ fn as_system(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
         Decision::Accepted(mut events) => {
             events[0].by = command.caller.user;
             events[0].request = command.request;
+            events[0].origin = origin(command);
             Decision::Accepted(events)
         }
         _ => decide(state, command, facts),
     }
+}
+
+fn origin(command: &Command) -> Option<Origin> {
+    Some(Origin { session: command.caller.session.map(SessionTag::from), ..command.origin })
 }
 
 /// Lets a hold through that isn't covered, for one amount in fifty: the state's own laws notice.
@@ -43,7 +48,9 @@ fn overdrawing(state: &State, command: &Command, facts: &Facts<'_>) -> Decision 
     }
     let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
     let what = What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None });
-    Decision::Accepted([Event { by: command.caller.user, what, request: command.request, origin: None }].into())
+    Decision::Accepted(
+        [Event { by: command.caller.user, what, request: command.request, origin: origin(command) }].into(),
+    )
 }
 
 /// Lets somebody pay who may only read, where the amount is an odd one.

@@ -15,8 +15,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bank::{
-    AccessCommand, AccessEvent, Body, Caller, Command, Decision, Event, HoldCommand, HoldEvent, Origin, PastPosting,
-    PaymentEvent, Refusal, Request, SystemEvent, What,
+    AccessCommand, AccessEvent, Body, Caller, Command, Decision, Due, Event, HoldEvent, Origin, PastPosting,
+    PaymentEvent, Refusal, Request, SessionTag, SystemEvent, What,
 };
 use engine::{Clock, Engine, NewSubject, Options, Outcome, Submission, Unavailable};
 use journal::MasterKey;
@@ -125,6 +125,27 @@ pub struct Counts {
     pub keys_reused: u64,
     /// Number of times all balances were compared.
     pub comparisons: u64,
+}
+
+impl Counts {
+    fn count_payment(&mut self, event: &PaymentEvent) {
+        let PaymentEvent::Posted { posting, .. } = event else { return };
+        self.postings += 1;
+        match posting.cause() {
+            Cause::Order => {}
+            Cause::Capture { .. } => self.captures += 1,
+            Cause::Refund { .. } => self.refunds += 1,
+            Cause::Reversal { .. } => self.reversals += 1,
+        }
+    }
+
+    fn count_hold(&mut self, event: &HoldEvent) {
+        match event {
+            HoldEvent::HoldPlaced { .. } => self.holds += 1,
+            HoldEvent::HoldReleased { .. } => self.voided += 1,
+            HoldEvent::HoldExtended { .. } => {}
+        }
+    }
 }
 
 type Answers = Vec<Result<Outcome, Unavailable>>;
@@ -298,25 +319,33 @@ impl Desk {
     /// Looks at what the engine did by itself before the next answer.
     fn audit_unasked(&mut self) -> Result<(), Stopped> {
         while let Some(recorded) = self.engine.event(self.auditor.events() + 1)? {
-            match recorded.event.what {
-                What::Holds(HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired }) => {
-                    let command = Command {
-                        origin: Origin::default(),
-                        caller: Caller::SYSTEM,
-                        request: None,
-                        body: Body::Holds(HoldCommand::Expire { hold }),
-                    };
-                    let decision = Decision::Accepted([recorded.event].into());
-                    let observed = Observed { at: recorded.at, command, decision, first_event: recorded.number };
-                    self.auditor.observe(&observed)?;
-                    self.counts.expired += 1;
-                }
-                What::System(SystemEvent::LeaderStarted { .. }) if self.starts > 0 => {
-                    self.starts -= 1;
-                    self.auditor.observe_start();
-                }
-                _ => break,
-            }
+            let due = match &recorded.event.what {
+                What::System(event) => match event {
+                    SystemEvent::LeaderStarted { .. } if self.starts > 0 => None,
+                    SystemEvent::LeaderStarted { .. } | SystemEvent::Founded { .. } | SystemEvent::Refused { .. } => {
+                        break;
+                    }
+                },
+                What::Holds(event) => match event {
+                    HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired } => Some(Due::Hold(*hold)),
+                    HoldEvent::HoldReleased { reason: ReleaseReason::Voided, .. }
+                    | HoldEvent::HoldPlaced { .. }
+                    | HoldEvent::HoldExtended { .. } => break,
+                },
+                // Nothing of these falls due.
+                What::Access(_) | What::Accounts(_) | What::Payments(_) => break,
+            };
+            let Some(due) = due else {
+                self.starts -= 1;
+                self.auditor.observe_start();
+                continue;
+            };
+            let (at, first_event) = (recorded.at, recorded.number);
+            let decision = Decision::Accepted([recorded.event].into());
+            self.auditor.observe(&Observed { at, command: due.command(), decision, first_event })?;
+            self.counts.expired += match due {
+                Due::Hold(_) => 1,
+            };
         }
         Ok(())
     }
@@ -368,16 +397,10 @@ impl Desk {
         }
         for event in observed.events() {
             match &event.what {
-                What::Payments(PaymentEvent::Posted { posting, .. }) => {
-                    counts.postings += 1;
-                    counts.captures += u64::from(matches!(posting.cause(), Cause::Capture { .. }));
-                    counts.refunds += u64::from(matches!(posting.cause(), Cause::Refund { .. }));
-                    counts.reversals += u64::from(matches!(posting.cause(), Cause::Reversal { .. }));
-                }
-                What::Holds(HoldEvent::HoldPlaced { .. }) => counts.holds += 1,
-                What::Holds(HoldEvent::HoldReleased { .. }) => counts.voided += 1,
-                What::Access(AccessEvent::SessionOpened { .. }) => counts.sign_ins += 1,
-                _ => {}
+                What::Payments(event) => counts.count_payment(event),
+                What::Holds(event) => counts.count_hold(event),
+                What::Access(event) => counts.sign_ins += u64::from(matches!(event, AccessEvent::SessionOpened { .. })),
+                What::System(_) | What::Accounts(_) => {}
             }
         }
     }
@@ -392,7 +415,9 @@ fn key_file(folder: &Path) -> Result<PathBuf, Stopped> {
 
 /// A first answer as the auditor looks at it; none where it is said to be another's.
 fn observed(at: Timestamp, next_event: u64, command: Command, outcome: Outcome) -> Option<Observed> {
-    let event = |what| Event { by: command.caller.user, what, request: command.request, origin: None };
+    let session = command.caller.session.map(SessionTag::from);
+    let origin = Some(Origin { session, ..command.origin });
+    let event = |what| Event { by: command.caller.user, what, request: command.request, origin };
     let (at, decision, first_event) = match outcome {
         Outcome::Accepted(receipt) if !receipt.repeated => {
             (receipt.at, Decision::Accepted([event(receipt.what)].into()), receipt.event)
@@ -410,13 +435,17 @@ fn observed(at: Timestamp, next_event: u64, command: Command, outcome: Outcome) 
 
 /// Returns `true` if an outcome is the first outcome of its key, given again.
 fn is_first_again(first: &Observed, outcome: &Outcome) -> bool {
-    match (&first.decision, outcome) {
-        (Decision::Accepted(events), Outcome::Accepted(receipt)) => {
+    match outcome {
+        Outcome::Accepted(receipt) => {
+            let Decision::Accepted(events) = &first.decision else { return false };
             let same = events.first().is_some_and(|event| event.what == receipt.what);
             receipt.repeated && (receipt.event, receipt.at) == (first.first_event, first.at) && same
         }
-        (Decision::Refused(refused, _), Outcome::Refused { refusal, repeated, .. }) => *repeated && refused == refusal,
-        _ => false,
+        Outcome::Refused { refusal, repeated, .. } => {
+            *repeated && matches!(&first.decision, Decision::Refused(refused, _) if refused == refusal)
+        }
+        // What is remembered under a key is an event.
+        Outcome::Unchanged => false,
     }
 }
 

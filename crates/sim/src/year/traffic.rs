@@ -481,13 +481,7 @@ fn leg(people: &People, from: u32, to: AccountId, minor: i64) -> Leg {
 
 /// The payment that an answer tells of, and its first leg.
 fn posted(observed: &Observed) -> Option<(PostingId, Leg)> {
-    match &observed.decision {
-        Decision::Accepted(events) => match &events.first()?.what {
-            What::Payments(PaymentEvent::Posted { posting, .. }) => {
-                PostingId::new(observed.first_event).zip(Some(posting.legs().first()?.leg))
-            }
-            _ => None,
-        },
-        _ => None,
-    }
+    let Decision::Accepted(events) = &observed.decision else { return None };
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = &events.first()?.what else { return None };
+    PostingId::new(observed.first_event).zip(Some(posting.legs().first()?.leg))
 }
