@@ -47,7 +47,7 @@ pub use event::{Event, Events, Request, What};
 pub use holds::{HoldCommand, HoldEvent};
 pub use iban::{IbanError, Numbering, NumberingError};
 pub use origin::{AddressClass, Cause, Channel, Origin, SessionTag};
-pub use payments::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose};
+pub use payments::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose, Said};
 pub use permission::{Action, Scope, Standing};
 pub use personal::{Sealed, SubjectId};
 pub use record::{Record, RecordPage, RestoreError};

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bank::{Body, Command, Origin, Pay, PaymentCommand, Purpose};
+use bank::{Body, Command, Origin, Pay, PaymentCommand};
 use clap::ValueEnum;
 use engine::{Engine, Options, SystemClock};
 use ledger::{AccountId, Leg, Money};
@@ -238,14 +238,7 @@ async fn pay_around(engine: &Engine, customers: u32, per_customer: u32) -> Resul
             let from = customer * per_customer + number % per_customer;
             let (debit, credit) = (AccountId(from), AccountId((from + 1) % accounts));
             let leg = Leg { debit, credit, amount: Money { minor: 100, currency: euro() } };
-            let pay = Pay {
-                legs: [leg].into(),
-                purpose: Purpose::Payment,
-                text: None,
-                metadata: None,
-                value_date: None,
-                booked_at: None,
-            };
+            let pay = Pay::of([leg].into());
             Command { origin: Origin::default(), caller, request: None, body: Body::Payments(PaymentCommand::Pay(pay)) }
                 .into()
         });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bank::{Body, Caller, Command, Origin, Pay, PaymentCommand, Purpose};
+use bank::{Body, Caller, Command, Origin, Pay, PaymentCommand};
 use engine::Engine;
 use indicatif::ProgressBar;
 use ledger::{AccountId, Leg, Money};
@@ -51,14 +51,7 @@ impl Traffic {
         content[4..8].copy_from_slice(&to.to_be_bytes());
         content[8..].copy_from_slice(&minor.to_be_bytes());
         let request = self.engine.request(caller.user, &key, &content);
-        let pay = Pay {
-            legs: [leg].into(),
-            purpose: Purpose::Payment,
-            text: None,
-            metadata: None,
-            value_date: None,
-            booked_at: None,
-        };
+        let pay = Pay::of([leg].into());
         Command {
             origin: Origin::default(),
             caller,

@@ -41,7 +41,7 @@ pub use metadata::Metadata;
 pub use payments::{
     AllLines, Batch, BatchProgress, Begun, Booked, BookingOrder, BookingView, CHUNK_LINES, CashOrder, ChunkOutcomes,
     Line, LineOrder, LineOutcome, MAX_LINES, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentFilter,
-    PaymentOrder, PaymentPage, PaymentSearch, PaymentView, RefundOrder,
+    PaymentOrder, PaymentPage, PaymentSearch, PaymentView, RefundOrder, SaidView, Words,
 };
 pub use service::{Service, Settings, SetupError};
 pub use texts::{MAX_TEXT_CHARACTERS, text, text_of};

@@ -5,7 +5,7 @@ use axum::extract::State;
 use engine::Search;
 use ledger::{Currency, ValueDate};
 use serde::{Deserialize, Serialize};
-use service::{EntriesPage, EntryView, Fault, FaultKind, text};
+use service::{EntriesPage, EntryView, Fault, FaultKind, SaidView, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{self, positive};
@@ -149,17 +149,20 @@ pub(crate) async fn list_entries(
 
 impl From<EntryView> for Entry {
     fn from(entry: EntryView) -> Self {
+        let EntryView { payment, number, amount_minor, balance_minor, currency, booked_at, value_date, .. } = entry;
+        let EntryView { counterparty, purpose, undoes, said, .. } = entry;
+        let SaidView { text } = said;
         Self {
-            payment: entry.payment,
-            number: entry.number,
-            amount: amounts::balance(entry.amount_minor, entry.currency),
-            balance: amounts::balance(entry.balance_minor, entry.currency),
-            booked_at: moment(entry.booked_at),
-            value_date: day(entry.value_date),
-            counterparty: entry.counterparty,
-            purpose: entry.purpose.into(),
-            undoes: entry.undoes,
-            text: entry.text,
+            payment,
+            number,
+            amount: amounts::balance(amount_minor, currency),
+            balance: amounts::balance(balance_minor, currency),
+            booked_at: moment(booked_at),
+            value_date: day(value_date),
+            counterparty,
+            purpose: purpose.into(),
+            undoes,
+            text,
         }
     }
 }

@@ -21,7 +21,7 @@ use hyper::body::{Body as _, Frame};
 use serde::{Deserialize, Serialize};
 use service::{
     AllLines, Batch, BatchProgress, Begun, CHUNK_LINES, Fault, FaultKind, Line, LineOrder, LineOutcome as Outcome,
-    MovementOrder,
+    MovementOrder, Words,
 };
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::timeout;
@@ -443,7 +443,7 @@ impl BatchLine<'_> {
     fn order(&self) -> Result<LineOrder<'_>, Fault> {
         let movement = MovementOrder { from: &self.from, to: &self.to, amount: money(&self.amount, &self.currency)? };
         let metadata = metadata::written(self.metadata.as_ref())?;
-        Ok(LineOrder { movement, text: self.text.as_deref(), metadata })
+        Ok(LineOrder { movement, words: Words { text: self.text.as_deref(), metadata } })
     }
 }
 

@@ -5,7 +5,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bank::Purpose;
 use serde::{Deserialize, Serialize};
-use service::{Booked, BookingView, Fault, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentView};
+use service::{
+    Booked, BookingView, Fault, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentView, SaidView,
+    Words,
+};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
@@ -217,13 +220,14 @@ impl Payment {
 impl Booking {
     fn of(booking: BookingView) -> Result<Self, Fault> {
         let Movement { from, to, amount, currency } = booking.movement.into();
+        let SaidView { text } = booking.said;
         Ok(Self {
             from,
             to,
             amount,
             currency,
             purpose: booking.purpose.into(),
-            text: booking.text,
+            text,
             booked_at: moment(booking.booked_at),
             value_date: day(booking.value_date),
             more: booking.more.into_iter().map(Movement::from).collect(),
@@ -248,7 +252,7 @@ impl NewPayment {
         });
         let movements = std::iter::once(Ok(first)).chain(more).collect::<Result<_, Fault>>()?;
         let metadata = metadata::written(self.metadata.as_ref())?;
-        Ok(PaymentOrder { movements, text: self.text.as_deref(), metadata })
+        Ok(PaymentOrder { movements, words: Words { text: self.text.as_deref(), metadata } })
     }
 }
 

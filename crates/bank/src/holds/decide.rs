@@ -59,7 +59,7 @@ fn capture(standing: Standing, state: &State, hold: HoldId, amount: Money, last:
         // Captured money was held, and so not available.
         must_leave(state, booked.leg.debit, |available| available)?;
     }
-    accepted(What::Payments(PaymentEvent::Posted { posting, purpose: Purpose::Capture, text: None, metadata: None }))
+    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Capture, None)))
 }
 
 /// A hold of a time in which a customer could place it on an account of the bank's is for the bank to capture.

@@ -78,3 +78,11 @@ pub struct Pay {
     /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.
     pub booked_at: Option<Timestamp>,
 }
+
+impl Pay {
+    /// An ordinary payment, booked now, that says nothing.
+    #[must_use]
+    pub fn of(legs: SmallVec<[Leg; 1]>) -> Self {
+        Self { legs, purpose: Purpose::Payment, text: None, metadata: None, value_date: None, booked_at: None }
+    }
+}

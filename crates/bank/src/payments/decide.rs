@@ -117,7 +117,7 @@ fn cash(
         if into_account { (deposit, Purpose::Deposit) } else { (deposit.reversed(), Purpose::Withdrawal) };
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::Posted { posting, purpose, text: text.cloned(), metadata: None }))
+    accepted(What::Payments(PaymentEvent::posted(posting, purpose, text.cloned())))
 }
 
 /// A booking of the bank's own.
@@ -128,12 +128,7 @@ fn book(standing: Standing, state: &State, leg: Leg, reason: &Sealed, facts: &Fa
     may_be_booked(state, leg)?;
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::Posted {
-        posting,
-        purpose: Purpose::Booking,
-        text: Some(reason.clone()),
-        metadata: None,
-    }))
+    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Booking, Some(reason.clone()))))
 }
 
 /// Nobody but customers orders payments from their accounts to others. What the bank takes from a customer's account or
@@ -176,12 +171,7 @@ fn refund(
     may_be_paid(standing, state, paid.debit)?;
     let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::Posted {
-        posting,
-        purpose: Purpose::Refund,
-        text: text.cloned(),
-        metadata: None,
-    }))
+    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Refund, text.cloned())))
 }
 
 /// A reversal, by the bank.
@@ -190,12 +180,7 @@ fn reverse(standing: Standing, state: &State, of: PostingId, text: Option<&Seale
     let past = past(of, facts)?;
     let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::Posted {
-        posting,
-        purpose: Purpose::Reversal,
-        text: text.cloned(),
-        metadata: None,
-    }))
+    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Reversal, text.cloned())))
 }
 
 /// All that the legs take from one account, so that a signatory's limit can't be passed by splitting.

@@ -35,7 +35,39 @@ pub enum PaymentEvent {
     },
 }
 
+/// What a payment says to those on both sides of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The text on the statement.
+    pub text: Option<Sealed>,
+}
+
 impl PaymentEvent {
+    /// A posting with nothing but a text, if that.
+    pub(crate) fn posted(posting: Posting, purpose: Purpose, text: Option<Sealed>) -> Self {
+        Self::Posted { posting, purpose, text, metadata: None }
+    }
+
+    /// Returns the payer's own notes.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Sealed> {
+        match self {
+            Self::Posted { metadata, .. } => metadata.as_ref(),
+            Self::PaidAll { .. } => None,
+        }
+    }
+
+    /// Returns the posting, its purpose and what it says, where money was moved.
+    #[must_use]
+    pub fn as_posting(&self) -> Option<(&Posting, Purpose, Said)> {
+        match self {
+            Self::Posted { posting, purpose, text, metadata: _ } => {
+                Some((posting, *purpose, Said { text: text.clone() }))
+            }
+            Self::PaidAll { .. } => None,
+        }
+    }
+
     /// Returns `true` if the subject has the event of a number.
     pub(crate) fn has(number: u32) -> bool {
         matches!(number, 12 | 18)

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bank::{Event, PastPosting, PaymentEvent, Purpose, Request, Sealed, State, UserId, What};
+use bank::{Event, PastPosting, PaymentEvent, Purpose, Request, Said, State, UserId, What};
 use journal::Frame;
 use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
 use tokio::runtime::Handle;
@@ -69,8 +69,8 @@ pub struct HistoryEntry {
     pub cause: Cause,
     /// User who asked for it.
     pub by: UserId,
-    /// The text that went with it.
-    pub text: Option<Sealed>,
+    /// What went with it, for both sides.
+    pub said: Said,
 }
 
 /// An account over a span of time.
@@ -137,7 +137,7 @@ impl Search {
             && self.max_minor.is_none_or(|max| minor <= max)
             && self.counterparty.is_none_or(|other| entry.counterparty == other);
         let (true, Some(wanted)) = (plain, &self.text) else { return Ok(plain) };
-        let Some(sealed) = &entry.text else { return Ok(false) };
+        let Some(sealed) = &entry.said.text else { return Ok(false) };
         let text = engine.open_sealed(Field::Text, sealed)?;
         Ok(text.is_some_and(|text| text.to_lowercase().contains(&wanted.to_lowercase())))
     }
@@ -503,9 +503,12 @@ impl Engine {
         id: PostingId,
     ) -> Result<(Vec<HistoryEntry>, Option<PostingId>), Unavailable> {
         let recorded = self.event(id.event())?;
-        let Some((by, What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }))) =
-            recorded.map(|recorded| (recorded.event.by, recorded.event.what))
-        else {
+        let event = recorded.map(|recorded| recorded.event);
+        let (by, posting) = match &event {
+            Some(Event { by, what: What::Payments(event), .. }) => (*by, event.as_posting()),
+            Some(_) | None => (UserId::SYSTEM, None),
+        };
+        let Some((posting, purpose, said)) = posting else {
             return Err(Unavailable::Failed(format!("event {} is named as a posting and is none", id.event())));
         };
         let previous = posting.entries_of(account).next().and_then(|(_, entry, _)| entry.previous);
@@ -524,7 +527,7 @@ impl Engine {
             purpose,
             cause: posting.cause(),
             by,
-            text: text.clone(),
+            said: said.clone(),
         });
         Ok((entries.collect(), previous))
     }

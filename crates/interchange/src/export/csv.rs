@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use bank::{PaymentEvent, Sealed, State, What};
+use bank::{Said, Sealed, State, What};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Entry, Posting};
 
@@ -53,14 +53,13 @@ impl<'a> Csv<'a> {
 
 impl Form for Csv<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
-        let What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }) = &recorded.event.what else {
-            return Ok(());
-        };
+        let What::Payments(event) = &recorded.event.what else { return Ok(()) };
+        let Some((posting, purpose, Said { text })) = event.as_posting() else { return Ok(()) };
         let whole = Whole {
             number: recorded.number.to_string(),
             booked_at: moment(posting.booked_at()),
             value_date: day(posting.value_date()),
-            purpose: purpose_name(*purpose),
+            purpose: purpose_name(purpose),
             cause: cause(posting),
             text: text_cell(self.personal, text.as_ref())?,
         };

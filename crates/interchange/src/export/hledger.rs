@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use bank::{AccessEvent, AccountEvent, HoldEvent, PaymentEvent, Purpose, Sealed, State, SystemEvent, What};
+use bank::{AccessEvent, AccountEvent, HoldEvent, Purpose, Said, Sealed, State, SystemEvent, What};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting};
 
@@ -72,9 +72,7 @@ impl<'a> Hledger<'a> {
         &mut self,
         state: &State,
         number: u64,
-        posting: &Posting,
-        purpose: Purpose,
-        text: Option<&Sealed>,
+        (posting, purpose, Said { text }): (&Posting, Purpose, Said),
     ) -> Result<(), Ended> {
         let (booked, valued) = (posting.booked_at().day(), posting.value_date());
         write!(self.out, "\n{}", day(booked))?;
@@ -82,7 +80,7 @@ impl<'a> Hledger<'a> {
             write!(self.out, "={}", day(valued))?;
         }
         write!(self.out, " ({number}) {}", purpose_name(purpose))?;
-        if let Some(Some(text)) = self.personal.open(Field::Text, text)? {
+        if let Some(Some(text)) = self.personal.open(Field::Text, text.as_ref())? {
             write!(self.out, ": {}", description(&text))?;
         }
         match posting.cause() {
@@ -117,9 +115,11 @@ impl Form for Hledger<'_> {
             What::Accounts(AccountEvent::AccountOpened { id, name, cash, .. }) => {
                 self.account(state, *id, *cash, name.as_ref())
             }
-            What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }) => {
-                self.transaction(state, recorded.number, posting, *purpose, text.as_ref())
-            }
+            What::Payments(event) => match event.as_posting() {
+                Some(booked) => self.transaction(state, recorded.number, booked),
+                // Its payments follow.
+                None => Ok(()),
+            },
             What::Accounts(AccountEvent::AccountRenamed { account, name }) => {
                 if let Some(declared) = self.accounts.get_mut(account) {
                     declared.name.clone_from(name);
@@ -141,7 +141,6 @@ impl Form for Hledger<'_> {
             | What::Holds(HoldEvent::HoldPlaced { .. })
             | What::Holds(HoldEvent::HoldReleased { .. })
             | What::Holds(HoldEvent::HoldExtended { .. })
-            | What::Payments(PaymentEvent::PaidAll { .. })
             | What::System(SystemEvent::Refused { .. }) => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bank::{Purpose, State, TokenHash};
-use engine::{Field, Found, HistoryEntry, Period, Search};
+use engine::{Found, HistoryEntry, Period, Search};
 use jiff::civil::{self, Date};
 use jiff::{Span, ToSpan};
 use ledger::{Account, AccountId, Cause, Currency, Timestamp, ValueDate};
@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
 use crate::names::{account_of, seen_account};
+use crate::payments::SaidView;
 use crate::service::Service;
 
 /// The most points of a series: a year of days, or thirty years of months. More than a chart can show.
@@ -78,8 +79,8 @@ pub struct EntryView {
     pub purpose: Purpose,
     /// The id of the payment that it gives back or undoes.
     pub undoes: Option<String>,
-    /// The text that went with it; none where there is none, or the person has been erased.
-    pub text: Option<String>,
+    /// What went with it.
+    pub said: SaidView,
 }
 
 /// A page of entries, the newest first.
@@ -277,7 +278,7 @@ impl Service {
             counterparty: ibans.get(&entry.counterparty).cloned().unwrap_or_default(),
             purpose: entry.purpose,
             undoes,
-            text: self.open_some(Field::Text, entry.text.as_ref())?,
+            said: self.said_view(&entry.said)?,
         })
     }
 }

@@ -23,10 +23,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::orders::MovementOrder;
+use super::orders::{MovementOrder, Words};
 use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
-use crate::metadata::Metadata;
 use crate::names::{leg_of, subject_of};
 use crate::service::{Service, Settings};
 use crate::writes::{is_key, place};
@@ -185,10 +184,8 @@ pub struct Line<'a> {
 pub struct LineOrder<'a> {
     /// Its movement.
     pub movement: MovementOrder<'a>,
-    /// The text on both statements.
-    pub text: Option<&'a str>,
-    /// The payer's own notes.
-    pub metadata: Option<Metadata<'a>>,
+    /// What is said with it.
+    pub words: Words<'a>,
 }
 
 /// Outcome of one line.
@@ -664,8 +661,7 @@ fn find<'a>(order: Result<LineOrder<'a>, Fault>, state: &State) -> Result<Ordere
     let MovementOrder { from, to, amount } = order.movement;
     let leg = leg_of(state, from, to, amount)?;
     // Only who writes something needs a key to seal it under.
-    let sealed = order.text.is_some() || order.metadata.is_some();
-    let subject = if sealed { subject_of(state, leg.debit) } else { SubjectId::BANK };
+    let subject = if order.words.is_empty() { SubjectId::BANK } else { subject_of(state, leg.debit) };
     Ok(Ordered { order, leg, subject })
 }
 
@@ -676,6 +672,6 @@ fn of_line(fault: Fault) -> Fault {
 
 impl Ordered<'_> {
     fn pay(&self, service: &Service) -> Result<Pay, Fault> {
-        service.pay_command(smallvec![self.leg], self.subject, self.order.text, self.order.metadata.as_ref())
+        service.pay_command(smallvec![self.leg], self.subject, &self.order.words)
     }
 }

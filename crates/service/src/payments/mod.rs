@@ -11,7 +11,7 @@ pub use batches::{
     AllLines, Batch, BatchProgress, Begun, CHUNK_LINES, ChunkOutcomes, Line, LineOrder, LineOutcome, MAX_LINES,
 };
 pub use list::{PaymentFilter, PaymentPage, PaymentSearch};
-pub use orders::{Booked, BookingOrder, CashOrder, MovementOrder, PaymentOrder};
+pub use orders::{Booked, BookingOrder, CashOrder, MovementOrder, PaymentOrder, Words};
 pub use undo::RefundOrder;
 pub(crate) use view::Parties;
-pub use view::{BookingView, MovementView, PAYMENT_REFUSALS, PaymentView};
+pub use view::{BookingView, MovementView, PAYMENT_REFUSALS, PaymentView, SaidView};

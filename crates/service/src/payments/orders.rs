@@ -20,6 +20,13 @@ use crate::writes::{Keyed, is_dry, unexpected};
 pub struct PaymentOrder<'a> {
     /// Its movements, all or nothing, in this order: at least one.
     pub movements: SmallVec<[MovementOrder<'a>; 1]>,
+    /// What is said with it.
+    pub words: Words<'a>,
+}
+
+/// What a payer says with a payment.
+#[derive(Debug, Clone, Default)]
+pub struct Words<'a> {
     /// The text on both statements.
     pub text: Option<&'a str>,
     /// The payer's own notes.
@@ -80,6 +87,14 @@ pub(crate) struct Ordered {
     pub(crate) parties: Parties,
 }
 
+impl Words<'_> {
+    /// Returns `true` if there are none, so that nothing is to be sealed.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { text, metadata } = self;
+        text.is_none() && metadata.is_none()
+    }
+}
+
 impl PaymentOrder<'_> {
     /// Finds its accounts.
     fn find(&self, state: &State) -> Result<Ordered, Fault> {
@@ -112,7 +127,7 @@ impl Service {
             Ok((order, ordered))
         })?;
         let made = looked.and_then(|(order, Ordered { legs, subject, parties })| {
-            let pay = self.pay_command(legs, subject, order.text, order.metadata.as_ref())?;
+            let pay = self.pay_command(legs, subject, &order.words)?;
             Ok((Body::Payments(PaymentCommand::Pay(pay)), parties))
         });
         match made {
@@ -130,11 +145,10 @@ impl Service {
         &self,
         legs: SmallVec<[Leg; 1]>,
         subject: SubjectId,
-        text: Option<&str>,
-        metadata: Option<&Metadata<'_>>,
+        Words { text, metadata }: &Words<'_>,
     ) -> Result<Pay, Fault> {
-        let text = self.seal_text(subject, text)?;
-        let metadata = self.seal_metadata(subject, metadata)?;
+        let text = self.seal_text(subject, *text)?;
+        let metadata = self.seal_metadata(subject, metadata.as_ref())?;
         Ok(Pay { legs, purpose: Purpose::Payment, text, metadata, value_date: None, booked_at: None })
     }
 

@@ -1,6 +1,6 @@
 //! Payments as they are shown: whatever moved money, a deposit or a reversal as well.
 
-use bank::{PaymentEvent, Purpose, Refusal, State, SystemEvent, TokenHash, What};
+use bank::{PaymentEvent, Purpose, Refusal, Said, State, SystemEvent, TokenHash, What};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Leg, Money, Timestamp, ValueDate};
 
@@ -67,14 +67,21 @@ pub struct BookingView {
     pub more: Vec<MovementView>,
     /// Purpose of the payment.
     pub purpose: Purpose,
-    /// The text on the statement; none where there is none, or the person has been erased.
-    pub text: Option<String>,
+    /// What it says to both sides.
+    pub said: SaidView,
     /// Booking time.
     pub booked_at: Timestamp,
     /// Value date: the day from which it counts for interest.
     pub value_date: ValueDate,
     /// The payer's own notes as they were written ([`Metadata`](crate::Metadata)), for those who may see them.
     pub metadata: Option<String>,
+}
+
+/// What a payment says to both sides, opened.
+#[derive(Debug, Clone, Default)]
+pub struct SaidView {
+    /// The text on the statement; none where there is none, or the person has been erased.
+    pub text: Option<String>,
 }
 
 /// A movement from one account to another.
@@ -179,9 +186,16 @@ impl Service {
         Ok(booking.map(|booking| PaymentView { id: self.payment_ids().id(event), booking }))
     }
 
+    /// What a payment says, opened.
+    pub(crate) fn said_view(&self, said: &Said) -> Result<SaidView, Fault> {
+        let Said { text } = said;
+        Ok(SaidView { text: self.open_some(Field::Text, text.as_ref())? })
+    }
+
     /// An event as a booking, where it is one.
     pub(crate) fn booking_view(&self, what: &What, parties: &Parties) -> Result<Option<BookingView>, Fault> {
-        let What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) = what else { return Ok(None) };
+        let What::Payments(event) = what else { return Ok(None) };
+        let Some((posting, purpose, said)) = event.as_posting() else { return Ok(None) };
         let mut movements = posting.legs().iter().map(|booked| {
             let Leg { debit, credit, amount } = booked.leg;
             MovementView { from: parties.iban(debit), to: parties.iban(credit), amount }
@@ -189,12 +203,12 @@ impl Service {
         let Some(movement) = movements.next() else { return Ok(None) };
         Ok(Some(BookingView {
             movement,
-            purpose: *purpose,
-            text: self.open_some(Field::Text, text.as_ref())?,
+            purpose,
+            said: self.said_view(&said)?,
             booked_at: posting.booked_at(),
             value_date: posting.value_date(),
             more: movements.collect(),
-            metadata: self.open_some(Field::Metadata, metadata.as_ref().filter(|_| parties.payer))?,
+            metadata: self.open_some(Field::Metadata, event.metadata().filter(|_| parties.payer))?,
         }))
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use bank::{
-    Body, Caller, Command, Decision, HoldCommand, HoldEvent, Pay, PaymentCommand, PaymentEvent, Purpose, Request,
-    Right, UserId, What,
+    Body, Caller, Command, Decision, HoldCommand, HoldEvent, Pay, PaymentCommand, PaymentEvent, Request, Right, UserId,
+    What,
 };
 use ledger::{AccountId, HoldId, Leg, Money, PostingId};
 use smallvec::{SmallVec, smallvec};
@@ -316,14 +316,7 @@ impl Traffic {
         let request = self.new_request(desk, caller.user, legs[0]);
         let payer = People::account(legs[0].debit).map(|account| people.owner(account));
         let text = payer.zip(text).map(|(payer, text)| people.text(payer, text));
-        let body = Body::Payments(PaymentCommand::Pay(Pay {
-            legs,
-            purpose: Purpose::Payment,
-            text,
-            metadata: None,
-            value_date: None,
-            booked_at: None,
-        }));
+        let body = Body::Payments(PaymentCommand::Pay(Pay { text, ..Pay::of(legs) }));
         let question = Question::new(caller, Some(request), body);
         match self.random.below(4_000) {
             0..=11 => desk.ask(Question { lesson: Some(Lesson::GiveBack), ..question }),
