@@ -164,9 +164,12 @@ ledger::refusals! {
 }
 
 impl Refusal {
-    /// Gives every name, the ledger's after the bank's own, with what to do about it.
+    /// Gives every name, the ledger's after the bank's own, with what to do about it. Those that come with an amount are the
+    /// last.
     pub fn names() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-        Self::ROWS.iter().chain(ledger::Refusal::ROWS)
+        let all = || Self::ROWS.iter().chain(ledger::Refusal::ROWS);
+        let has_amount = |slug: &str| Self::from_slug(slug, None).is_none();
+        all().filter(move |(slug, _)| !has_amount(slug)).chain(all().filter(move |(slug, _)| has_amount(slug)))
     }
 }
 

@@ -213,7 +213,15 @@ fn pay(legs: &[Leg]) -> Body {
 }
 
 fn payment(legs: &[Leg]) -> Pay {
-    Pay { legs: legs.into(), purpose: Purpose::Payment, text: None, metadata: None, value_date: None, booked_at: None }
+    Pay {
+        legs: legs.into(),
+        purpose: Purpose::Payment,
+        text: None,
+        metadata: None,
+        value_date: None,
+        booked_at: None,
+        end_to_end_id: None,
+    }
 }
 
 fn deposit(account: AccountId, minor: i64) -> Body {
@@ -1579,7 +1587,14 @@ fn story() -> Bank {
     let (token, expires_at, from) = (TokenHash([0x77; 16]), bank.now().plus_ms(HOUR), Some(AddressHash([0x55; 16])));
     bank.system(Body::Access(AccessCommand::SignIn { user: anna.user, token, expires_at, from }));
     let metadata = Some(sealed("{}"));
-    bank.act(anna, Body::Payments(PaymentCommand::Pay(Pay { metadata: metadata.clone(), ..payment(&legs[..1]) })));
+    bank.act(
+        anna,
+        Body::Payments(PaymentCommand::Pay(Pay {
+            metadata: metadata.clone(),
+            end_to_end_id: Some(sealed("E2E-1")),
+            ..payment(&legs[..1])
+        })),
+    );
     bank.system(Body::Payments(PaymentCommand::PayAll(vec![payment(&legs[..1]); 2])));
     let (noted, expires_at) = (leg(annas, bens, eur(1)), bank.now().plus_ms(HOUR));
     bank.act(anna, Body::Holds(HoldCommand::PlaceHold { leg: noted, expires_at, text: None, metadata }));
@@ -1661,10 +1676,11 @@ fn branches(event: &Event) -> Vec<String> {
         What::Accounts(AccountEvent::OverdraftSet { overdraft, .. }) => {
             vec![format!("unlimited {}", *overdraft == Overdraft::Unlimited)]
         }
-        What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) => vec![
+        What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id }) => vec![
             format!("purpose {purpose:?}"),
             format!("text {}", text.is_some()),
             format!("metadata {}", metadata.is_some()),
+            format!("end-to-end id {}", end_to_end_id.is_some()),
             match posting.cause() {
                 Cause::Order => "order".to_owned(),
                 Cause::Capture { last, .. } => format!("capture {last}"),
@@ -1712,6 +1728,7 @@ fn the_story_leaves_nothing_out() {
         ("text", 2),
         ("capture", 2),
         ("metadata", 2),
+        ("end-to-end id", 2),
         ("place", 2),
         ("hold placed", 4),
         ("account renamed", 2),
@@ -1836,9 +1853,8 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         | ([1, 1, 0, 3], What::Payments(PaymentEvent::Posted { .. })) => None,
         ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(4),
         ([1, 1], What::Access(AccessEvent::UserAdded { .. })) => Some(6),
-        ([1, 1], What::Payments(PaymentEvent::Posted { .. }) | What::Access(AccessEvent::SessionOpened { .. })) => {
-            Some(4)
-        }
+        ([1, 1], What::Payments(PaymentEvent::Posted { .. })) => Some(5),
+        ([1, 1], What::Access(AccessEvent::SessionOpened { .. })) => Some(4),
         ([1, 1], What::Holds(HoldEvent::HoldPlaced { .. })) => Some(3),
         (
             [1, 1],

@@ -27,6 +27,8 @@ pub enum Field {
     Text,
     /// A payer's notes on a payment.
     Metadata,
+    /// A payer's own id of a payment.
+    EndToEndId,
 }
 
 impl Field {
@@ -38,6 +40,7 @@ impl Field {
             Self::AccountName => b"account name",
             Self::Text => b"text",
             Self::Metadata => b"metadata",
+            Self::EndToEndId => b"end-to-end id",
         }
     }
 }

@@ -158,6 +158,7 @@ fn payment(debit: AccountId, credit: AccountId, minor: i64) -> Body {
         metadata: None,
         value_date: None,
         booked_at: None,
+        end_to_end_id: None,
     }))
 }
 
@@ -320,6 +321,7 @@ fn a_posting_with_several_entries_in_one_account_is_walked_whole() {
         metadata: None,
         value_date: None,
         booked_at: None,
+        end_to_end_id: None,
     })));
     let balances = |account, before, limit| -> Vec<(u64, i64)> {
         let entries = wait(bench.engine.entries(account, before, limit)).expect("entries");

@@ -85,6 +85,7 @@ fn fill(engine: &Engine) {
                 metadata,
                 value_date,
                 booked_at,
+                end_to_end_id: None,
             }))
         }),
     );

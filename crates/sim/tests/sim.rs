@@ -493,6 +493,7 @@ fn the_auditor_agrees_to_reasons_that_are_seldom_had() {
         metadata: None,
         value_date: None,
         booked_at: Some(Timestamp(2)),
+        end_to_end_id: None,
     };
     assert_eq!(ask(Body::Payments(PaymentCommand::Pay(ahead))), Some("booked-ahead"));
     let unresolved = Body::System(SystemCommand::Unresolved(ledger::Refusal::UnknownAccount.into()));
@@ -616,7 +617,7 @@ fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Post
                 Body::Payments(PaymentCommand::Book { reason, .. }) => (Purpose::Booking, Some(reason.clone())),
                 _ => (Purpose::Payment, None),
             };
-            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata: None })
+            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata: None, end_to_end_id: None })
         }
     })
 }

@@ -49,6 +49,10 @@ pub(crate) struct Entry {
     /// The text that went with it; null where there is none, or the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     pub(crate) text: Option<String>,
+    /// The payer's own id of the payment, where one was given and the person has not been erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::EndToEndId>, required = false, nullable = false)]
+    pub(crate) end_to_end_id: Option<String>,
 }
 
 /// A page of entries.
@@ -151,7 +155,7 @@ impl From<EntryView> for Entry {
     fn from(entry: EntryView) -> Self {
         let EntryView { payment, number, amount_minor, balance_minor, currency, booked_at, value_date, .. } = entry;
         let EntryView { counterparty, purpose, undoes, said, .. } = entry;
-        let SaidView { text } = said;
+        let SaidView { text, end_to_end_id } = said;
         Self {
             payment,
             number,
@@ -163,6 +167,7 @@ impl From<EntryView> for Entry {
             purpose: purpose.into(),
             undoes,
             text,
+            end_to_end_id,
         }
     }
 }

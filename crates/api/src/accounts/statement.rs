@@ -154,7 +154,7 @@ fn csv_response(statement: &Statement) -> Result<Response, Problem> {
 }
 
 /// The columns of the CSV.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "line",
     "number",
     "booked_at",
@@ -166,28 +166,34 @@ const COLUMNS: [&str; 11] = [
     "purpose",
     "text",
     "payment",
+    "end_to_end_id",
 ];
 
 fn csv(statement: &Statement) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
     let currency = statement.currency.as_str();
-    let line = |name, day, amount, balance| [name, "", day, "", amount, balance, currency, "", "", "", ""];
+    let line = |name, day, amount, balance| [name, "", day, "", amount, balance, currency, "", "", "", "", ""];
     writer.write_record(line("opening", &statement.from, "", &statement.opening_balance))?;
     for entry in &statement.entries {
-        let text = entry.text.as_deref().map(harmless).unwrap_or_default();
+        // Each field has its column, but that the amount says what was undone.
+        let Entry { payment, number, amount, balance, booked_at, value_date, counterparty, .. } = entry;
+        let Entry { purpose, undoes: _, text, end_to_end_id, .. } = entry;
+        let [text, end_to_end_id] = [text, end_to_end_id].map(|said| said.as_deref().map(harmless).unwrap_or_default());
+        let number = number.to_string();
         writer.write_record([
             "entry",
-            &entry.number.to_string(),
-            &entry.booked_at,
-            &entry.value_date,
-            &entry.amount,
-            &entry.balance,
+            &number,
+            booked_at,
+            value_date,
+            amount,
+            balance,
             currency,
-            &entry.counterparty,
-            entry.purpose.name(),
+            counterparty,
+            purpose.name(),
             &text,
-            &entry.payment,
+            payment,
+            &end_to_end_id,
         ])?;
     }
     writer.write_record(line("debits", &statement.to, &statement.total_debits, ""))?;

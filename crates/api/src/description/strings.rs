@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 use service::metadata::{self, MAX_PAIRS};
 use service::password::{MAX_CHARACTERS, MIN_CHARACTERS};
-use service::{MAX_KEY_CHARACTERS, MAX_LINES, MAX_TEXT_CHARACTERS};
+use service::{MAX_KEY_CHARACTERS, MAX_LINES, MAX_TEXT_CHARACTERS, Words};
 use utoipa::openapi::schema::Object;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -112,6 +112,16 @@ kinds! {
         "minLength": 1,
         "maxLength": MAX_TEXT_CHARACTERS,
         "examples": ["Lunch", "Alice Adler"],
+    };
+    EndToEndId {
+        "title": "end-to-end id",
+        "type": "string",
+        "description": "The payer's own id of a payment, which goes with it to the payee: at most 35 characters (ISO 20022, \
+                        Max35Text), no control characters, and not spaces alone. Space around it is left out.",
+        "pattern": TEXT,
+        "minLength": 1,
+        "maxLength": Words::MAX_END_TO_END_CHARACTERS,
+        "examples": ["INVOICE-2026-0042"],
     };
     AnyText {
         "type": "string",

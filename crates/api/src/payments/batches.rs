@@ -74,6 +74,10 @@ pub(crate) struct BatchLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::Notes>)]
     metadata: Option<Metadata>,
+    /// The payer's own id of the payment, which both sides see, of at most 35 characters (ISO 20022, `EndToEndId`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::EndToEndId>)]
+    end_to_end_id: Option<String>,
 }
 
 /// Outcome of one line.
@@ -443,7 +447,8 @@ impl BatchLine<'_> {
     fn order(&self) -> Result<LineOrder<'_>, Fault> {
         let movement = MovementOrder { from: &self.from, to: &self.to, amount: money(&self.amount, &self.currency)? };
         let metadata = metadata::written(self.metadata.as_ref())?;
-        Ok(LineOrder { movement, words: Words { text: self.text.as_deref(), metadata } })
+        let (text, end_to_end_id) = (self.text.as_deref(), self.end_to_end_id.as_deref());
+        Ok(LineOrder { movement, words: Words { text, metadata, end_to_end_id } })
     }
 }
 

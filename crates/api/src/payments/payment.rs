@@ -49,6 +49,10 @@ pub(crate) struct NewPayment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::Notes>)]
     pub(crate) metadata: Option<Metadata>,
+    /// The payer's own id of the payment, which both sides see, of at most 35 characters (ISO 20022, `EndToEndId`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::EndToEndId>)]
+    pub(crate) end_to_end_id: Option<String>,
 }
 
 /// A further movement of a payment to be made.
@@ -123,6 +127,10 @@ pub(crate) struct Booking {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::ShownNotes>, required = false, nullable = false)]
     metadata: Option<Metadata>,
+    /// The payer's own id of the payment, where one was given and the person has not been erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::EndToEndId>, required = false, nullable = false)]
+    end_to_end_id: Option<String>,
 }
 
 /// A further movement of the same payment.
@@ -220,7 +228,7 @@ impl Payment {
 impl Booking {
     fn of(booking: BookingView) -> Result<Self, Fault> {
         let Movement { from, to, amount, currency } = booking.movement.into();
-        let SaidView { text } = booking.said;
+        let SaidView { text, end_to_end_id } = booking.said;
         Ok(Self {
             from,
             to,
@@ -232,6 +240,7 @@ impl Booking {
             value_date: day(booking.value_date),
             more: booking.more.into_iter().map(Movement::from).collect(),
             metadata: metadata::read(booking.metadata.as_deref())?,
+            end_to_end_id,
         })
     }
 }
@@ -252,7 +261,9 @@ impl NewPayment {
         });
         let movements = std::iter::once(Ok(first)).chain(more).collect::<Result<_, Fault>>()?;
         let metadata = metadata::written(self.metadata.as_ref())?;
-        Ok(PaymentOrder { movements, words: Words { text: self.text.as_deref(), metadata } })
+        let (text, end_to_end_id) = (self.text.as_deref(), self.end_to_end_id.as_deref());
+        let words = Words { text, metadata, end_to_end_id };
+        Ok(PaymentOrder { movements, words })
     }
 }
 

@@ -56,6 +56,7 @@ async fn each_line_is_a_payment_of_its_own() {
     let mut noted = line(&bank, "1.00");
     noted["text"] = json!("Salary");
     noted["metadata"] = json!({"run": "11"});
+    noted["end_to_end_id"] = json!("SALARY-11");
     let good = line(&bank, "1.00").to_string();
     let body = [
         good.clone(),
@@ -99,6 +100,7 @@ async fn each_line_is_a_payment_of_its_own() {
     assert_eq!(posted(&bank, &bank.ada).await, "97.00");
     let shown = bank.get("ada", &format!("/v1/payments/{}", all[9]["payment"].as_str().unwrap())).await.json();
     assert_eq!((&shown["text"], &shown["metadata"]), (&json!("Salary"), &json!({"run": "11"})));
+    assert_eq!(shown["end_to_end_id"], "SALARY-11");
 
     // Sent again it does nothing more, and tells the same; what is longer is carried out from there on.
     let again = send(&bank, "ada", "payday", "", &body).await;

@@ -71,6 +71,8 @@ async fn rows(bank: &Bank) -> Vec<Row> {
         rows.push(row("ada", "POST /v1/payments", with(&pay, field, value.clone()), slug));
         rows.push(row("ada", "POST /v1/holds", with(&hold, field, value), slug));
     }
+    let id = json!("x".repeat(36));
+    rows.push(row("ada", "POST /v1/payments", with(&pay, "end_to_end_id", id), "invalid-request"));
     let booking = json!({"from": bank.ada, "to": bank.ada, "amount": "1.00", "currency": "EUR", "reason": "a reason"});
     for (field, value, slug) in [
         ("to", json!(FOREIGN), "other-bank"),

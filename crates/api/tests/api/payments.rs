@@ -80,6 +80,61 @@ async fn a_payment_of_several_movements_is_made_whole_or_not_at_all() {
     assert_eq!(pay(&bank, "ada", &many).await.slug(), "too-many-legs");
 }
 
+/// The payer's own id of a payment goes with it to the payee: to both sides' payments, entries, statements and CSV.
+#[tokio::test]
+async fn an_end_to_end_id_is_seen_on_both_sides() {
+    let bank = Bank::new().await;
+    let id = "INVOICE 2026/42-é";
+    let mut body = order(&bank, "1.00");
+    let plain = post(&bank, "ada", "plain", "/v1/payments", &body).await;
+    assert!(plain.json().get("end_to_end_id").is_none(), "{}", plain.text());
+    body["end_to_end_id"] = json!(format!("  {id} "));
+    assert_eq!(post(&bank, "ada", "plain", "/v1/payments", &body).await.slug(), "key-reused", "it is another request");
+    let dry = bank.send(Call::new("POST", "/v1/payments/dry-run").by(&bank, "ada").json(&body)).await;
+    assert_eq!((dry.status, &dry.json()["end_to_end_id"]), (200, &json!(id)), "{}", dry.text());
+    let paid = post(&bank, "ada", "with-id", "/v1/payments", &body).await;
+    assert_eq!((paid.status, &paid.json()["end_to_end_id"]), (201, &json!(id)), "{}", paid.text());
+    let again = post(&bank, "ada", "with-id", "/v1/payments", &body).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, "true"), "{}", again.text());
+    let today = &bank.moment()[..10];
+    for (who, iban) in [("ada", &bank.ada), ("bo", &bank.bo), ("auditor", &bank.ada)] {
+        let shown = bank.get(who, paid.header("location")).await.json();
+        assert_eq!(shown["end_to_end_id"], id, "{who}");
+        let listed = bank.get(who, &format!("/v1/payments?account={iban}")).await.json();
+        assert_eq!(listed["payments"][0]["end_to_end_id"], id, "{who}");
+        let entries = bank.get(who, &format!("/v1/accounts/{iban}/entries")).await.json();
+        assert_eq!(entries["entries"][0]["end_to_end_id"], id, "{who}");
+        assert!(entries["entries"][1].get("end_to_end_id").is_none(), "{who}");
+        let statement = format!("/v1/accounts/{iban}/statement?from={today}&to={today}");
+        let entries = bank.get(who, &statement).await.json()["entries"].clone();
+        assert_eq!(entries.as_array().unwrap().last().unwrap()["end_to_end_id"], id, "{who}");
+        let csv = bank.get(who, &statement.replace("/statement?", "/statement.csv?")).await.text();
+        assert!(csv.lines().next().unwrap().ends_with(",payment,end_to_end_id"), "{csv}");
+        assert!(csv.lines().any(|line| line.ends_with(&format!(",{id}"))), "{csv}");
+    }
+    // A spreadsheet takes none for a formula.
+    body["end_to_end_id"] = json!("=1+1");
+    assert_eq!(pay(&bank, "ada", &body).await.status, 201);
+    let csv = bank.get("bo", &format!("/v1/accounts/{}/statement.csv?from={today}&to={today}", bank.bo)).await.text();
+    assert!(csv.contains(",'=1+1"), "{csv}");
+    for (sent, status) in [
+        (json!("é".repeat(35)), 201),
+        (json!("é".repeat(36)), 400),
+        (json!(" "), 400),
+        (json!(""), 400),
+        (json!("a\nb"), 400),
+        (json!(7), 400),
+        (Value::Null, 201),
+    ] {
+        body["end_to_end_id"] = sent.clone();
+        let answer = pay(&bank, "ada", &body).await;
+        assert_eq!(answer.status, status, "{sent}: {}", answer.text());
+        if status == 400 {
+            assert_eq!(answer.json()["errors"][0]["field"], "end_to_end_id", "{sent}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn notes_are_the_payers_own() {
     let bank = Bank::new().await;

@@ -162,7 +162,7 @@ async fn a_mistake_is_told_with_what_would_be_right() {
             with("memo", json!("x")),
             "invalid-request",
             "memo",
-            "there is no such field; there are from, to, amount, currency, text, more and metadata",
+            "there is no such field; there are from, to, amount, currency, text, more, metadata and end_to_end_id",
         ),
         (
             "{\"from\":\"a\",\n,}".into(),

@@ -73,6 +73,8 @@ pub struct Pay {
     pub text: Option<Sealed>,
     /// The payer's own notes, which the payee doesn't see.
     pub metadata: Option<Sealed>,
+    /// The payer's own id of the payment, which both sides see (ISO 20022, `EndToEndId`).
+    pub end_to_end_id: Option<Sealed>,
     /// Day from which it counts for interest; the day of booking where none is given.
     pub value_date: Option<ValueDate>,
     /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.
@@ -83,6 +85,14 @@ impl Pay {
     /// An ordinary payment, booked now, that says nothing.
     #[must_use]
     pub fn of(legs: SmallVec<[Leg; 1]>) -> Self {
-        Self { legs, purpose: Purpose::Payment, text: None, metadata: None, value_date: None, booked_at: None }
+        Self {
+            legs,
+            purpose: Purpose::Payment,
+            text: None,
+            metadata: None,
+            end_to_end_id: None,
+            value_date: None,
+            booked_at: None,
+        }
     }
 }

@@ -96,6 +96,7 @@ fn posted(posting: Posting, pay: &Pay) -> What {
         purpose: pay.purpose,
         text: pay.text.clone(),
         metadata: pay.metadata.clone(),
+        end_to_end_id: pay.end_to_end_id.clone(),
     })
 }
 

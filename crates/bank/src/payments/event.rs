@@ -25,6 +25,9 @@ pub enum PaymentEvent {
         /// The payer's own notes, a JSON object.
         #[n(3)]
         metadata: Option<Sealed>,
+        /// The payer's own id of the payment, for both sides (ISO 20022, `EndToEndId`).
+        #[n(4)]
+        end_to_end_id: Option<Sealed>,
     },
     /// Several payments were made, all or none: the next so many events.
     #[n(18)]
@@ -40,12 +43,14 @@ pub enum PaymentEvent {
 pub struct Said {
     /// The text on the statement.
     pub text: Option<Sealed>,
+    /// The payer's own id of the payment (ISO 20022, `EndToEndId`).
+    pub end_to_end_id: Option<Sealed>,
 }
 
 impl PaymentEvent {
     /// A posting with nothing but a text, if that.
     pub(crate) fn posted(posting: Posting, purpose: Purpose, text: Option<Sealed>) -> Self {
-        Self::Posted { posting, purpose, text, metadata: None }
+        Self::Posted { posting, purpose, text, metadata: None, end_to_end_id: None }
     }
 
     /// Returns the payer's own notes.
@@ -61,8 +66,8 @@ impl PaymentEvent {
     #[must_use]
     pub fn as_posting(&self) -> Option<(&Posting, Purpose, Said)> {
         match self {
-            Self::Posted { posting, purpose, text, metadata: _ } => {
-                Some((posting, *purpose, Said { text: text.clone() }))
+            Self::Posted { posting, purpose, text, metadata: _, end_to_end_id } => {
+                Some((posting, *purpose, Said { text: text.clone(), end_to_end_id: end_to_end_id.clone() }))
             }
             Self::PaidAll { .. } => None,
         }

@@ -11,7 +11,7 @@ use ledger::{AccountId, Cause, Entry, Posting};
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, kind_name, moment, purpose_name};
 
 /// The columns; the last one is left out with the personal fields.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "event",
     "booked_at",
     "value_date",
@@ -25,7 +25,11 @@ const COLUMNS: [&str; 13] = [
     "purpose",
     "cause",
     "text",
+    "end_to_end_id",
 ];
+
+/// Number of columns at the end that are there only where personal fields are opened.
+const PERSONAL: usize = 2;
 
 pub(super) struct Csv<'a> {
     out: ::csv::Writer<&'a mut dyn Write>,
@@ -45,7 +49,7 @@ impl From<::csv::Error> for Ended {
 impl<'a> Csv<'a> {
     pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal) -> Result<Self, Ended> {
         let mut out = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
-        let columns = if personal.0.is_some() { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - 1] };
+        let columns = if personal.0.is_some() { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - PERSONAL] };
         out.write_record(columns)?;
         Ok(Self { out, personal })
     }
@@ -54,14 +58,17 @@ impl<'a> Csv<'a> {
 impl Form for Csv<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
         let What::Payments(event) = &recorded.event.what else { return Ok(()) };
-        let Some((posting, purpose, Said { text })) = event.as_posting() else { return Ok(()) };
+        let Some((posting, purpose, Said { text, end_to_end_id })) = event.as_posting() else { return Ok(()) };
         let whole = Whole {
             number: recorded.number.to_string(),
             booked_at: moment(posting.booked_at()),
             value_date: day(posting.value_date()),
             purpose: purpose_name(purpose),
             cause: cause(posting),
-            text: text_cell(self.personal, text.as_ref())?,
+            said: [
+                text_cell(self.personal, Field::Text, text.as_ref())?,
+                text_cell(self.personal, Field::EndToEndId, end_to_end_id.as_ref())?,
+            ],
         };
         for booked in posting.legs() {
             let (debit, credit, minor) = (booked.leg.debit, booked.leg.credit, i128::from(booked.leg.amount.minor));
@@ -83,7 +90,8 @@ struct Whole {
     value_date: String,
     purpose: &'static str,
     cause: String,
-    text: Option<String>,
+    /// What it says to both sides, where personal fields are opened.
+    said: [Option<String>; PERSONAL],
 }
 
 impl Csv<'_> {
@@ -111,7 +119,7 @@ impl Csv<'_> {
             whole.purpose,
             &whole.cause,
         ];
-        Ok(self.out.write_record(cells.into_iter().chain(whole.text.as_deref()))?)
+        Ok(self.out.write_record(cells.into_iter().chain(whole.said.iter().flatten().map(String::as_str)))?)
     }
 }
 
@@ -125,8 +133,8 @@ fn cause(posting: &Posting) -> String {
     }
 }
 
-fn text_cell(personal: &Personal, text: Option<&Sealed>) -> Result<Option<String>, Ended> {
-    let text = personal.open(Field::Text, text)?;
+fn text_cell(personal: &Personal, field: Field, text: Option<&Sealed>) -> Result<Option<String>, Ended> {
+    let text = personal.open(field, text)?;
     Ok(text.map(|text| text.map(|text| harmless(&text)).unwrap_or_default()))
 }
 

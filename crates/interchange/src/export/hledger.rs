@@ -72,7 +72,7 @@ impl<'a> Hledger<'a> {
         &mut self,
         state: &State,
         number: u64,
-        (posting, purpose, Said { text }): (&Posting, Purpose, Said),
+        (posting, purpose, Said { text, end_to_end_id }): (&Posting, Purpose, Said),
     ) -> Result<(), Ended> {
         let (booked, valued) = (posting.booked_at().day(), posting.value_date());
         write!(self.out, "\n{}", day(booked))?;
@@ -88,6 +88,10 @@ impl<'a> Hledger<'a> {
             Cause::Capture { hold, .. } => writeln!(self.out, "  ; capture-of:{}", hold.event())?,
             Cause::Refund { of, .. } => writeln!(self.out, "  ; refund-of:{}", of.event())?,
             Cause::Reversal { of } => writeln!(self.out, "  ; reversal-of:{}", of.event())?,
+        }
+        if let Some(Some(id)) = self.personal.open(Field::EndToEndId, end_to_end_id.as_ref())? {
+            // A comma would end the tag's value.
+            writeln!(self.out, "    ; end-to-end-id:{}", one_line(&id).replace(',', " "))?;
         }
         for booked in posting.legs() {
             let minor = i128::from(booked.leg.amount.minor);

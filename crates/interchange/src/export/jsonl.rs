@@ -108,6 +108,8 @@ enum Told<'a> {
         text: Opened,
         #[serde(skip_serializing_if = "Option::is_none")]
         metadata: Opened,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        end_to_end_id: Opened,
     },
     PaidAll {
         payments: u32,
@@ -251,7 +253,7 @@ impl<'a> Jsonl<'a> {
                 let (_, currency) = kind_and_currency(state, *account)?;
                 Told::OverdraftSet { iban: iban(state, *account)?, overdraft: overdraft_text(*overdraft, currency) }
             }
-            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata }) => Told::Posted {
+            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id }) => Told::Posted {
                 purpose: purpose_name(*purpose),
                 booked_at: moment(posting.booked_at()),
                 value_date: day(posting.value_date()),
@@ -259,6 +261,7 @@ impl<'a> Jsonl<'a> {
                 cause: cause(posting.cause()),
                 text: open(Field::Text, text.as_ref())?,
                 metadata: open(Field::Metadata, metadata.as_ref())?,
+                end_to_end_id: open(Field::EndToEndId, end_to_end_id.as_ref())?,
             },
             What::Payments(PaymentEvent::PaidAll { payments }) => Told::PaidAll { payments: *payments },
             What::Holds(HoldEvent::HoldPlaced { hold, text, metadata }) => Told::HoldPlaced {

@@ -120,6 +120,8 @@ pub(super) struct Postings {
     pub(super) currency: Option<String>,
     pub(super) balance: Option<String>,
     pub(super) text: Option<Template<String>>,
+    /// The column with the payer's own id of the payment.
+    pub(super) end_to_end_id: Option<String>,
     /// Treatment of a text that is too long; without it, that is a mistake.
     pub(super) long_text: Option<LongText>,
     /// The column that is empty in rows which go on with the text of the row before.
@@ -434,6 +436,7 @@ fn postings(mut section: Section<'_>) -> Postings {
         currency: section.optional_text("currency"),
         balance: section.optional_text("balance"),
         text: section.optional("text", Template::parse),
+        end_to_end_id: section.optional_text("end_to_end_id"),
         long_text: section.optional("long_text", |text| match text {
             "cut" => Ok(LongText::Cut),
             "split" => Ok(LongText::Split),

@@ -188,6 +188,7 @@ mod tests {
             source_balance_minor: balance,
             text: None,
             text_rest: Vec::new(),
+            end_to_end_id: None,
         }
     }
 

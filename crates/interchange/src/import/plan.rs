@@ -241,6 +241,8 @@ pub(crate) struct PlannedPosting {
     pub(crate) text: Option<Box<str>>,
     /// Continuation of the text where the map splits long ones: parts as long as a value of metadata may be.
     pub(crate) text_rest: Vec<Box<str>>,
+    /// The payer's own id of the payment: at most 35 characters on one line, not empty.
+    pub(crate) end_to_end_id: Option<Box<str>>,
 }
 
 impl PlannedPosting {
@@ -688,6 +690,7 @@ mod tests {
                 source_balance_minor: Some(-1_550),
                 text: Some("Rent".into()),
                 text_rest: Vec::new(),
+                end_to_end_id: None
             }
         );
     }

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
 
+use service::Words;
+
 use super::map::{self, Amount, Condition, ContraRule, LongText, Lookup, SignRule};
 use super::plan::{ContraKind, Direction, Keys, PlannedAccount, PlannedContra, PlannedPosting, Source, code, row_key};
 use super::source::{Rows, Skip, SourceFormat, TEXT_CHARS_MAX, Template};
@@ -57,6 +59,7 @@ impl Source<'_> {
                 continue;
             }
             let source_balance_minor = columns.source_balance_minor(&mut rows, format, currency.1);
+            let end_to_end_id = columns.end_to_end_id(&mut rows);
             let contra_and_text = columns.contra_and_text(&mut rows, &mut contras, currency.0);
             let (Some(account), Some(date), Some(Some((direction, amount_minor))), Some((contra, text))) =
                 (account, date, amount, contra_and_text)
@@ -88,6 +91,7 @@ impl Source<'_> {
                 source_balance_minor,
                 text,
                 text_rest: rest,
+                end_to_end_id,
             });
         }
         let skipped = rows.into_skipped();
@@ -136,6 +140,7 @@ struct PostingColumns<'m> {
     amount: AmountColumns<'m>,
     balance: Option<usize>,
     text: Option<Template<usize>>,
+    end_to_end_id: Option<usize>,
     continuation: Option<usize>,
     codes: BTreeMap<usize, &'m BTreeMap<String, String>>,
     rules: Vec<ContraRule<usize>>,
@@ -186,6 +191,7 @@ impl<'m> PostingColumns<'m> {
             amount: AmountColumns::resolve(&table.amount, rows),
             balance: table.balance.as_ref().map(|column| rows.column(column)),
             text: table.text.as_ref().map(|text| text.resolve(&mut |column| rows.column(column))),
+            end_to_end_id: table.end_to_end_id.as_ref().map(|column| rows.column(column)),
             continuation: table.continuation.as_ref().map(|column| rows.column(column)),
             codes: table.codes.iter().map(|(column, codes)| (rows.column(column), codes)).collect(),
             rules: table.contra.iter().map(|rule| rule.resolve(&mut |column| rows.column(column))).collect(),
@@ -369,6 +375,19 @@ impl<'m> PostingColumns<'m> {
     fn source_balance_minor(&self, rows: &mut Rows<'_>, format: &SourceFormat, decimals: u32) -> Option<i64> {
         let column = self.balance.filter(|column| !rows.get(*column).is_empty())?;
         rows.check(rows.parse(column, |balance| format.amount.signed_minor(balance, decimals)))
+    }
+
+    /// The payer's own id of the payment, where the row has one.
+    fn end_to_end_id(&self, rows: &mut Rows<'_>) -> Option<Box<str>> {
+        let column = self.end_to_end_id.filter(|column| !rows.get(*column).trim().is_empty())?;
+        let read = rows.parse(column, |text| match text.trim() {
+            id if id.chars().any(bank::is_control) => Err(format!("{id:?} has control characters")),
+            id if id.chars().count() > Words::MAX_END_TO_END_CHARACTERS => {
+                Err(format!("{id:?} has more than {} characters", Words::MAX_END_TO_END_CHARACTERS))
+            }
+            id => Ok(id.into()),
+        });
+        rows.check(read)
     }
 
     fn contra_and_text(&self, rows: &mut Rows<'_>, contras: &mut Contras, currency: &str) -> Option<(usize, Text)> {
@@ -639,6 +658,18 @@ mod tests {
             ],
         );
         check_mistakes(fields, &content.replace("JPY", "USD"), &["p:3: there is no account \"a USD\""]);
+    }
+
+    #[test]
+    fn an_end_to_end_id_is_taken_from_its_column() {
+        let fields = format!("{ONE}amount = \"amount\"\nend_to_end_id = \"id\"\n");
+        let content = |id: &str| format!("date;text;amount;id\n2024-01-02;x;1.00;{id}\n");
+        let taken = |id: &str| planned(&fields, &content(id)).unwrap().postings[0].end_to_end_id.clone();
+        assert_eq!(taken(" E2E-1 ").as_deref(), Some("E2E-1"));
+        assert_eq!(taken("  "), None);
+        assert_eq!(taken(&"é".repeat(35)).as_deref(), Some(&*"é".repeat(35)));
+        let told = format!("p:2: column \"id\": {:?} has more than 35 characters", "x".repeat(36));
+        check_mistakes(&fields, &content(&"x".repeat(36)), &[&told]);
     }
 
     #[test]

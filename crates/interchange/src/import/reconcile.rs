@@ -211,6 +211,7 @@ mod tests {
             source_balance_minor: *source_balance_minor,
             text: None,
             text_rest: Vec::new(),
+            end_to_end_id: None,
         });
         Plan {
             source_name: String::new(),

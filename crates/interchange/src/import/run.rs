@@ -487,20 +487,26 @@ impl<'a> Importer<'a> {
         let amount = Money { minor: i64::try_from(minor).map_err(|_| unexpected())?, currency };
         let deposit = Leg { debit: contra, credit: account, amount };
         let leg = if entry.change_minor > 0 { deposit } else { deposit.reversed() };
-        let (content, text) = match entry.posting.map(|place| &self.plan.postings[place]) {
+        let row = entry.posting.map(|place| &self.plan.postings[place]);
+        let (mut content, text) = match row {
             Some(row) => (booking::posting_content(leg.debit, leg.credit, minor, row), row.text.as_deref()),
             None => (format!("{} {} {minor} {}", leg.debit.0, leg.credit.0, entry.date), Some(OPENING_TEXT)),
         };
-        let text = match text {
-            Some(text) => self.engine.seal(owners[entry.account], Field::Text, text)?,
-            None => None,
+        let seal = |field, text: Option<&str>| match text {
+            Some(text) => self.engine.seal(owners[entry.account], field, text),
+            None => Ok(None),
         };
+        let id = row.and_then(|row| row.end_to_end_id.as_deref());
+        // A row without one is the same request as it was before there were any.
+        content.extend(id.map(|id| format!(" {id:?}")));
+        let (text, end_to_end_id) = (seal(Field::Text, text)?, seal(Field::EndToEndId, id)?);
         let day = value_date(entry.date);
         let pay = Pay {
             metadata: self.text_rest(entry, owners)?,
             legs: [leg].into(),
             purpose: Purpose::Imported,
             text,
+            end_to_end_id,
             value_date: Some(day),
             booked_at: (!entry.late).then(|| day.start()),
         };

@@ -80,8 +80,10 @@ impl Made {
     }
 
     fn pay(&self, legs: &[Leg], text: Option<Sealed>, value_date: Option<ValueDate>) -> PostingId {
-        let legs = legs.iter().copied().collect();
-        let pay = Pay { legs, purpose: Purpose::Payment, text, metadata: None, value_date, booked_at: None };
+        self.pays(Pay { text, value_date, ..Pay::of(legs.into()) })
+    }
+
+    fn pays(&self, pay: Pay) -> PostingId {
         PostingId::new(self.does(Body::Payments(PaymentCommand::Pay(pay))).event).expect("a posting")
     }
 
@@ -129,7 +131,9 @@ fn varied() -> Folder {
         for (place, trap) in TRAPS.into_iter().enumerate() {
             let text = bank.seal(anna_subject, Field::Text, trap);
             let minor = i64::try_from(place).expect("few") + 1;
-            bank.pay(&[leg(annas, bens, of(minor))], text, Some(ValueDate(18_000)));
+            let end_to_end_id = bank.seal(anna_subject, Field::EndToEndId, trap);
+            let legs = [leg(annas, bens, of(minor))].into();
+            bank.pays(Pay { text, end_to_end_id, value_date: Some(ValueDate(18_000)), ..Pay::of(legs) });
         }
         let legs = [
             leg(annas, bens, of(1_000)),
@@ -175,6 +179,7 @@ fn varied() -> Folder {
                 metadata: None,
                 value_date: None,
                 booked_at: None,
+                end_to_end_id: None,
             })),
             None,
             None,
@@ -364,15 +369,20 @@ fn three_currencies_and_every_kind_of_posting() {
             assert_eq!(hledger(&journal, &["print", &format!("tag:{cause}")]).matches(cause).count(), 3, "{cause}");
         }
         let words = ["Anna's, money", "Anna's; money", "Nájem", "家賃", "(not a comment"];
+        let ids = hledger(&journal, &["tags", "end-to-end-id", "--values"]);
+        let expected = if personal.is_empty() { 0 } else { TRAPS.len() };
+        assert_eq!(ids.lines().filter(|id| !id.is_empty()).count(), expected, "{ids}");
         let told = words.iter().filter(|word| journal.contains(**word)).count();
         assert_eq!(told, if personal.is_empty() { 0 } else { 3 }, "{journal}");
     }
 
     let bare = csv_agrees(&export(&folder, "csv", &[]), &accounts);
-    assert!(!bare[0].contains_key("text"), "{:?}", bare[0]);
+    assert!(!bare[0].contains_key("text") && !bare[0].contains_key("end_to_end_id"), "{:?}", bare[0]);
     let lines = csv_agrees(&export(&folder, "csv", &["--personal"]), &accounts);
     let texts: BTreeSet<&str> = lines.iter().map(|line| line["text"].trim_start_matches('\'')).collect();
     assert!(TRAPS.iter().all(|trap| texts.contains(trap)), "{texts:?}");
+    let ids: BTreeSet<&str> = lines.iter().map(|line| line["end_to_end_id"].trim_start_matches('\'')).collect();
+    assert!(TRAPS.iter().all(|trap| ids.contains(trap)), "{ids:?}");
     for line in &lines {
         for (column, cell) in line {
             let amount = ["amount", "balance"].contains(&column.as_str());
@@ -447,7 +457,8 @@ fn every_event_is_told_and_no_secret() {
     // Left out are fields, not events; and neither form tells what guards a secret.
     let left_out = objects(&bare);
     assert_eq!(left_out.len(), events.len());
-    assert!(left_out.iter().all(|event| event.get("text").is_none()));
+    assert!(left_out.iter().all(|event| event.get("text").is_none() && event.get("end_to_end_id").is_none()));
+    assert!(TRAPS.iter().all(|trap| events.iter().any(|event| event["end_to_end_id"] == *trap)));
     assert!(left_out.iter().all(|event| event["type"] == "founded" || event.get("name").is_none()));
     let engine =
         Engine::open(&folder.data, &master_of(&folder), Options::default(), Arc::new(SystemClock), &mut |_| {})

@@ -237,6 +237,7 @@ impl Source {
             metadata: None,
             value_date: Some(day),
             booked_at: Some(day.start()),
+            end_to_end_id: None,
         };
         assert!(self.asks("opening:accounts:1", bank::Body::Payments(PaymentCommand::Pay(pay))));
     }
@@ -658,6 +659,7 @@ fn a_row_that_was_refused_before_can_be_booked_later() {
         metadata: None,
         value_date: None,
         booked_at: None,
+        end_to_end_id: None,
     };
     let command = bank::Command {
         origin: Origin::default(),

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::metadata::Metadata;
 use crate::names::{account_of, leg_of, subject_of};
 use crate::service::Service;
-use crate::texts::text;
+use crate::texts::{text, text_of};
 use crate::writes::{Keyed, is_dry, unexpected};
 
 /// A payment to be made.
@@ -31,6 +31,9 @@ pub struct Words<'a> {
     pub text: Option<&'a str>,
     /// The payer's own notes.
     pub metadata: Option<Metadata<'a>>,
+    /// The payer's own id of the payment, which both sides see: at most [`Words::MAX_END_TO_END_CHARACTERS`]
+    /// characters.
+    pub end_to_end_id: Option<&'a str>,
 }
 
 /// A movement of a payment to be made.
@@ -88,10 +91,13 @@ pub(crate) struct Ordered {
 }
 
 impl Words<'_> {
+    /// The most characters of an end-to-end id: ISO 20022's Max35Text.
+    pub const MAX_END_TO_END_CHARACTERS: usize = 35;
+
     /// Returns `true` if there are none, so that nothing is to be sealed.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { text, metadata } = self;
-        text.is_none() && metadata.is_none()
+        let Self { text, metadata, end_to_end_id } = self;
+        text.is_none() && metadata.is_none() && end_to_end_id.is_none()
     }
 }
 
@@ -145,11 +151,14 @@ impl Service {
         &self,
         legs: SmallVec<[Leg; 1]>,
         subject: SubjectId,
-        Words { text, metadata }: &Words<'_>,
+        Words { text, metadata, end_to_end_id }: &Words<'_>,
     ) -> Result<Pay, Fault> {
         let text = self.seal_text(subject, *text)?;
         let metadata = self.seal_metadata(subject, metadata.as_ref())?;
-        Ok(Pay { legs, purpose: Purpose::Payment, text, metadata, value_date: None, booked_at: None })
+        let given =
+            end_to_end_id.map(|id| text_of("end_to_end_id", id, Words::MAX_END_TO_END_CHARACTERS)).transpose()?;
+        let end_to_end_id = given.map(|id| self.seal(subject, Field::EndToEndId, id)).transpose()?;
+        Ok(Pay { legs, purpose: Purpose::Payment, text, metadata, end_to_end_id, value_date: None, booked_at: None })
     }
 
     /// Books cash that is brought to the desk or taken, against the cash account of its currency.

@@ -82,6 +82,8 @@ pub struct BookingView {
 pub struct SaidView {
     /// The text on the statement; none where there is none, or the person has been erased.
     pub text: Option<String>,
+    /// The payer's own id of the payment; none where there is none, or the person has been erased.
+    pub end_to_end_id: Option<String>,
 }
 
 /// A movement from one account to another.
@@ -188,8 +190,11 @@ impl Service {
 
     /// What a payment says, opened.
     pub(crate) fn said_view(&self, said: &Said) -> Result<SaidView, Fault> {
-        let Said { text } = said;
-        Ok(SaidView { text: self.open_some(Field::Text, text.as_ref())? })
+        let Said { text, end_to_end_id } = said;
+        Ok(SaidView {
+            text: self.open_some(Field::Text, text.as_ref())?,
+            end_to_end_id: self.open_some(Field::EndToEndId, end_to_end_id.as_ref())?,
+        })
     }
 
     /// An event as a booking, where it is one.

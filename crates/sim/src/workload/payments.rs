@@ -1,6 +1,6 @@
 //! Payments, cash, bookings, refunds and reversals, and what is learned of postings.
 
-use bank::{Body, Caller, Pay, PaymentCommand, PaymentEvent};
+use bank::{Body, Caller, Pay, PaymentCommand, PaymentEvent, Purpose};
 use ledger::{Leg, Money, PostingId};
 use smallvec::{SmallVec, smallvec};
 
@@ -37,7 +37,17 @@ impl Workload {
         }
         let caller = if legs.len() > 1 && self.random.once_in(2) { Caller::SYSTEM } else { self.holder(first.debit) };
         let text = self.random.once_in(4).then(|| sealed("text"));
-        let pay = Pay { text, ..Pay::of(legs) };
+        // With every text, so that no chance is taken.
+        let end_to_end_id = text.clone();
+        let pay = Pay {
+            legs,
+            purpose: Purpose::Payment,
+            text,
+            metadata: None,
+            end_to_end_id,
+            value_date: None,
+            booked_at: None,
+        };
         (caller, pay)
     }
 
