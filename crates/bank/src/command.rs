@@ -14,7 +14,7 @@ use crate::{Origin, Request, TokenHash, UserId};
 pub struct Command {
     /// The one who asks.
     pub caller: Caller,
-    /// Where it came from, for those who audit it. It decides nothing.
+    /// Where it came from, for those who audit it. It decides nothing. Without a channel nothing of it is kept.
     pub origin: Origin,
     /// The idempotency key and the fingerprint of what was sent under it. Without one, nothing is remembered of a
     /// refusal, and a retry is another request.

@@ -2,7 +2,6 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::origin::{Origin, SessionTag};
 use crate::permission::Standing;
 use crate::system::{SystemCommand, SystemEvent};
 use crate::{Body, Command, Event, Events, Facts, Refusal, State, What, access, accounts, holds, payments, system};
@@ -41,7 +40,7 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
     match judge(state, command, facts) {
         Ok(whats) => {
             let mut request = command.request;
-            let (by, origin) = (command.caller.user, origin_of(command));
+            let (by, origin) = (command.caller.user, command.origin.of_caller(&command.caller));
             let events = whats.into_iter().map(|what| Event { by, what, request: request.take(), origin });
             Decision::Accepted(events.collect())
         }
@@ -52,17 +51,11 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
                 by: command.caller.user,
                 what: What::System(SystemEvent::Refused { refusal, place }),
                 request: Some(request),
-                origin: origin_of(command),
+                origin: command.origin.of_caller(&command.caller),
             });
             Decision::Refused(refusal, event)
         }
     }
-}
-
-/// Where a command came from, its session filled in. None where nothing is known, so that the event is as short as before.
-fn origin_of(command: &Command) -> Option<Origin> {
-    let origin = Origin { session: command.caller.session.map(SessionTag::from), ..command.origin };
-    (origin != Origin::default()).then_some(origin)
 }
 
 /// Reason for refusing a command, and the place of the part concerned where it has several.

@@ -1,8 +1,8 @@
 //! A wrong core is found, its failure is the same every time, and shrinks to a handful of commands.
 
 use bank::{
-    Body, Caller, Command, Decision, Event, Facts, HoldCommand, HoldEvent, Origin, PaymentCommand, Refusal, SessionTag,
-    State, What, decide,
+    Body, Caller, Command, Decision, Event, Facts, HoldCommand, HoldEvent, Origin, PaymentCommand, Refusal, State,
+    What, decide,
 };
 use ledger::{Hold, Leg};
 use sim::run::Act;
@@ -29,7 +29,7 @@ fn as_system(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
 }
 
 fn origin(command: &Command) -> Option<Origin> {
-    Some(Origin { session: command.caller.session.map(SessionTag::from), ..command.origin })
+    command.origin.of_caller(&command.caller)
 }
 
 /// Lets a hold through that isn't covered, for one amount in fifty: the state's own laws notice.

@@ -2,6 +2,7 @@
 //! what it is told isn't what happened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use bank::{
     AccessCommand, AccountCommand, AccountEvent, Body, Caller, Channel, Command, CustomerId, Decision, Due, Event,
@@ -294,9 +295,11 @@ fn told(history: &[Observed], place: usize, fault: Fault) -> Vec<Observed> {
             told[place] = with_another_origin(true_one, |origin| {
                 // One session for another, one that there was not, or none.
                 origin.session = match origin.session {
-                    Some(SessionTag(tag)) if place.is_multiple_of(2) => Some(SessionTag(tag ^ 1)),
+                    Some(SessionTag(tag)) if place.is_multiple_of(2) => {
+                        Some(SessionTag(tag | 1)).filter(|other| other.0 != tag)
+                    }
                     Some(_) => None,
-                    None => Some(SessionTag(1)),
+                    None => Some(SessionTag(NonZeroU32::MIN)),
                 };
             });
         }
@@ -635,8 +638,7 @@ fn the_auditor_believes_nothing_that_had_to_be_refused() {
                 && let Some(what) = carried_out(&observed, simulation.state(), &postings)
             {
                 let (by, request) = (observed.command.caller.user, observed.command.request);
-                let session = observed.command.caller.session.map(SessionTag::from);
-                let origin = Some(Origin { session, ..observed.command.origin });
+                let origin = observed.command.origin.of_caller(&observed.command.caller);
                 let told = with_events(&observed, vec![Event { by, what, request, origin }]);
                 let Err(told_apart) = auditor.clone().observe(&told) else {
                     panic!("what had to be refused ({refusal}) was believed: {told:?}");

@@ -9,6 +9,7 @@ mod holds;
 mod payments;
 
 use std::collections::VecDeque;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use bank::{
     AccessCommand, AccountCommand, AddressClass, Body, Caller, Cause, Channel, Command, CustomerId, NameIndex,
@@ -151,9 +152,9 @@ impl Workload {
         Origin {
             channel,
             address: is_full.then_some(if is_new { AddressClass::New } else { AddressClass::Known }),
-            device: is_full.then_some(3),
-            approver: self.people.first().filter(|_| is_full).map(|person| person.user),
-            cause: is_full.then_some(Cause::Batch(self.made)),
+            device: NonZeroU32::new(3).filter(|_| is_full),
+            approver: self.people.first().and_then(|person| NonZeroU32::new(person.user.0)).filter(|_| is_full),
+            cause: NonZeroU64::new(self.made).filter(|_| is_full).map(Cause::Batch),
             session: None,
         }
     }

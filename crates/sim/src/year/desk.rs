@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bank::{
     AccessCommand, AccessEvent, Body, Caller, Command, Decision, Due, Event, HoldEvent, Origin, PastPosting,
-    PaymentEvent, Refusal, Request, SessionTag, SystemEvent, What,
+    PaymentEvent, Refusal, Request, SystemEvent, What,
 };
 use engine::{Clock, Engine, NewSubject, Options, Outcome, Submission, Unavailable};
 use journal::MasterKey;
@@ -415,8 +415,7 @@ fn key_file(folder: &Path) -> Result<PathBuf, Stopped> {
 
 /// A first answer as the auditor looks at it; none where it is said to be another's.
 fn observed(at: Timestamp, next_event: u64, command: Command, outcome: Outcome) -> Option<Observed> {
-    let session = command.caller.session.map(SessionTag::from);
-    let origin = Some(Origin { session, ..command.origin });
+    let origin = command.origin.of_caller(&command.caller);
     let event = |what| Event { by: command.caller.user, what, request: command.request, origin };
     let (at, decision, first_event) = match outcome {
         Outcome::Accepted(receipt) if !receipt.repeated => {
