@@ -1,7 +1,8 @@
 //! The HTTPS interface: REST under `/v1`, its OpenAPI description, health, metrics, and a page for people who come by.
 //!
-//! A request goes in three hops: the accept loop (of [`edge`]) hands it to the route's handler; the handler checks what
-//! was sent, finds out who asks, seals what is personal and submits one command to the engine; the engine decides.
+//! A request goes in a few hops: the accept loop (of [`edge`]) hands it to the route's handler; the handler checks the form
+//! of what was sent and asks the [`service`], which finds out who asks, seals what is personal and submits one command to the
+//! engine; the engine decides.
 //! Every refusal is a problem document (RFC 9457), and every limit is named in [`Limits`] or in
 //! [`edge::Limits`].
 //!

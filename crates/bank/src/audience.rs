@@ -1,4 +1,4 @@
-//! The audience of an event: who is concerned by it. Streams and exports go by it, as will notices and audits.
+//! The audience of an event: who is concerned by it. Streams go by it, as will notices and audits.
 
 use ledger::{AccountId, HoldId, Posting};
 use smallvec::{SmallVec, smallvec};

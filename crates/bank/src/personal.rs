@@ -1,10 +1,10 @@
 //! Personal fields. What tells something about a person is sealed under that person's own key before it enters a
-//! command, and stays sealed in events, state and checkpoints. Only the edge of the system opens it. Destroying the key
-//! erases the person everywhere, and leaves the ledger whole.
+//! command, and stays sealed in events, state and checkpoints. The engine alone opens it, for those who show it. Destroying
+//! the key erases the person everywhere, and leaves the ledger whole.
 
 use minicbor::{Decode, Encode};
 
-/// Subject under whose key a personal field is sealed. Drawn at random by the edge; 0 is the bank itself, for the names
+/// Subject under whose key a personal field is sealed. Drawn at random outside; 0 is the bank itself, for the names
 /// of its own accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]

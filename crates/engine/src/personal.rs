@@ -1,4 +1,4 @@
-//! Personal fields at the edge: sealing them before they enter a command, opening them for those entitled to see.
+//! Personal fields: sealing them before they enter a command, opening them for those entitled to see.
 
 use std::collections::HashMap;
 use std::path::Path;
