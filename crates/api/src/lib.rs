@@ -9,6 +9,9 @@
 //! A folder or file per subject holds its routes, what they take and what they answer; what they do is the
 //! [`service`]'s. No business rule is decided here.
 
+// A new event, refusal or fault must be looked at wherever they are told apart.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod access;
 mod accounts;
 mod admission;

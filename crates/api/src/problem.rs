@@ -223,20 +223,18 @@ impl Problem {
 
     /// Makes the document that is told of it.
     pub(crate) fn document(&self) -> Document {
-        let amount = self.refusal.as_ref().and_then(Refusal::amount).map(Amount::of);
-        let (available, limit, remaining) = match self.refusal {
-            Some(Refusal::AboveSignatoryLimit { .. }) => (None, amount, None),
-            Some(Refusal::Ledger(ledger::Refusal::InsufficientFunds { .. })) => (amount, None, None),
-            _ => (None, None, amount),
+        let named = |name: &str| {
+            let refusal = self.refusal.as_ref().filter(|refusal| refusal.amount_name() == Some(name));
+            refusal.and_then(Refusal::amount).map(Amount::of)
         };
         Document {
             kind: format!("/problems/{}", self.slug),
             title: title(self.slug),
             status: self.status,
             detail: self.detail.clone(),
-            available,
-            limit,
-            remaining,
+            available: named("available"),
+            limit: named("limit"),
+            remaining: named("remaining"),
             errors: self.errors.clone(),
         }
     }

@@ -187,6 +187,10 @@ mod tests {
             assert_eq!(refusal.slug(), *slug);
             assert!(!meaning.is_empty());
             assert!(refusal.amount().is_none() || refusal.amount() == amount);
+            let name = refusal.amount_name();
+            assert_eq!(name.is_some(), refusal.amount().is_some());
+            // Whoever adds another shows it: `Document` in `api/problem.rs`.
+            assert!(name.is_none_or(|name| ["available", "limit", "remaining"].contains(&name)), "{name:?}");
         }
     }
 

@@ -264,7 +264,25 @@ impl State {
     /// Takes a snapshot (cut) of the state as it is now, in a moment, however large the bank: a pointer is copied for
     /// every page.
     pub fn cut(&mut self) -> Cut {
-        let Self { last_event, time, founding, ledger, infos, cash, customers, users, sessions, .. } = self;
+        let Self {
+            last_event,
+            time,
+            founding,
+            ledger,
+            infos,
+            cash,
+            customers,
+            users,
+            sessions,
+            // A snapshot has no past, and these follow from the rest.
+            numbers: _,
+            user_names: _,
+            due: _,
+            outcomes: _,
+            outcomes_aside: _,
+            outcomes_after: _,
+            epoch: _,
+        } = self;
         let state = Self {
             last_event: *last_event,
             time: *time,

@@ -25,6 +25,8 @@ pub enum RefusalClass {
 macro_rules! refusals {
     (@amount) => { None };
     (@amount $field:ident) => { Some(*$field) };
+    (@name) => { None };
+    (@name $field:ident) => { Some(stringify!($field)) };
     (@make $variant:ident $amount:ident) => { Some(Self::$variant) };
     (@make $variant:ident $amount:ident $field:ident) => { $amount.map(|$field| Self::$variant { $field }) };
     (
@@ -81,6 +83,15 @@ macro_rules! refusals {
                 match self {
                     $(Self::$variant { $($field)? } => $crate::refusals!(@amount $($field)?),)+
                     $($(Self::$other(inner) => inner.amount(),)+)?
+                }
+            }
+
+            /// Returns what the amount is that goes with the refusal: its field's name, such as `available`.
+            #[must_use]
+            pub fn amount_name(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant { .. } => $crate::refusals!(@name $($field)?),)+
+                    $($(Self::$other(inner) => inner.amount_name(),)+)?
                 }
             }
 

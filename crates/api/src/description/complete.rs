@@ -333,7 +333,7 @@ fn forms_used(value: &Value, schemas: &Value, used: &mut Vec<String>) {
             fields.values().for_each(|value| forms_used(value, schemas, used));
         }
         Value::Array(items) => items.iter().for_each(|value| forms_used(value, schemas, used)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
