@@ -174,6 +174,7 @@ impl Standing {
     /// # Errors
     ///
     /// [`Refusal::NotAllowed`] where the role may not, whatever it is about.
+    #[inline]
     pub fn may_ever(self, action: Action) -> Result<(), Refusal> {
         if action.asks_of(self) == Grant::No { Err(Refusal::NotAllowed) } else { Ok(()) }
     }
@@ -183,6 +184,7 @@ impl Standing {
     /// # Errors
     ///
     /// [`Refusal::NotAllowed`] where the role may not, or not about this; or the refusal that says which right is missing.
+    #[inline]
     pub fn may(self, state: &State, action: Action, about: Scope) -> Result<(), Refusal> {
         let right_on = |account| match self {
             Self::Customer(customer) => state.right(customer, account),

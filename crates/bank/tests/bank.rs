@@ -1597,8 +1597,8 @@ fn story() -> Bank {
     bank.act(
         anna,
         Body::Payments(PaymentCommand::Pay(Pay {
-            metadata: metadata.clone(),
-            end_to_end_id: Some(sealed("E2E-1")),
+            metadata: metadata.clone().map(Box::new),
+            end_to_end_id: Some(Box::new(sealed("E2E-1"))),
             ..payment(&legs[..1])
         })),
     );

@@ -72,9 +72,9 @@ pub struct Pay {
     /// The text on the statement.
     pub text: Option<Sealed>,
     /// The payer's own notes, which the payee doesn't see.
-    pub metadata: Option<Sealed>,
+    pub metadata: Option<Box<Sealed>>,
     /// The payer's own id of the payment, which both sides see (ISO 20022, `EndToEndId`).
-    pub end_to_end_id: Option<Sealed>,
+    pub end_to_end_id: Option<Box<Sealed>>,
     /// Day from which it counts for interest; the day of booking where none is given.
     pub value_date: Option<ValueDate>,
     /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.

@@ -22,12 +22,12 @@ pub enum PaymentEvent {
         /// The text on the statement.
         #[n(2)]
         text: Option<Sealed>,
-        /// The payer's own notes, a JSON object.
+        /// The payer's own notes, a JSON object. Rare, and so kept elsewhere: an event is moved often.
         #[n(3)]
-        metadata: Option<Sealed>,
+        metadata: Option<Box<Sealed>>,
         /// The payer's own id of the payment, for both sides (ISO 20022, `EndToEndId`).
         #[n(4)]
-        end_to_end_id: Option<Sealed>,
+        end_to_end_id: Option<Box<Sealed>>,
     },
     /// Several payments were made, all or none: the next so many events.
     #[n(18)]
@@ -57,7 +57,7 @@ impl PaymentEvent {
     #[must_use]
     pub fn metadata(&self) -> Option<&Sealed> {
         match self {
-            Self::Posted { metadata, .. } => metadata.as_ref(),
+            Self::Posted { metadata, .. } => metadata.as_deref(),
             Self::PaidAll { .. } => None,
         }
     }
@@ -67,7 +67,7 @@ impl PaymentEvent {
     pub fn as_posting(&self) -> Option<(&Posting, Purpose, Said)> {
         match self {
             Self::Posted { posting, purpose, text, metadata: _, end_to_end_id } => {
-                Some((posting, *purpose, Said { text: text.clone(), end_to_end_id: end_to_end_id.clone() }))
+                Some((posting, *purpose, Said { text: text.clone(), end_to_end_id: end_to_end_id.as_deref().cloned() }))
             }
             Self::PaidAll { .. } => None,
         }

@@ -260,8 +260,8 @@ impl<'a> Jsonl<'a> {
                 legs: legs(state, posting)?,
                 cause: cause(posting.cause()),
                 text: open(Field::Text, text.as_ref())?,
-                metadata: open(Field::Metadata, metadata.as_ref())?,
-                end_to_end_id: open(Field::EndToEndId, end_to_end_id.as_ref())?,
+                metadata: open(Field::Metadata, metadata.as_deref())?,
+                end_to_end_id: open(Field::EndToEndId, end_to_end_id.as_deref())?,
             },
             What::Payments(PaymentEvent::PaidAll { payments }) => Told::PaidAll { payments: *payments },
             What::Holds(HoldEvent::HoldPlaced { hold, text, metadata }) => Told::HoldPlaced {

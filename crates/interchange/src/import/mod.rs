@@ -1,4 +1,4 @@
-//! Another bank's files: a map and a folder of delimited files become a [`Plan`], or a list of mistakes; and what of the
+//! Another bank's files: a map and a folder of delimited files become a `Plan`, or a list of mistakes; and what of the
 //! plan is new becomes postings.
 //!
 //! First the map is read (`map.rs`), then the tables it names (`plan.rs` and `postings.rs`, through the rows of

@@ -502,11 +502,11 @@ impl<'a> Importer<'a> {
         let (text, end_to_end_id) = (seal(Field::Text, text)?, seal(Field::EndToEndId, id)?);
         let day = value_date(entry.date);
         let pay = Pay {
-            metadata: self.text_rest(entry, owners)?,
+            metadata: self.text_rest(entry, owners)?.map(Box::new),
             legs: [leg].into(),
             purpose: Purpose::Imported,
             text,
-            end_to_end_id,
+            end_to_end_id: end_to_end_id.map(Box::new),
             value_date: Some(day),
             booked_at: (!entry.late).then(|| day.start()),
         };

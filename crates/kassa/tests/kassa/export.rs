@@ -131,7 +131,7 @@ fn varied() -> Folder {
         for (place, trap) in TRAPS.into_iter().enumerate() {
             let text = bank.seal(anna_subject, Field::Text, trap);
             let minor = i64::try_from(place).expect("few") + 1;
-            let end_to_end_id = bank.seal(anna_subject, Field::EndToEndId, trap);
+            let end_to_end_id = bank.seal(anna_subject, Field::EndToEndId, trap).map(Box::new);
             let legs = [leg(annas, bens, of(minor))].into();
             bank.pays(Pay { text, end_to_end_id, value_date: Some(ValueDate(18_000)), ..Pay::of(legs) });
         }

@@ -154,10 +154,10 @@ impl Service {
         Words { text, metadata, end_to_end_id }: &Words<'_>,
     ) -> Result<Pay, Fault> {
         let text = self.seal_text(subject, *text)?;
-        let metadata = self.seal_metadata(subject, metadata.as_ref())?;
+        let metadata = self.seal_metadata(subject, metadata.as_ref())?.map(Box::new);
         let given =
             end_to_end_id.map(|id| text_of("end_to_end_id", id, Words::MAX_END_TO_END_CHARACTERS)).transpose()?;
-        let end_to_end_id = given.map(|id| self.seal(subject, Field::EndToEndId, id)).transpose()?;
+        let end_to_end_id = given.map(|id| self.seal(subject, Field::EndToEndId, id)).transpose()?.map(Box::new);
         Ok(Pay { legs, purpose: Purpose::Payment, text, metadata, end_to_end_id, value_date: None, booked_at: None })
     }
 

@@ -38,7 +38,7 @@ impl Workload {
         let caller = if legs.len() > 1 && self.random.once_in(2) { Caller::SYSTEM } else { self.holder(first.debit) };
         let text = self.random.once_in(4).then(|| sealed("text"));
         // With every text, so that no chance is taken.
-        let end_to_end_id = text.clone();
+        let end_to_end_id = text.clone().map(Box::new);
         let pay = Pay {
             legs,
             purpose: Purpose::Payment,
