@@ -1,4 +1,8 @@
 //! State shared by all handlers: the service, what HTTP needs beside it, and the answers to writes.
+//!
+//! It holds the metrics, the documents and the known parameters, whose handlers take it as their state; and `problem.rs`
+//! speaks in the forms of `amounts.rs` and `description/strings.rs`, which have problems of their own. Such circles between files
+//! are here on purpose: each part is read by itself.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! The handle that everybody holds: submitting commands, reading, and the keyed hashes of the bank.
+//!
+//! Handle, writer, keeper, recovery and history name each other: they are one engine, whose threads share `Shared`, and the
+//! cut between them is by task, not by layer.
 
 use std::hash::Hasher;
 use std::net::IpAddr;

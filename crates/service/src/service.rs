@@ -1,4 +1,7 @@
 //! The handle that every front holds: the engine, and the ways of reading, sealing and opening.
+//!
+//! It holds what is kept for all callers (passwords' workers, ids, batches, the desk of the streams), and these hold it in
+//! turn, to ask the engine: circles between files that follow from one handle for all.
 
 use std::sync::Arc;
 

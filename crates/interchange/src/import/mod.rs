@@ -8,6 +8,9 @@
 //! `run.rs` found and book. The report (`report.rs`) compares what was posted with the source's own balances
 //! (`reconcile.rs`). `suggest` looks at a file and writes a first map for it.
 //!
+//! Map, plan, source and order share the words of the input, and booking, run and report those of the outcome, so that the
+//! files of either group name each other.
+//!
 //! # The order of rows, and what accounts begin with
 //!
 //! Rows are booked by date. Within an account's day their order is the one in which each balance of the source is the
