@@ -498,15 +498,24 @@ impl Ledger {
     /// Says in words why it doesn't: its cause does not hold, the ledger would have refused it, or its entries should
     /// read otherwise.
     pub fn check_posting(&self, posting: &Posting) -> Result<(), String> {
-        let minors = posting.legs.iter().map(|booked| booked.leg.amount.minor);
-        let minor = minors.fold(0, i64::saturating_add);
+        let mut minors = posting.legs.iter().map(|booked| booked.leg.amount.minor);
+        let minor = minors.try_fold(0, i64::checked_add);
         let cause_holds = match posting.cause {
             Cause::Order => true,
             Cause::Capture { hold, .. } => self.holds.get(&hold).is_some_and(|held| {
                 let its_own = |leg: Leg| leg.debit == held.debit && leg.credit == held.credit;
-                minor <= held.remaining_minor && posting.legs.iter().all(|booked| its_own(booked.leg))
+                minor.is_some_and(|minor| minor <= held.remaining_minor)
+                    && posting.legs.iter().all(|booked| its_own(booked.leg))
             }),
-            Cause::Refund { of, .. } => self.undone.get(&of) != Some(&Undone::Reversed),
+            // A forged one may give back more than can be counted.
+            Cause::Refund { of, leg } => match self.undone.get(&of) {
+                Some(Undone::Reversed) => false,
+                Some(Undone::Refunded(legs)) => {
+                    let before = legs.get(&leg).copied().unwrap_or(0);
+                    minor.is_some_and(|minor| before.checked_add(minor).is_some())
+                }
+                None => minor.is_some(),
+            },
             Cause::Reversal { of } => !self.undone.contains_key(&of),
         };
         if !cause_holds {

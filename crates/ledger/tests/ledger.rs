@@ -810,6 +810,30 @@ fn a_recorded_posting_that_does_not_fit_is_told_in_words() {
     }
 }
 
+/// Refunds that a journal makes up may come to more than can be counted.
+#[test]
+fn a_recorded_refund_beyond_all_counting_is_told_in_words() {
+    let mut desk = Desk::default();
+    let [one, other] = [(); 2].map(|()| desk.open(currency("EUR"), Kind::Asset, Overdraft::Unlimited));
+    let (there, back) = (leg(one, other, eur(i64::MAX / 2)), leg(other, one, eur(i64::MAX / 2)));
+    let refund = |desk: &Desk, of, legs: &[Leg]| {
+        let posting = desk.ledger.post(legs, NOW, NOW.day()).unwrap();
+        let cause = Cause::Refund { of: PostingId::new(of).unwrap(), leg: 0 };
+        Posting::recorded(posting.legs().into(), NOW, NOW.day(), cause)
+    };
+    for fits in [true, true, false] {
+        let paid = desk.ledger.post(&[there], NOW, NOW.day()).unwrap();
+        desk.book(Answer::Posted(paid));
+        let posting = refund(&desk, 3, &[back]);
+        assert_eq!(desk.ledger.check_posting(&posting).is_ok(), fits);
+        if fits {
+            desk.book(Answer::Posted(posting));
+        }
+    }
+    let of_many_legs = refund(&desk, 4, &[back, there, back]);
+    assert!(desk.ledger.check_posting(&of_many_legs).is_err());
+}
+
 // ---- The laws, under random use ----
 
 /// A random question, its accounts, holds and postings still to be chosen from those there are.
