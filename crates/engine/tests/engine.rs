@@ -288,22 +288,29 @@ fn the_past_can_be_read_from_any_point() {
     assert_eq!(wait(bench.engine.balance_at(AccountId(99), Timestamp(0))), Err(HistoryError::UnknownAccount));
 }
 
+/// The one thread that may wait for the disk is kept busy: what needs it can't be ready yet, and the rest is.
 #[test]
 fn what_is_not_at_hand_is_read_on_another_thread() {
     let bench = Bench::new();
     let paid = bench.pay(CASH, ANNA, 1);
     let bench = bench.restart(|_| {});
-    wait(async {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
         for is_at_hand in [false, true] {
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || held.recv());
             let mut finding = Box::pin(bench.engine.find_event(paid.event));
             let first_look =
                 std::future::poll_fn(|context| std::task::Poll::Ready(finding.as_mut().poll(context))).await;
             assert_eq!(first_look.is_ready(), is_at_hand);
+            drop(release);
             let found = match first_look {
                 std::task::Poll::Ready(found) => found,
                 std::task::Poll::Pending => finding.await,
             };
             assert_eq!(found.expect("readable").map(|found| found.event.what), Some(paid.what.clone()));
+            assert!(busy.await.expect("it ended").is_err(), "it was held to the end");
         }
     });
 }
