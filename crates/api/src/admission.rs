@@ -31,7 +31,7 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
     if FOR_WATCHERS.contains(&request.uri().path()) {
         return Ok(Admitted(of_address));
     }
-    let user = Token::of(request.headers(), &app.engine).and_then(|token| {
+    let user = Token::of(request.headers(), app.engine()).and_then(|token| {
         let user = user_of(app, token);
         request.extensions_mut().insert(Brought { token, is_worthless: matches!(user, Ok(None)) });
         user.ok().flatten()
@@ -43,8 +43,8 @@ pub(crate) fn admit(app: &App, request: &mut Request, now: Instant) -> Result<Ad
 
 /// Finds the user whose session has a token. Where the engine can't answer, the handler will say so.
 fn user_of(app: &App, Token(token): Token) -> Result<Option<UserId>, Unavailable> {
-    let now = app.engine.now();
-    app.engine.peek(|state| state.session(token, now).map(|session| session.user))
+    let now = app.engine().now();
+    app.engine().peek(|state| state.session(token, now).map(|session| session.user))
 }
 
 /// The problem with what the edge refused. Refusals by a rate are counted.

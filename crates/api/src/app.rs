@@ -38,8 +38,6 @@ pub(crate) struct App(Arc<Parts>);
 
 pub(crate) struct Parts {
     pub(crate) service: Service,
-    /// The engine under the service.
-    pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     /// The description of the interface, as it is served.
     pub(crate) description: Bytes,
@@ -78,7 +76,7 @@ impl App {
             batches: limits.batches,
             batches_per_user: limits.batches_per_user,
         };
-        let service = Service::new(engine.clone(), service, Channel::Api);
+        let service = Service::new(engine, service, Channel::Api);
         let service = service.map_err(|error| ServeError::Cryptography(error.to_string()))?;
         Ok(Self(Arc::new(Parts {
             metrics: Metrics::new(service.clone(), Arc::clone(guard.counts())),
@@ -88,8 +86,12 @@ impl App {
             guard,
             limits: settings.limits.clone(),
             service,
-            engine,
         })))
+    }
+
+    /// The engine under the service.
+    pub(crate) fn engine(&self) -> &Engine {
+        self.service.engine()
     }
 
     /// Reads what a caller asks to see. It is durable when it is given.

@@ -42,7 +42,7 @@ pub(crate) async fn style() -> Response {
     extensions(("x-refusals" = json!(["stopping", "unavailable"]))),
 )]
 pub(crate) async fn home(State(app): State<App>) -> Result<Response, Problem> {
-    let bank = app.engine.read(|state| state.founding().map(|founding| founding.name.clone())).await?;
+    let bank = app.engine().read(|state| state.founding().map(|founding| founding.name.clone())).await?;
     let bank = escaped(bank.as_deref().unwrap_or("A bank to be"));
     let body = format!(
         "<h1>{bank}</h1>\n\

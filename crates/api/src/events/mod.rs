@@ -148,7 +148,7 @@ fn position(app: &App, id: &str) -> Result<u64, Problem> {
     if id == BEGINNING {
         return Ok(0);
     }
-    let known = app.service.event_ids().event(id).filter(|event| *event <= app.engine.last_durable());
+    let known = app.service.event_ids().event(id).filter(|event| *event <= app.engine().last_durable());
     known.ok_or_else(|| Problem::of(Kind::UnknownPosition))
 }
 
@@ -222,7 +222,7 @@ impl Stream {
     /// Writes that the stream is open.
     fn first(&self) -> Result<Bytes, EndReason> {
         let heartbeat_ms = u64::try_from(self.heartbeat.as_millis()).unwrap_or(u64::MAX);
-        let opened = StreamOpened { at: moment(self.app.engine.now()), resumed: self.resumed, heartbeat_ms };
+        let opened = StreamOpened { at: moment(self.app.engine().now()), resumed: self.resumed, heartbeat_ms };
         let mut text = String::new();
         life::write_retry(&mut text, self.place.serial, None);
         life::write_event(&mut text, "stream.opened", &opened, &self.id(self.position))?;
@@ -236,7 +236,7 @@ impl Stream {
         life::write_event(
             &mut text,
             "heartbeat",
-            &Heartbeat { at: moment(self.app.engine.now()) },
+            &Heartbeat { at: moment(self.app.engine().now()) },
             &self.id(self.position),
         )?;
         Ok(text.into())
@@ -244,7 +244,7 @@ impl Stream {
 
     /// Writes that the stream ends, and why.
     fn last(&self, reason: EndReason) -> Bytes {
-        let closed = StreamClosed { at: moment(self.app.engine.now()), reason: reason.into() };
+        let closed = StreamClosed { at: moment(self.app.engine().now()), reason: reason.into() };
         let mut text = String::new();
         if let Some(wait) = life::retry(reason) {
             life::write_retry(&mut text, self.place.serial, Some(wait));

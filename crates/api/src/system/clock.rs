@@ -18,7 +18,7 @@ use crate::problem::Problem;
 )]
 pub(crate) async fn confirm_clock(State(app): State<App>, token: Token) -> Result<StatusCode, Problem> {
     let (who, ()) = app.prepare(token, |_, who| Ok(who.may_ever(bank::Action::ConfirmClock)?))?;
-    app.engine.confirm_clock().await?;
+    app.engine().confirm_clock().await?;
     tracing::warn!(user = who.caller.user.0, "an operator confirmed the clock");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -46,8 +46,8 @@ pub(crate) async fn live() -> Json<Health> {
     ]))),
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
-    let read = timeout(READY_WITHIN, app.engine.read(|state| state.founding().is_some())).await;
+    let read = timeout(READY_WITHIN, app.engine().read(|state| state.founding().is_some())).await;
     let founded = read.map_err(|_| Problem::saying(Kind::Unavailable, "the journal is slower than it may be"))??;
-    app.engine.writable()?;
+    app.engine().writable()?;
     if founded { Ok(Json(Health { status: "ready" })) } else { Err(Refusal::NotFounded.into()) }
 }
