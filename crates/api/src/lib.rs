@@ -38,6 +38,7 @@ use edge::Guard;
 use engine::Engine;
 
 pub use description::openapi::openapi;
+pub use payments::batches::read_line;
 pub use problem::slugs;
 pub use section::SETTINGS;
 pub use settings::{Limits, ServeError, Settings};

@@ -156,7 +156,7 @@ impl Sealer {
     }
 
     fn seal_frame(&mut self, id: &[u8; 16], time_ms: i64, end_mark: bool, plain: PlainFrame) -> SealedFrame {
-        let PlainFrame { first_event, count, mut body } = plain;
+        let PlainFrame { first_event, count, body } = plain;
         assert_eq!(first_event, self.tip.last_event + 1, "events are numbered without gaps");
         assert!(count > 0, "a frame holds at least one event");
         assert!(body.len() <= MAX_BODY_BYTES, "a frame's body is at most {MAX_BODY_BYTES} bytes");
@@ -171,15 +171,20 @@ impl Sealer {
             follows: self.tip.hash,
             body_len: u32::try_from(body.len() + TAG_LEN).expect("the limit above is below 4 GiB"),
         };
-        let bytes = header.encode(id);
         self.next_nonce = self.next_nonce.checked_add(1).expect("2^64 frames take longer than the key lives");
-        self.key
-            .seal_in_place_append_tag(counter_nonce(header.nonce), Aad::from(&bytes), &mut body)
-            .expect("AES-GCM seals up to 64 GiB");
-        let hash = sha256(&[&bytes, &body]);
-        self.tip = Head { seq: header.seq, last_event: header.last_event(), hash };
-        SealedFrame { first_event, header: bytes, hash, body }
+        let sealed = seal(&header, id, &self.key, body);
+        self.tip = Head { seq: header.seq, last_event: header.last_event(), hash: sealed.hash };
+        sealed
     }
+}
+
+/// Encrypts a body in place under the header's nonce, which the key has never had before.
+fn seal(header: &Header, journal_id: &[u8; 16], key: &LessSafeKey, mut body: Vec<u8>) -> SealedFrame {
+    let bytes = header.encode(journal_id);
+    key.seal_in_place_append_tag(counter_nonce(header.nonce), Aad::from(&bytes), &mut body)
+        .expect("AES-GCM seals up to 64 GiB");
+    let hash = sha256(&[&bytes, &body]);
+    SealedFrame { first_event: header.first_event, header: bytes, hash, body }
 }
 
 /// Fields of a header.
@@ -326,6 +331,71 @@ impl StoredFrame {
         let Header { seq, first_event, count, time_ms, end_mark, .. } = *header;
         let hash = self.hash.try_into().map_err(|_| flaw(ProblemKind::WrongHash, "its hash isn't 32 bytes long"))?;
         Ok(Frame { seq, first_event, count, time_ms, end_mark, hash, body })
+    }
+}
+
+/// A frame with all that its header says, between its layout and its bytes, without a database: for whoever holds the
+/// layout to its promises byte by byte. A journal's own frames are sealed by [`crate::Journal::seal`] alone.
+///
+/// The bytes are those of its row, one column after the other: 8 of the first event's number (big-endian), 100 of the
+/// header, 32 of the hash, and the body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoneFrame {
+    /// The frame.
+    pub frame: Frame,
+    /// The id of its data key.
+    pub key_id: u64,
+    /// Its data key's count of frames before it.
+    pub nonce: u64,
+    /// The hash of the frame before.
+    pub follows: [u8; 32],
+}
+
+impl LoneFrame {
+    /// Seals the frame; its hash is computed, and the one in `frame` isn't looked at. Two bodies under one key and nonce
+    /// give each other away, so the key must be one that protects nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the body is longer than [`MAX_BODY_BYTES`].
+    #[must_use]
+    pub fn seal(&self, journal_id: &[u8; 16], key: &[u8; 32]) -> Vec<u8> {
+        let Self { frame, key_id, nonce, follows } = self;
+        assert!(frame.body.len() <= MAX_BODY_BYTES, "a frame's body is at most {MAX_BODY_BYTES} bytes");
+        let header = Header {
+            seq: frame.seq,
+            first_event: frame.first_event,
+            count: frame.count,
+            time_ms: frame.time_ms,
+            end_mark: frame.end_mark,
+            key_id: *key_id,
+            nonce: *nonce,
+            follows: *follows,
+            body_len: u32::try_from(frame.body.len() + TAG_LEN).expect("the limit above is below 4 GiB"),
+        };
+        let sealed = seal(&header, journal_id, &aead(key), frame.body.clone());
+        [sealed.first_event.to_be_bytes().as_slice(), &sealed.header, &sealed.hash, &sealed.body].concat()
+    }
+
+    /// Opens the bytes of a row as a journal does: checks header, column and hash, then decrypts.
+    ///
+    /// # Errors
+    ///
+    /// Gives the first problem of a row that is too short, of another journal, changed, or sealed under another key.
+    pub fn open(row: &[u8], journal_id: &[u8; 16], key: &[u8; 32]) -> Result<Self, Problem> {
+        let columns = row.split_first_chunk::<8>().and_then(|(first_event, rest)| {
+            let (header, rest) = rest.split_at_checked(HEADER_LEN)?;
+            let (hash, body) = rest.split_at_checked(32)?;
+            Some((u64::from_be_bytes(*first_event), header.to_vec(), hash.to_vec(), body.to_vec()))
+        });
+        let Some((first_event, header, hash, body)) = columns else {
+            return Err(ProblemKind::MalformedHeader.at(0, "it is shorter than a header and a hash"));
+        };
+        let claimed = claimed_seq(&header);
+        let stored = StoredFrame { first_event, header, hash, body };
+        let (header, _) = stored.check(journal_id).map_err(|flaw| flaw.at(claimed))?;
+        let frame = stored.open(&header, &aead(key)).map_err(|flaw| flaw.at(claimed))?;
+        Ok(Self { frame, key_id: header.key_id, nonce: header.nonce, follows: header.follows })
     }
 }
 

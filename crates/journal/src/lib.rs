@@ -26,7 +26,7 @@ mod sqlite;
 mod verify;
 
 pub use error::{AppendError, KeyError, OpenError, Problem, ProblemKind, ReadError, StorageError};
-pub use frame::{Frame, Head, MAX_BODY_BYTES, PlainFrame, SealedRun};
+pub use frame::{Frame, Head, LoneFrame, MAX_BODY_BYTES, PlainFrame, SealedRun};
 pub use keys::{MasterKey, PlaceKey, SubjectKey, open_field, seal_field};
 pub use pages::{PAGE_BYTES, PageReader, PageWriter};
 pub use sqlite::{Inspected, Journal, Reader, Secrets};

@@ -443,6 +443,22 @@ impl<'a> ReadLine<'a> {
     }
 }
 
+/// Reads one line of a batch, without its line break, and returns the form in which it is remembered, which is the same
+/// for lines that differ in spacing and escapes only; and what is wrong with the payment that it orders, if anything is.
+///
+/// # Errors
+///
+/// Says what is wrong with a line that is not one JSON object of the fields described, or has more than 32 KiB.
+pub fn read_line(sent: &[u8]) -> Result<(Vec<u8>, Option<Fault>), Fault> {
+    let read = ReadLine::new(sent);
+    let line = read.line()?;
+    let fault = line.order.err();
+    match (line.canonical, fault) {
+        (Some(canonical), fault) => Ok((canonical, fault)),
+        (None, fault) => Err(fault.unwrap_or_else(|| Fault::of(FaultKind::Malformed))),
+    }
+}
+
 impl BatchLine<'_> {
     fn order(&self) -> Result<LineOrder<'_>, Fault> {
         let movement = MovementOrder { from: &self.from, to: &self.to, amount: money(&self.amount, &self.currency)? };

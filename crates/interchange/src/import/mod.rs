@@ -52,6 +52,7 @@ mod section;
 mod source;
 mod suggest;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -81,11 +82,25 @@ pub(crate) struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, reason) = (visible(&self.file), visible(&self.reason));
         match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.reason),
-            None => write!(f, "{}: {}", self.file, self.reason),
+            Some(line) => write!(f, "{file}:{line}: {reason}"),
+            None => write!(f, "{file}: {reason}"),
         }
     }
+}
+
+/// A text with its control characters escaped: names that a map or a file brings may have any, and a mistake is one line
+/// that leaves the terminal as it is.
+fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(bank::is_control) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if bank::is_control(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    shown.into()
 }
 
 /// Every mistake found, sorted, at least one. Printed, it shows the first [`MISTAKES_SHOWN_MAX`] and counts the rest.
@@ -177,6 +192,15 @@ mod tests {
         assert!(shown(2).starts_with("a.csv:1: is wrong\na.csv:2: is wrong"));
         assert!(shown(50).ends_with("a.csv:50: is wrong"));
         assert!(shown(53).ends_with("a.csv:50: is wrong\nand 3 more"));
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_whatever_it_names() {
+        let text = "[source]\n\"a\\nb\\u001b[2J\\u202e\" = 1\n";
+        let told = Map::parse("map.toml", text, &|_| Some(2)).unwrap_err();
+        let shown = told.to_string();
+        assert!(shown.contains("\nmap.toml:2: unknown field `a\\nb\\u{1b}[2J\\u{202e}`"), "{shown}");
+        assert_eq!(shown.lines().count(), told.all().len());
     }
 
     #[test]
