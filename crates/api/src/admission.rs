@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Query, Request};
 use axum::http::Method;
 use bank::UserId;
-use edge::{Refused, Standing};
+use edge::{Quota, Refused};
 use engine::Unavailable;
 use serde_json::Value;
 
@@ -19,9 +19,9 @@ use crate::problem::{Kind, Problem};
 /// The addresses for whoever watches the server: they must answer also when it has too much to do.
 pub(crate) const FOR_WATCHERS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
-/// Standing of whoever was let in, against the limits on rates: by their user, or by their address where no user is
+/// Quota of whoever was let in, against the limits on rates: by their user, or by their address where no user is
 /// known. None where nothing limits.
-pub(crate) struct Admitted(pub(crate) Option<Standing>);
+pub(crate) struct Admitted(pub(crate) Option<Quota>);
 
 /// Lets a request in, and hands its token on in its extensions. What costs the least to look at comes first; the rate of
 /// all comes last, so that who is refused takes nothing from the others.
@@ -49,8 +49,8 @@ fn user_of(app: &App, Token(token): Token) -> Result<Option<UserId>, Unavailable
 
 /// The problem with what the edge refused. Refusals by a rate are counted.
 pub(crate) fn refused(app: &App, refusal: Refused) -> Problem {
-    if let Refused::TooFast(standing) = &refusal {
-        app.metrics.note_refused_by_rate(standing.which.name());
+    if let Refused::TooFast(quota) = &refusal {
+        app.metrics.note_refused_by_rate(quota.which.name());
     }
     refusal.into()
 }

@@ -21,14 +21,14 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     let has_name = edge::host_name(&request).is_some();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match admission::admit(&app, &mut request, started) {
-        Ok(Admitted(standing)) => {
+        Ok(Admitted(quota)) => {
             let answered = app.guard.run(next.run(request)).await;
             let mut response = answered.unwrap_or_else(|refusal| Problem::from(refusal).into_response());
             if let Some(asked) = asked {
                 response = asked.answer(response).await;
             }
-            if let Some(standing) = standing {
-                standing.tell(response.headers_mut());
+            if let Some(quota) = quota {
+                quota.tell(response.headers_mut());
             }
             response
         }

@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bank::Refusal;
-use edge::{Refused, Standing, Which};
+use edge::{Quota, Refused, Which};
 use engine::{HistoryError, Unavailable};
 use ledger::{Currency, Money, RefusalClass};
 use serde::Serialize;
@@ -115,8 +115,8 @@ pub(crate) struct Problem {
     refusal: Option<Refusal>,
     /// `true` if it was told before, under the same idempotency key.
     repeated: bool,
-    /// Standing of whoever asked, where they asked too often.
-    standing: Option<Box<Standing>>,
+    /// Quota of whoever asked, where they asked too often.
+    quota: Option<Box<Quota>>,
 }
 
 /// A mistake in one field.
@@ -187,7 +187,7 @@ impl Problem {
             errors: Vec::new(),
             refusal: None,
             repeated: false,
-            standing: None,
+            quota: None,
         }
     }
 
@@ -258,12 +258,12 @@ impl Problem {
 
     /// Requests come too fast. Where all together are too many, the one who asks has done nothing wrong, and is told
     /// that the server is busy rather than that they are to blame.
-    fn too_fast(standing: Standing) -> Self {
-        let kind = match standing.which {
+    fn too_fast(quota: Quota) -> Self {
+        let kind = match quota.which {
             Which::All | Which::Strangers => return Self::of(Kind::Busy),
             Which::User | Which::Address | Which::SignInsOfAddress | Which::SignInsOfName => Kind::RateLimited,
         };
-        Self { standing: Some(Box::new(standing)), ..Self::of(kind) }
+        Self { quota: Some(Box::new(quota)), ..Self::of(kind) }
     }
 
     /// A failure inside, which is logged and not told.
@@ -278,8 +278,8 @@ impl Problem {
     }
 
     fn retry_after_seconds(&self) -> Option<u64> {
-        if let Some(standing) = &self.standing {
-            return Some(standing.seconds);
+        if let Some(quota) = &self.quota {
+            return Some(quota.seconds);
         }
         match self.slug {
             "busy" | "timed-out" | "too-many-batches" => Some(1),
@@ -315,7 +315,7 @@ impl From<Refusal> for Problem {
             errors: Vec::new(),
             refusal: Some(refusal),
             repeated: false,
-            standing: None,
+            quota: None,
         }
     }
 }
@@ -332,7 +332,7 @@ impl From<Refused> for Problem {
             Refused::AddressTooLong { most_bytes } => Self::too_much(Kind::AddressTooLong, most_bytes, "bytes"),
             Refused::TooManyHeaders { most } => Self::too_much(Kind::TooManyHeaders, most, "header fields"),
             Refused::UnclearHost(why) => Self::saying(Kind::InvalidHost, why.to_string()),
-            Refused::TooFast(standing) => Self::too_fast(standing),
+            Refused::TooFast(quota) => Self::too_fast(quota),
             Refused::BodyTooLarge { most_bytes } => Self::too_much(Kind::BodyTooLarge, most_bytes, "bytes"),
             Refused::BodyTooSlow { most } => Self::too_slow(most),
             Refused::BodyUnreadable => Self::of(Kind::BodyUnreadable),
@@ -401,7 +401,7 @@ impl From<FaultKind> for Kind {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (retry_after, repeated) = (self.retry_after_seconds(), self.repeated);
-        let standing = self.standing.clone();
+        let quota = self.quota.clone();
         let document = self.document();
         let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(document)).into_response();
@@ -413,8 +413,8 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(standing) = standing {
-            standing.tell(headers);
+        if let Some(quota) = quota {
+            quota.tell(headers);
         }
         if repeated {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));

@@ -1,6 +1,6 @@
 //! The one decision: what a command would change, or why not.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::permission::Standing;
 use crate::system::{SystemCommand, SystemEvent};
@@ -13,7 +13,7 @@ pub(crate) type Whats = SmallVec<[What; 1]>;
 pub(crate) type Decided = Result<Whats, Refused>;
 
 pub(crate) fn accepted(what: What) -> Decided {
-    Ok(smallvec![what])
+    Ok(Whats::from_buf([what]))
 }
 
 /// The answer to a command.
@@ -41,8 +41,12 @@ pub fn decide(state: &State, command: &Command, facts: &Facts<'_>) -> Decision {
         Ok(whats) => {
             let mut request = command.request;
             let (by, origin) = (command.caller.user, command.origin.of_caller(&command.caller));
-            let events = whats.into_iter().map(|what| Event { by, what, request: request.take(), origin });
-            Decision::Accepted(events.collect())
+            let mut event = |what| Event { by, what, request: request.take(), origin };
+            // One is the ordinary case, and is moved without a loop.
+            Decision::Accepted(match whats.into_inner() {
+                Ok([what]) => Events::from_buf([event(what)]),
+                Err(whats) => whats.into_iter().map(event).collect(),
+            })
         }
         // Whoever is not signed in writes nothing, not even refusals.
         Err(Refused { refusal: refusal @ Refusal::NotSignedIn, .. }) => Decision::Refused(refusal, None),

@@ -10,7 +10,7 @@ use crate::accounts::AccountEvent;
 use crate::holds::HoldEvent;
 use crate::payments::PaymentEvent;
 use crate::system::SystemEvent;
-use crate::{Origin, UserId};
+use crate::{Origin, Refusal, UserId};
 
 /// The events of one command. Nearly every command makes one.
 pub type Events = SmallVec<[Event; 1]>;
@@ -88,6 +88,18 @@ impl<'b, C> Decode<'b, C> for What {
             _ if PaymentEvent::has(number) => Ok(Self::Payments(decoder.decode_with(context)?)),
             _ if HoldEvent::has(number) => Ok(Self::Holds(decoder.decode_with(context)?)),
             _ => Err(decode::Error::unknown_variant(number.into()).at(start)),
+        }
+    }
+}
+
+impl What {
+    /// Returns the refusal that the event remembers, and where several things were to be done all or none the number of
+    /// the refused one, from 0.
+    #[must_use]
+    pub fn refused(&self) -> Option<(Refusal, Option<u32>)> {
+        match self {
+            Self::System(SystemEvent::Refused { refusal, place }) => Some((*refusal, *place)),
+            Self::System(_) | Self::Access(_) | Self::Accounts(_) | Self::Payments(_) | Self::Holds(_) => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::Shared;
-use crate::counts::{Counts, Place};
+use crate::counts::{ConnectionSlot, Counts};
 use crate::peer::Peer;
 use crate::settings::Limits;
 use crate::tls::Certificate;
@@ -98,7 +98,7 @@ impl Worker {
         shared: Arc<Shared>,
         stream: TcpStream,
         peer: Peer,
-        place: Place,
+        place: ConnectionSlot,
         counts: &Counts,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (stream, stopped, busy) = (stream.into_std(), counts.stops(), Arc::clone(&self.busy));

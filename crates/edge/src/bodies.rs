@@ -109,20 +109,20 @@ async fn take_rest(mut body: Incoming) {
 
 /// An answer's body. While more of it is being made the connection is busy. When some of it was handed over and no more
 /// is asked for, the client does not take what there is, and then the connection is not.
-pub(crate) struct Answer {
+pub(crate) struct TrackedBody {
     body: HttpBody,
     busy: Option<Busy>,
     activity: Arc<Activity>,
 }
 
-impl Answer {
+impl TrackedBody {
     /// Makes a handler's answer one that keeps its connection busy.
     pub(crate) fn new(body: HttpBody, activity: Arc<Activity>) -> Self {
         Self { body, busy: None, activity }
     }
 }
 
-impl Body for Answer {
+impl Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

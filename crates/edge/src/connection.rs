@@ -28,7 +28,7 @@ use tokio_rustls::server::TlsStream;
 use tower::Service;
 
 use crate::activity::{Activity, Busy};
-use crate::bodies::{Answer, Sent};
+use crate::bodies::{Sent, TrackedBody};
 use crate::counts::told;
 use crate::endless::{Handover, Remaining, Serving};
 use crate::peer::Peer;
@@ -148,7 +148,7 @@ impl Shared {
         peer: Peer,
         activity: &Arc<Activity>,
         look: impl FnOnce(Response) -> Response + Send + 'static,
-    ) -> impl Future<Output = Result<hyper::Response<Answer>, Infallible>> + Send + 'static {
+    ) -> impl Future<Output = Result<hyper::Response<TrackedBody>, Infallible>> + Send + 'static {
         request.extensions_mut().insert(peer);
         let busy = Busy::begin(activity);
         let held_back = request.headers().contains_key(EXPECT);
@@ -157,7 +157,7 @@ impl Shared {
         async move {
             let answer: Result<Response, Infallible> = answer.await;
             drop(busy);
-            answer.map(|answer| look(answer).map(|body| Answer::new(body, activity)))
+            answer.map(|answer| look(answer).map(|body| TrackedBody::new(body, activity)))
         }
     }
 

@@ -19,8 +19,8 @@ pub struct Counts {
     turned_away: AtomicU64,
 }
 
-/// A connection's place among those allowed; dropping it makes room.
-pub(crate) struct Place {
+/// A connection's slot among those allowed; dropping it makes room.
+pub(crate) struct ConnectionSlot {
     counts: Arc<Counts>,
     address: IpAddr,
 }
@@ -64,7 +64,7 @@ impl Counts {
     }
 
     /// Gives a connection its place; none where there are too many.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Place> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<ConnectionSlot> {
         let most_here = if limits.proxies.trust(address) { limits.connections } else { limits.connections_per_address };
         let address = network(address);
         let mut by_address = self.by_address();
@@ -77,11 +77,11 @@ impl Counts {
         }
         by_address.insert(address, here + 1);
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        Some(Place { counts: Arc::clone(self), address })
+        Some(ConnectionSlot { counts: Arc::clone(self), address })
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut by_address = self.counts.by_address();
         match by_address.get_mut(&self.address) {

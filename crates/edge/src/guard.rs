@@ -17,7 +17,7 @@ use crate::counts::Counts;
 use crate::host::check_host;
 use crate::peer::Peer;
 use crate::proxies::Client;
-use crate::rates::{Rates, Standing};
+use crate::rates::{Quota, Rates};
 use crate::refused::Refused;
 use crate::settings::Limits;
 
@@ -51,13 +51,13 @@ impl Guard {
 
     /// Lets a request in: counts it for the address that it comes from, and checks its size and its host. The [`Client`]
     /// is found and put into its extensions, and its body limited. What costs the least to look at comes first. Gives
-    /// the address's standing; none where nothing limits it, or no [`Peer`] is known.
+    /// the address's quota; none where nothing limits it, or no [`Peer`] is known.
     ///
     /// # Errors
     ///
     /// Fails with [`Refused::TooFast`], [`Refused::AddressTooLong`], [`Refused::TooManyHeaders`] and
     /// [`Refused::UnclearHost`].
-    pub fn admit(&self, request: &mut Request, now: Instant) -> Result<Option<Standing>, Refused> {
+    pub fn admit(&self, request: &mut Request, now: Instant) -> Result<Option<Quota>, Refused> {
         let peer = request.extensions().get::<Peer>().copied();
         let client = peer.map(|Peer(peer)| self.limits.proxies.whose(peer, request.headers()));
         let of_address = within(client.and_then(|Client(address)| self.rates.of_address(address, now)))?;
@@ -71,12 +71,12 @@ impl Guard {
     }
 
     /// Counts a request for its user, by the user's number, or for all strangers where it has none; and last for all, so
-    /// that who is refused takes nothing from the others. Gives the user's standing; none where nothing limits them.
+    /// that who is refused takes nothing from the others. Gives the user's quota; none where nothing limits them.
     ///
     /// # Errors
     ///
     /// Fails with [`Refused::TooFast`].
-    pub fn count(&self, user: Option<u64>, now: Instant) -> Result<Option<Standing>, Refused> {
+    pub fn count(&self, user: Option<u64>, now: Instant) -> Result<Option<Quota>, Refused> {
         let of_user = within(user.and_then(|user| self.rates.of_user(user, now)))?;
         if user.is_none() {
             within(self.rates.of_strangers(now))?;
@@ -139,10 +139,10 @@ impl Guard {
 }
 
 /// Refuses whoever did not keep to a rate.
-fn within(standing: Option<Standing>) -> Result<Option<Standing>, Refused> {
-    match standing {
-        Some(standing) if standing.refused => Err(Refused::TooFast(standing)),
-        standing => Ok(standing),
+fn within(quota: Option<Quota>) -> Result<Option<Quota>, Refused> {
+    match quota {
+        Some(quota) if quota.refused => Err(Refused::TooFast(quota)),
+        quota => Ok(quota),
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_head_is_refused_for_the_first_thing_that_is_wrong_with_it() {
         let guard = Guard::new(Limits { address_bytes: 8, headers: 2, ..Limits::default() });
-        let admit = |mut request| guard.admit(&mut request, Instant::now()).map(|standing| standing.is_some());
+        let admit = |mut request| guard.admit(&mut request, Instant::now()).map(|quota| quota.is_some());
         let unknown = [("a", "1"), ("b", "2")];
         assert!(matches!(admit(request("/1234567", &unknown[..1])), Ok(false)));
         assert!(matches!(admit(request("/12345678", &unknown)), Err(Refused::AddressTooLong { most_bytes: 8 })));

@@ -43,7 +43,7 @@ pub use negotiation::{accepted, weight};
 pub use open_files::allow_many as allow_many_files;
 pub use peer::Peer;
 pub use proxies::{Client, ForwardedField, Network, NetworkError, Proxies};
-pub use rates::{Standing, Which};
+pub use rates::{Quota, Which};
 pub use refused::Refused;
 pub use server::Server;
 pub use settings::{Limits, Rate, ServeError, Settings};

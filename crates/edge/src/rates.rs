@@ -60,9 +60,9 @@ impl Which {
     }
 }
 
-/// Standing of somebody after a request, for the header fields that tell it.
+/// Quota of somebody after a request, for the header fields that tell it.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct Quota {
     /// The rate.
     pub which: Which,
     /// The field `RateLimit-Policy`.
@@ -75,7 +75,7 @@ pub struct Standing {
     pub refused: bool,
 }
 
-impl Standing {
+impl Quota {
     /// Tells it in the header fields of an answer, where nothing else was told already.
     pub fn tell(&self, headers: &mut HeaderMap) {
         if !headers.contains_key(&LEFT) {
@@ -145,12 +145,12 @@ impl Policy {
         Self { which, pace, field }
     }
 
-    fn standing(&self, taken: Taken) -> Standing {
+    fn quota(&self, taken: Taken) -> Quota {
         let (remaining, wait, refused) = match taken {
             Taken::Allowed { remaining, whole_in, .. } => (remaining, whole_in, false),
             Taken::TooEarly { wait } => (0, wait, true),
         };
-        Standing { which: self.which, policy: self.field.clone(), remaining, seconds: seconds(wait), refused }
+        Quota { which: self.which, policy: self.field.clone(), remaining, seconds: seconds(wait), refused }
     }
 }
 
@@ -166,9 +166,9 @@ const PLACES: u64 = 32_768;
 /// Number of places that a client could have. With eight, a table is nearly full before anybody is forgotten.
 const WAYS: usize = 8;
 
-/// Entry of one client: a keyed hash of who it is, and the moment.
+/// Bucket of one client: a keyed hash of who it is, and the moment.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct Bucket {
     who: u64,
     moment: u64,
 }
@@ -179,7 +179,7 @@ struct Table {
     policy: Policy,
     /// Its key is random, so that nobody can choose whose places to take.
     hasher: RandomState,
-    groups: Box<[Mutex<[Place; WAYS]>]>,
+    groups: Box<[Mutex<[Bucket; WAYS]>]>,
 }
 
 impl Table {
@@ -192,7 +192,7 @@ impl Table {
     }
 
     /// Counts a request; none where there is no limit.
-    fn take(&self, who: impl Hash, now: u64) -> Option<Standing> {
+    fn take(&self, who: impl Hash, now: u64) -> Option<Quota> {
         let pace = self.policy.pace?;
         let who = self.hasher.hash_one(who);
         let group = usize::try_from(who % self.groups.len() as u64).expect("a place in memory");
@@ -205,10 +205,10 @@ impl Table {
         let moment = if known.is_some() { place.moment } else { 0 };
         let taken = pace.take(moment, now);
         if let Taken::Allowed { moment, .. } = taken {
-            *place = Place { who, moment };
+            *place = Bucket { who, moment };
         }
         drop(places);
-        Some(self.policy.standing(taken))
+        Some(self.policy.quota(taken))
     }
 }
 
@@ -220,14 +220,14 @@ struct Meter {
 }
 
 impl Meter {
-    fn take(&self, now: u64) -> Option<Standing> {
+    fn take(&self, now: u64) -> Option<Quota> {
         let pace = self.policy.pace?;
         let mut seen = self.moment.load(Ordering::Relaxed);
         loop {
             let taken = pace.take(seen, now);
-            let Taken::Allowed { moment, .. } = taken else { return Some(self.policy.standing(taken)) };
+            let Taken::Allowed { moment, .. } = taken else { return Some(self.policy.quota(taken)) };
             match self.moment.compare_exchange_weak(seen, moment, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Some(self.policy.standing(taken)),
+                Ok(_) => return Some(self.policy.quota(taken)),
                 Err(newer) => seen = newer,
             }
         }
@@ -265,36 +265,36 @@ impl Rates {
     }
 
     /// `user` is the user's number, whatever the application calls it.
-    pub(crate) fn of_user(&self, user: u64, now: Instant) -> Option<Standing> {
+    pub(crate) fn of_user(&self, user: u64, now: Instant) -> Option<Quota> {
         self.users.take(user, self.moment(now))
     }
 
     /// `address` is an IPv4 address, or an IPv6 network of 64 bits.
-    pub(crate) fn of_address(&self, address: IpAddr, now: Instant) -> Option<Standing> {
+    pub(crate) fn of_address(&self, address: IpAddr, now: Instant) -> Option<Quota> {
         self.addresses.take(address, self.moment(now))
     }
 
-    pub(crate) fn of_all(&self, now: Instant) -> Option<Standing> {
+    pub(crate) fn of_all(&self, now: Instant) -> Option<Quota> {
         self.all.take(self.moment(now))
     }
 
     /// Takes a request from the rate of all who are not signed in.
-    pub(crate) fn of_strangers(&self, now: Instant) -> Option<Standing> {
+    pub(crate) fn of_strangers(&self, now: Instant) -> Option<Quota> {
         self.strangers.take(self.moment(now))
     }
 
-    pub(crate) fn sign_in_of_address(&self, address: IpAddr, now: Instant) -> Option<Standing> {
+    pub(crate) fn sign_in_of_address(&self, address: IpAddr, now: Instant) -> Option<Quota> {
         self.sign_ins_of_addresses.take(address, self.moment(now))
     }
 
     /// All addresses share it, and whether anybody has the name doesn't matter. `name` is a keyed hash of it.
-    pub(crate) fn sign_in_of_name(&self, name: [u8; 16], now: Instant) -> Option<Standing> {
+    pub(crate) fn sign_in_of_name(&self, name: [u8; 16], now: Instant) -> Option<Quota> {
         self.sign_ins_of_names.take(name, self.moment(now))
     }
 
     /// Counts a sign-in from an address from which the name's user signed in before: nobody elsewhere takes anything
     /// from it. `address` is a keyed hash of the two.
-    pub(crate) fn sign_in_from_known(&self, address: [u8; 16], now: Instant) -> Option<Standing> {
+    pub(crate) fn sign_in_from_known(&self, address: [u8; 16], now: Instant) -> Option<Quota> {
         self.sign_ins_of_known.take(address, self.moment(now))
     }
 
@@ -314,8 +314,8 @@ mod tests {
         Table::new(Which::Address, rate, places)
     }
 
-    fn allowed(standing: Option<Standing>) -> bool {
-        standing.is_none_or(|standing| !standing.refused)
+    fn allowed(quota: Option<Quota>) -> bool {
+        quota.is_none_or(|quota| !quota.refused)
     }
 
     #[test]
@@ -365,9 +365,9 @@ mod tests {
     #[test]
     fn header_fields_are_structured_fields() {
         let table = table(Rate::per_second(1_000, 2_000), 8);
-        let standing = table.take(1, 0).unwrap();
-        assert_eq!(standing.policy, "\"address\";q=2000;w=2");
-        assert_eq!(standing.field(), "\"address\";r=1999;t=1");
+        let quota = table.take(1, 0).unwrap();
+        assert_eq!(quota.policy, "\"address\";q=2000;w=2");
+        assert_eq!(quota.field(), "\"address\";r=1999;t=1");
         let slow = Table::new(Which::SignInsOfName, Rate::per_minute(5, 10), 8);
         assert_eq!(slow.take(1, 0).unwrap().policy, "\"sign-ins-of-name\";q=10;w=120");
         assert_eq!(slow.take(1, 0).unwrap().field(), "\"sign-ins-of-name\";r=8;t=24");
@@ -438,9 +438,9 @@ mod tests {
         // From the known ones they sign in at once, and each has as much as a name has.
         for known in [home, office] {
             for left in (0..10).rev() {
-                let standing = rates.sign_in_from_known(known, at(day)).unwrap();
-                assert_eq!((standing.refused, standing.remaining), (false, left));
-                assert_eq!(standing.policy, elsewhere.policy, "what is known of an address is not told");
+                let quota = rates.sign_in_from_known(known, at(day)).unwrap();
+                assert_eq!((quota.refused, quota.remaining), (false, left));
+                assert_eq!(quota.policy, elsewhere.policy, "what is known of an address is not told");
             }
             assert!(!allowed(rates.sign_in_from_known(known, at(day))));
         }

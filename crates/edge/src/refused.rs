@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::host::UnclearHost;
-use crate::rates::Standing;
+use crate::rates::Quota;
 
 /// Reason the edge refuses a request, or has no answer to it.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub enum Refused {
     },
     /// The request does not clearly name one host.
     UnclearHost(UnclearHost),
-    /// Requests come too fast, and this is the standing of whoever sent it.
-    TooFast(Standing),
+    /// Requests come too fast, and this is the quota of whoever sent it.
+    TooFast(Quota),
     /// The body is too large.
     BodyTooLarge {
         /// Number of bytes that it may have.

@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 
 use aws_lc_rs::{digest, hmac};
 use bank::{
-    AddressHash, Command, Decision, Facts, NameIndex, PastPosting, Refusal, Request, State, SystemEvent, TokenHash,
-    UserId, What, decide,
+    AddressHash, Command, Decision, Facts, NameIndex, PastPosting, Refusal, Request, State, TokenHash, UserId, What,
+    decide,
 };
 use journal::{ReadError, Reader};
 use ledger::Timestamp;
@@ -27,7 +27,7 @@ use crate::history::{FrameCache, Index, Recent};
 use crate::memory::Ceiling;
 use crate::personal::{Keyring, NewSubject, random};
 use crate::subscription::Recorded;
-use crate::writer::{Answer, Asker, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Work};
+use crate::writer::{Asker, MAX_BATCH, MAX_QUEUED_COMMANDS, Pace, Verdict, Work};
 
 /// A bank that is open for business. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -226,7 +226,7 @@ impl Chain {
 pub struct Batch {
     engine: Engine,
     fingerprints: Vec<Option<u64>>,
-    answers: oneshot::Receiver<Vec<Answer>>,
+    answers: oneshot::Receiver<Vec<Verdict>>,
 }
 
 impl Batch {
@@ -527,16 +527,13 @@ impl Engine {
         let (decision, stamp) = self.shared.look(|books| decide(&books.state, &submission.command, &facts))?;
         self.shared.until_durable(stamp).await?;
         let answer = match decision {
-            Decision::Repeated(first) => Answer::Repeated(first),
+            Decision::Repeated(first) => Verdict::Repeated(first),
             Decision::Refused(refusal, event) => {
-                let place = event.and_then(|event| match event.what {
-                    What::System(SystemEvent::Refused { place, .. }) => place,
-                    _ => None,
-                });
-                Answer::Outcome(Outcome::Refused { refusal, place, repeated: false })
+                let place = event.and_then(|event| event.what.refused()?.1);
+                Verdict::Outcome(Outcome::Refused { refusal, place, repeated: false })
             }
             Decision::Accepted(events) => {
-                Answer::Outcome(events.into_iter().next().map_or(Outcome::Unchanged, |first| {
+                Verdict::Outcome(events.into_iter().next().map_or(Outcome::Unchanged, |first| {
                     Outcome::Accepted(Receipt { event: 0, at: facts.now, what: first.what, repeated: false })
                 }))
             }
@@ -572,7 +569,7 @@ impl Engine {
     }
 
     /// Turns the writer's answer into an outcome; for a repeated key the first outcome is read from the journal.
-    async fn settle(&self, answer: Answer, fingerprint: Option<u64>) -> Result<Outcome, Unavailable> {
+    async fn settle(&self, answer: Verdict, fingerprint: Option<u64>) -> Result<Outcome, Unavailable> {
         match answer.outcome() {
             Ok(outcome) => outcome,
             // In a box of its own, since it is seldom needed and would make every caller's future larger.
@@ -744,7 +741,7 @@ impl Engine {
     }
 }
 
-impl Answer {
+impl Verdict {
     /// The outcome; for a repeated key the event that was its first.
     fn outcome(self) -> Result<Result<Outcome, Unavailable>, u64> {
         match self {
@@ -761,9 +758,10 @@ fn first_outcome(first: u64, recorded: Option<Recorded>, fingerprint: Option<u64
     if recorded.event.request.map(|request| request.fingerprint) != fingerprint {
         return Ok(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
     }
-    Ok(match recorded.event.what {
-        What::System(SystemEvent::Refused { refusal, place }) => Outcome::Refused { refusal, place, repeated: true },
-        what => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
+    let what = recorded.event.what;
+    Ok(match what.refused() {
+        Some((refusal, place)) => Outcome::Refused { refusal, place, repeated: true },
+        None => Outcome::Accepted(Receipt { event: first, at: recorded.at, what, repeated: true }),
     })
 }
 

@@ -10,6 +10,8 @@
 //!
 //! This crate knows nothing of HTTP.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod checkpoint;
 mod clock;
 mod handle;

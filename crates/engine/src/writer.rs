@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use bank::{Decision, Event, Facts, Refusal, State, SystemEvent, What, decide};
+use bank::{Decision, Event, Events, Facts, Refusal, State, What, decide};
 use journal::{AppendError, Journal, PlainFrame, SubjectKey};
 use ledger::Timestamp;
 use tokio::runtime::Handle;
@@ -70,8 +70,8 @@ const EVENTS_PER_CHECKPOINT: u64 = 1 << 21;
 /// Something for the writer to do.
 #[allow(clippy::large_enum_variant, reason = "one command is the ordinary case, and is moved once")]
 pub(crate) enum Work {
-    One(Submission, Earlier, Asker<Answer>),
-    Batch(Vec<Submission>, Earlier, Option<Chain>, Asker<Vec<Answer>>),
+    One(Submission, Earlier, Asker<Verdict>),
+    Batch(Vec<Submission>, Earlier, Option<Chain>, Asker<Vec<Verdict>>),
     ConfirmClock(oneshot::Sender<()>),
     Stop,
 }
@@ -86,8 +86,8 @@ impl Work {
     }
 }
 
-/// The writer's answer to one command.
-pub(crate) enum Answer {
+/// The writer's verdict on one command.
+pub(crate) enum Verdict {
     Outcome(Outcome),
     /// The key was used before; this event is its first outcome.
     Repeated(u64),
@@ -114,8 +114,8 @@ impl<T> Asker<T> {
 
 /// Receivers of the answers of a run once it is durable.
 enum Reply {
-    One(Answer, Asker<Answer>),
-    Batch(Vec<Answer>, Asker<Vec<Answer>>),
+    One(Verdict, Asker<Verdict>),
+    Batch(Vec<Verdict>, Asker<Vec<Verdict>>),
     /// To somebody who has read what is durable now.
     Read(Asker<()>),
 }
@@ -420,7 +420,7 @@ impl Writer {
                     let facts = self.facts(&now, earlier);
                     let answer = |(place, one)| {
                         if chain.as_ref().is_some_and(Chain::is_broken) {
-                            return Answer::Unavailable(Unavailable::AfterUndecided);
+                            return Verdict::Unavailable(Unavailable::AfterUndecided);
                         }
                         let answer = answer(&mut books, &mut run.draft, place, one, &facts);
                         chain.iter().filter(|_| answer.leaves_undecided()).for_each(Chain::break_off);
@@ -450,7 +450,7 @@ impl Writer {
                 match self.shared.look_back(std::slice::from_ref(&one)) {
                     Ok(earlier) => Some(Work::One(one, earlier, asker)),
                     Err(unavailable) => {
-                        Reply::One(Answer::Unavailable(unavailable), asker).let_go();
+                        Reply::One(Verdict::Unavailable(unavailable), asker).let_go();
                         None
                     }
                 }
@@ -459,12 +459,12 @@ impl Writer {
                 Ok(earlier) => Some(Work::Batch(batch, earlier, chain, asker)),
                 Err(unavailable) => {
                     chain.iter().for_each(Chain::break_off);
-                    let answers = batch.iter().map(|_| Answer::Unavailable(unavailable.clone())).collect();
+                    let answers = batch.iter().map(|_| Verdict::Unavailable(unavailable.clone())).collect();
                     Reply::Batch(answers, asker).let_go();
                     None
                 }
             },
-            work => Some(work),
+            Work::One(..) | Work::Batch(..) | Work::ConfirmClock(_) | Work::Stop => Some(work),
         }
     }
 
@@ -521,7 +521,7 @@ fn do_what_is_due(books: &mut Books, draft: &mut Draft, now: Timestamp) {
     }
 }
 
-impl Answer {
+impl Verdict {
     /// Returns `true` if nothing is kept of the command, so that the same key can still get another outcome.
     fn leaves_undecided(&self) -> bool {
         match self {
@@ -541,31 +541,29 @@ fn answer(
     place: usize,
     submission: Submission,
     facts: &Result<(Timestamp, Earlier), Unavailable>,
-) -> Answer {
+) -> Verdict {
     let (now, earlier) = match facts {
         Ok((now, earlier)) => (*now, earlier),
-        Err(unavailable) => return Answer::Unavailable(unavailable.clone()),
+        Err(unavailable) => return Verdict::Unavailable(unavailable.clone()),
     };
     if is_excluded(&books.state, &submission, earlier, place) {
-        return Answer::Outcome(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
+        return Verdict::Outcome(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
     }
     let earlier = earlier.outcome(place);
     let facts = Facts { now, past: submission.past.as_deref(), earlier };
     match decide(&books.state, &submission.command, &facts) {
-        Decision::Repeated(first) => Answer::Repeated(first),
+        Decision::Repeated(first) => Verdict::Repeated(first),
         Decision::Refused(refusal, event) => {
             draft.refusals += 1;
-            let place = match draft.record_all(books, now, event) {
-                Some(What::System(SystemEvent::Refused { place, .. })) => place,
-                _ => None,
-            };
-            Answer::Outcome(Outcome::Refused { refusal, place, repeated: false })
+            let recorded = draft.record_all(books, now, event.into_iter().collect());
+            let place = recorded.and_then(|what| what.refused()?.1);
+            Verdict::Outcome(Outcome::Refused { refusal, place, repeated: false })
         }
         Decision::Accepted(events) => {
             let event = books.state.last_event() + 1;
-            let Some(what) = draft.record_all(books, now, events) else { return Answer::Outcome(Outcome::Unchanged) };
+            let Some(what) = draft.record_all(books, now, events) else { return Verdict::Outcome(Outcome::Unchanged) };
             draft.subject_keys.extend(submission.subject.map(|subject| subject.key));
-            Answer::Outcome(Outcome::Accepted(Receipt { event, at: now, what, repeated: false }))
+            Verdict::Outcome(Outcome::Accepted(Receipt { event, at: now, what, repeated: false }))
         }
     }
 }
@@ -595,12 +593,15 @@ impl Draft {
     }
 
     /// Records all events of a command, and gives what the first of them is.
-    fn record_all(
-        &mut self,
-        books: &mut Books,
-        at: Timestamp,
-        events: impl IntoIterator<Item = Event>,
-    ) -> Option<What> {
+    fn record_all(&mut self, books: &mut Books, at: Timestamp, events: Events) -> Option<What> {
+        // One is the ordinary case, and is moved without a loop.
+        let events = match events.into_inner() {
+            Ok([event]) => {
+                self.record(books, at, &event);
+                return Some(event.what);
+            }
+            Err(events) => events,
+        };
         let mut events = events.into_iter();
         let first = events.next()?;
         self.record(books, at, &first);
@@ -749,7 +750,7 @@ fn only_read(shared: &Shared, journal: &Journal, why: Unavailable) -> Result<(),
 impl Reply {
     /// Takes back what was answered, because it never came to be.
     fn withdraw(&mut self, unavailable: &Unavailable) {
-        let withdraw = |answer: &mut Answer| *answer = Answer::Unavailable(unavailable.clone());
+        let withdraw = |answer: &mut Verdict| *answer = Verdict::Unavailable(unavailable.clone());
         match self {
             Self::One(answer, _) => withdraw(answer),
             Self::Batch(answers, _) => answers.iter_mut().for_each(withdraw),

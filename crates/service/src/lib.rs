@@ -33,7 +33,7 @@ pub use accounts::{
     AccountOrder, AccountPage, AccountView, BalanceStep, BalanceView, Changed, EntriesPage, EntryView, MAX_POINTS,
     SeriesView, StatementView,
 };
-pub use events::{Brought, Desk, EndReason, News, Place, Story, Told, Turn};
+pub use events::{Brought, Desk, EndReason, News, Story, StreamSlot, Told, Turn};
 pub use fault::{Fault, FaultKind, FieldFault};
 pub use holds::{ChangedHold, Held, HoldOrder, HoldPage, HoldTermsView, HoldView};
 pub use ids::{Ids, is_id};

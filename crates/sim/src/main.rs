@@ -23,7 +23,7 @@ enum Attack {
     /// Kill the server at random moments while clients pay, and check that each payment is there exactly once.
     Kill(kill::Kill),
     /// Run seeds of the simulation under the auditor's eyes.
-    Run(seeds::Run),
+    Run(seeds::RunOptions),
     /// Make a bank on disk, and have it live through a year under the auditor's eyes.
     Year(a_year::Year),
 }

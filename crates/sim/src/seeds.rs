@@ -12,7 +12,7 @@ use sim::{Failure, Plan, Summary, shrink};
 
 /// `kassa-sim run`
 #[derive(Debug, clap::Args)]
-pub(crate) struct Run {
+pub(crate) struct RunOptions {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -39,7 +39,7 @@ struct Progress {
 }
 
 #[allow(clippy::print_stdout, reason = "a program for the terminal")]
-impl Run {
+impl RunOptions {
     pub(crate) fn run(&self) -> Result<(), String> {
         let jobs = self.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
         let progress = Progress { next: AtomicU64::new(0), failed: Mutex::new(None), busy: Mutex::new(Duration::ZERO) };

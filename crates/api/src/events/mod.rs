@@ -24,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use edge::Endless;
 use hyper::body::{Body, Frame};
 use serde::Deserialize;
-use service::{Brought, EndReason, News, Place, Turn};
+use service::{Brought, EndReason, News, StreamSlot, Turn};
 use tokio::time::{Sleep, sleep, timeout};
 use utoipa::IntoParams;
 
@@ -155,7 +155,7 @@ fn position(app: &App, id: &str) -> Result<u64, Problem> {
 /// One client's stream.
 struct Stream {
     app: App,
-    place: Place,
+    place: StreamSlot,
     token: Token,
     /// All events up to this were told, as far as they concern the client.
     position: u64,

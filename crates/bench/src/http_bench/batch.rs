@@ -75,7 +75,7 @@ impl Batch<'_> {
     fn exchange(&mut self, line: &mut Line) -> io::Result<Outcome> {
         line.begin();
         line.add(self.head().as_bytes())?;
-        let mut answer = Answer::default();
+        let mut answer = LineAnswers::default();
         loop {
             if line.has_sent_all() && self.written <= self.lines {
                 line.add(&self.piece())?;
@@ -121,12 +121,12 @@ impl Batch<'_> {
 
 /// An answer on its way.
 #[derive(Default)]
-struct Answer {
+struct LineAnswers {
     head: Option<Head>,
     chunks: Chunks,
 }
 
-impl Answer {
+impl LineAnswers {
     /// Takes what has come and is whole. Gives the outcome when the answer has ended.
     fn take(&mut self, received: &mut Vec<u8>) -> io::Result<Option<Outcome>> {
         if self.head.is_none() {
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_what_the_server_made_of_it() {
-        let outcome = |answer: &str| Answer::default().take(&mut answer.as_bytes().to_vec()).ok().flatten();
+        let outcome = |answer: &str| LineAnswers::default().take(&mut answer.as_bytes().to_vec()).ok().flatten();
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{\"accepted\": 12}\r\n0\r\n\r\n";
         assert!(matches!(outcome(chunked), Some(Outcome::Answered(chunks)) if chunks.accepted() == 12));
         assert!(outcome(&chunked[..chunked.len() - 1]).is_none());

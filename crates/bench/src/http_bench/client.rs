@@ -76,7 +76,7 @@ pub(super) struct Line {
 
 /// A whole answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer<'a> {
+pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) body: &'a [u8],
 }
@@ -94,7 +94,7 @@ impl Line {
     }
 
     /// Takes what has come, and gives the answer if that is all of it.
-    pub(super) fn receive(&mut self) -> io::Result<Option<Answer<'_>>> {
+    pub(super) fn receive(&mut self) -> io::Result<Option<Response<'_>>> {
         self.take()?;
         let Some(head) = Head::read(&self.received)? else { return Ok(None) };
         let Length::Of(length) = head.length else {
@@ -105,7 +105,7 @@ impl Line {
             return Err(io::Error::other("more came than was asked for"));
         }
         let body = self.received.get(head.bytes..end);
-        Ok(body.map(|body| Answer { status: head.status, body }))
+        Ok(body.map(|body| Response { status: head.status, body }))
     }
 
     /// Sends a request and waits for its answer.
@@ -113,7 +113,7 @@ impl Line {
         self.send(request)?;
         loop {
             self.wait(false)?;
-            if let Some(Answer { status, body }) = self.receive()? {
+            if let Some(Response { status, body }) = self.receive()? {
                 return Ok((status, body.to_owned()));
             }
         }

@@ -10,7 +10,7 @@ use ledger::AccountId;
 
 use super::super::served::ECHO;
 use super::super::{mix, own_bank, unexpected};
-use super::client::Answer;
+use super::client::Response;
 use crate::failure::Failure;
 
 /// Length of an IBAN of the bench's bank, in bytes.
@@ -162,8 +162,8 @@ impl Asker {
     }
 
     /// Returns `true` if an answer is the right one to the last request.
-    pub(super) fn is_right(&self, answer: &Answer<'_>) -> bool {
-        let Answer { status, body } = answer;
+    pub(super) fn is_right(&self, answer: &Response<'_>) -> bool {
+        let Response { status, body } = answer;
         // It comes soon after the beginning, so that the search is short.
         let expected = body.windows(self.expected.len()).any(|part| part == self.expected);
         match self.ask {

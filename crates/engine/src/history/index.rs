@@ -2,7 +2,7 @@
 //! mark for every 64th entry.
 //!
 //! The newest records are in memory, exact: the keys in the state, the marks in [`Recent`]. When this memtable is full
-//! it is set aside and written as a sorted run ([`Run`]); runs are merged (compaction) so that there are never many.
+//! it is set aside and written as a sorted run ([`SortedRun`]); runs are merged (compaction) so that there are never many.
 //! All of it is derived from the journal: what is missing or damaged is made again at the next start.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use ledger::AccountId;
 use siphasher::sip128::SipHasher24;
 
 pub(crate) use super::run::RECORDS_BETWEEN_PAUSES;
-use super::run::{self, KeyRecord, Run, Span, UNFINISHED, events_of_name, key_record, mark_record, prefix};
+use super::run::{self, KeyRecord, SortedRun, Span, UNFINISHED, events_of_name, key_record, mark_record, prefix};
 use super::{ENTRIES_PER_MARK, Mark};
 use crate::{MAX_RUN_COMMANDS, OpenError};
 
@@ -176,7 +176,7 @@ pub(crate) struct Index {
 
 /// All runs, the oldest first: together they tell of every event up to the last one's end.
 #[derive(Clone, Default)]
-pub(crate) struct Runs(Arc<Vec<Arc<Run>>>);
+pub(crate) struct Runs(Arc<Vec<Arc<SortedRun>>>);
 
 impl Runs {
     /// The last event that they tell of.
@@ -261,7 +261,7 @@ impl Index {
         self.runs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, runs: Vec<Arc<Run>>) {
+    fn set(&self, runs: Vec<Arc<SortedRun>>) {
         *self.runs.write().unwrap_or_else(PoisonError::into_inner) = Runs(Arc::new(runs));
     }
 
@@ -311,7 +311,7 @@ impl Index {
     }
 
     /// Merging must not take the room that the journal needs.
-    fn must_have_room(&self, sources: &[Arc<Run>]) -> io::Result<()> {
+    fn must_have_room(&self, sources: &[Arc<SortedRun>]) -> io::Result<()> {
         let bytes: u64 = sources.iter().map(|run| run.bytes()).sum::<io::Result<u64>>()?;
         let disk = rustix::fs::statvfs(&self.folder)?;
         let room = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -338,7 +338,7 @@ impl Index {
 }
 
 /// Finds the run from which on all are worth merging into one, of those that tell of events after this one.
-fn worth_merging(runs: &[Arc<Run>], after: u64) -> Option<usize> {
+fn worth_merging(runs: &[Arc<SortedRun>], after: u64) -> Option<usize> {
     let weights: Vec<u64> = runs.iter().map(|run| run.weight()).collect();
     let newer = |from: usize| weights[from + 1..].iter().sum::<u64>();
     let first = runs.partition_point(|run| run.span.after < after);
@@ -380,9 +380,9 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
 /// The files of an index, sorted by what they are good for.
 struct Looked {
     /// Runs of events that the journal has, the oldest first.
-    runs: Vec<Arc<Run>>,
+    runs: Vec<Arc<SortedRun>>,
     /// Runs from the first on that tells of events which the journal doesn't have.
-    lost: Vec<Arc<Run>>,
+    lost: Vec<Arc<SortedRun>>,
     useless: Vec<Useless>,
 }
 
@@ -406,7 +406,7 @@ impl Looked {
 pub(crate) type Useless = (PathBuf, Option<String>);
 
 /// The runs in a folder that follow each other from the first event on, and what else there is.
-fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<Run>>, Vec<Useless>)> {
+fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<SortedRun>>, Vec<Useless>)> {
     let (mut named, mut useless) = (Vec::new(), Vec::new());
     for file in fs::read_dir(folder)? {
         let path = file?.path();
@@ -425,7 +425,7 @@ fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<Run>>, Vec<Us
         } else if after != covered {
             useless.push((path, Some("what comes before it is missing".to_owned())));
         } else {
-            match Run::open(&path, secrets) {
+            match SortedRun::open(&path, secrets) {
                 Ok(run) if (run.span.after, run.span.to) == (after, to) => {
                     covered = to;
                     runs.push(Arc::new(run));
@@ -445,7 +445,7 @@ const LOOKS: usize = 10;
 /// The index of a bank, compared with its journal while that is read.
 #[derive(Default)]
 pub(crate) struct Comparison {
-    runs: Vec<Arc<Run>>,
+    runs: Vec<Arc<SortedRun>>,
     /// For each run what its records come to, and those of the journal; nothing where the run can't be read.
     sums: Vec<Option<[u128; 2]>>,
     marks: Recent,

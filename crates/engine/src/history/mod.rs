@@ -344,7 +344,9 @@ impl Engine {
     pub fn past_posting(&self, id: PostingId) -> Result<Option<PastPosting>, Unavailable> {
         Ok(match self.event(id.event())?.map(|recorded| recorded.event.what) {
             Some(What::Payments(PaymentEvent::Posted { posting, .. })) => Some(PastPosting { id, posting }),
-            _ => None,
+            Some(What::Payments(PaymentEvent::PaidAll { .. }))
+            | Some(What::System(_) | What::Access(_) | What::Accounts(_) | What::Holds(_))
+            | None => None,
         })
     }
 

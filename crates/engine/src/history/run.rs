@@ -83,7 +83,7 @@ pub(crate) struct Span {
 }
 
 /// An open sorted run.
-pub(crate) struct Run {
+pub(crate) struct SortedRun {
     pub(super) path: PathBuf,
     pub(super) span: Span,
     pages: PageReader,
@@ -140,7 +140,7 @@ fn filter_of(key: &[u8], bits: u32) -> usize {
     number_at(key, 0).checked_shr(64 - bits).unwrap_or(0) as usize
 }
 
-impl Run {
+impl SortedRun {
     /// Opens the run in a file, and reads what is kept in memory of it.
     pub(super) fn open(path: &Path, secrets: &Secrets) -> io::Result<Self> {
         let (pages, last) = PageReader::open(File::open(path)?, secrets, CONTEXT)?;
@@ -187,7 +187,7 @@ impl Run {
         self.filters.contains(filter_of(key, self.filter_bits), number_at(key, 8))
     }
 
-    /// Asks [`Run::may_hold`] of many keys: gives the places of those that it may hold.
+    /// Asks [`SortedRun::may_hold`] of many keys: gives the places of those that it may hold.
     pub(super) fn may_hold_of(&self, keys: &[[u8; 16]], found: impl FnMut(usize)) {
         let keys: Vec<_> = keys.iter().map(|key| (filter_of(key, self.filter_bits), number_at(key, 8))).collect();
         self.filters.members(&keys, found);
@@ -296,7 +296,7 @@ pub(super) fn write(
     keys: impl Iterator<Item = io::Result<KeyRecord>>,
     marks: impl Iterator<Item = io::Result<MarkRecord>>,
     pause: &mut dyn FnMut() -> io::Result<()>,
-) -> io::Result<Run> {
+) -> io::Result<SortedRun> {
     let path = folder.join(file_name(span));
     let unfinished = path.with_extension(UNFINISHED);
     let written = write_file(&unfinished, secrets, span, key_count, keys, marks, pause).and_then(|parts| {
@@ -304,7 +304,7 @@ pub(super) fn write(
         File::open(folder)?.sync_all()?;
         let (pages, _) = PageReader::open(File::open(&path)?, secrets, CONTEXT)?;
         let Parts { keys, filters, marks } = parts;
-        Ok(Run { path, span, pages, keys, filter_bits: filters.len().ilog2(), filters, marks })
+        Ok(SortedRun { path, span, pages, keys, filter_bits: filters.len().ilog2(), filters, marks })
     });
     if written.is_err() {
         // If it can't be removed now, the next start does it.

@@ -133,8 +133,8 @@ struct Text {
 /// Places of the postings' fields in their file.
 struct PostingColumns<'m> {
     map: &'m map::Postings,
-    key: Place,
-    account: Place,
+    key: ColumnOrTemplate,
+    account: ColumnOrTemplate,
     currency: Option<usize>,
     date: usize,
     amount: AmountColumns<'m>,
@@ -146,12 +146,12 @@ struct PostingColumns<'m> {
     rules: Vec<ContraRule<usize>>,
 }
 
-enum Place {
+enum ColumnOrTemplate {
     Column(usize),
     Template(Template<usize>),
 }
 
-impl Place {
+impl ColumnOrTemplate {
     fn resolve(origin: &Lookup, rows: &mut Rows<'_>) -> Self {
         match origin {
             Lookup::Column(column) => Self::Column(rows.column(column)),
@@ -184,8 +184,8 @@ impl<'m> PostingColumns<'m> {
     fn resolve(table: &'m map::Postings, rows: &mut Rows<'_>) -> Self {
         Self {
             map: table,
-            key: Place::resolve(&table.table.key, rows),
-            account: Place::resolve(&table.account, rows),
+            key: ColumnOrTemplate::resolve(&table.table.key, rows),
+            account: ColumnOrTemplate::resolve(&table.account, rows),
             currency: table.currency.as_ref().map(|column| rows.column(column)),
             date: rows.column(&table.date),
             amount: AmountColumns::resolve(&table.amount, rows),
@@ -212,8 +212,8 @@ impl<'m> PostingColumns<'m> {
     /// The row's key, where a column has it.
     fn unique_key(&self, rows: &mut Rows<'_>, keys: &mut RowKeys, index: usize) -> Option<String> {
         match self.key {
-            Place::Column(column) => Some(keys.keys.add(rows, column, index)),
-            Place::Template(_) => None,
+            ColumnOrTemplate::Column(column) => Some(keys.keys.add(rows, column, index)),
+            ColumnOrTemplate::Template(_) => None,
         }
     }
 
@@ -227,7 +227,7 @@ impl<'m> PostingColumns<'m> {
         contra: usize,
         text: &Text,
     ) -> Option<String> {
-        let Place::Template(template) = &self.key else { return None };
+        let ColumnOrTemplate::Template(template) = &self.key else { return None };
         let words = rows.check(template.fill_long(|column| Ok(rows.get(column))))?;
         let Facts { date, direction, amount_minor, account } = facts;
         let sign = if *direction == Direction::Debit { "-" } else { "" };
@@ -252,8 +252,8 @@ impl<'m> PostingColumns<'m> {
 
     fn account(&self, rows: &mut Rows<'_>, accounts: &Keys) -> Option<usize> {
         match &self.account {
-            Place::Column(column) => accounts.find(rows, *column, "account"),
-            Place::Template(template) => {
+            ColumnOrTemplate::Column(column) => accounts.find(rows, *column, "account"),
+            ColumnOrTemplate::Template(template) => {
                 let key = template.fill(|column| rows.filled(column));
                 let found = key.and_then(|key| accounts.find_key(&key, "account"));
                 rows.check(found).flatten()

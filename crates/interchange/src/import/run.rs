@@ -130,7 +130,7 @@ pub struct Import<'a> {
 }
 
 /// The bank to import into, as far as it is known before anything is opened.
-struct Place {
+struct Destination {
     numbering: Numbering,
     /// `true` if the bank is to be founded as the map says.
     is_to_be_founded: bool,
@@ -216,14 +216,14 @@ fn place(
     data: &Path,
     bank: Option<Replay>,
     in_flags: &[Mistake],
-) -> Result<Place, Failure> {
+) -> Result<Destination, Failure> {
     let founding = bank.map(founding_of).transpose()?.flatten();
     // History can be had in a currency that is no longer in use, but no cash desk.
     let currencies: Vec<Currency> = map.currencies().into_iter().filter(|currency| currency.is_in_use()).collect();
     let Some(planned) = &map.bank else {
         let founding =
             founding.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
-        return Ok(Place { numbering: founding.numbering, is_to_be_founded: false, currencies });
+        return Ok(Destination { numbering: founding.numbering, is_to_be_founded: false, currencies });
     };
     // A bank of an earlier version may number its accounts in a way in which none is founded any more.
     let is_the_same = |numbering: &Numbering| {
@@ -236,10 +236,10 @@ fn place(
             }
             let numbering = Numbering::new(&planned.country, &planned.bank_code)
                 .map_err(|error| Failure::new(format!("{}: {error}", request.map.display())))?;
-            Ok(Place { numbering, is_to_be_founded: true, currencies })
+            Ok(Destination { numbering, is_to_be_founded: true, currencies })
         }
         Some(founding) if is_the_same(&founding.numbering) => {
-            Ok(Place { numbering: founding.numbering, is_to_be_founded: false, currencies })
+            Ok(Destination { numbering: founding.numbering, is_to_be_founded: false, currencies })
         }
         Some(founding) => Err(Failure::new(format!(
             "nothing was imported: {} is for the bank {:?} ({} {}), but {} holds {:?} ({} {}); give that bank's folder \
@@ -259,7 +259,7 @@ fn place(
 /// An import whose files were read and are sound.
 pub struct Planned<'a> {
     request: Request<'a>,
-    place: Place,
+    place: Destination,
     plan: Plan,
 }
 
@@ -322,7 +322,7 @@ impl Planned<'_> {
     /// The bank to be founded, if it is.
     fn new_bank(&self) -> Option<NewBank<'_>> {
         let planned = self.plan.bank.as_ref().filter(|_| self.place.is_to_be_founded)?;
-        let Place { numbering, currencies, .. } = &self.place;
+        let Destination { numbering, currencies, .. } = &self.place;
         Some(NewBank { name: &planned.name, numbering: numbering.clone(), currencies })
     }
 }

@@ -110,13 +110,13 @@ impl Service {
         who: SignedIn,
         token: TokenHash,
         stopping: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(Place, u64), Fault> {
+    ) -> Result<(StreamSlot, u64), Fault> {
         Desk::admit(self, who, token, stopping)
     }
 }
 
-/// A stream's place at the desk; dropping it makes room.
-pub struct Place {
+/// A stream's slot at the desk; dropping it makes room.
+pub struct StreamSlot {
     service: Service,
     slip: Arc<Slip>,
     who: SignedIn,
@@ -200,7 +200,7 @@ impl Desk {
         who: SignedIn,
         token: TokenHash,
         stopping: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(Place, u64), Fault> {
+    ) -> Result<(StreamSlot, u64), Fault> {
         let desk = service.events();
         let mut inside = desk.inside();
         if inside.closed {
@@ -226,7 +226,7 @@ impl Desk {
             _ => inside.see_all.push(Arc::clone(&slip)),
         }
         let (position, serial) = (inside.position, inside.serial);
-        Ok((Place { service: service.clone(), slip, who, token, serial }, position))
+        Ok((StreamSlot { service: service.clone(), slip, who, token, serial }, position))
     }
 
     /// Ends all streams, because nobody follows the journal any more. When the server is stopping no more are taken on;
@@ -240,7 +240,7 @@ impl Desk {
     }
 }
 
-impl Place {
+impl StreamSlot {
     /// Makes sure that the stream has not ended.
     ///
     /// # Errors
@@ -301,7 +301,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
         let mut inside = self.service.events().inside();
         let inside = &mut *inside;

@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-pub use desk::{Brought, Desk, Place};
+pub use desk::{Brought, Desk, StreamSlot};
 pub use news::{News, Story, Told};
 use past::Wanted;
 

@@ -58,8 +58,8 @@ pub(crate) struct Batches {
     freed: Notify,
 }
 
-/// A batch's place among those allowed.
-struct Place {
+/// A batch's slot among those allowed.
+struct BatchSlot {
     service: Service,
     user: UserId,
 }
@@ -90,7 +90,7 @@ impl Batches {
     }
 }
 
-impl Place {
+impl BatchSlot {
     fn take(service: &Service, user: UserId) -> Result<Self, Fault> {
         let batches = service.batches();
         let mut open = batches.by_user();
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for BatchSlot {
     fn drop(&mut self) {
         let mut open = self.service.batches().by_user();
         if let Some(own) = open.get_mut(&self.user) {
@@ -276,7 +276,7 @@ pub struct Batch {
     origin: Origin,
     /// Turn of the batch, where its lines are carried out.
     turn: Option<Turn>,
-    _place: Place,
+    _place: BatchSlot,
 }
 
 impl Service {
@@ -298,7 +298,7 @@ impl Service {
     /// Fails if too many batches are being worked on, an earlier sending of it is not done, or the key is not the
     /// batch's alone.
     pub async fn begin_batch(&self, who: SignedIn, key: String, all_or_none: bool) -> Result<Batch, Fault> {
-        let place = Place::take(self, who.caller.user)?;
+        let place = BatchSlot::take(self, who.caller.user)?;
         let turn = Turn::wait(self, who.caller.user, &key).await?;
         let batch = Batch {
             service: self.clone(),
@@ -322,7 +322,7 @@ impl Service {
         if !is_key(key.as_bytes()) {
             return Err(Fault::of(FaultKind::UnknownBatch));
         }
-        let place = Place::take(self, who.caller.user)?;
+        let place = BatchSlot::take(self, who.caller.user)?;
         Ok(Batch {
             service: self.clone(),
             who,
