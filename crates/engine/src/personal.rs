@@ -219,10 +219,11 @@ impl Engine {
         let Some(key) = self.writers_key(readers)? else { return Ok(None) };
         let own = |field, text: Option<&str>| text.map(|text| seal(&key, field, text.as_bytes()));
         let (text, end_to_end_id) = (own(Field::Text, plain.text), own(Field::EndToEndId, plain.end_to_end_id));
-        let mut copies = Vec::new();
+        let (mut copies, mut written) = (Vec::new(), None);
         for reader in readers.beside(SubjectId(key.subject)) {
-            let key = self.sealing_key(reader, Category::Texts)?;
-            copies.extend(key.map(|key| seal(&key, Field::Copy, &plain.written())));
+            if let Some(key) = self.sealing_key(reader, Category::Texts)? {
+                copies.push(seal(&key, Field::Copy, written.get_or_insert_with(|| plain.written())));
+            }
         }
         Ok(Some(Said { text, end_to_end_id, copies: Copies::of(copies) }))
     }
