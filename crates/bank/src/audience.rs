@@ -35,7 +35,9 @@ impl What {
                 }
             },
             Self::Access(event) => match event {
-                AccessEvent::CustomerAdded { .. } | AccessEvent::UserAdded { .. } => Audience::Watchers,
+                AccessEvent::CustomerAdded { .. }
+                | AccessEvent::UserAdded { .. }
+                | AccessEvent::KeyDestroyed { .. } => Audience::Watchers,
                 AccessEvent::RightGranted { customer, account, .. }
                 | AccessEvent::RightRevoked { customer, account } => Audience::Holder(*account, *customer),
                 AccessEvent::SessionOpened { user, .. }

@@ -288,7 +288,7 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             let journal = Journal::create(&folder.path().join("data"), &MasterKey::generate()).expect("a journal");
             let mut bench = Self { folder, journal, state: State::default() };
-            let sealed = || Sealed { subject: SubjectId::BANK, bytes: (*b"sealed").into() };
+            let sealed = || Sealed { subject: SubjectId::BANK, bytes: (*b"sealed").into(), category: None };
             bench.apply(What::Access(AccessEvent::UserAdded {
                 id: UserId(1),
                 name_index: NameIndex([1; 16]),
@@ -433,7 +433,7 @@ mod tests {
             overdraft: Overdraft::Limited(5),
         }));
         let hold = bench.state.ledger().place_hold(leg, Timestamp(0), Timestamp(1)).expect("a hold");
-        bench.apply(What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None }));
+        bench.apply(What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None, copies: None }));
         bench.write(&mut bench.checkpoints());
         bench.check(None);
         bench.file().execute_batch("DELETE FROM pages WHERE id = 3 << 56").expect("a page is lost");

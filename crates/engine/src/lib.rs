@@ -17,6 +17,7 @@ mod clock;
 mod handle;
 mod history;
 mod keeper;
+mod key_check;
 mod memory;
 mod personal;
 mod recovery;
@@ -31,7 +32,7 @@ pub use handle::{Batch, Chain, Engine, KeyedHashes, Measures, Outcome, Receipt, 
 pub use history::{
     Found, HistoryEntry, HistoryError, Listed, MAX_LOOKED_AT, MAX_MERGED, MAX_SCAN, MAX_WALK, Period, Search, Wanted,
 };
-pub use personal::{Field, NewSubject, Opener};
+pub use personal::{Field, NewSubject, Opener, Spoken};
 pub use recovery::{OpenError, Options, Progress};
 pub use replay::Replay;
 pub use settings::{SETTINGS, Settings};

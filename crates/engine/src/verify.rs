@@ -1,5 +1,6 @@
 //! The check of a whole bank, from its first frame to its durable head: each frame, the chain and the head mark by the
-//! journal; here each event's meaning, the laws, and the checkpoint's digest. It works beside a running server.
+//! journal; here each event's meaning, the laws, people's keys, and the checkpoint's digest. It works beside a running
+//! server.
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use journal::MasterKey;
 
 use crate::handle::digest_of;
 use crate::history::Comparison;
+use crate::key_check::KeyCheck;
 use crate::replay::events_of;
 use crate::{OpenError, Recorded, checkpoint};
 
@@ -45,6 +47,7 @@ struct Check {
     postings: u64,
     stored: Option<(u64, [u8; 32])>,
     index: Comparison,
+    keys: KeyCheck,
     problems: Vec<Problem>,
     broken: bool,
 }
@@ -61,7 +64,8 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     // Keys are compared with the index, and need not be remembered.
     state.remember_outcomes_after(u64::MAX);
     let index = Comparison::open(folder, &reader.secrets()).map_err(OpenError::History)?;
-    let mut check = Check { state, postings: 0, stored: None, index, problems: Vec::new(), broken: false };
+    let keys = KeyCheck::new(folder, master)?;
+    let mut check = Check { state, postings: 0, stored: None, index, keys, problems: Vec::new(), broken: false };
     match checkpoint::read(folder, &reader) {
         Ok(checkpoint) => check.stored = checkpoint.map(|found| (found.head.last_event, found.digest)),
         Err(error) => check.problem(0, "checkpoint-damaged", error.to_string()),
@@ -79,6 +83,9 @@ pub fn verify(folder: &Path, master: &MasterKey, progress: &mut dyn FnMut(u64)) 
     for damage in std::mem::take(&mut check.index).finish(comparable) {
         check.problem(0, "history-damaged", damage);
     }
+    let is_whole = !check.broken && check.state.last_event() == verified.head.last_event;
+    let of_keys = check.keys.finish(is_whole);
+    check.problems.extend(of_keys);
     let end = verified.head.last_event;
     if let Some((event, _)) = check.stored
         && event > end
@@ -129,6 +136,7 @@ impl Check {
         self.postings += u64::from(matches!(event.what, What::Payments(PaymentEvent::Posted { .. })));
         self.state.apply(*number, *at, event);
         self.index.note(*number, event);
+        self.keys.event(frame, *number, &event.what);
         if let Some((at, digest)) = self.stored
             && at == *number
             && digest_of(&self.state) != digest

@@ -562,7 +562,7 @@ fn answer(
         Decision::Accepted(events) => {
             let event = books.state.last_event() + 1;
             let Some(what) = draft.record_all(books, now, events) else { return Verdict::Outcome(Outcome::Unchanged) };
-            draft.subject_keys.extend(submission.subject.map(|subject| subject.key));
+            draft.subject_keys.extend(submission.subject.into_iter().flat_map(|subject| *subject.keys));
             Verdict::Outcome(Outcome::Accepted(Receipt { event, at: now, what, repeated: false }))
         }
     }

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bank::{
-    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Command, HoldCommand, HoldEvent, Numbering,
-    OpenAccount, Origin, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, Right, Role, SystemCommand, UserId, What,
+    AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Category, Command, Copies, CustomerId,
+    HoldCommand, HoldEvent, Numbering, OpenAccount, Origin, Pay, PaymentCommand, PaymentEvent, Plain, Purpose, Refusal,
+    Right, Role, Said, Sealed, SubjectId, SystemCommand, UserId, What,
 };
 use engine::{
-    Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Recorded, Submission, Unavailable,
-    Wanted, verify,
+    Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Recorded, Spoken, Submission,
+    Unavailable, Wanted, verify,
 };
 use journal::MasterKey;
 use ledger::{AccountId, Currency, HoldId, Kind, Leg, Money, Overdraft, PostingId, Timestamp};
@@ -159,6 +160,7 @@ fn payment(debit: AccountId, credit: AccountId, minor: i64) -> Body {
         value_date: None,
         booked_at: None,
         end_to_end_id: None,
+        copies: None,
     }))
 }
 
@@ -329,6 +331,7 @@ fn a_posting_with_several_entries_in_one_account_is_walked_whole() {
         value_date: None,
         booked_at: None,
         end_to_end_id: None,
+        copies: None,
     })));
     let balances = |account, before, limit| -> Vec<(u64, i64)> {
         let entries = wait(bench.engine.entries(account, before, limit)).expect("entries");
@@ -548,6 +551,95 @@ fn personal_fields_open_until_their_key_is_gone() {
         let bytes = std::fs::read(file.path()).unwrap_or_default();
         assert!(!bytes.windows(4).any(|window| window == b"Anna"), "{:?} tells the name", file.path());
     }
+}
+
+fn known(bench: &Bench, subject: &NewSubject) -> CustomerId {
+    let name = subject.seal(Field::CustomerName, "somebody");
+    let command = plain(Body::Access(AccessCommand::AddCustomer { name }));
+    let submission = Submission { command, subject: Some(subject.clone()), past: None, rivals: None };
+    match bench.submit(submission) {
+        Ok(Outcome::Accepted(Receipt { what: What::Access(AccessEvent::CustomerAdded { id, .. }), .. })) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sealed_bytes_open_in_their_own_place_alone() {
+    let bench = Bench::new();
+    let (anna, ben) = (NewSubject::generate(), NewSubject::generate());
+    known(&bench, &anna);
+    known(&bench, &ben);
+    let sealed = anna.seal(Field::Text, "rent");
+    assert_eq!(sealed.category, Some(Category::Texts));
+    let open = |field, sealed: &Sealed| bench.engine.open_sealed(field, sealed).expect("the bank is open");
+    assert_eq!(open(Field::Text, &sealed), Some("rent".into()));
+    for field in [Field::Metadata, Field::EndToEndId, Field::Copy, Field::AccountName] {
+        assert_eq!(open(field, &sealed), None, "{field:?}");
+    }
+    assert_eq!(open(Field::Text, &Sealed { subject: ben.id(), ..sealed.clone() }), None);
+    assert_eq!(open(Field::Text, &Sealed { subject: SubjectId::BANK, ..sealed.clone() }), None);
+    for category in [None, Some(Category::Identity), Some(Category::Contact)] {
+        assert_eq!(open(Field::Text, &Sealed { category, ..sealed.clone() }), None, "{category:?}");
+    }
+    let mut damaged = sealed.clone();
+    damaged.bytes[14] ^= 1;
+    assert_eq!(open(Field::Text, &damaged), None);
+    // What is sealed for a person that the bank knows is of the same category as what was sealed before.
+    let again = bench.engine.seal(anna.id(), Field::Password, "hash").expect("open").expect("a key");
+    assert_eq!((again.category, open(Field::Password, &again)), (Some(Category::Identity), Some("hash".into())));
+    assert_eq!(bench.engine.seal_as_bank(Field::AccountName, "Cash").category, None);
+}
+
+#[test]
+fn what_is_said_is_sealed_once_for_each_reader() {
+    let bench = Bench::new();
+    let people: Vec<NewSubject> = (0..3).map(|_| NewSubject::generate()).collect();
+    let customers: Vec<CustomerId> = people.iter().map(|person| known(&bench, person)).collect();
+    // Anna's account is hers and her husband's; Ben's is his own; the cash is the bank's.
+    for (place, account) in [(0, ANNA), (1, ANNA), (2, BEN)] {
+        let (customer, right) = (customers[place], Right::Owner);
+        bench.accepted(Body::Access(AccessCommand::Grant { customer, account, right }));
+    }
+    let plain = Plain { text: Some("Lunch"), end_to_end_id: Some("E2E-1") };
+    let seal = |writer, other, plain| {
+        let readers = bench.engine.peek(|state| state.readers(writer, [other])).expect("the bank is open");
+        bench.engine.seal_said(&readers, plain).expect("the bank is open").expect("somebody has a key")
+    };
+    let readers_of = |said: &Said| -> Vec<SubjectId> {
+        let own = said.text.iter().chain(&said.end_to_end_id).map(|own| own.subject);
+        own.chain(said.copies.iter().flat_map(|copies| copies.all()).map(|copy| copy.subject)).collect()
+    };
+    let [anna, husband, ben] = [0, 1, 2].map(|place: usize| people[place].id());
+    let said = seal(ANNA, BEN, plain);
+    assert_eq!(readers_of(&said), [anna, anna, husband, ben]);
+    // Each copy says all.
+    let all = Spoken { text: Some("Lunch".into()), end_to_end_id: Some("E2E-1".into()) };
+    let open = |said: &Said, people: &[SubjectId]| bench.engine.open_said(said, people).expect("the bank is open");
+    for people in [&[anna][..], &[husband], &[ben], &[], &[SubjectId(9)], &[anna, ben]] {
+        assert_eq!(open(&said, people), all, "{people:?}");
+    }
+    // A text alone, an id alone, and nothing at all.
+    let text = Plain { text: Some("Lunch"), end_to_end_id: None };
+    let said = seal(BEN, ANNA, text);
+    assert_eq!(readers_of(&said), [ben, anna, husband]);
+    assert_eq!(open(&said, &[anna]), Spoken { text: Some("Lunch".into()), end_to_end_id: None });
+    let said = seal(BEN, ANNA, Plain { text: None, end_to_end_id: Some("E2E-1") });
+    assert_eq!(open(&said, &[husband]), Spoken { text: None, end_to_end_id: Some("E2E-1".into()) });
+    assert_eq!(seal(ANNA, BEN, Plain::default()), Said::default());
+    // Nothing for the bank, which reads what is there, nor for oneself.
+    assert_eq!(readers_of(&seal(BEN, CASH, text)), [ben]);
+    assert_eq!(readers_of(&seal(BEN, BEN, text)), [ben]);
+    assert_eq!(readers_of(&seal(CASH, BEN, text)), [SubjectId::BANK, ben]);
+    assert!(seal(BEN, CASH, text).copies.is_none());
+    // Copies in another's place say nothing.
+    let mut swapped = seal(ANNA, BEN, text);
+    let copies = swapped.copies.take().expect("copies").all().to_vec();
+    let [mut first, mut second] = <[Sealed; 2]>::try_from(copies).expect("two");
+    std::mem::swap(&mut first.bytes, &mut second.bytes);
+    swapped.copies = Copies::of(vec![first, second]);
+    assert_eq!(open(&swapped, &[ben]), Spoken::default());
+    assert_eq!(open(&swapped, &[anna]).text, Some("Lunch".into()));
+    bench.engine.stop();
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn fill(engine: &Engine) {
                 value_date,
                 booked_at,
                 end_to_end_id: None,
+                copies: None,
             }))
         }),
     );

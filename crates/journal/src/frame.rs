@@ -94,8 +94,7 @@ pub struct SealedRun {
     pub(crate) head: Head,
     pub(crate) key: Arc<WrappedKey>,
     pub(crate) frames: Vec<SealedFrame>,
-    /// Subjects and their wrapped keys.
-    pub(crate) subject_keys: Vec<(u64, Vec<u8>)>,
+    pub(crate) subject_keys: Vec<WrappedSubjectKey>,
 }
 
 impl SealedRun {
@@ -110,6 +109,14 @@ impl SealedRun {
 #[derive(Debug)]
 pub(crate) struct WrappedKey {
     pub(crate) id: u64,
+    pub(crate) wrapped: Vec<u8>,
+}
+
+/// A subject's key as it is stored.
+#[derive(Debug)]
+pub(crate) struct WrappedSubjectKey {
+    pub(crate) subject: u64,
+    pub(crate) category: u8,
     pub(crate) wrapped: Vec<u8>,
 }
 
@@ -150,7 +157,10 @@ impl Sealer {
         let last = frames.len() - 1;
         let sealed = frames.into_iter().enumerate();
         let frames = sealed.map(|(i, frame)| self.seal_frame(&keyring.journal_id, time_ms, i == last, frame)).collect();
-        let wrap = |key: &SubjectKey| (key.subject, keyring.wrap(Purpose::SubjectKey, key.subject, &key.key));
+        let wrap = |SubjectKey { subject, category, key }: &SubjectKey| {
+            let wrapped = keyring.wrap(Purpose::SubjectKey(*category), *subject, key);
+            WrappedSubjectKey { subject: *subject, category: *category, wrapped }
+        };
         let subject_keys = subject_keys.iter().map(wrap).collect();
         SealedRun { follows, head: self.tip, key: Arc::clone(&self.stored), frames, subject_keys }
     }

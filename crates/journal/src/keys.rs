@@ -134,12 +134,15 @@ pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The key of one person (or whatever the caller numbers as a subject), under which that person's fields are sealed.
-/// Wiped from memory when dropped.
+/// A key of one person (or whatever the caller numbers as a subject), under which that person's fields of one category are
+/// sealed. Wiped from memory when dropped.
 #[derive(Clone)]
 pub struct SubjectKey {
     /// The subject's number, given by the caller.
     pub subject: u64,
+    /// The category's number, given by the caller, below 32; 0 is the one key of all categories that subjects had before
+    /// there were any.
+    pub category: u8,
     /// The AES-256 key.
     pub key: [u8; KEY_LEN],
 }
@@ -147,8 +150,8 @@ pub struct SubjectKey {
 impl SubjectKey {
     /// A new key from the operating system's random source.
     #[must_use]
-    pub fn generate(subject: u64) -> Self {
-        Self { subject, key: random() }
+    pub fn generate(subject: u64, category: u8) -> Self {
+        Self { subject, category, key: random() }
     }
 }
 
@@ -160,7 +163,7 @@ impl Drop for SubjectKey {
 
 impl fmt::Debug for SubjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SubjectKey({}, redacted)", self.subject)
+        write!(f, "SubjectKey({}, {}, redacted)", self.subject, self.category)
     }
 }
 
@@ -177,8 +180,11 @@ pub fn open_field(key: &SubjectKey, context: &[u8], sealed: &[u8]) -> Option<Vec
     open_under(&aead(&key.key), &field_context(key, context), sealed)
 }
 
+/// A category is part of it, so that nothing sealed can be moved between categories. No number of one is a character that a
+/// context could begin with.
 fn field_context(key: &SubjectKey, context: &[u8]) -> Vec<u8> {
-    [&key.subject.to_be_bytes(), context].concat()
+    let category: &[u8] = if key.category == 0 { &[] } else { &[key.category] };
+    [&key.subject.to_be_bytes(), category, context].concat()
 }
 
 /// A key under which contents are sealed that follow from their place: no place may ever be given two contents. So the
@@ -231,9 +237,10 @@ impl Identity {
 /// Purpose of a wrapped key. The numbers are part of the format.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
-    BankSecret = 1,
-    DataKey = 2,
-    SubjectKey = 3,
+    BankSecret,
+    DataKey,
+    /// A subject's key, by the number of its category.
+    SubjectKey(u8),
 }
 
 /// A journal's identity with the master key at work: wraps, unwraps and derives.
@@ -277,7 +284,13 @@ impl Keyring {
 }
 
 fn key_context(purpose: Purpose, journal_id: &[u8; 16], id: u64) -> Vec<u8> {
-    [&[purpose as u8], journal_id.as_slice(), &id.to_be_bytes()].concat()
+    let purpose: &[u8] = match purpose {
+        Purpose::BankSecret => &[1],
+        Purpose::DataKey => &[2],
+        Purpose::SubjectKey(0) => &[3],
+        Purpose::SubjectKey(category) => &[4, category],
+    };
+    [purpose, journal_id, &id.to_be_bytes()].concat()
 }
 
 /// Random bytes of the operating system's source.

@@ -28,8 +28,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Tr
 
 use crate::error::{AppendError, OpenError, Problem, ProblemKind, ReadError, StorageError};
 use crate::frame::{
-    Expected, FORMAT, Flaw, Frame, Head, Header, PlainFrame, SealedRun, Sealer, StoredFrame, claimed_seq, flaw,
-    stored_head,
+    Expected, FORMAT, Flaw, Frame, Head, Header, PlainFrame, SealedRun, Sealer, StoredFrame, WrappedSubjectKey,
+    claimed_seq, flaw, stored_head,
 };
 use crate::keys::{Identity, Keyring, MasterKey, PlaceKey, Purpose, SubjectKey, aead};
 use crate::mark::HeadMark;
@@ -44,6 +44,15 @@ const SCHEMA: &str = "
     CREATE TABLE frames (
         first_event INTEGER PRIMARY KEY, header BLOB NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL
     ) STRICT;
+";
+
+/// The table that journals of older versions lack: their `subject_keys` have one key a subject, for all categories.
+const CATEGORY_KEYS: &str = "category_keys";
+
+const CREATE_CATEGORY_KEYS: &str = "
+    CREATE TABLE category_keys (
+        subject INTEGER NOT NULL, category INTEGER NOT NULL, wrapped BLOB NOT NULL, PRIMARY KEY (subject, category)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// 3.54.0: the version whose write-ahead log this crate was written against.
@@ -170,6 +179,9 @@ impl Inspected {
         let Self { dir, conn, keyring, head, loss, lock } = self;
         if let Some(loss) = loss {
             tracing::warn!(frame = head.seq, "opening the journal with a loss, as the operator accepted: {loss}");
+        }
+        if !conn.table_exists(None::<&str>, CATEGORY_KEYS)? {
+            conn.execute_batch(CREATE_CATEGORY_KEYS)?;
         }
         // A reader in the way does no harm.
         conn.busy_timeout(Duration::ZERO)?;
@@ -301,23 +313,30 @@ impl Journal {
         Ok(Reader::new(connect_reader(&database(&self.dir))?, Arc::clone(&self.keyring)))
     }
 
-    /// Destroys a subject's key for ever: what was sealed under it can't be opened again. Tells whether it was there.
-    /// The row is overwritten in the database and wiped from the log, the latter at once, or, if a long read prevents
-    /// that, with the next checkpoint. Copies of the folder made before still hold the key, wrapped by the master key.
+    /// Destroys a subject's key of a category for ever, or all of the subject's keys: what was sealed under them can't be
+    /// opened again. Tells whether any was there. The rows are overwritten in the database and wiped from the log, the
+    /// latter at once, or, if a long read prevents that, with the next checkpoint. Copies of the folder made before still
+    /// hold the keys, wrapped by the master key.
     ///
     /// # Errors
     ///
     /// Refuses with [`AppendError::Poisoned`] after a failed write, and fails as [`Journal::append`] does if the row
     /// can't be deleted.
-    pub fn destroy_subject_key(&mut self, subject: u64) -> Result<bool, AppendError> {
+    pub fn destroy_subject_keys(&mut self, subject: u64, category: Option<u8>) -> Result<bool, AppendError> {
         self.unless_poisoned(|journal| {
-            let statement = "DELETE FROM subject_keys WHERE subject = ?1";
-            let deleted = journal.conn.execute(statement, [subject.cast_signed()])? > 0;
-            journal.wipe_due |= deleted;
-            if deleted {
+            let transaction = journal.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let of_category = "DELETE FROM category_keys WHERE subject = ?1 AND category = ifnull(?2, category)";
+            let mut deleted = transaction.execute(of_category, params![subject.cast_signed(), category])?;
+            if category.is_none_or(|category| category == 0) {
+                let of_all = "DELETE FROM subject_keys WHERE subject = ?1";
+                deleted += transaction.execute(of_all, [subject.cast_signed()])?;
+            }
+            transaction.commit()?;
+            journal.wipe_due |= deleted > 0;
+            if deleted > 0 {
                 journal.checkpoint()?;
             }
-            Ok(deleted)
+            Ok(deleted > 0)
         })
     }
 
@@ -381,15 +400,8 @@ impl Journal {
                 .prepare_cached("INSERT INTO data_keys (id, wrapped) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
                 .execute(params![run.key.id.cast_signed(), run.key.wrapped])?;
         }
-        for (subject, wrapped) in &run.subject_keys {
-            // A person may come twice, when somebody sends again what was not answered.
-            let unwrap = |wrapped: &[u8]| self.keyring.unwrap(Purpose::SubjectKey, *subject, wrapped);
-            if stored_subject_key(&transaction, *subject)?.is_some_and(|stored| unwrap(&stored) == unwrap(wrapped)) {
-                continue;
-            }
-            transaction
-                .prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")?
-                .execute(params![subject.cast_signed(), wrapped])?;
+        for key in &run.subject_keys {
+            insert_subject_key(&transaction, &self.keyring, key)?;
         }
         {
             let mut insert = transaction
@@ -538,47 +550,59 @@ impl Reader {
         Ok(self.frames_from(event, 1)?.pop().filter(|frame| frame.first_event <= event))
     }
 
-    /// Reads a subject's key, unless it was never made or is destroyed.
+    /// Reads a subject's key of a category (0: of all), unless it was never made or is destroyed.
     ///
     /// # Errors
     ///
     /// Fails if the key isn't wrapped by this master key, or the database can't be read.
-    pub fn subject_key(&self, subject: u64) -> Result<Option<SubjectKey>, ReadError> {
-        let Some(wrapped) = stored_subject_key(&self.conn, subject)? else {
+    pub fn subject_key(&self, subject: u64, category: u8) -> Result<Option<SubjectKey>, ReadError> {
+        let Some(wrapped) = stored_subject_key(&self.conn, subject, category)? else {
             return Ok(None);
         };
-        let Some(key) = self.keyring.unwrap(Purpose::SubjectKey, subject, &wrapped) else {
-            let detail = format!("the key of subject {subject} isn't wrapped by this master key");
-            return Err(ReadError::Damaged(ProblemKind::BadSubjectKey.at(0, detail)));
+        let Some(key) = self.keyring.unwrap(Purpose::SubjectKey(category), subject, &wrapped) else {
+            return Err(ReadError::Damaged(not_wrapped(subject, category)));
         };
-        Ok(Some(SubjectKey { subject, key: *key }))
+        Ok(Some(SubjectKey { subject, category, key: *key }))
     }
 
-    /// Checks at most `limit` of the subjects' keys that are stored from row `from` on: that they rise, and are wrapped by
-    /// this master key. Gives the row to go on from; none where there are no more.
-    pub(crate) fn check_subject_keys(&self, from: i64, limit: usize) -> Result<Option<i64>, ReadError> {
-        let statement = "SELECT subject, wrapped FROM subject_keys WHERE subject >= ?1 ORDER BY subject LIMIT ?2";
-        let mut select = self.conn.prepare_cached(statement)?;
-        let mut rows = select.query(params![from, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-        let mut next = Some(from);
-        while let Some(row) = rows.next()? {
-            let (subject, wrapped): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            let wrong = |detail| Err(ReadError::Damaged(ProblemKind::BadSubjectKey.at(0, detail)));
-            if next.is_none_or(|next| subject < next) {
-                return wrong(format!(
-                    "the database gives the key of subject {} out of order",
-                    subject.cast_unsigned()
-                ));
-            }
-            if self.keyring.unwrap(Purpose::SubjectKey, subject.cast_unsigned(), &wrapped).is_none() {
-                return wrong(format!(
-                    "the key of subject {} isn't wrapped by this master key",
-                    subject.cast_unsigned()
-                ));
-            }
-            next = subject.checked_add(1);
+    /// Checks at most `limit` of the subjects' keys of one table that are stored after the subject and category `after`:
+    /// that they rise, and are wrapped by this master key. Gives the last one; none where there are no more.
+    pub(crate) fn check_subject_keys(
+        &self,
+        table: KeyTable,
+        after: Option<(i64, u8)>,
+        limit: usize,
+    ) -> Result<Option<(i64, u8)>, ReadError> {
+        if table == KeyTable::Categories && !self.conn.table_exists(None::<&str>, CATEGORY_KEYS)? {
+            return Ok(None);
         }
-        Ok(next.filter(|next| *next != from))
+        let mut select = self.conn.prepare_cached(match table {
+            KeyTable::Subjects => {
+                "SELECT subject, 0, wrapped FROM subject_keys WHERE subject >= ?1 AND (?1, ?2) <> (subject, 0) \
+                 ORDER BY subject LIMIT ?3"
+            }
+            KeyTable::Categories => {
+                "SELECT subject, category, wrapped FROM category_keys WHERE (subject, category) > (?1, ?2) \
+                 ORDER BY subject, category LIMIT ?3"
+            }
+        })?;
+        // No category is below 0, so this is before all.
+        let (subject, category) = after.map_or((i64::MIN, -1), |(subject, category)| (subject, i64::from(category)));
+        let mut rows = select.query(params![subject, category, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut last = after;
+        while let Some(row) = rows.next()? {
+            let (subject, category, wrapped): (i64, u8, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if last.is_some_and(|last| (subject, category) <= last) {
+                let detail =
+                    format!("the database gives {} out of order", key_named(subject.cast_unsigned(), category));
+                return Err(ReadError::Damaged(ProblemKind::BadSubjectKey.at(0, detail)));
+            }
+            if self.keyring.unwrap(Purpose::SubjectKey(category), subject.cast_unsigned(), &wrapped).is_none() {
+                return Err(ReadError::Damaged(not_wrapped(subject.cast_unsigned(), category)));
+            }
+            last = Some((subject, category));
+        }
+        Ok(last.filter(|_| last != after))
     }
 
     /// The frames stored under first events from `from` to `to`, as they are. Refuses rows that are beyond these, or don't
@@ -681,9 +705,54 @@ fn no_access(path: PathBuf) -> impl FnOnce(io::Error) -> OpenError {
     move |source| OpenError::NoAccess { path, source }
 }
 
-fn stored_subject_key(conn: &Connection, subject: u64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-    let mut statement = conn.prepare_cached("SELECT wrapped FROM subject_keys WHERE subject = ?1")?;
-    statement.query_row([subject.cast_signed()], |row| row.get(0)).optional()
+/// A table of subjects' keys: the one of subjects with one key for all, or the one by category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyTable {
+    Subjects,
+    Categories,
+}
+
+fn stored_subject_key(conn: &Connection, subject: u64, category: u8) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+    if category == 0 {
+        let mut statement = conn.prepare_cached("SELECT wrapped FROM subject_keys WHERE subject = ?1")?;
+        return statement.query_row([subject.cast_signed()], |row| row.get(0)).optional();
+    }
+    match conn.prepare_cached("SELECT wrapped FROM category_keys WHERE subject = ?1 AND category = ?2") {
+        Ok(mut statement) => statement.query_row(params![subject.cast_signed(), category], |row| row.get(0)).optional(),
+        // A journal that no version with categories has written yet.
+        Err(_) if !conn.table_exists(None::<&str>, CATEGORY_KEYS)? => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Stores a subject's key. A person may come twice, when somebody sends again what was not answered.
+fn insert_subject_key(conn: &Connection, keyring: &Keyring, key: &WrappedSubjectKey) -> Result<(), rusqlite::Error> {
+    let WrappedSubjectKey { subject, category, wrapped } = key;
+    let unwrap = |wrapped: &[u8]| keyring.unwrap(Purpose::SubjectKey(*category), *subject, wrapped);
+    if stored_subject_key(conn, *subject, *category)?.is_some_and(|stored| unwrap(&stored) == unwrap(wrapped)) {
+        return Ok(());
+    }
+    if *category == 0 {
+        let mut insert = conn.prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")?;
+        insert.execute(params![subject.cast_signed(), wrapped])?;
+        return Ok(());
+    }
+    let statement = "INSERT INTO category_keys (subject, category, wrapped) VALUES (?1, ?2, ?3)";
+    conn.prepare_cached(statement)?.execute(params![subject.cast_signed(), category, wrapped])?;
+    Ok(())
+}
+
+/// The words for a subject's key.
+fn key_named(subject: u64, category: u8) -> String {
+    match category {
+        0 => format!("the key of subject {subject}"),
+        _ => format!("the key of subject {subject} for category {category}"),
+    }
+}
+
+fn not_wrapped(subject: u64, category: u8) -> Problem {
+    let detail = format!("{} isn't wrapped by this master key", key_named(subject, category));
+    ProblemKind::BadSubjectKey.at(0, detail)
 }
 
 /// Syncs the log's file, where there is one.
@@ -791,6 +860,7 @@ fn write_schema(path: &Path, identity: &Identity) -> Result<(), OpenError> {
     let mut conn = connect_writer(path)?;
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(CREATE_CATEGORY_KEYS)?;
     transaction.execute(
         "INSERT INTO meta (id, format, journal, secret) VALUES (1, ?1, ?2, ?3)",
         params![FORMAT, identity.journal_id, identity.wrapped_secret],

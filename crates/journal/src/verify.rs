@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::{OpenError, Problem, ProblemKind, ReadError, StorageError};
 use crate::frame::{Expected, Flaw, Frame, Head, Header, StoredFrame};
 use crate::keys::MasterKey;
-use crate::sqlite::{Reader, not_given};
+use crate::sqlite::{KeyTable, Reader, not_given};
 
 /// The frames read in one transaction: about a megabyte, so that no read holds up the writer's log.
 const FRAMES_PER_READ: usize = 64;
@@ -73,7 +73,8 @@ pub fn verify(dir: &Path, master: &MasterKey, visit: &mut dyn FnMut(&Frame)) -> 
         }
     }
     audit.finish();
-    audit.subject_keys(&reader);
+    audit.subject_keys(&reader, KeyTable::Subjects);
+    audit.subject_keys(&reader, KeyTable::Categories);
     Ok(audit.found)
 }
 
@@ -142,18 +143,19 @@ impl Audit {
         }
     }
 
-    /// Checks the keys of all subjects, as far as they can be walked along.
-    fn subject_keys(&mut self, reader: &Reader) {
-        let mut next = Some(i64::MIN);
-        while let Some(from) = next {
-            next = match reader.check_subject_keys(from, KEYS_PER_READ) {
-                Ok(next) => next,
+    /// Checks the keys of all subjects in a table, as far as they can be walked along.
+    fn subject_keys(&mut self, reader: &Reader, table: KeyTable) {
+        let mut last = None;
+        loop {
+            match reader.check_subject_keys(table, last, KEYS_PER_READ) {
+                Ok(None) => return,
+                Ok(next) => last = next,
                 Err(ReadError::Damaged(problem)) => return self.found.problems.push(problem),
                 Err(error) => {
                     let detail = format!("a subject's key can't be read: {error}");
                     return self.problem(ProblemKind::BadSubjectKey, 0, detail);
                 }
-            };
+            }
         }
     }
 

@@ -203,13 +203,13 @@ fn a_run_sealed_before_opening_anew_is_appended_with_its_own_key() {
 fn after_a_failed_write_nothing_more_is_accepted() {
     let bench = Bench::new();
     let mut journal = bench.create();
-    let key = || vec![SubjectKey::generate(1)];
+    let key = || vec![SubjectKey::generate(1, 0)];
     let first = journal.seal(0, frames(journal.head(), 1), key());
     let again = journal.seal(0, frames(first.head(), 1), key());
     journal.append(&first).unwrap();
     assert!(matches!(journal.append(&again), Err(AppendError::Storage(_))), "a subject has one key");
     assert!(matches!(journal.append(&first), Err(AppendError::Poisoned)));
-    assert!(matches!(journal.destroy_subject_key(1), Err(AppendError::Poisoned)));
+    assert!(matches!(journal.destroy_subject_keys(1, None), Err(AppendError::Poisoned)));
     assert!(matches!(journal.close(), Err(AppendError::Poisoned)));
     assert_eq!(bench.open().unwrap().head(), first.head());
 }
@@ -218,12 +218,12 @@ fn after_a_failed_write_nothing_more_is_accepted() {
 fn the_same_subject_may_be_sent_twice() {
     let bench = Bench::new();
     let mut journal = bench.create();
-    let key = SubjectKey::generate(1);
+    let key = SubjectKey::generate(1, 0);
     for _ in 0..2 {
         let run = journal.seal(0, frames(journal.head(), 1), vec![key.clone()]);
         journal.append(&run).unwrap();
     }
-    assert_eq!(bench.reader().subject_key(1).unwrap().map(|stored| stored.key), Some(key.key));
+    assert_eq!(bench.reader().subject_key(1, 0).unwrap().map(|stored| stored.key), Some(key.key));
 }
 
 #[test]
@@ -533,9 +533,9 @@ fn a_key_file_opens_what_it_was_written_for() {
 fn destroying_a_subjects_key_erases_what_was_sealed_under_it() {
     let bench = Bench::new();
     let mut journal = bench.create();
-    let key = SubjectKey::generate(u64::MAX);
+    let key = SubjectKey::generate(u64::MAX, 0);
     let sealed = seal_field(&key, b"name", b"Ada Lovelace");
-    let run = journal.seal(0, frames(journal.head(), 1), vec![key, SubjectKey::generate(8)]);
+    let run = journal.seal(0, frames(journal.head(), 1), vec![key, SubjectKey::generate(8, 0)]);
     let wrapped = {
         journal.append(&run).unwrap();
         let conn = rusqlite::Connection::open(bench.dir().join("journal.db")).unwrap();
@@ -544,41 +544,95 @@ fn destroying_a_subjects_key_erases_what_was_sealed_under_it() {
     };
 
     let reader = journal.reader().unwrap();
-    let key = reader.subject_key(u64::MAX).unwrap().unwrap();
+    let key = reader.subject_key(u64::MAX, 0).unwrap().unwrap();
     assert_eq!(open_field(&key, b"name", &sealed).unwrap(), b"Ada Lovelace");
     assert_eq!(open_field(&key, b"street", &sealed), None);
-    let other = SubjectKey { subject: 7, key: key.key };
+    let other = SubjectKey { subject: 7, category: 0, key: key.key };
     assert_eq!(open_field(&other, b"name", &sealed), None);
     assert_eq!(open_field(&key, b"name", &sealed[..20]), None);
     assert_ne!(seal_field(&key, b"name", b"Ada Lovelace"), sealed, "nonces are random");
 
-    assert!(journal.destroy_subject_key(u64::MAX).unwrap());
-    assert!(!journal.destroy_subject_key(u64::MAX).unwrap());
-    assert!(reader.subject_key(u64::MAX).unwrap().is_none());
-    assert!(reader.subject_key(8).unwrap().is_some());
+    assert!(journal.destroy_subject_keys(u64::MAX, None).unwrap());
+    assert!(!journal.destroy_subject_keys(u64::MAX, None).unwrap());
+    assert!(reader.subject_key(u64::MAX, 0).unwrap().is_none());
+    assert!(reader.subject_key(8, 0).unwrap().is_some());
     for file in ["journal.db", "journal.db-wal"] {
         let bytes = fs::read(bench.dir().join(file)).unwrap();
         assert!(!bytes.windows(wrapped.len()).any(|window| window == wrapped), "no trace is left in {file}");
     }
     assert_eq!(bench.problems(), [""; 0], "the chain is whole");
     journal.append(&run).unwrap();
-    assert!(reader.subject_key(u64::MAX).unwrap().is_none(), "sending the run again doesn't bring it back");
+    assert!(reader.subject_key(u64::MAX, 0).unwrap().is_none(), "sending the run again doesn't bring it back");
 }
 
 #[test]
 fn a_subjects_key_that_is_not_its_own_is_told() {
+    for (table, category, place) in [("subject_keys", 0, ""), ("category_keys", 3, " AND category = 3")] {
+        let bench = Bench::new();
+        let mut journal = bench.create();
+        let subjects = (0..=3_000).map(|subject| if subject == 0 { u64::MAX } else { subject });
+        let keys = subjects.map(|subject| SubjectKey::generate(subject, category)).collect();
+        let run = journal.seal(1_000, frames(journal.head(), 1), keys);
+        journal.append(&run).unwrap();
+        journal.close().unwrap();
+        assert_eq!(bench.problems(), [""; 0]);
+        bench.sql(&format!(
+            "UPDATE {table} SET wrapped = (SELECT wrapped FROM {table} WHERE subject = 7{place}) WHERE subject = 2500"
+        ));
+        assert_eq!(bench.problems(), ["0 bad-subject-key"]);
+        assert!(bench.verify().problems[0].detail.contains("subject 2500"));
+    }
+}
+
+/// Each category of a subject has a key of its own, which opens nothing of another's and goes by itself.
+#[test]
+fn a_subject_has_a_key_for_each_category() {
     let bench = Bench::new();
     let mut journal = bench.create();
-    let (head, keys) = (journal.head(), (1..=3_000).map(SubjectKey::generate).collect());
-    let run = journal.seal(1_000, frames(head, 1), keys);
+    let run =
+        journal.seal(0, frames(journal.head(), 1), (0..=3).map(|number| SubjectKey::generate(5, number)).collect());
     journal.append(&run).unwrap();
-    journal.close().unwrap();
+    journal.append(&run).unwrap();
+    let reader = journal.reader().unwrap();
+    let keys: Vec<SubjectKey> = (0..=3).map(|number| reader.subject_key(5, number).unwrap().unwrap()).collect();
+    for (number, key) in (0..).zip(&keys) {
+        assert_eq!((key.subject, key.category), (5, number));
+        let sealed = seal_field(key, b"name", b"Ada Lovelace");
+        for other in &keys {
+            let opened = open_field(other, b"name", &sealed).is_some();
+            assert_eq!(opened, other.category == key.category);
+            // Nor under the same key as another category's.
+            let renamed = SubjectKey { subject: 5, category: other.category, key: key.key };
+            assert_eq!(open_field(&renamed, b"name", &sealed).is_some(), other.category == key.category);
+        }
+    }
+    let there =
+        |reader: &Reader| (0..=3).map(|number| reader.subject_key(5, number).unwrap().is_some()).collect::<Vec<_>>();
+    assert!(journal.destroy_subject_keys(5, Some(2)).unwrap());
+    assert!(!journal.destroy_subject_keys(5, Some(2)).unwrap());
+    assert_eq!(there(&reader), [true, true, false, true]);
+    assert!(journal.destroy_subject_keys(5, None).unwrap());
+    assert_eq!(there(&reader), [false; 4]);
     assert_eq!(bench.problems(), [""; 0]);
-    bench.sql(
-        "UPDATE subject_keys SET wrapped = (SELECT wrapped FROM subject_keys WHERE subject = 7) WHERE subject = 2500",
-    );
-    assert_eq!(bench.problems(), ["0 bad-subject-key"]);
-    assert!(bench.verify().problems[0].detail.contains("subject 2500"));
+}
+
+/// A journal of a version without categories has no table for their keys, until it is opened for writing.
+#[test]
+fn a_journal_without_keys_by_category_gets_their_table() {
+    let bench = Bench::new();
+    bench.create().close().unwrap();
+    bench.sql("DROP TABLE category_keys");
+    let reader = Reader::open(&bench.dir(), &bench.master).unwrap();
+    assert!(reader.subject_key(5, 1).unwrap().is_none());
+    assert!(reader.subject_key(5, 0).unwrap().is_none());
+    assert_eq!(bench.problems(), [""; 0]);
+    let mut journal = bench.open().unwrap();
+    let run = journal.seal(0, frames(journal.head(), 1), vec![SubjectKey::generate(5, 1)]);
+    journal.append(&run).unwrap();
+    assert!(reader.subject_key(5, 1).unwrap().is_some(), "a reader of before sees it");
+    drop(journal);
+    let mut journal = bench.open().unwrap();
+    assert!(journal.destroy_subject_keys(5, None).unwrap());
 }
 
 #[test]

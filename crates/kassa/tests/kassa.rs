@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 #[path = "kassa/bench.rs"]
 mod bench;
+#[path = "kassa/erasure.rs"]
+mod erasure;
 #[path = "kassa/export.rs"]
 mod export;
 #[path = "kassa/guide.rs"]

@@ -1,12 +1,12 @@
 //! Holds: money reserved for a payee, then taken in parts or whole, or let go.
 
-use bank::{Body, HoldCommand, HoldEvent, Refusal, Sealed, TokenHash, What};
+use bank::{Body, HoldCommand, HoldEvent, Refusal, Said, Sealed, TokenHash, What};
 use engine::Field;
 use ledger::{AccountId, HoldId, Money, Timestamp};
 
 use crate::fault::Fault;
 use crate::metadata::Metadata;
-use crate::names::{leg_of, seen_account, subject_of};
+use crate::names::{leg_of, seen_account};
 use crate::payments::{Booked, Parties};
 use crate::service::Service;
 use crate::writes::{Keyed, is_dry, unexpected};
@@ -91,19 +91,19 @@ pub(crate) struct Known {
     pub(crate) placed: ledger::Hold,
     pub(crate) remaining_minor: i64,
     pub(crate) expires_at: Timestamp,
-    text: Option<Sealed>,
+    said: Said,
     metadata: Option<Sealed>,
 }
 
 impl Known {
     /// The hold that an event placed, as it was then.
     pub(crate) fn placed(what: &What) -> Option<Self> {
-        let What::Holds(HoldEvent::HoldPlaced { hold, text, metadata }) = what else { return None };
+        let What::Holds(HoldEvent::HoldPlaced { hold, text, metadata, copies }) = what else { return None };
         Some(Self {
             placed: *hold,
             remaining_minor: hold.remaining_minor,
             expires_at: hold.expires_at,
-            text: text.clone(),
+            said: Said { text: text.clone(), end_to_end_id: None, copies: copies.clone() },
             metadata: metadata.clone(),
         })
     }
@@ -126,14 +126,14 @@ impl Service {
     }
 
     fn hold_terms(&self, known: &Known, parties: &Parties) -> Result<HoldTermsView, Fault> {
-        let Known { placed, remaining_minor, expires_at, text, metadata } = known;
+        let Known { placed, remaining_minor, expires_at, said, metadata } = known;
         Ok(HoldTermsView {
             from: parties.iban(placed.debit),
             to: parties.iban(placed.credit),
             amount: placed.amount,
             remaining: Money { minor: *remaining_minor, ..placed.amount },
             expires_at: *expires_at,
-            text: self.open_some(Field::Text, text.as_ref())?,
+            text: self.said_view(said, &parties.people)?.text,
             metadata: self.open_some(Field::Metadata, metadata.as_ref().filter(|_| parties.payer))?,
         })
     }
@@ -147,11 +147,11 @@ impl Service {
         let (write, found) = self.prepare_write(asked, |state, _| {
             let order = order?;
             let leg = leg_of(state, order.from, order.to, order.amount)?;
-            Ok((order, leg, subject_of(state, leg.debit)))
+            Ok((order, leg, state.readers(leg.debit, [leg.credit])))
         })?;
-        let body = found.and_then(|(HoldOrder { expires_at, text, metadata, .. }, leg, subject)| {
-            let text = self.seal_text(subject, text)?;
-            let metadata = self.seal_metadata(subject, metadata.as_ref())?;
+        let body = found.and_then(|(HoldOrder { expires_at, text, metadata, .. }, leg, readers)| {
+            let text = self.seal_text(&readers, text)?;
+            let metadata = self.seal_metadata(&readers, metadata.as_ref())?;
             Ok(Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text, metadata }))
         });
         let receipt = self.submit(&write, body).await?;
@@ -198,7 +198,8 @@ impl Service {
                 let on_account = |(id, hold): &(HoldId, &ledger::Hold)| hold.debit == account && id.event() > after;
                 let found = state.ledger().holds().filter(on_account).take(limit.saturating_add(1));
                 let found: Vec<_> = found.map(|(id, hold)| (id, *hold)).collect();
-                let ids: Vec<AccountId> = found.iter().map(|(_, hold)| hold.credit).chain([account]).collect();
+                let credited = found.iter().map(|(_, hold)| hold.credit);
+                let ids: Vec<AccountId> = [account].into_iter().chain(credited).collect();
                 Ok((found, Parties::payers(state, &ids)))
             })
             .await?;

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bank::{Sealed, SubjectId};
-use engine::Field;
+use bank::{Readers, Refusal, Sealed};
 
 use crate::fault::Fault;
 use crate::service::Service;
@@ -29,15 +28,16 @@ pub struct Metadata<'a> {
 }
 
 impl Service {
-    /// Seals what was sent; nothing where there are no pairs.
+    /// Seals what was sent, for the first of `readers` alone; nothing where there are no pairs.
     pub(crate) fn seal_metadata(
         &self,
-        subject: SubjectId,
+        readers: &Readers,
         sent: Option<&Metadata<'_>>,
     ) -> Result<Option<Sealed>, Fault> {
         let Some(sent) = sent.filter(|sent| !sent.pairs.is_empty()) else { return Ok(None) };
         check(sent.pairs)?;
-        self.seal(subject, Field::Metadata, &sent.written).map(Some)
+        let notes = self.engine().seal_notes(readers, &sent.written)?;
+        notes.map(Some).ok_or_else(|| Refusal::PersonErased.into())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bank::{Channel, Origin, Refusal, Sealed, State, SubjectId, TokenHash};
+use bank::{Channel, Origin, Plain, Readers, Refusal, Said, Sealed, State, SubjectId, TokenHash};
 use engine::{Engine, Field};
 
 use crate::access::SignedIn;
@@ -193,5 +193,14 @@ impl Service {
     /// Refuses with [`Refusal::PersonErased`] if the person was erased; fails if their key can't be read.
     pub fn seal(&self, subject: SubjectId, field: Field, text: &str) -> Result<Sealed, Fault> {
         self.engine().seal(subject, field, text)?.ok_or_else(|| Refusal::PersonErased.into())
+    }
+
+    /// Seals what a payment says, for each of those who read it.
+    ///
+    /// # Errors
+    ///
+    /// Refuses with [`Refusal::PersonErased`] if whoever says it was erased; fails if a key can't be read.
+    pub(crate) fn seal_said(&self, readers: &Readers, plain: Plain<'_>) -> Result<Said, Fault> {
+        self.engine().seal_said(readers, plain)?.ok_or_else(|| Refusal::PersonErased.into())
     }
 }

@@ -282,6 +282,7 @@ fn kind(what: &What) -> &'static str {
         What::Access(AccessEvent::CustomerAdded { .. }) => "customer added",
         What::Access(AccessEvent::UserAdded { .. }) => "user added",
         What::Access(AccessEvent::PasswordSet { .. }) => "password set",
+        What::Access(AccessEvent::KeyDestroyed { .. }) => "key destroyed",
         What::Access(AccessEvent::SessionOpened { .. }) => "session opened",
         What::Access(AccessEvent::SessionClosed { .. }) => "session closed",
         What::Access(AccessEvent::SignInFailed { .. }) => "sign-in failed",

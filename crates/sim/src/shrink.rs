@@ -119,6 +119,7 @@ impl Made {
             AccessEvent::CustomerAdded { id, .. } => self.customer = Some(*id),
             AccessEvent::UserAdded { id, .. } => self.user = Some(*id),
             AccessEvent::PasswordSet { .. }
+            | AccessEvent::KeyDestroyed { .. }
             | AccessEvent::SessionOpened { .. }
             | AccessEvent::SessionClosed { .. }
             | AccessEvent::SignInFailed { .. }

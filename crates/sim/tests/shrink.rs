@@ -47,7 +47,7 @@ fn overdrawing(state: &State, command: &Command, facts: &Facts<'_>) -> Decision 
         return decision;
     }
     let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
-    let what = What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None });
+    let what = What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None, copies: None });
     Decision::Accepted(
         [Event { by: command.caller.user, what, request: command.request, origin: origin(command) }].into(),
     )

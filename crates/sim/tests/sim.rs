@@ -427,7 +427,7 @@ fn the_auditor_believes_no_refusal_of_what_was_right() {
 #[test]
 fn the_auditor_agrees_to_reasons_that_are_seldom_had() {
     let euro = ledger::Currency::from_code("EUR").unwrap();
-    let sealed = || Sealed { subject: SubjectId(1), bytes: [1].into() };
+    let sealed = || Sealed { subject: SubjectId(1), bytes: [1].into(), category: None };
     let mut bank = Watched::new(bank::decide);
     let mut ask = |body: Body| {
         let command = Command { caller: Caller::SYSTEM, origin: Origin::default(), request: None, body };
@@ -497,6 +497,7 @@ fn the_auditor_agrees_to_reasons_that_are_seldom_had() {
         value_date: None,
         booked_at: Some(Timestamp(2)),
         end_to_end_id: None,
+        copies: None,
     };
     assert_eq!(ask(Body::Payments(PaymentCommand::Pay(ahead))), Some("booked-ahead"));
     let unresolved = Body::System(SystemCommand::Unresolved(ledger::Refusal::UnknownAccount.into()));
@@ -593,7 +594,7 @@ fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Post
         Body::Holds(HoldCommand::PlaceHold { leg: Leg { debit, credit, amount }, expires_at, .. }) => {
             let (debit, credit, amount) = (*debit, *credit, *amount);
             let hold = Hold { debit, credit, amount, remaining_minor: amount.minor, expires_at: *expires_at };
-            What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None })
+            What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None, copies: None })
         }
         Body::Holds(HoldCommand::Void { hold }) => {
             What::Holds(HoldEvent::HoldReleased { hold: *hold, reason: ReleaseReason::Voided })
@@ -617,10 +618,19 @@ fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Post
             let (legs, cause) = asked(body, state, postings)?;
             let posting = booked(&legs, cause, observed.at, state)?;
             let (purpose, text) = match body {
-                Body::Payments(PaymentCommand::Book { reason, .. }) => (Purpose::Booking, Some(reason.clone())),
+                Body::Payments(PaymentCommand::Book { reason, .. }) => {
+                    (Purpose::Booking, Some(Box::new(reason.own.clone())))
+                }
                 _ => (Purpose::Payment, None),
             };
-            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata: None, end_to_end_id: None })
+            What::Payments(PaymentEvent::Posted {
+                posting,
+                purpose,
+                text,
+                metadata: None,
+                end_to_end_id: None,
+                copies: None,
+            })
         }
     })
 }

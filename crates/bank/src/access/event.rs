@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use ledger::{AccountId, Timestamp};
 
 use super::{AddressHash, CustomerId, NameIndex, Right, Role, TokenHash, UserId};
-use crate::{Sealed, codec};
+use crate::{Category, Sealed, SubjectId, codec};
 
 /// Events of customers, users, sessions and rights.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -83,6 +83,16 @@ pub enum AccessEvent {
         #[n(1)]
         password: Sealed,
     },
+    /// A person's key was destroyed: what was sealed under it is erased.
+    #[n(21)]
+    KeyDestroyed {
+        /// The person.
+        #[n(0)]
+        subject: SubjectId,
+        /// Category whose key it was; none where all of the person's keys were destroyed.
+        #[n(1)]
+        category: Option<Category>,
+    },
     /// A customer got a right on an account.
     #[n(8)]
     RightGranted {
@@ -111,6 +121,6 @@ pub enum AccessEvent {
 impl AccessEvent {
     /// Returns `true` if the subject has the event of a number.
     pub(crate) fn has(number: u32) -> bool {
-        matches!(number, 2 | 3 | 4 | 5 | 6 | 8 | 9 | 19)
+        matches!(number, 2 | 3 | 4 | 5 | 6 | 8 | 9 | 19 | 21)
     }
 }

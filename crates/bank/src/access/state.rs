@@ -5,7 +5,7 @@ use ledger::{AccountId, Timestamp};
 use super::{AddressHash, MAX_KNOWN_ADDRESSES, NameIndex};
 use crate::record::Record;
 use crate::state::{must_be, place};
-use crate::{AccessEvent, CustomerId, Right, Role, Sealed, State, TokenHash, UserId};
+use crate::{AccessEvent, CustomerId, Right, Role, Sealed, State, SubjectId, TokenHash, UserId};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,8 @@ impl State {
                     user.failed_at = Some(at);
                 }
             }
+            // The state keeps what is sealed, whether it can be opened or not.
+            AccessEvent::KeyDestroyed { .. } => {}
             AccessEvent::RightGranted { customer, account, right } => self.set_right(*customer, *account, *right),
             AccessEvent::RightRevoked { customer, account } => {
                 if let Some(info) = usize::try_from(account.0).ok().and_then(|place| self.infos.get_mut(place)) {
@@ -118,6 +120,9 @@ impl State {
         match event {
             AccessEvent::PasswordSet { user, .. } => {
                 must_be(self.user(*user).is_some(), || format!("user {} gets a password and was not added", user.0))
+            }
+            AccessEvent::KeyDestroyed { subject, .. } => {
+                must_be(*subject != SubjectId::BANK, || "the bank's own key is destroyed, which is in no table".into())
             }
             // To apply these breaks nothing, whatever they name.
             AccessEvent::CustomerAdded { .. }

@@ -2,7 +2,7 @@
 
 use ledger::{HoldId, Leg, Money, Timestamp};
 
-use crate::Sealed;
+use crate::{Sealed, SharedText};
 
 /// Commands about holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum HoldCommand {
         /// Time until which it is reserved.
         expires_at: Timestamp,
         /// The text on the statement.
-        text: Option<Sealed>,
+        text: Option<SharedText>,
         /// The payer's own notes, which the payee doesn't see.
         metadata: Option<Sealed>,
     },

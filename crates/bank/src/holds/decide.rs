@@ -15,7 +15,9 @@ pub(crate) fn decide(standing: Standing, state: &State, command: &HoldCommand, f
     match command {
         HoldCommand::PlaceHold { leg, expires_at, text, metadata } => {
             let hold = may_hold(standing, state, *leg, *expires_at, facts)?;
-            accepted(What::Holds(HoldEvent::HoldPlaced { hold, text: text.clone(), metadata: metadata.clone() }))
+            let (text, copies) = text.as_ref().map(|text| (text.own.clone(), text.copies.clone())).unzip();
+            let (metadata, copies) = (metadata.clone(), copies.flatten());
+            accepted(What::Holds(HoldEvent::HoldPlaced { hold, text, metadata, copies }))
         }
         HoldCommand::Extend { hold, expires_at } => extend(standing, state, *hold, *expires_at, facts),
         HoldCommand::Capture { hold, amount, last } => capture(standing, state, *hold, *amount, *last, facts),

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use ledger::{Hold, HoldId, ReleaseReason, Timestamp};
 
-use crate::{Sealed, codec};
+use crate::{Copies, Sealed, codec};
 
 /// Events of holds.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -21,6 +21,9 @@ pub enum HoldEvent {
         /// The payer's own notes, a JSON object.
         #[n(2)]
         metadata: Option<Sealed>,
+        /// The text for the other people who read it.
+        #[n(3)]
+        copies: Option<Box<Copies>>,
     },
     /// Reserved money was let go.
     #[n(14)]

@@ -4,7 +4,7 @@ use ledger::{AccountId, Leg, Money, PostingId, Timestamp, ValueDate};
 use smallvec::SmallVec;
 
 use super::Purpose;
-use crate::Sealed;
+use crate::{Copies, Sealed, SharedText};
 
 /// The most payments made all or none: a firm's payday, and a millisecond of the one thread that decides.
 pub const MAX_PAYMENTS_AT_ONCE: usize = 1_000;
@@ -23,7 +23,7 @@ pub enum PaymentCommand {
         /// Amount paid in.
         amount: Money,
         /// The text on the statement.
-        text: Option<Sealed>,
+        text: Option<SharedText>,
     },
     /// Cash taken from the desk.
     Withdraw {
@@ -32,7 +32,7 @@ pub enum PaymentCommand {
         /// Amount paid out.
         amount: Money,
         /// The text on the statement.
-        text: Option<Sealed>,
+        text: Option<SharedText>,
     },
     /// A booking of the bank's own, for a reason: between its own accounts, or between a customer's account and the
     /// bank's income or expenses.
@@ -40,7 +40,7 @@ pub enum PaymentCommand {
         /// Account debited, account credited, and amount.
         leg: Leg,
         /// The reason, which is the text on the statement.
-        reason: Sealed,
+        reason: SharedText,
     },
     /// A payment given back, in part or whole. The posting comes with the facts.
     Refund {
@@ -51,14 +51,14 @@ pub enum PaymentCommand {
         /// Amount to refund.
         amount: Money,
         /// The text on the statement.
-        text: Option<Sealed>,
+        text: Option<SharedText>,
     },
     /// A posting undone exactly. The posting comes with the facts.
     Reverse {
         /// The posting.
         of: PostingId,
         /// The text on the statement.
-        text: Option<Sealed>,
+        text: Option<SharedText>,
     },
 }
 
@@ -75,6 +75,8 @@ pub struct Pay {
     pub metadata: Option<Box<Sealed>>,
     /// The payer's own id of the payment, which both sides see (ISO 20022, `EndToEndId`).
     pub end_to_end_id: Option<Box<Sealed>>,
+    /// Text and end-to-end id for the other people who read them.
+    pub copies: Option<Box<Copies>>,
     /// Day from which it counts for interest; the day of booking where none is given.
     pub value_date: Option<ValueDate>,
     /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.
@@ -91,6 +93,7 @@ impl Pay {
             text: None,
             metadata: None,
             end_to_end_id: None,
+            copies: None,
             value_date: None,
             booked_at: None,
         }

@@ -7,7 +7,7 @@ use super::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand, PaymentEvent, Purpose};
 use crate::access;
 use crate::decide::{Decided, Refused, Whats, accepted};
 use crate::permission::{Action, Scope, Standing};
-use crate::{Facts, PastPosting, Refusal, Sealed, State, What};
+use crate::{Facts, PastPosting, Refusal, SharedText, State, What};
 
 /// Decides a command of the subject.
 pub(crate) fn decide(standing: Standing, state: &State, command: &PaymentCommand, facts: &Facts<'_>) -> Decided {
@@ -94,9 +94,10 @@ fn posted(posting: Posting, pay: &Pay) -> What {
     What::Payments(PaymentEvent::Posted {
         posting,
         purpose: pay.purpose,
-        text: pay.text.clone(),
+        text: pay.text.clone().map(Box::new),
         metadata: pay.metadata.clone(),
         end_to_end_id: pay.end_to_end_id.clone(),
+        copies: pay.copies.clone(),
     })
 }
 
@@ -107,7 +108,7 @@ fn cash(
     account: AccountId,
     amount: Money,
     into_account: bool,
-    text: Option<&Sealed>,
+    text: Option<&SharedText>,
     facts: &Facts<'_>,
 ) -> Decided {
     standing.may(state, Action::HandleCash, Scope::Bank)?;
@@ -118,18 +119,18 @@ fn cash(
         if into_account { (deposit, Purpose::Deposit) } else { (deposit.reversed(), Purpose::Withdrawal) };
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::posted(posting, purpose, text.cloned())))
+    accepted(What::Payments(PaymentEvent::posted(posting, purpose, text)))
 }
 
 /// A booking of the bank's own.
-fn book(standing: Standing, state: &State, leg: Leg, reason: &Sealed, facts: &Facts<'_>) -> Decided {
+fn book(standing: Standing, state: &State, leg: Leg, reason: &SharedText, facts: &Facts<'_>) -> Decided {
     standing.may(state, Action::Book, Scope::Bank)?;
     must_exist(state, leg.debit)?;
     must_exist(state, leg.credit)?;
     may_be_booked(state, leg)?;
     let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Booking, Some(reason.clone()))))
+    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Booking, Some(reason))))
 }
 
 /// Nobody but customers orders payments from their accounts to others. What the bank takes from a customer's account or
@@ -161,7 +162,7 @@ fn refund(
     of: PostingId,
     leg: u32,
     amount: Money,
-    text: Option<&Sealed>,
+    text: Option<&SharedText>,
     facts: &Facts<'_>,
 ) -> Decided {
     let past = past(of, facts)?;
@@ -172,16 +173,16 @@ fn refund(
     may_be_paid(standing, state, paid.debit)?;
     let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Refund, text.cloned())))
+    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Refund, text)))
 }
 
 /// A reversal, by the bank.
-fn reverse(standing: Standing, state: &State, of: PostingId, text: Option<&Sealed>, facts: &Facts<'_>) -> Decided {
+fn reverse(standing: Standing, state: &State, of: PostingId, text: Option<&SharedText>, facts: &Facts<'_>) -> Decided {
     standing.may(state, Action::Reverse, Scope::Bank)?;
     let past = past(of, facts)?;
     let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
     must_be_covered(state, &posting)?;
-    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Reversal, text.cloned())))
+    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Reversal, text)))
 }
 
 /// All that the legs take from one account, so that a signatory's limit can't be passed by splitting.

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use ledger::Posting;
 
 use super::Purpose;
-use crate::{Sealed, codec};
+use crate::{Copies, Said, Sealed, SharedText, codec};
 
 /// Events of payments.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -19,15 +19,18 @@ pub enum PaymentEvent {
         /// Its purpose.
         #[n(1)]
         purpose: Purpose,
-        /// The text on the statement.
+        /// The text on the statement. As what follows kept elsewhere: an event is moved often.
         #[n(2)]
-        text: Option<Sealed>,
-        /// The payer's own notes, a JSON object. Rare, and so kept elsewhere: an event is moved often.
+        text: Option<Box<Sealed>>,
+        /// The payer's own notes, a JSON object.
         #[n(3)]
         metadata: Option<Box<Sealed>>,
         /// The payer's own id of the payment, for both sides (ISO 20022, `EndToEndId`).
         #[n(4)]
         end_to_end_id: Option<Box<Sealed>>,
+        /// Text and end-to-end id for the other people who read them.
+        #[n(5)]
+        copies: Option<Box<Copies>>,
     },
     /// Several payments were made, all or none: the next so many events.
     #[n(18)]
@@ -38,19 +41,11 @@ pub enum PaymentEvent {
     },
 }
 
-/// What a payment says to those on both sides of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
-    /// The text on the statement.
-    pub text: Option<Sealed>,
-    /// The payer's own id of the payment (ISO 20022, `EndToEndId`).
-    pub end_to_end_id: Option<Sealed>,
-}
-
 impl PaymentEvent {
     /// A posting with nothing but a text, if that.
-    pub(crate) fn posted(posting: Posting, purpose: Purpose, text: Option<Sealed>) -> Self {
-        Self::Posted { posting, purpose, text, metadata: None, end_to_end_id: None }
+    pub(crate) fn posted(posting: Posting, purpose: Purpose, text: Option<&SharedText>) -> Self {
+        let (text, copies) = text.map(|text| (Box::new(text.own.clone()), text.copies.clone())).unzip();
+        Self::Posted { posting, purpose, text, metadata: None, end_to_end_id: None, copies: copies.flatten() }
     }
 
     /// Returns the payer's own notes.
@@ -66,8 +61,9 @@ impl PaymentEvent {
     #[must_use]
     pub fn as_posting(&self) -> Option<(&Posting, Purpose, Said)> {
         match self {
-            Self::Posted { posting, purpose, text, metadata: _, end_to_end_id } => {
-                Some((posting, *purpose, Said { text: text.clone(), end_to_end_id: end_to_end_id.as_deref().cloned() }))
+            Self::Posted { posting, purpose, text, metadata: _, end_to_end_id, copies } => {
+                let (text, end_to_end_id) = (text.as_deref().cloned(), end_to_end_id.as_deref().cloned());
+                Some((posting, *purpose, Said { text, end_to_end_id, copies: copies.clone() }))
             }
             Self::PaidAll { .. } => None,
         }

@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 
 pub use command::{MAX_PAYMENTS_AT_ONCE, Pay, PaymentCommand};
 pub(crate) use decide::{decide, may_be_paid, must_exist, must_leave};
-pub use event::{PaymentEvent, Said};
+pub use event::PaymentEvent;
 pub(crate) use state::undone_record;
 
 /// Purpose of a payment, as a statement shows it.

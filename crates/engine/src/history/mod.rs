@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bank::{Event, PastPosting, PaymentEvent, Purpose, Request, Said, State, UserId, What};
+use bank::{Event, PastPosting, PaymentEvent, Purpose, Request, Said, State, SubjectId, UserId, What};
 use journal::Frame;
 use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
 use tokio::runtime::Handle;
 
 use crate::handle::Shared;
-use crate::{Engine, Field, Recorded, Submission, Unavailable};
+use crate::{Engine, Recorded, Submission, Unavailable};
 
 use index::Runs;
 pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent, is_damage};
@@ -131,14 +131,13 @@ pub struct Search {
 }
 
 impl Search {
-    fn asks_for(&self, engine: &Engine, entry: &HistoryEntry) -> Result<bool, Unavailable> {
+    fn asks_for(&self, engine: &Engine, owners: &[SubjectId], entry: &HistoryEntry) -> Result<bool, Unavailable> {
         let minor = entry.amount_minor.unsigned_abs();
         let plain = self.min_minor.is_none_or(|min| minor >= min)
             && self.max_minor.is_none_or(|max| minor <= max)
             && self.counterparty.is_none_or(|other| entry.counterparty == other);
         let (true, Some(wanted)) = (plain, &self.text) else { return Ok(plain) };
-        let Some(sealed) = &entry.said.text else { return Ok(false) };
-        let text = engine.open_sealed(Field::Text, sealed)?;
+        let text = engine.open_said(&entry.said, owners)?.text;
         Ok(text.is_some_and(|text| text.to_lowercase().contains(&wanted.to_lowercase())))
     }
 }
@@ -376,6 +375,10 @@ impl Engine {
         let newest = search.before.map_or(u64::MAX, |before| before.saturating_sub(1));
         let until = search.until.unwrap_or(Timestamp(i64::MAX));
         let engine = self.clone();
+        let owners: Vec<SubjectId> = match search.text {
+            Some(_) => self.peek(|state| state.owners(account).collect())?,
+            None => Vec::new(),
+        };
         let mut scanned = 0;
         let after = move |mark: &Mark, ordinal| ordinal >= newest || mark.booked_at >= until;
         self.walk(account, after, Found::default(), move |found, entry| {
@@ -388,7 +391,7 @@ impl Engine {
             }
             scanned += 1;
             let ordinal = entry.ordinal;
-            if search.asks_for(&engine, &entry)? {
+            if search.asks_for(&engine, &owners, &entry)? {
                 found.entries.push(entry);
             }
             let enough = found.entries.len() >= limit || scanned >= MAX_SCAN;

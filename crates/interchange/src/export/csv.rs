@@ -4,8 +4,8 @@
 
 use std::io::{self, Write};
 
-use bank::{Said, Sealed, State, What};
-use engine::{Field, Recorded};
+use bank::{Said, State, SubjectId, What};
+use engine::{Recorded, Spoken};
 use ledger::{AccountId, Cause, Entry, Posting};
 
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, kind_name, moment, purpose_name};
@@ -58,17 +58,14 @@ impl<'a> Csv<'a> {
 impl Form for Csv<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
         let What::Payments(event) = &recorded.event.what else { return Ok(()) };
-        let Some((posting, purpose, Said { text, end_to_end_id })) = event.as_posting() else { return Ok(()) };
+        let Some((posting, purpose, said)) = event.as_posting() else { return Ok(()) };
         let whole = Whole {
             number: recorded.number.to_string(),
             booked_at: moment(posting.booked_at()),
             value_date: day(posting.value_date()),
             purpose: purpose_name(purpose),
             cause: cause(posting),
-            said: [
-                text_cell(self.personal, Field::Text, text.as_ref())?,
-                text_cell(self.personal, Field::EndToEndId, end_to_end_id.as_ref())?,
-            ],
+            said,
         };
         for booked in posting.legs() {
             let (debit, credit, minor) = (booked.leg.debit, booked.leg.credit, i128::from(booked.leg.amount.minor));
@@ -90,8 +87,7 @@ struct Whole {
     value_date: String,
     purpose: &'static str,
     cause: String,
-    /// What it says to both sides, where personal fields are opened.
-    said: [Option<String>; PERSONAL],
+    said: Said,
 }
 
 impl Csv<'_> {
@@ -105,6 +101,8 @@ impl Csv<'_> {
         entry: Entry,
     ) -> Result<(), Ended> {
         let (kind, currency) = kind_and_currency(state, account)?;
+        let owners: Vec<SubjectId> = state.owners(account).collect();
+        let said = text_cells(self.personal, &whole.said, &owners)?;
         let cells = [
             &whole.number,
             &whole.booked_at,
@@ -119,7 +117,7 @@ impl Csv<'_> {
             whole.purpose,
             &whole.cause,
         ];
-        Ok(self.out.write_record(cells.into_iter().chain(whole.said.iter().flatten().map(String::as_str)))?)
+        Ok(self.out.write_record(cells.into_iter().chain(said.iter().flatten().map(String::as_str)))?)
     }
 }
 
@@ -133,9 +131,11 @@ fn cause(posting: &Posting) -> String {
     }
 }
 
-fn text_cell(personal: &Personal, field: Field, text: Option<&Sealed>) -> Result<Option<String>, Ended> {
-    let text = personal.open(field, text)?;
-    Ok(text.map(|text| text.map(|text| harmless(&text)).unwrap_or_default()))
+/// What a posting says on an account, as cells; none where personal fields are left out.
+fn text_cells(personal: &Personal, said: &Said, owners: &[SubjectId]) -> Result<Option<[String; PERSONAL]>, Ended> {
+    let spoken = personal.said(said, owners)?;
+    let cell = |text: Option<String>| text.map(|text| harmless(&text)).unwrap_or_default();
+    Ok(spoken.map(|Spoken { text, end_to_end_id }| [text, end_to_end_id].map(cell)))
 }
 
 /// A text that no spreadsheet takes for a formula: whoever pays somebody writes into their spreadsheet. As on a statement,

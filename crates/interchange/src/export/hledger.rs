@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use bank::{AccessEvent, AccountEvent, HoldEvent, Purpose, Said, Sealed, State, SystemEvent, What};
-use engine::{Field, Recorded};
+use engine::{Field, Recorded, Spoken};
 use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting};
 
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, purpose_name};
@@ -72,7 +72,7 @@ impl<'a> Hledger<'a> {
         &mut self,
         state: &State,
         number: u64,
-        (posting, purpose, Said { text, end_to_end_id }): (&Posting, Purpose, Said),
+        (posting, purpose, said): (&Posting, Purpose, Said),
     ) -> Result<(), Ended> {
         let (booked, valued) = (posting.booked_at().day(), posting.value_date());
         write!(self.out, "\n{}", day(booked))?;
@@ -80,7 +80,8 @@ impl<'a> Hledger<'a> {
             write!(self.out, "={}", day(valued))?;
         }
         write!(self.out, " ({number}) {}", purpose_name(purpose))?;
-        if let Some(Some(text)) = self.personal.open(Field::Text, text.as_ref())? {
+        let Spoken { text, end_to_end_id } = self.personal.said(&said, &[])?.unwrap_or_default();
+        if let Some(text) = text {
             write!(self.out, ": {}", description(&text))?;
         }
         match posting.cause() {
@@ -89,7 +90,7 @@ impl<'a> Hledger<'a> {
             Cause::Refund { of, .. } => writeln!(self.out, "  ; refund-of:{}", of.event())?,
             Cause::Reversal { of } => writeln!(self.out, "  ; reversal-of:{}", of.event())?,
         }
-        if let Some(Some(id)) = self.personal.open(Field::EndToEndId, end_to_end_id.as_ref())? {
+        if let Some(id) = end_to_end_id {
             // A comma would end the tag's value.
             writeln!(self.out, "    ; end-to-end-id:{}", one_line(&id).replace(',', " "))?;
         }
@@ -135,6 +136,7 @@ impl Form for Hledger<'_> {
             | What::Access(AccessEvent::CustomerAdded { .. })
             | What::Access(AccessEvent::UserAdded { .. })
             | What::Access(AccessEvent::PasswordSet { .. })
+            | What::Access(AccessEvent::KeyDestroyed { .. })
             | What::Access(AccessEvent::SessionOpened { .. })
             | What::Access(AccessEvent::SessionClosed { .. })
             | What::Access(AccessEvent::SignInFailed { .. })

@@ -7,7 +7,9 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use bank::{AccessEvent, AccountEvent, HoldEvent, PaymentEvent, Right, Role, Sealed, State, SystemEvent, What};
+use bank::{
+    AccessEvent, AccountEvent, Category, HoldEvent, PaymentEvent, Right, Role, Said, Sealed, State, SystemEvent, What,
+};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Money, Overdraft, Posting, ReleaseReason, Status};
 use serde::Serialize;
@@ -59,6 +61,11 @@ enum Told<'a> {
     },
     PasswordSet {
         user: u32,
+    },
+    KeyDestroyed {
+        /// Text, because it may be larger than the numbers that all programs read.
+        subject: String,
+        category: Option<&'static str>,
     },
     SessionOpened {
         user: u32,
@@ -208,6 +215,9 @@ impl<'a> Jsonl<'a> {
                 }
             }
             What::Access(AccessEvent::PasswordSet { user, password: _ }) => Told::PasswordSet { user: user.0 },
+            What::Access(AccessEvent::KeyDestroyed { subject, category }) => {
+                Told::KeyDestroyed { subject: subject.0.to_string(), category: category.map(category_name) }
+            }
             What::Access(AccessEvent::SessionOpened { user, token: _, expires_at, from: _ }) => {
                 Told::SessionOpened { user: user.0, expires_at: moment(*expires_at) }
             }
@@ -253,23 +263,16 @@ impl<'a> Jsonl<'a> {
                 let (_, currency) = kind_and_currency(state, *account)?;
                 Told::OverdraftSet { iban: iban(state, *account)?, overdraft: overdraft_text(*overdraft, currency) }
             }
-            What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id }) => Told::Posted {
-                purpose: purpose_name(*purpose),
-                booked_at: moment(posting.booked_at()),
-                value_date: day(posting.value_date()),
-                legs: legs(state, posting)?,
-                cause: cause(posting.cause()),
-                text: open(Field::Text, text.as_ref())?,
-                metadata: open(Field::Metadata, metadata.as_deref())?,
-                end_to_end_id: open(Field::EndToEndId, end_to_end_id.as_deref())?,
-            },
-            What::Payments(PaymentEvent::PaidAll { payments }) => Told::PaidAll { payments: *payments },
-            What::Holds(HoldEvent::HoldPlaced { hold, text, metadata }) => Told::HoldPlaced {
-                movement: movement(state, hold.debit, hold.credit, hold.amount)?,
-                expires_at: moment(hold.expires_at),
-                text: open(Field::Text, text.as_ref())?,
-                metadata: open(Field::Metadata, metadata.as_ref())?,
-            },
+            What::Payments(event) => self.payment(state, event)?,
+            What::Holds(HoldEvent::HoldPlaced { hold, text, metadata, copies }) => {
+                let said = Said { text: text.clone(), end_to_end_id: None, copies: copies.clone() };
+                Told::HoldPlaced {
+                    movement: movement(state, hold.debit, hold.credit, hold.amount)?,
+                    expires_at: moment(hold.expires_at),
+                    text: self.personal.said(&said, &[])?.map(|spoken| spoken.text),
+                    metadata: open(Field::Metadata, metadata.as_ref())?,
+                }
+            }
             What::Holds(HoldEvent::HoldExtended { hold, expires_at }) => {
                 Told::HoldExtended { hold: hold.event(), expires_at: moment(*expires_at) }
             }
@@ -286,6 +289,30 @@ impl<'a> Jsonl<'a> {
             What::System(SystemEvent::Refused { refusal, place }) => {
                 Told::Refused { refusal: refusal.slug(), place: *place, amount: refusal.amount().map(amount) }
             }
+        })
+    }
+}
+
+impl Jsonl<'_> {
+    fn payment(&self, state: &State, event: &PaymentEvent) -> Result<Told<'static>, Ended> {
+        Ok(match event {
+            PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id, copies } => {
+                let (text, end_to_end_id) = (text.as_deref().cloned(), end_to_end_id.as_deref().cloned());
+                let said = Said { text, end_to_end_id, copies: copies.clone() };
+                let (text, end_to_end_id) =
+                    self.personal.said(&said, &[])?.map(|spoken| (spoken.text, spoken.end_to_end_id)).unzip();
+                Told::Posted {
+                    purpose: purpose_name(*purpose),
+                    booked_at: moment(posting.booked_at()),
+                    value_date: day(posting.value_date()),
+                    legs: legs(state, posting)?,
+                    cause: cause(posting.cause()),
+                    text,
+                    metadata: self.personal.open(Field::Metadata, metadata.as_deref())?,
+                    end_to_end_id,
+                }
+            }
+            PaymentEvent::PaidAll { payments } => Told::PaidAll { payments: *payments },
         })
     }
 }
@@ -348,6 +375,14 @@ fn overdraft_text(overdraft: Overdraft, currency: Currency) -> String {
     match overdraft {
         Overdraft::Unlimited => "unlimited".to_owned(),
         Overdraft::Limited(limit) => decimal(i128::from(limit), currency),
+    }
+}
+
+fn category_name(category: Category) -> &'static str {
+    match category {
+        Category::Identity => "identity",
+        Category::Contact => "contact",
+        Category::Texts => "texts",
     }
 }
 

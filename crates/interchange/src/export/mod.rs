@@ -20,8 +20,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use bank::{Purpose, Sealed, State};
-use engine::{Field, Opener, Recorded, Replay};
+use bank::{Purpose, Said, Sealed, State, SubjectId};
+use engine::{Field, Opener, Recorded, Replay, Spoken};
 use jiff::ToSpan;
 use jiff::civil::{self, Date};
 use ledger::{AccountId, Currency, Kind, Timestamp, ValueDate};
@@ -226,6 +226,12 @@ impl Personal {
         let Some(opener) = &self.0 else { return Ok(None) };
         let opened = sealed.map(|sealed| opener.open_sealed(field, sealed)).transpose()?;
         Ok(Some(opened.flatten()))
+    }
+
+    /// What a payment says, opened for some people; left out where personal fields are.
+    fn said(&self, said: &Said, people: &[SubjectId]) -> Result<Option<Spoken>, Ended> {
+        let Some(opener) = &self.0 else { return Ok(None) };
+        Ok(Some(opener.open_said(said, people)?))
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Channel, Command, CustomerId, Numbering,
-    OpenAccount, Origin, Pay, PaymentCommand, Purpose, Right, Role, Sealed, SubjectId, UserId, What,
+    OpenAccount, Origin, Pay, PaymentCommand, Plain, Purpose, Readers, Role, Said, Sealed, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, Outcome, Replay, Submission};
 use jiff::civil::Date;
@@ -480,7 +480,7 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    fn pay(&self, entry: &Entry, contras: &[AccountId], owners: &[SubjectId]) -> Result<Command, Failure> {
+    fn pay(&self, entry: &Entry, contras: &[AccountId], owners: &[Readers]) -> Result<Command, Failure> {
         let (account, contra) = (self.accounts[entry.account], contras[entry.contra]);
         let minor = entry.change_minor.unsigned_abs();
         let currency = self.plan.accounts[entry.account].known_currency();
@@ -492,14 +492,11 @@ impl<'a> Importer<'a> {
             Some(row) => (booking::posting_content(leg.debit, leg.credit, minor, row), row.text.as_deref()),
             None => (format!("{} {} {minor} {}", leg.debit.0, leg.credit.0, entry.date), Some(OPENING_TEXT)),
         };
-        let seal = |field, text: Option<&str>| match text {
-            Some(text) => self.engine.seal(owners[entry.account], field, text),
-            None => Ok(None),
-        };
         let id = row.and_then(|row| row.end_to_end_id.as_deref());
         // A row without one is the same request as it was before there were any.
         content.extend(id.map(|id| format!(" {id:?}")));
-        let (text, end_to_end_id) = (seal(Field::Text, text)?, seal(Field::EndToEndId, id)?);
+        let said = self.engine.seal_said(&owners[entry.account], Plain { text, end_to_end_id: id })?;
+        let Said { text, end_to_end_id, copies } = said.unwrap_or_default();
         let day = value_date(entry.date);
         let pay = Pay {
             metadata: self.text_rest(entry, owners)?.map(Box::new),
@@ -507,6 +504,7 @@ impl<'a> Importer<'a> {
             purpose: Purpose::Imported,
             text,
             end_to_end_id: end_to_end_id.map(Box::new),
+            copies,
             value_date: Some(day),
             booked_at: (!entry.late).then(|| day.start()),
         };
@@ -514,25 +512,18 @@ impl<'a> Importer<'a> {
     }
 
     /// Seals what didn't fit in a posting's text, as its metadata: `text_2` and so on.
-    fn text_rest(&self, entry: &Entry, owners: &[SubjectId]) -> Result<Option<Sealed>, Failure> {
+    fn text_rest(&self, entry: &Entry, owners: &[Readers]) -> Result<Option<Sealed>, Failure> {
         let row = entry.posting.map(|place| &self.plan.postings[place]);
         let Some(row) = row.filter(|row| !row.text_rest.is_empty()) else { return Ok(None) };
         let parts: BTreeMap<String, &str> =
             (2..).zip(&row.text_rest).map(|(number, part)| (format!("text_{number}"), &**part)).collect();
         let json = serde_json::to_string(&parts).map_err(|error| Failure::new(error.to_string()))?;
-        Ok(self.engine.seal(owners[entry.account], Field::Metadata, &json)?)
+        Ok(self.engine.seal_notes(&owners[entry.account], &json)?)
     }
 
-    /// Under whose key the texts of each account are sealed: its first owner's.
-    fn owners(&self, accounts: &[AccountId]) -> Result<Vec<SubjectId>, Failure> {
-        Ok(self.engine.peek(|state| {
-            let first_owner = |account: &AccountId| {
-                let rights = &state.account_info(*account)?.rights;
-                let (owner, _) = rights.iter().find(|(_, right)| *right == Right::Owner)?;
-                Some(state.customer(*owner)?.name.subject)
-            };
-            accounts.iter().map(|account| first_owner(account).unwrap_or(SubjectId::BANK)).collect()
-        })?)
+    /// For whom the texts of each account are sealed: its owners. On the other side is the bank.
+    fn owners(&self, accounts: &[AccountId]) -> Result<Vec<Readers>, Failure> {
+        Ok(self.engine.peek(|state| accounts.iter().map(|account| state.readers(*account, [])).collect())?)
     }
 
     fn users(&mut self, users: &[ImportUser], passwords: &[String], customers: &[CustomerId]) -> Result<(), Failure> {

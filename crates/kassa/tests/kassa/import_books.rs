@@ -238,6 +238,7 @@ impl Source {
             value_date: Some(day),
             booked_at: Some(day.start()),
             end_to_end_id: None,
+            copies: None,
         };
         assert!(self.asks("opening:accounts:1", bank::Body::Payments(PaymentCommand::Pay(pay))));
     }
@@ -660,6 +661,7 @@ fn a_row_that_was_refused_before_can_be_booked_later() {
         value_date: None,
         booked_at: None,
         end_to_end_id: None,
+        copies: None,
     };
     let command = bank::Command {
         origin: Origin::default(),
@@ -1032,7 +1034,7 @@ fn nobody_gets_a_user_of_an_erased_customer() {
     engine.stop();
     let master = MasterKey::read_file(&source.folder.key()).expect("the master key");
     let mut journal = journal::Journal::open(&source.folder.data, &master, false).expect("opens");
-    assert!(journal.destroy_subject_key(anna.0).expect("written"));
+    assert!(journal.destroy_subject_keys(anna.0, None).expect("written"));
     journal.close().expect("closed");
     source.rows("3,1,2024-03-06,5.00,c,305.00\n");
     let users = ["--user", "client:1:anna", "--user", "client:2:ben"];

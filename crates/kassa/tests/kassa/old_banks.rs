@@ -34,7 +34,7 @@ const BANKS: &[Kept] = &[
 ];
 
 /// A copy of a kept bank to work with, with the file modes that a repository doesn't keep.
-fn copied(version: &str, name: &str) -> Folder {
+pub(super) fn copied(version: &str, name: &str) -> Folder {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/banks").join(version);
     let folder = Folder::new();
     copy_all(&kept.join(name), &folder.data);
@@ -45,7 +45,7 @@ fn copied(version: &str, name: &str) -> Folder {
     folder
 }
 
-fn copy_all(from: &Path, to: &Path) {
+pub(super) fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("the kept bank") {
         let entry = entry.expect("a file of the kept bank");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bank::{Purpose, State, TokenHash};
+use bank::{Purpose, State, SubjectId, TokenHash};
 use engine::{Found, HistoryEntry, Period, Search};
 use jiff::civil::{self, Date};
 use jiff::{Span, ToSpan};
@@ -192,7 +192,7 @@ impl Service {
         let Subject { id, iban, account } = self.subject(token, iban).await?;
         let (search, limit) = search(account.currency)?;
         let Found { entries, next } = self.engine().search(id, search, limit).await?;
-        let entries = self.entry_views(account, entries).await?;
+        let entries = self.entry_views(id, account, entries).await?;
         Ok(EntriesPage { iban, currency: account.currency, entries, next })
     }
 
@@ -239,20 +239,28 @@ impl Service {
             debits_minor,
             credits_minor,
             closing_minor,
-            entries: self.entry_views(account, entries).await?,
+            entries: self.entry_views(id, account, entries).await?,
             is_final,
         })
     }
 
     /// Entries as they are shown. Opening their texts may read many keys, so it is done beside the other requests.
-    async fn entry_views(&self, account: Account, entries: Vec<HistoryEntry>) -> Result<Vec<EntryView>, Fault> {
+    async fn entry_views(
+        &self,
+        id: AccountId,
+        account: Account,
+        entries: Vec<HistoryEntry>,
+    ) -> Result<Vec<EntryView>, Fault> {
         let service = self.clone();
-        let ibans: BTreeMap<AccountId, String> = self.engine().peek(|state| {
+        let (ibans, owners) = self.engine().peek(|state| {
             let others = entries.iter().map(|entry| entry.counterparty);
-            others.map(|id| (id, state.iban(id).unwrap_or_default())).collect()
+            let ibans: BTreeMap<AccountId, String> =
+                others.map(|id| (id, state.iban(id).unwrap_or_default())).collect();
+            (ibans, state.owners(id).collect::<Vec<SubjectId>>())
         })?;
         let shown = spawn_blocking(move || {
-            entries.iter().map(|entry| service.entry_view(&account, &ibans, entry)).collect::<Result<Vec<_>, _>>()
+            let views = entries.iter().map(|entry| service.entry_view(&account, &owners, &ibans, entry));
+            views.collect::<Result<Vec<_>, _>>()
         });
         shown.await.map_err(|error| Fault::failed(&error))?
     }
@@ -260,6 +268,7 @@ impl Service {
     fn entry_view(
         &self,
         account: &Account,
+        owners: &[SubjectId],
         ibans: &BTreeMap<AccountId, String>,
         entry: &HistoryEntry,
     ) -> Result<EntryView, Fault> {
@@ -278,7 +287,7 @@ impl Service {
             counterparty: ibans.get(&entry.counterparty).cloned().unwrap_or_default(),
             purpose: entry.purpose,
             undoes,
-            said: self.said_view(&entry.said)?,
+            said: self.said_view(&entry.said, owners)?,
         })
     }
 }

@@ -239,6 +239,8 @@ impl News {
             What::System(_)
             | What::Access(
                 AccessEvent::PasswordSet { .. }
+                // Told once there is a command for it.
+                | AccessEvent::KeyDestroyed { .. }
                 | AccessEvent::SessionOpened { .. }
                 | AccessEvent::SessionClosed { .. }
                 | AccessEvent::SignInFailed { .. },

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bank::{
-    Action, Body, Caller, Cause, Command, MAX_PAYMENTS_AT_ONCE, Origin, Pay, PaymentCommand, PaymentEvent, Refusal,
-    Request, State, SubjectId, SystemCommand, SystemEvent, TokenHash, UserId, What,
+    Action, Body, Caller, Cause, Command, MAX_PAYMENTS_AT_ONCE, Origin, Pay, PaymentCommand, PaymentEvent, Readers,
+    Refusal, Request, State, SystemCommand, SystemEvent, TokenHash, UserId, What,
 };
 use engine::{Batch as Submitted, Chain, Outcome, Recorded, Rivals, Submission, Unavailable};
 use ledger::Leg;
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::orders::{MovementOrder, Words};
 use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
-use crate::names::{leg_of, subject_of};
+use crate::names::leg_of;
 use crate::service::{Service, Settings};
 use crate::writes::{is_key, place};
 
@@ -253,7 +253,7 @@ struct Read<'a> {
 struct Ordered<'a> {
     order: LineOrder<'a>,
     leg: Leg,
-    subject: SubjectId,
+    readers: Readers,
 }
 
 /// The lines of a batch that is all or none.
@@ -661,8 +661,11 @@ fn find<'a>(order: Result<LineOrder<'a>, Fault>, state: &State) -> Result<Ordere
     let MovementOrder { from, to, amount } = order.movement;
     let leg = leg_of(state, from, to, amount)?;
     // Only who writes something needs a key to seal it under.
-    let subject = if order.words.is_empty() { SubjectId::BANK } else { subject_of(state, leg.debit) };
-    Ok(Ordered { order, leg, subject })
+    let readers = match order.words.is_empty() {
+        true => Readers::default(),
+        false => state.readers(leg.debit, [leg.credit]),
+    };
+    Ok(Ordered { order, leg, readers })
 }
 
 /// A fault as a line's: one that is of no payment alone is told of the line.
@@ -672,6 +675,6 @@ fn of_line(fault: Fault) -> Fault {
 
 impl Ordered<'_> {
     fn pay(&self, service: &Service) -> Result<Pay, Fault> {
-        service.pay_command(smallvec![self.leg], self.subject, &self.order.words)
+        service.pay_command(smallvec![self.leg], &self.readers, &self.order.words)
     }
 }

@@ -1,7 +1,7 @@
 //! Payments in a list: of all accounts that the caller may see, or of one, the newest first.
 
 use bank::{PaymentEvent, Purpose, State, TokenHash, What};
-use engine::{Field, HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
+use engine::{HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
 use ledger::{AccountId, Currency, Leg, Money, Timestamp};
 
 use super::view::{Parties, PaymentView};
@@ -9,6 +9,7 @@ use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
 use crate::ids::is_id;
 use crate::names::seen_account;
+use crate::payments::view::people_seen;
 use crate::service::Service;
 
 /// Page of a list of payments, as it is asked for.
@@ -51,11 +52,16 @@ pub struct PaymentPage {
 }
 
 impl PaymentFilter {
-    /// Judges an event, `accounts` being those that a payment must be from or to.
-    fn judge(&self, service: &Service, accounts: &[AccountId], recorded: &Recorded) -> Result<Wanted, HistoryError> {
-        let What::Payments(PaymentEvent::Posted { posting, purpose, text, .. }) = &recorded.event.what else {
-            return Ok(Wanted::No);
-        };
+    /// Judges an event for a caller, `accounts` being those that a payment must be from or to.
+    fn judge(
+        &self,
+        service: &Service,
+        who: &SignedIn,
+        accounts: &[AccountId],
+        recorded: &Recorded,
+    ) -> Result<Wanted, HistoryError> {
+        let What::Payments(event) = &recorded.event.what else { return Ok(Wanted::No) };
+        let Some((posting, purpose, said)) = event.as_posting() else { return Ok(Wanted::No) };
         // An event's time never runs backwards, and nothing is booked ahead of it; but what was brought in from another
         // bank is booked long before, so only the event's time tells that nothing older is wanted.
         if self.from.is_some_and(|from| recorded.at < from) {
@@ -64,14 +70,17 @@ impl PaymentFilter {
         let booked_at = posting.booked_at();
         let in_time =
             self.from.is_none_or(|from| booked_at >= from) && self.until.is_none_or(|until| booked_at < until);
-        let of_purpose = self.purpose.is_none_or(|wanted| wanted == *purpose);
+        let of_purpose = self.purpose.is_none_or(|wanted| wanted == purpose);
         if !in_time || !of_purpose || !posting.legs().iter().any(|booked| self.is_leg(accounts, &booked.leg)) {
             return Ok(Wanted::No);
         }
         let Some(wanted) = &self.text else { return Ok(Wanted::Yes) };
-        let Some(sealed) = text else { return Ok(Wanted::No) };
-        let text = service.engine().open_sealed(Field::Text, sealed)?;
-        let found = text.is_some_and(|text| text.to_lowercase().contains(wanted));
+        if said.text.is_none() {
+            return Ok(Wanted::No);
+        }
+        let people = service.engine().peek(|state| people_seen(state, who, &bank::accounts_of(posting)))?;
+        let found =
+            service.engine().open_said(&said, &people)?.text.is_some_and(|text| text.to_lowercase().contains(wanted));
         Ok(if found { Wanted::Yes } else { Wanted::No })
     }
 
@@ -143,11 +152,11 @@ impl Service {
         counterparty: Option<&str>,
         search: impl FnOnce() -> Result<PaymentSearch, Fault>,
     ) -> Result<PaymentPage, Fault> {
-        let (_, (all, must)) = self.prepare(token, |state, who| accounts(state, who, account, counterparty))?;
+        let (who, (all, must)) = self.prepare(token, |state, who| accounts(state, who, account, counterparty))?;
         let PaymentSearch { before, limit, filter } = search()?;
         let judge = {
             let service = self.clone();
-            move |recorded: &Recorded| filter.judge(&service, &must, recorded)
+            move |recorded: &Recorded| filter.judge(&service, &who, &must, recorded)
         };
         let Listed { postings, before } = self.engine().postings(all, before, limit, judge).await?;
         let parties = self

@@ -2,15 +2,15 @@
 //!
 //! What a front found wrong with an order is handed in with it, so that it is remembered under the order's key.
 
-use bank::{Action, Body, Pay, PaymentCommand, PaymentEvent, Purpose, Sealed, State, SubjectId, What};
-use engine::{Field, Receipt};
+use bank::{Action, Body, Pay, PaymentCommand, PaymentEvent, Plain, Readers, Said, SharedText, State, What};
+use engine::Receipt;
 use ledger::{AccountId, Leg, Money};
 use smallvec::SmallVec;
 
 use super::view::{BookingView, Parties};
 use crate::fault::Fault;
 use crate::metadata::Metadata;
-use crate::names::{account_of, leg_of, subject_of};
+use crate::names::{account_of, leg_of};
 use crate::service::Service;
 use crate::texts::{text, text_of};
 use crate::writes::{Keyed, is_dry, unexpected};
@@ -85,8 +85,8 @@ pub struct Booked {
 /// A payment that was ordered, with its accounts found.
 pub(crate) struct Ordered {
     pub(crate) legs: SmallVec<[Leg; 1]>,
-    /// Under whose key its texts are sealed.
-    pub(crate) subject: SubjectId,
+    /// For whom its texts are sealed; nobody where there are none.
+    pub(crate) readers: Readers,
     pub(crate) parties: Parties,
 }
 
@@ -116,7 +116,12 @@ impl PaymentOrder<'_> {
         }
         let ids: SmallVec<[AccountId; 2]> = legs.iter().flat_map(|leg| [leg.debit, leg.credit]).collect();
         let parties = Parties::payers(state, &ids);
-        Ok(Ordered { subject: subject_of(state, legs[0].debit), legs, parties })
+        // Only who writes something needs a key to seal it under.
+        let readers = match self.words.is_empty() {
+            true => Readers::default(),
+            false => state.readers(legs[0].debit, ids),
+        };
+        Ok(Ordered { readers, legs, parties })
     }
 }
 
@@ -132,8 +137,8 @@ impl Service {
             let ordered = order.find(state)?;
             Ok((order, ordered))
         })?;
-        let made = looked.and_then(|(order, Ordered { legs, subject, parties })| {
-            let pay = self.pay_command(legs, subject, &order.words)?;
+        let made = looked.and_then(|(order, Ordered { legs, readers, parties })| {
+            let pay = self.pay_command(legs, &readers, &order.words)?;
             Ok((Body::Payments(PaymentCommand::Pay(pay)), parties))
         });
         match made {
@@ -142,7 +147,7 @@ impl Service {
         }
     }
 
-    /// Makes the command of a payment, its texts sealed under the key of `subject`.
+    /// Makes the command of a payment, its texts sealed for `readers`.
     ///
     /// # Errors
     ///
@@ -150,15 +155,18 @@ impl Service {
     pub(crate) fn pay_command(
         &self,
         legs: SmallVec<[Leg; 1]>,
-        subject: SubjectId,
-        Words { text, metadata, end_to_end_id }: &Words<'_>,
+        readers: &Readers,
+        words: &Words<'_>,
     ) -> Result<Pay, Fault> {
-        let text = self.seal_text(subject, *text)?;
-        let metadata = self.seal_metadata(subject, metadata.as_ref())?.map(Box::new);
-        let given =
-            end_to_end_id.map(|id| text_of("end_to_end_id", id, Words::MAX_END_TO_END_CHARACTERS)).transpose()?;
-        let end_to_end_id = given.map(|id| self.seal(subject, Field::EndToEndId, id)).transpose()?.map(Box::new);
-        Ok(Pay { legs, purpose: Purpose::Payment, text, metadata, end_to_end_id, value_date: None, booked_at: None })
+        if words.is_empty() {
+            return Ok(Pay::of(legs));
+        }
+        let sent = |id| text_of("end_to_end_id", id, Words::MAX_END_TO_END_CHARACTERS);
+        let sent_text = words.text.map(|sent| text("text", sent)).transpose()?;
+        let metadata = self.seal_metadata(readers, words.metadata.as_ref())?.map(Box::new);
+        let plain = Plain { text: sent_text, end_to_end_id: words.end_to_end_id.map(sent).transpose()? };
+        let Said { text, end_to_end_id, copies } = self.seal_said(readers, plain)?;
+        Ok(Pay { text, metadata, end_to_end_id: end_to_end_id.map(Box::new), copies, ..Pay::of(legs) })
     }
 
     /// Books cash that is brought to the desk or taken, against the cash account of its currency.
@@ -170,10 +178,10 @@ impl Service {
         let (write, found) = self.prepare_write(asked, |state, _| {
             let order = order?;
             let account = account_of(state, order.account).map_err(|fault| fault.in_field("account"))?;
-            Ok((order, account, subject_of(state, account)))
+            Ok((order, account, state.readers(account, [])))
         })?;
-        let body = found.and_then(|(CashOrder { amount, text, is_brought, .. }, account, subject)| {
-            let text = self.seal_text(subject, text)?;
+        let body = found.and_then(|(CashOrder { amount, text, is_brought, .. }, account, readers)| {
+            let text = self.seal_text(&readers, text)?;
             Ok(Body::Payments(match is_brought {
                 true => PaymentCommand::Deposit { account, amount, text },
                 false => PaymentCommand::Withdraw { account, amount, text },
@@ -198,21 +206,24 @@ impl Service {
             let amount = amount?;
             let reason = text("reason", order.reason)?;
             let leg = leg_of(state, order.from, order.to, amount)?;
-            // Of the customer, where there is one.
-            let subjects = [leg.debit, leg.credit].map(|account| subject_of(state, account));
-            let subject = subjects.into_iter().find(|subject| *subject != SubjectId::BANK).unwrap_or(SubjectId::BANK);
-            Ok((leg, reason, subject))
+            // Under the customer's key, where there is one.
+            let is_customers = state.owners(leg.debit).next().is_some();
+            let about = if is_customers { leg.debit } else { leg.credit };
+            Ok((leg, reason, state.readers(about, [leg.debit, leg.credit])))
         })?;
-        let body = found.and_then(|(leg, reason, subject)| {
-            Ok(Body::Payments(PaymentCommand::Book { leg, reason: self.seal(subject, Field::Text, reason)? }))
+        let body = found.and_then(|(leg, reason, readers)| {
+            let plain = Plain { text: Some(reason), end_to_end_id: None };
+            let reason =
+                self.seal_said(&readers, plain)?.into_text().ok_or_else(|| Fault::failed(&"a text was lost"))?;
+            Ok(Body::Payments(PaymentCommand::Book { leg, reason }))
         });
         self.booked(&self.submit(&write, body).await?)
     }
 
     /// Seals a text on a statement.
-    pub(crate) fn seal_text(&self, subject: SubjectId, sent: Option<&str>) -> Result<Option<Sealed>, Fault> {
+    pub(crate) fn seal_text(&self, readers: &Readers, sent: Option<&str>) -> Result<Option<SharedText>, Fault> {
         let text = sent.map(|sent| text("text", sent)).transpose()?;
-        text.map(|text| self.seal(subject, Field::Text, text)).transpose()
+        Ok(self.seal_said(readers, Plain { text, end_to_end_id: None })?.into_text())
     }
 
     /// The answer to a write that booked a payment of whatever purpose.

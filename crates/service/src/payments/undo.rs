@@ -1,12 +1,11 @@
 //! Giving payments back: refunds in part or whole, and reversals.
 
-use bank::{Body, PastPosting, PaymentCommand, Refusal, SubjectId, TokenHash};
+use bank::{Body, PastPosting, PaymentCommand, Readers, Refusal, TokenHash, accounts_of};
 use ledger::{Money, PostingId, Undone};
 use tokio::task::spawn_blocking;
 
 use super::orders::Booked;
 use crate::fault::Fault;
-use crate::names::subject_of;
 use crate::service::Service;
 use crate::writes::Keyed;
 
@@ -50,10 +49,10 @@ impl Service {
                 },
                 Some(Undone::Reversed) | None => paid.amount,
             });
-            Ok((past.id, amount, subject_of(state, paid.credit)))
+            Ok((past.id, amount, state.readers(paid.credit, [paid.debit])))
         })?;
-        let body = found.and_then(|(of, amount, subject)| {
-            let text = self.seal_text(subject, text)?;
+        let body = found.and_then(|(of, amount, readers)| {
+            let text = self.seal_text(&readers, text)?;
             Ok((Body::Payments(PaymentCommand::Refund { of, leg: movement, amount, text }), None))
         });
         self.booked(&self.submit_with(&write, body, past).await?)
@@ -68,11 +67,12 @@ impl Service {
         let past = self.past(asked.token, payment).await?;
         let (write, found) = self.prepare_write(asked, |state, _| {
             let past = past.as_ref().ok_or(Refusal::UnknownPayment)?;
-            let debited = past.posting.legs().first().map(|booked| booked.leg.debit);
-            Ok((past.id, debited.map_or(SubjectId::BANK, |debited| subject_of(state, debited))))
+            let accounts = accounts_of(&past.posting);
+            let debited = accounts.first().copied();
+            Ok((past.id, debited.map_or_else(Readers::default, |debited| state.readers(debited, accounts))))
         })?;
-        let body = found.and_then(|(of, subject)| {
-            let text = self.seal_text(subject, text)?;
+        let body = found.and_then(|(of, readers)| {
+            let text = self.seal_text(&readers, text)?;
             Ok((Body::Payments(PaymentCommand::Reverse { of, text }), None))
         });
         self.booked(&self.submit_with(&write, body, past).await?)

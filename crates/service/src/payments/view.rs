@@ -1,8 +1,9 @@
 //! Payments as they are shown: whatever moved money, a deposit or a reversal as well.
 
-use bank::{PaymentEvent, Purpose, Refusal, Said, State, SystemEvent, TokenHash, What};
-use engine::{Field, Recorded};
+use bank::{PaymentEvent, Purpose, Refusal, Said, State, SubjectId, SystemEvent, TokenHash, What};
+use engine::{Field, Recorded, Spoken};
 use ledger::{AccountId, Leg, Money, Timestamp, ValueDate};
+use smallvec::SmallVec;
 
 use crate::access::SignedIn;
 use crate::fault::Fault;
@@ -97,22 +98,37 @@ pub struct MovementView {
     pub amount: Money,
 }
 
-/// The accounts of a payment, with their IBANs, and whether the caller may see what only the payer sees.
+/// The accounts of a payment, with their IBANs, whose copies of its texts are shown, and whether the caller may see what only
+/// the payer sees.
 pub(crate) struct Parties {
     ibans: Vec<(AccountId, String)>,
+    pub(crate) people: People,
     pub(crate) payer: bool,
 }
 
+/// The owners of the accounts on which something is shown; nobody where all may be seen.
+pub(crate) type People = SmallVec<[SubjectId; 2]>;
+
+/// The owners of those accounts that a caller sees; nobody for one who sees all.
+pub(crate) fn people_seen(state: &State, who: &SignedIn, ids: &[AccountId]) -> People {
+    if who.sees_all() {
+        return People::new();
+    }
+    let seen = ids.iter().filter(|id| who.must_see(state, **id).is_ok());
+    seen.flat_map(|id| state.owners(*id)).collect()
+}
+
 impl Parties {
-    /// For somebody who acts for the payer.
+    /// For somebody who acts for the payer, whose account comes first.
     pub(crate) fn payers(state: &State, ids: &[AccountId]) -> Self {
-        Self { ibans: ibans_of(state, ids), payer: true }
+        let people = ids.iter().take(1).flat_map(|payer| state.owners(*payer)).collect();
+        Self { ibans: ibans_of(state, ids), people, payer: true }
     }
 
     /// For a caller. The first account is the one that pays.
     pub(crate) fn of(state: &State, who: &SignedIn, ids: &[AccountId]) -> Self {
         let payer = ids.first().is_some_and(|payer| who.must_see(state, *payer).is_ok());
-        Self { ibans: ibans_of(state, ids), payer }
+        Self { ibans: ibans_of(state, ids), people: people_seen(state, who, ids), payer }
     }
 
     /// Does as [`Parties::of`], for a caller with a right on one of the accounts.
@@ -188,13 +204,10 @@ impl Service {
         Ok(booking.map(|booking| PaymentView { id: self.payment_ids().id(event), booking }))
     }
 
-    /// What a payment says, opened.
-    pub(crate) fn said_view(&self, said: &Said) -> Result<SaidView, Fault> {
-        let Said { text, end_to_end_id } = said;
-        Ok(SaidView {
-            text: self.open_some(Field::Text, text.as_ref())?,
-            end_to_end_id: self.open_some(Field::EndToEndId, end_to_end_id.as_ref())?,
-        })
+    /// What a payment says, opened for some people.
+    pub(crate) fn said_view(&self, said: &Said, people: &[SubjectId]) -> Result<SaidView, Fault> {
+        let Spoken { text, end_to_end_id } = self.engine().open_said(said, people)?;
+        Ok(SaidView { text, end_to_end_id })
     }
 
     /// An event as a booking, where it is one.
@@ -209,7 +222,7 @@ impl Service {
         Ok(Some(BookingView {
             movement,
             purpose,
-            said: self.said_view(&said)?,
+            said: self.said_view(&said, &parties.people)?,
             booked_at: posting.booked_at(),
             value_date: posting.value_date(),
             more: movements.collect(),

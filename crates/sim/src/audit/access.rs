@@ -142,6 +142,10 @@ impl Auditor {
             AccessEvent::PasswordSet { user, .. } => {
                 agree!(self.user(user.0).is_some(), "user {} got a password, and was not added", user.0);
             }
+            // What can be opened is none of the books' business.
+            AccessEvent::KeyDestroyed { subject, .. } => {
+                agree!(subject.0 != 0, "the bank's own key was destroyed");
+            }
             AccessEvent::SessionOpened { user, token, expires_at, .. } => {
                 let session = Session { user: user.0, expires_at: *expires_at };
                 agree!(self.sessions.insert(token.0, session).is_none(), "a session was opened twice");

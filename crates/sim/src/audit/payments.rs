@@ -274,8 +274,9 @@ pub(super) fn is_payment_answered(command: &PaymentCommand, moves: &[Moved], eve
                 && each.all(|(pay, event)| posts(&movement_of(pay), Cause::Order, &event.what))
         }
         PaymentCommand::Book { reason, .. } => only(events).is_some_and(|what| {
-            let What::Payments(PaymentEvent::Posted { purpose, text, .. }) = what else { return false };
-            (*purpose, text.as_ref()) == (Purpose::Booking, Some(reason)) && posts(moves, Cause::Order, what)
+            let What::Payments(PaymentEvent::Posted { purpose, text, copies, .. }) = what else { return false };
+            (*purpose, text.as_deref(), copies) == (Purpose::Booking, Some(&reason.own), &reason.copies)
+                && posts(moves, Cause::Order, what)
         }),
         PaymentCommand::Refund { of, leg, .. } => is_paid(moves, Cause::Refund { of: *of, leg: *leg }, events),
         PaymentCommand::Reverse { of, .. } => is_paid(moves, Cause::Reversal { of: *of }, events),

@@ -19,6 +19,7 @@ impl Workload {
             AccessEvent::SessionClosed { .. }
             | AccessEvent::SignInFailed { .. }
             | AccessEvent::PasswordSet { .. }
+            | AccessEvent::KeyDestroyed { .. }
             | AccessEvent::CustomerAdded { .. }
             | AccessEvent::RightGranted { .. }
             | AccessEvent::RightRevoked { .. } => {}

@@ -313,5 +313,5 @@ fn yen() -> Currency {
 }
 
 fn sealed(text: &str) -> Sealed {
-    Sealed { subject: SubjectId(1), bytes: text.as_bytes().into() }
+    Sealed { subject: SubjectId(1), bytes: text.as_bytes().into(), category: None }
 }

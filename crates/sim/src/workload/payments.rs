@@ -45,6 +45,7 @@ impl Workload {
             text,
             metadata: None,
             end_to_end_id,
+            copies: None,
             value_date: None,
             booked_at: None,
         };
@@ -83,7 +84,7 @@ impl Workload {
             let side = if self.random.once_in(3) { &mut leg.debit } else { &mut leg.credit };
             *side = bank.id;
         }
-        (self.operator(), Body::Payments(PaymentCommand::Book { leg, reason: sealed("a reason") }))
+        (self.operator(), Body::Payments(PaymentCommand::Book { leg, reason: sealed("a reason").into() }))
     }
 
     pub(super) fn refund(&mut self) -> (Caller, Body) {
