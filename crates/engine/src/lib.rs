@@ -10,6 +10,7 @@
 //!
 //! This crate knows nothing of HTTP.
 
+mod calendar;
 mod checkpoint;
 mod clock;
 mod handle;
@@ -24,6 +25,7 @@ mod subscription;
 mod verify;
 mod writer;
 
+pub use calendar::{Calendar, UnknownTimeZone};
 pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
 pub use handle::{Batch, Chain, Engine, KeyedHashes, Measures, Outcome, Receipt, Rivals, Submission, Unavailable};
 pub use history::{
