@@ -14,7 +14,7 @@ use ledger::{AccountId, Currency, Kind, Money, Overdraft, Timestamp};
 fn ask(state: &mut State, body: Body) -> Result<(), Refusal> {
     let now = Timestamp(1_750_000_000_000);
     let command = Command { caller: Caller::SYSTEM, origin: Origin::default(), request: None, body };
-    match decide(state, &command, &Facts { now, past: None, earlier: None }) {
+    match decide(state, &command, &Facts { now, today: now.day(), zone_begins: None, past: None, earlier: None }) {
         Decision::Accepted(events) => {
             for event in events {
                 let mut journal = Vec::new();
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let currency = Currency::from_code("EUR").ok_or("EUR is a currency")?;
     let mut state = State::default();
     let numbering = Numbering::new("AT", "19043")?;
-    ask(&mut state, Body::System(SystemCommand::Found { name: "Example Bank".into(), numbering }))?;
+    ask(&mut state, Body::System(SystemCommand::Found { name: "Example Bank".into(), numbering, time_zone: None }))?;
     for (kind, cash, overdraft) in
         [(Kind::Asset, true, Overdraft::Unlimited), (Kind::Liability, false, Overdraft::Limited(0))]
     {

@@ -33,6 +33,7 @@ impl What {
                 SystemEvent::Founded { .. } | SystemEvent::LeaderStarted { .. } | SystemEvent::Refused { .. } => {
                     Audience::Nobody
                 }
+                SystemEvent::TimeZoneSet { .. } => Audience::Watchers,
             },
             Self::Access(event) => match event {
                 AccessEvent::CustomerAdded { .. }

@@ -1,6 +1,6 @@
 //! Commands to the bank, and the facts that go with them.
 
-use ledger::{Posting, PostingId, Timestamp};
+use ledger::{Posting, PostingId, Timestamp, ValueDate};
 
 use crate::access::AccessCommand;
 use crate::accounts::AccountCommand;
@@ -42,6 +42,11 @@ impl Caller {
 pub struct Facts<'a> {
     /// The time, as the journal tells it: it never runs backwards.
     pub now: Timestamp,
+    /// The bank's day of that time, in its time zone.
+    pub today: ValueDate,
+    /// The moment at which the first day of the time zone that the command names begins in it; none where it names none,
+    /// or one that is not known by that name.
+    pub zone_begins: Option<Timestamp>,
     /// The past posting that the command names, looked up in the journal.
     pub past: Option<&'a PastPosting>,
     /// The event that was the first outcome of the command's idempotency key, looked up in the index of the past, if

@@ -87,7 +87,7 @@ fn judge(state: &State, command: &Command, facts: &Facts<'_>) -> Decided {
         return Err(Refusal::NotFounded.into());
     }
     match body {
-        Body::System(command) => system::decide(standing, state, command),
+        Body::System(command) => system::decide(standing, state, command, facts),
         Body::Access(command) => access::decide(standing, state, command, caller, facts),
         Body::Accounts(command) => accounts::decide(standing, state, command, facts),
         Body::Payments(command) => payments::decide(standing, state, command, facts),

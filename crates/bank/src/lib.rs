@@ -1,7 +1,7 @@
 //! The bank as one deterministic state machine.
 //!
 //! A [`Command`] asks. [`decide()`] answers from the [`State`], the command and the [`Facts`], which hand in what a pure
-//! function can't have: the time, and what lies in the past. Its answer is [`Events`], and [`State::apply`] is the only
+//! function can't have: the time, the bank's day, and what lies in the past. Its answer is [`Events`], and [`State::apply`] is the only
 //! way that state changes. The journal keeps events, never commands, so a new rule never rewrites the past.
 //!
 //! A folder per subject, [`system`], [`access`], [`accounts`], [`payments`], [`holds`], has its commands, events, state and
@@ -53,5 +53,5 @@ pub use personal::{Category, Copies, MAX_READERS, MAX_WRITERS, Plain, Readers, S
 pub use record::{Record, RecordPage, RestoreError};
 pub use refusal::Refusal;
 pub use state::{Cut, KEYS_AT_HAND, Outcomes, State};
-pub use system::{Founding, SystemCommand, SystemEvent};
+pub use system::{Founding, MAX_TIME_ZONES, SystemCommand, SystemEvent, ZoneFrom};
 pub use text::is_control;

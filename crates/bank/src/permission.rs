@@ -108,6 +108,8 @@ permissions! {
     Reverse:                Yes    Yes      No      No;
     /// Capturing what is held on an account of the bank's.
     CaptureBanksHold:       Yes    Yes      No      No;
+    /// Setting the time zone of the bank's days.
+    SetTimeZone:            Yes    Yes      No      No;
     /// Confirming that the clock is right.
     ConfirmClock:           Yes    Yes      No      No;
 

@@ -3,12 +3,12 @@
 
 use minicbor::{Decode, Encode};
 
-use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, Undone};
+use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, Undone, ValueDate};
 
 use crate::access::{AddressHash, Customer, NameIndex, Session, User, customer_record, session_record, user_record};
 use crate::accounts::{AccountInfo, account_record};
 use crate::payments::undone_record;
-use crate::system::Founding;
+use crate::system::{Founding, ZoneFrom};
 use crate::{CustomerId, Cut, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
 
 /// One thing of the state.
@@ -31,6 +31,9 @@ pub enum Record {
         /// Left out where there is none, so that the digest of an older bank stays the same.
         #[n(5)]
         scheme: Option<u8>,
+        /// The first day and the name of each time zone; left out where there is none, for the same reason.
+        #[n(6)]
+        time_zones: Option<Vec<(i32, String)>>,
     },
     /// A customer.
     #[n(1)]
@@ -199,6 +202,7 @@ impl State {
 
     fn head_record(&self) -> Record {
         let founding = self.founding.as_ref();
+        let time_zones = self.time_zones.iter().map(|zone| (zone.from.0, zone.name.clone()));
         Record::Head {
             last_event: self.last_event,
             time_ms: self.time.map(|at| at.0),
@@ -206,6 +210,7 @@ impl State {
             country: founding.map(|founding| founding.numbering.country().to_owned()),
             bank_code: founding.map(|founding| founding.numbering.bank_code().to_owned()),
             scheme: founding.and_then(|founding| founding.numbering.scheme()),
+            time_zones: (!self.time_zones.is_empty()).then(|| time_zones.collect()),
         }
     }
 
@@ -217,9 +222,11 @@ impl State {
     /// be numbered, or if a hold is on no account.
     pub fn restore(&mut self, record: Record) -> Result<(), RestoreError> {
         match record {
-            Record::Head { last_event, time_ms, name, country, bank_code, scheme } => {
+            Record::Head { last_event, time_ms, name, country, bank_code, scheme, time_zones } => {
                 self.last_event = last_event;
                 self.time = time_ms.map(Timestamp);
+                let zones = time_zones.unwrap_or_default().into_iter();
+                self.time_zones = zones.map(|(from, name)| ZoneFrom { from: ValueDate(from), name }).collect();
                 if let (Some(name), Some(country), Some(bank_code)) = (name, country, bank_code) {
                     let numbering = Numbering::recorded(&country, &bank_code, scheme);
                     let numbering = numbering.map_err(|error| RestoreError(error.to_string()))?;

@@ -107,6 +107,22 @@ ledger::refusals! {
         BookedAhead = "booked-ahead", Unmet,
             "the booking time lies in the future",
             "Wait until the time has come, or give a value date.";
+        /// The name is no time zone's.
+        UnknownTimeZone = "unknown-time-zone", Unmet,
+            "there is no time zone of this name",
+            "Give a time zone by its name in the IANA database, such as Europe/Vienna.";
+        /// The day from which another time zone is to hold has begun, here or there.
+        DayHasBegun = "day-has-begun", Unmet,
+            "the day has begun already, in the bank's time zone or in the new one",
+            "Give a later day: what is over stays as it is.";
+        /// From that day on the bank has this time zone already.
+        SameTimeZone = "same-time-zone", Conflict,
+            "the bank has this time zone from that day on already",
+            "Nothing needs to be done; for another day or zone give those.";
+        /// The bank has as many time zones as there may be.
+        TooManyTimeZones = "too-many-time-zones", Unmet,
+            "a bank has at most 64 time zones, those of the past included",
+            "Leave the time zone as it is, or plan fewer changes.";
         /// A field is not as it must be. This and the next eight are found out before there is a command, and so outside of
         /// the order.
         InvalidRequest = "invalid-request", Malformed,
@@ -197,6 +213,7 @@ mod tests {
     #[test]
     fn texts_say_the_numbers_that_hold() {
         assert!(Refusal::TooManyPayments.to_string().contains(&crate::MAX_PAYMENTS_AT_ONCE.to_string()));
+        assert!(Refusal::TooManyTimeZones.to_string().contains(&crate::MAX_TIME_ZONES.to_string()));
         let legs = Refusal::from(ledger::Refusal::TooManyLegs);
         assert!(legs.to_string().contains(&ledger::MAX_LEGS.to_string()));
     }

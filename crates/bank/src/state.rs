@@ -10,7 +10,7 @@ use ledger::{AccountId, Currency, Kind, Ledger, PageKey, PagedMap, Pages, Timest
 use crate::access::{Customer, NameIndex, Session, User};
 use crate::accounts::AccountInfo;
 use crate::due::DueQueue;
-use crate::system::Founding;
+use crate::system::{Founding, ZoneFrom};
 use crate::{CustomerId, Event, Right, TokenHash, UserId, What};
 
 /// The bank's state after some event.
@@ -22,6 +22,7 @@ pub struct State {
     pub(crate) last_event: u64,
     pub(crate) time: Option<Timestamp>,
     pub(crate) founding: Option<Founding>,
+    pub(crate) time_zones: Arc<[ZoneFrom]>,
     pub(crate) ledger: Ledger,
     pub(crate) infos: Pages<AccountInfo>,
     pub(crate) numbers: BTreeMap<u64, AccountId>,
@@ -268,6 +269,7 @@ impl State {
             last_event,
             time,
             founding,
+            time_zones,
             ledger,
             infos,
             cash,
@@ -287,6 +289,7 @@ impl State {
             last_event: *last_event,
             time: *time,
             founding: founding.clone(),
+            time_zones: Arc::clone(time_zones),
             ledger: ledger.cut(),
             infos: infos.cut(),
             cash: cash.clone(),

@@ -22,6 +22,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::calendar::{Calendar, LastCalendar};
 use crate::clock::Clock;
 use crate::history::{FrameCache, Index, Recent};
 use crate::memory::Ceiling;
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) index: Index,
     pub(crate) ceiling: Ceiling,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The bank's days, for those who read; the writer has its own.
+    pub(crate) calendar: LastCalendar,
     /// The journal's time, as the writer last looked.
     pub(crate) now_ms: AtomicI64,
     /// `true` while a checkpoint is being written.
@@ -523,8 +526,17 @@ impl Engine {
         self.writable()?;
         let fingerprint = submission.command.request.map(|request| request.fingerprint);
         let earlier = self.look_back(std::slice::from_ref(&submission)).await?;
-        let facts = Facts { now: self.now(), past: submission.past.as_deref(), earlier: earlier.outcome(0) };
-        let (decision, stamp) = self.shared.look(|books| decide(&books.state, &submission.command, &facts))?;
+        let now = self.now();
+        let (decision, stamp) = self.shared.look(|books| {
+            let facts = Facts {
+                now,
+                today: self.shared.calendar.of(&books.state).day_of(now),
+                zone_begins: Calendar::begins(&submission.command),
+                past: submission.past.as_deref(),
+                earlier: earlier.outcome(0),
+            };
+            decide(&books.state, &submission.command, &facts)
+        })?;
         self.shared.until_durable(stamp).await?;
         let answer = match decision {
             Decision::Repeated(first) => Verdict::Repeated(first),
@@ -534,7 +546,7 @@ impl Engine {
             }
             Decision::Accepted(events) => {
                 Verdict::Outcome(events.into_iter().next().map_or(Outcome::Unchanged, |first| {
-                    Outcome::Accepted(Receipt { event: 0, at: facts.now, what: first.what, repeated: false })
+                    Outcome::Accepted(Receipt { event: 0, at: now, what: first.what, repeated: false })
                 }))
             }
         };
@@ -602,6 +614,15 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp(self.shared.now_ms.load(Ordering::Relaxed))
+    }
+
+    /// Returns the bank's days, in the time zones that it has now.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Unavailable`] if the engine is stopping or has failed.
+    pub fn calendar(&self) -> Result<Arc<Calendar>, Unavailable> {
+        self.peek(|state| self.shared.calendar.of(state))
     }
 
     /// Confirms the clock after it jumped: an operator has looked at it, and says it is right.

@@ -12,6 +12,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod calendar;
 mod checkpoint;
 mod clock;
 mod handle;
@@ -27,6 +28,7 @@ mod subscription;
 mod verify;
 mod writer;
 
+pub use calendar::{Calendar, UnknownTimeZone};
 pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
 pub use handle::{Batch, Chain, Engine, KeyedHashes, Measures, Outcome, Receipt, Rivals, Submission, Unavailable};
 pub use history::{

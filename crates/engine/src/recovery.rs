@@ -11,6 +11,7 @@ use journal::{Head, Inspected, Journal, MasterKey, ReadError, Reader};
 use ledger::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
+use crate::calendar::{Calendar, LastCalendar, UnknownTimeZone};
 use crate::checkpoint::{self, Checkpoint, Checkpoints};
 use crate::clock::{Clock, Timekeeper};
 use crate::handle::{Books, Counters, Durable, MAX_IDLE_READERS, Secrets, Shared};
@@ -73,6 +74,9 @@ pub enum OpenError {
         /// The journal's last event.
         journal: u64,
     },
+    /// A time zone of the bank is not known.
+    #[error(transparent)]
+    TimeZone(#[from] UnknownTimeZone),
     /// The index of the past can't be opened.
     #[error("the index of the past can't be opened: {0}")]
     History(std::io::Error),
@@ -111,6 +115,7 @@ impl Engine {
         let end = inspected.head().last_event;
         let (checkpointed, indexed) = (state.last_event(), index.runs().covered());
         let books = caught_up(&mut reader, state, &index, true, progress, end)?;
+        Calendar::new(books.state.time_zones())?;
         // Only now: what can't be opened still tells of what it lost.
         let journal = inspected.take_over()?;
         let read = Read { reader, index, books, written, checkpointed, indexed };
@@ -176,6 +181,7 @@ impl Engine {
             index,
             ceiling: Ceiling::new(options.memory_ceiling),
             clock,
+            calendar: LastCalendar::default(),
             secrets: Secrets::new(journal.secrets()),
             readers: Mutex::new(vec![reader]),
             open_reader,

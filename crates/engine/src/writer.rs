@@ -14,6 +14,7 @@ use ledger::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::calendar::{Calendar, Today};
 use crate::clock::Timekeeper;
 use crate::handle::{Books, Chain, Outcome, Receipt, Shared, Submission, Unavailable};
 use crate::history::Earlier;
@@ -145,6 +146,8 @@ pub(crate) struct Writer {
     /// The runs that the committer's own thread makes durable.
     large_runs: SyncSender<Run>,
     timekeeper: Timekeeper,
+    /// The bank's day.
+    today: Today,
     watch: memory::Watch,
     patience: Patience,
     /// The event after which all keys are in memory, which only this thread moves.
@@ -321,6 +324,7 @@ impl Writer {
     ) -> Self {
         let checkpointed = shared.durable.borrow().last_event;
         let watch = memory::Watch::new();
+        let today = Today::new(&shared.books.read().expect("nobody else has the books yet").state);
         // Nothing can have been looked for before the beginning, so the first look is always late enough.
         Self {
             shared,
@@ -328,6 +332,7 @@ impl Writer {
             committer,
             large_runs,
             timekeeper,
+            today,
             watch,
             patience: Patience::default(),
             remembered_after: 0,
@@ -407,13 +412,13 @@ impl Writer {
         };
         if let (None, Ok(now)) = (run.at, &now) {
             run.at = Some(*now);
-            do_what_is_due(&mut books, &mut run.draft, *now);
+            do_what_is_due(&mut books, &mut self.today, &mut run.draft, *now);
         }
         for work in works {
             match work {
                 Work::One(submission, earlier, asker) => {
                     let facts = self.facts(&now, earlier);
-                    let answer = answer(&mut books, &mut run.draft, 0, submission, &facts);
+                    let answer = answer(&mut books, &mut self.today, &mut run.draft, 0, submission, &facts);
                     run.replies.push(Reply::One(answer, asker));
                 }
                 Work::Batch(batch, earlier, chain, asker) => {
@@ -422,7 +427,7 @@ impl Writer {
                         if chain.as_ref().is_some_and(Chain::is_broken) {
                             return Verdict::Unavailable(Unavailable::AfterUndecided);
                         }
-                        let answer = answer(&mut books, &mut run.draft, place, one, &facts);
+                        let answer = answer(&mut books, &mut self.today, &mut run.draft, place, one, &facts);
                         chain.iter().filter(|_| answer.leaves_undecided()).for_each(Chain::break_off);
                         answer
                     };
@@ -508,8 +513,8 @@ impl Run {
 }
 
 /// Does what is due, in the order of its time.
-fn do_what_is_due(books: &mut Books, draft: &mut Draft, now: Timestamp) {
-    let facts = Facts { now, past: None, earlier: None };
+fn do_what_is_due(books: &mut Books, today: &mut Today, draft: &mut Draft, now: Timestamp) {
+    let facts = Facts { now, today: today.at(&books.state, now), zone_begins: None, past: None, earlier: None };
     for _ in 0..MAX_DUE_PER_RUN {
         let Some(due) = books.state.first_due(now) else { return };
         match decide(&books.state, &due.command(), &facts) {
@@ -537,6 +542,7 @@ impl Verdict {
 /// Decides one command, and applies what it changes. `place` is where it is among those that the facts are about.
 fn answer(
     books: &mut Books,
+    today: &mut Today,
     draft: &mut Draft,
     place: usize,
     submission: Submission,
@@ -550,7 +556,13 @@ fn answer(
         return Verdict::Outcome(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false });
     }
     let earlier = earlier.outcome(place);
-    let facts = Facts { now, past: submission.past.as_deref(), earlier };
+    let facts = Facts {
+        now,
+        today: today.at(&books.state, now),
+        zone_begins: Calendar::begins(&submission.command),
+        past: submission.past.as_deref(),
+        earlier,
+    };
     match decide(&books.state, &submission.command, &facts) {
         Decision::Repeated(first) => Verdict::Repeated(first),
         Decision::Refused(refusal, event) => {

@@ -31,7 +31,7 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
     let signals = serve::Signals::heed()?;
     let euro = Currency::from_code("EUR").expect("the euro is a currency of ISO 4217");
     let numbering = Numbering::new("AT", "99999").map_err(|error| Failure::new(error.to_string()))?;
-    let new = NewBank { name: "Demo Bank", numbering, currencies: &[euro] };
+    let new = NewBank { name: "Demo Bank", numbering, time_zone: Some("Europe/Vienna"), currencies: &[euro] };
     let open = Open { data: demo.data.clone(), set: demo.set.clone(), accept_loss: false };
     bank_folder::must_be_a_folder(&demo.data)?;
     if bank_folder::is_there(&demo.data) {

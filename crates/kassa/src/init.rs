@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use bank::{Numbering, Refusal, Role};
+use bank::{Numbering, Refusal, Role, ZoneFrom};
+use engine::Calendar;
 use ledger::Currency;
 
 use crate::bank_folder::{self, BankFolder, Open, parse_name, spelled, variables};
@@ -30,12 +31,19 @@ pub(crate) struct Init {
     /// The bank's code within its country: the second part of its IBANs.
     #[arg(long, value_name = "CODE")]
     bank_code: String,
+    /// The bank's time zone (IANA), by which its days, months and statements go.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_time_zone)]
+    time_zone: String,
     /// A currency in which there is a cash desk. May be given several times.
     #[arg(long = "currency", value_name = "CODE", value_parser = parse_currency)]
     currencies: Vec<Currency>,
     /// The name under which the first operator signs in. The password is read from standard input.
     #[arg(long, value_name = "NAME", default_value = "operator", value_parser = parse_name)]
     operator: String,
+}
+
+fn parse_time_zone(name: &str) -> Result<String, String> {
+    Calendar::spelled(name).ok_or_else(|| "it is not a time zone of the IANA database such as Europe/Vienna".to_owned())
 }
 
 fn parse_currency(code: &str) -> Result<Currency, String> {
@@ -45,7 +53,9 @@ fn parse_currency(code: &str) -> Result<Currency, String> {
 
 pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
     bank_folder::must_be_a_folder(&init.data)?;
-    let new = NewBank { name: &init.name, numbering: numbering(init)?, currencies: &init.currencies };
+    // A bank of UTC says nothing, so that every version of Kassa makes and finishes the same.
+    let time_zone = Some(init.time_zone.as_str()).filter(|zone| *zone != ZoneFrom::UTC);
+    let new = NewBank { name: &init.name, numbering: numbering(init)?, time_zone, currencies: &init.currencies };
     let open = Open { data: init.data.clone(), set: init.set.clone(), accept_loss: false };
     if bank_folder::is_there(&init.data) {
         must_be_unfinished(&open, &new)?;
@@ -62,10 +72,11 @@ pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
         None => format!("its master key, {}, somewhere else", folder.config.master_key_file.display()),
     };
     output.line(format_args!(
-        "{} is founded in {}. Keep a copy of {key}: without it nothing in the folder can be read.\n\
+        "{} is founded in {}. Its days are those of {}. Keep a copy of {key}: without it nothing in the folder can be read.\n\
          Serve it with: {}",
         FoundedAs::from(&new),
         init.data.display(),
+        init.time_zone,
         spelled(&["serve", "--data"], &init.data)
     ))
 }

@@ -71,18 +71,22 @@ pub struct FoundedAs {
     pub country: String,
     /// Code of the bank in them.
     pub bank_code: String,
+    /// Time zone of its days; none where they are UTC's.
+    pub time_zone: Option<String>,
 }
 
 impl fmt::Display for FoundedAs {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} ({} {})", self.name, self.country, self.bank_code)
+        write!(out, "{} ({} {}", self.name, self.country, self.bank_code)?;
+        self.time_zone.iter().try_for_each(|zone| write!(out, ", {zone}"))?;
+        out.write_str(")")
     }
 }
 
 impl From<&NewBank<'_>> for FoundedAs {
-    fn from(NewBank { name, numbering, .. }: &NewBank<'_>) -> Self {
+    fn from(NewBank { name, numbering, time_zone, .. }: &NewBank<'_>) -> Self {
         let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-        Self { name: (*name).to_owned(), country, bank_code }
+        Self { name: (*name).to_owned(), country, bank_code, time_zone: time_zone.map(str::to_owned) }
     }
 }
 
@@ -121,16 +125,17 @@ impl Beginning {
             beginning.demo |= key.is_some() && (key == founding || key == first_customer);
             match &recorded.event.what {
                 What::System(SystemEvent::LeaderStarted { .. }) => {}
-                What::System(SystemEvent::Founded { name, country, bank_code, scheme: _ }) => {
+                What::System(SystemEvent::Founded { name, country, bank_code, scheme: _, time_zone }) => {
                     let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
-                    beginning.founded = Some(FoundedAs { name, country, bank_code });
+                    let time_zone = time_zone.clone();
+                    beginning.founded = Some(FoundedAs { name, country, bank_code, time_zone });
                 }
                 What::Accounts(AccountEvent::AccountOpened { currency, cash: true, .. })
                     if recorded.event.by == UserId::SYSTEM =>
                 {
                     beginning.cash.push(*currency);
                 }
-                What::System(SystemEvent::Refused { .. })
+                What::System(SystemEvent::Refused { .. } | SystemEvent::TimeZoneSet { .. })
                 | What::Access(_)
                 | What::Accounts(_)
                 | What::Payments(_)
@@ -155,6 +160,8 @@ pub struct NewBank<'a> {
     pub name: &'a str,
     /// How its accounts are numbered.
     pub numbering: Numbering,
+    /// Time zone of its days, as the IANA database spells it; none for UTC.
+    pub time_zone: Option<&'a str>,
     /// Currencies in which it has cash.
     pub currencies: &'a [Currency],
 }
@@ -170,7 +177,11 @@ pub fn found(engine: &Engine, step: &str, new: &NewBank<'_>) -> Result<(), StepE
         carry_out(
             engine,
             step,
-            Body::System(SystemCommand::Found { name: new.name.to_owned(), numbering: new.numbering.clone() }),
+            Body::System(SystemCommand::Found {
+                name: new.name.to_owned(),
+                numbering: new.numbering.clone(),
+                time_zone: new.time_zone.map(str::to_owned),
+            }),
         )?;
     }
     for currency in new.currencies {

@@ -22,6 +22,7 @@ pub mod metadata;
 mod names;
 mod payments;
 mod service;
+mod system;
 mod texts;
 mod writes;
 
@@ -44,5 +45,6 @@ pub use payments::{
     PaymentOrder, PaymentPage, PaymentSearch, PaymentView, RefundOrder, SaidView, Words,
 };
 pub use service::{Service, Settings, SetupError};
+pub use system::{DaysView, ZoneView};
 pub use texts::{MAX_TEXT_CHARACTERS, text, text_of};
 pub use writes::{Keyed, MAX_KEY_CHARACTERS, is_key};

@@ -279,6 +279,7 @@ fn kind(what: &What) -> &'static str {
     match what {
         What::System(SystemEvent::Founded { .. }) => "founded",
         What::System(SystemEvent::LeaderStarted { .. }) => "leader started",
+        What::System(SystemEvent::TimeZoneSet { .. }) => "time zone set",
         What::Access(AccessEvent::CustomerAdded { .. }) => "customer added",
         What::Access(AccessEvent::UserAdded { .. }) => "user added",
         What::Access(AccessEvent::PasswordSet { .. }) => "password set",

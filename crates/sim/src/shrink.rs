@@ -238,7 +238,7 @@ impl Names {
     fn body(&self, mut body: Body) -> Body {
         match &mut body {
             Body::System(command) => match command {
-                SystemCommand::Found { .. } | SystemCommand::Unresolved(_) => {}
+                SystemCommand::Found { .. } | SystemCommand::SetTimeZone { .. } | SystemCommand::Unresolved(_) => {}
             },
             Body::Access(command) => self.rename_access(command),
             Body::Accounts(command) => self.rename_account(command),

@@ -5,7 +5,8 @@ use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bank::{Body, Command, Decision, Due, Event, Facts, PastPosting, PaymentCommand, PaymentEvent, State, What};
-use ledger::{PostingId, Timestamp};
+use engine::Calendar;
+use ledger::{PostingId, Timestamp, ValueDate};
 
 use crate::mix::Mix;
 use crate::{Auditor, Observed};
@@ -38,13 +39,14 @@ pub struct Watched {
     state: State,
     journal: Journal,
     auditor: Auditor,
+    calendar: Option<Calendar>,
 }
 
 impl Watched {
     /// A bank before its first command.
     #[must_use]
     pub fn new(decide: Decide) -> Self {
-        Self { decide, state: State::default(), journal: Journal::default(), auditor: Auditor::default() }
+        Self { decide, state: State::default(), journal: Journal::default(), auditor: Auditor::default(), calendar: None }
     }
 
     /// One command, from its decision to its audit.
@@ -59,7 +61,14 @@ impl Watched {
 
     fn carry_out(&mut self, at: Timestamp, command: Command) -> Result<Observed, Fault> {
         let past = self.past(&command);
-        let decision = (self.decide)(&self.state, &command, &Facts { now: at, past: past.as_ref(), earlier: None });
+        let facts = Facts {
+            now: at,
+            today: self.day_of(at),
+            zone_begins: Calendar::begins(&command),
+            past: past.as_ref(),
+            earlier: None,
+        };
+        let decision = (self.decide)(&self.state, &command, &facts);
         let observed = Observed { at, command, decision, first_event: self.state.last_event() + 1 };
         for event in observed.events() {
             let written = self.journal.append(at, event);
@@ -67,6 +76,14 @@ impl Watched {
         }
         self.auditor.observe(&observed)?;
         Ok(observed)
+    }
+
+    /// The bank's day, as the engine finds it.
+    fn day_of(&mut self, at: Timestamp) -> ValueDate {
+        if !self.calendar.as_ref().is_some_and(|calendar| calendar.is_of(&self.state)) {
+            self.calendar = Some(Calendar::new(self.state.time_zones()).expect("no other time zone is ever accepted"));
+        }
+        self.calendar.as_ref().map_or(at.day(), |calendar| calendar.day_of(at))
     }
 
     /// Compares all of the state with the auditor's books.

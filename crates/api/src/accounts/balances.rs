@@ -18,10 +18,10 @@ use crate::times::{day, parse_day};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Points {
-    /// The first day, in UTC.
+    /// The first day, in the bank's time zone.
     #[param(value_type = strings::Day)]
     from: String,
-    /// The last day, in UTC; today at the latest.
+    /// The last day, in the bank's time zone; today at the latest.
     #[param(value_type = strings::Day)]
     to: String,
     /// Interval between the points; a day where it is not given.
@@ -53,7 +53,7 @@ pub(crate) struct Balances {
     balances: Vec<DayBalance>,
 }
 
-/// A balance at the end of a day, in UTC and by booking time.
+/// A balance at the end of a day of the bank's, by booking time.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DayBalance {
     /// The day.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use engine::Search;
-use ledger::{Currency, ValueDate};
+use ledger::Currency;
 use serde::{Deserialize, Serialize};
 use service::{EntriesPage, EntryView, Fault, FaultKind, SaidView, text};
 use utoipa::{IntoParams, ToSchema};
@@ -84,10 +84,10 @@ pub(crate) struct Wanted {
     #[param(minimum = 1, maximum = 500, default = 50)]
     #[serde(default, deserialize_with = "digits")]
     limit: Option<u16>,
-    /// Booked on this day or later, in UTC.
+    /// Booked on this day or later, in the bank's time zone.
     #[param(value_type = Option<strings::Day>)]
     from: Option<String>,
-    /// Booked on this day or earlier, in UTC.
+    /// Booked on this day or earlier, in the bank's time zone.
     #[param(value_type = Option<strings::Day>)]
     to: Option<String>,
     /// Minimum amount, in or out.
@@ -115,10 +115,11 @@ impl Wanted {
         let amount =
             |field: &str, text: &Option<String>| text.as_ref().map(|text| positive(field, text, currency)).transpose();
         let counterparty = self.counterparty.as_ref().map(|iban| app.service.counterparty(iban));
+        let calendar = app.service.calendar()?;
         let search = Search {
             before,
-            from: from.map(ValueDate::start),
-            until: to.map(|to| ValueDate(to.0.saturating_add(1)).start()),
+            from: from.map(|from| calendar.start_of(from)),
+            until: to.map(|to| calendar.end_of(to)),
             min_minor: amount("min_amount", &self.min_amount)?,
             max_minor: amount("max_amount", &self.max_amount)?,
             counterparty: counterparty.transpose()?,

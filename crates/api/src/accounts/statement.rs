@@ -24,10 +24,10 @@ use crate::times::{day, parse_day};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Days {
-    /// The first day, in UTC.
+    /// The first day, in the bank's time zone.
     #[param(value_type = strings::Day)]
     from: String,
-    /// The last day, in UTC.
+    /// The last day, in the bank's time zone.
     #[param(value_type = strings::Day)]
     to: String,
 }

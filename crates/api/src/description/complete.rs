@@ -31,7 +31,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Events", "What happens, told as it happens."),
     ("Customers", "The persons and firms that have rights on accounts."),
     ("Users", "Those who can sign in."),
-    ("Operation", "Health, metrics, the trial balance and the clock: for those who run the bank."),
+    ("Operation", "Health, metrics, the trial balance, the clock and the time zone: for those who run the bank."),
     ("Pages", "Pages for people, and this description."),
 ];
 

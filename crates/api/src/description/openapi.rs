@@ -15,14 +15,15 @@ use crate::description::{complete, docs, pages, strings};
 use crate::events::{life, news};
 use crate::payments::{batches, bookings, cash, list, payment, undo};
 use crate::problem::{Document, FieldError};
-use crate::system::{clock, health, metrics};
+use crate::system::{clock, health, metrics, time_zone};
 use crate::{events, holds};
 
 /// Introduction: what there is to know before the first request.
 const INTRODUCTION: &str = "\
 The interface of a bank's transaction server.
 
-* **Amounts** are decimal strings with their currency, **times** are RFC 3339 in UTC.
+* **Amounts** are decimal strings with their currency, **times** are RFC 3339 in UTC, and **days** are the bank's, in \
+its time zone, which `/v1/time-zones` tells.
 * **Every write** takes an `Idempotency-Key` of your own. Repeated with the same request it gives the first answer again, \
 a refusal too; keys never expire.
 * **A dry run** tells what would happen, and does nothing: send the same request, without a key, to the same address with \
@@ -63,6 +64,7 @@ server is asked under a name, `Strict-Transport-Security`. Clients tolerate fiel
         news::RightRevoked,
         news::CustomerAdded,
         news::UserAdded,
+        news::TimeZoneSet,
         life::StreamOpened,
         life::Heartbeat,
         life::StreamClosed
@@ -134,6 +136,7 @@ pub(crate) fn routes() -> (axum::Router<App>, Value) {
         .routes(routes!(bookings::book_dry_run))
         .routes(routes!(trial_balance::trial_balance))
         .routes(routes!(clock::confirm_clock))
+        .routes(routes!(time_zone::show_time_zones, time_zone::set_time_zone))
         .split_for_parts();
     let description = serde_json::to_value(description).expect("the description is plain data, and can be written");
     (router, complete::complete(description))

@@ -197,6 +197,15 @@ kinds! {
         "format": "date",
         "examples": ["2026-11-21"],
     };
+    TimeZone {
+        "title": "time zone",
+        "type": "string",
+        "description": "The name of a time zone in the IANA database. In what is sent, capital and small letters are the \
+                        same.",
+        "pattern": "^[0-9A-Za-z_+/-]+$",
+        "maxLength": 64,
+        "examples": ["Europe/Vienna"],
+    };
     SessionToken {
         "title": "token",
         "type": "string",
@@ -311,6 +320,7 @@ kinds! {
             "right.revoked": { "$ref": "#/components/schemas/RightRevoked" },
             "customer.added": { "$ref": "#/components/schemas/CustomerAdded" },
             "user.added": { "$ref": "#/components/schemas/UserAdded" },
+            "time-zone.set": { "$ref": "#/components/schemas/TimeZoneSet" },
         },
         "examples": ["retry: 1000\nevent: stream.opened\n\
                       data: {\"at\":\"2026-11-21T20:54:02.001Z\",\"resumed\":false,\"heartbeat_ms\":15000}\n\

@@ -13,6 +13,7 @@ use crate::amounts::overdraft_text;
 use crate::description::strings;
 use crate::holds::Hold;
 use crate::payments::payment::Payment;
+use crate::system::time_zone::Zone;
 use crate::times::moment;
 
 /// Content of an event on the stream: its `data`, by the name in its `event` field. `strings.rs` describes which name
@@ -44,6 +45,8 @@ pub(crate) enum Data {
     CustomerAdded(CustomerAdded),
     /// `user.added`: a user came. For operators and auditors.
     UserAdded(UserAdded),
+    /// `time-zone.set`: the bank has another time zone from a day on. For operators and auditors.
+    TimeZoneSet(TimeZoneSet),
 }
 
 /// A payment was booked.
@@ -238,6 +241,16 @@ pub(crate) struct UserAdded {
     user: UserView,
 }
 
+/// The bank's time zone was set from a day on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimeZoneSet {
+    /// Time of the event.
+    #[schema(value_type = strings::Moment)]
+    at: String,
+    #[serde(flatten)]
+    zone: Zone,
+}
+
 impl Data {
     /// Its name, which is for ever.
     pub(crate) fn name(&self) -> &'static str {
@@ -254,6 +267,7 @@ impl Data {
             Self::RightRevoked(_) => "right.revoked",
             Self::CustomerAdded(_) => "customer.added",
             Self::UserAdded(_) => "user.added",
+            Self::TimeZoneSet(_) => "time-zone.set",
         }
     }
 
@@ -294,6 +308,7 @@ impl Data {
             }
             Story::CustomerAdded(customer) => Self::CustomerAdded(CustomerAdded { at, customer: customer.into() }),
             Story::UserAdded(user) => Self::UserAdded(UserAdded { at, user: user.into() }),
+            Story::TimeZoneSet(zone) => Self::TimeZoneSet(TimeZoneSet { at, zone: zone.into() }),
         })
     }
 }

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use bank::{Purpose, Refusal};
-use ledger::ValueDate;
 use serde::{Deserialize, Serialize};
 use service::{Fault, FaultKind, PaymentFilter, PaymentSearch, text};
 use utoipa::{IntoParams, ToSchema};
@@ -34,10 +33,10 @@ pub(crate) struct WantedPayments {
     /// From or to this account as well.
     #[param(value_type = Option<strings::IbanTyped>)]
     counterparty: Option<String>,
-    /// Booked on this day or later, in UTC.
+    /// Booked on this day or later, in the bank's time zone.
     #[param(value_type = Option<strings::Day>)]
     from: Option<String>,
-    /// Booked on this day or earlier, in UTC.
+    /// Booked on this day or earlier, in the bank's time zone.
     #[param(value_type = Option<strings::Day>)]
     to: Option<String>,
     /// In this currency (ISO 4217).
@@ -83,9 +82,10 @@ impl WantedPayments {
                 positive(field, sent, currency).map(|minor| Some(i64::try_from(minor).unwrap_or(i64::MAX)))
             }
         };
+        let calendar = app.service.calendar()?;
         let filter = PaymentFilter {
-            from: from.map(ValueDate::start),
-            until: to.map(|to| ValueDate(to.0.saturating_add(1)).start()),
+            from: from.map(|from| calendar.start_of(from)),
+            until: to.map(|to| calendar.end_of(to)),
             currency,
             min_minor: amount("min_amount", &self.min_amount)?.unwrap_or(i64::MIN),
             max_minor: amount("max_amount", &self.max_amount)?.unwrap_or(i64::MAX),

@@ -3,3 +3,4 @@
 pub(crate) mod clock;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod time_zone;

@@ -56,7 +56,7 @@ fn extend(standing: Standing, state: &State, hold: HoldId, expires_at: Timestamp
 fn capture(standing: Standing, state: &State, hold: HoldId, amount: Money, last: bool, facts: &Facts<'_>) -> Decided {
     must_be_payee(standing, state, hold)?;
     must_be_payers_to_give(standing, state, hold)?;
-    let posting = state.ledger().capture(hold, amount, last, facts.now, facts.now.day())?;
+    let posting = state.ledger().capture(hold, amount, last, facts.now, facts.today)?;
     for booked in posting.legs() {
         // Captured money was held, and so not available.
         must_leave(state, booked.leg.debit, |available| available)?;

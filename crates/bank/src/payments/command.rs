@@ -77,9 +77,10 @@ pub struct Pay {
     pub end_to_end_id: Option<Box<Sealed>>,
     /// Text and end-to-end id for the other people who read them.
     pub copies: Option<Box<Copies>>,
-    /// Day from which it counts for interest; the day of booking where none is given.
+    /// Day from which it counts for interest; the bank's day now where none is given.
     pub value_date: Option<ValueDate>,
-    /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say.
+    /// Time of its booking in another system; none where it is booked now. Only Kassa itself may say, and gives the value
+    /// date as well: which day of the bank's it was is not decided here.
     pub booked_at: Option<Timestamp>,
 }
 

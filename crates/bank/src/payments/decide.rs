@@ -34,7 +34,7 @@ fn pay(standing: Standing, state: &State, pay: &Pay, facts: &Facts<'_>) -> Decid
     if booked_at > facts.now {
         return Err(Refusal::BookedAhead.into());
     }
-    let value_date = pay.value_date.unwrap_or(booked_at.day());
+    let value_date = pay.value_date.unwrap_or(facts.today);
     let posting = state.ledger().post(&pay.legs, booked_at, value_date)?;
     must_be_covered(state, &posting)?;
     accepted(posted(posting, pay))
@@ -61,7 +61,7 @@ fn pay_all(standing: Standing, state: &State, payments: &[Pay], facts: &Facts<'_
     // The event that counts them comes first.
     let first = state.last_event().checked_add(2).and_then(PostingId::new).ok_or(Refusal::NumbersExhausted)?;
     let legs = payments.iter().map(|pay| pay.legs.as_slice());
-    let postings = state.ledger().post_all(legs, first, facts.now, facts.now.day());
+    let postings = state.ledger().post_all(legs, first, facts.now, facts.today);
     let postings = postings.map_err(|(place, refusal)| at(place, refusal.into()))?;
     for (place, posting) in postings.iter().enumerate() {
         must_be_covered(state, posting).map_err(|refusal| at(place, refusal))?;
@@ -117,7 +117,7 @@ fn cash(
     let deposit = Leg { debit: cash, credit: account, amount };
     let (leg, purpose) =
         if into_account { (deposit, Purpose::Deposit) } else { (deposit.reversed(), Purpose::Withdrawal) };
-    let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
+    let posting = state.ledger().post(&[leg], facts.now, facts.today)?;
     must_be_covered(state, &posting)?;
     accepted(What::Payments(PaymentEvent::posted(posting, purpose, text)))
 }
@@ -128,7 +128,7 @@ fn book(standing: Standing, state: &State, leg: Leg, reason: &SharedText, facts:
     must_exist(state, leg.debit)?;
     must_exist(state, leg.credit)?;
     may_be_booked(state, leg)?;
-    let posting = state.ledger().post(&[leg], facts.now, facts.now.day())?;
+    let posting = state.ledger().post(&[leg], facts.now, facts.today)?;
     must_be_covered(state, &posting)?;
     accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Booking, Some(reason))))
 }
@@ -171,7 +171,7 @@ fn refund(
     standing.may(state, Action::Refund, Scope::Money(paid.credit, amount))?;
     // Cash that was deposited is handed out at the desk, not given back from afar.
     may_be_paid(standing, state, paid.debit)?;
-    let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.now.day())?;
+    let posting = state.ledger().refund(of, &past.posting, leg, amount, facts.now, facts.today)?;
     must_be_covered(state, &posting)?;
     accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Refund, text)))
 }
@@ -180,7 +180,7 @@ fn refund(
 fn reverse(standing: Standing, state: &State, of: PostingId, text: Option<&SharedText>, facts: &Facts<'_>) -> Decided {
     standing.may(state, Action::Reverse, Scope::Bank)?;
     let past = past(of, facts)?;
-    let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.now.day())?;
+    let posting = state.ledger().reverse(of, &past.posting, facts.now, facts.today)?;
     must_be_covered(state, &posting)?;
     accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Reversal, text)))
 }

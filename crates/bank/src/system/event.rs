@@ -1,5 +1,6 @@
 //! Events of the bank itself and its journal.
 
+use ledger::ValueDate;
 use minicbor::{Decode, Encode};
 
 use crate::{Refusal, codec};
@@ -22,6 +23,9 @@ pub enum SystemEvent {
         /// Scheme of its account numbers; see [`crate::Numbering::scheme`].
         #[n(3)]
         scheme: Option<u8>,
+        /// Time zone of its days (IANA); UTC where none is given.
+        #[n(4)]
+        time_zone: Option<String>,
     },
     /// A node took over the journal.
     #[n(1)]
@@ -40,11 +44,21 @@ pub enum SystemEvent {
         #[n(1)]
         place: Option<u32>,
     },
+    /// From a day on the bank's days are those of another time zone. What was planned from that day on is no more.
+    #[n(20)]
+    TimeZoneSet {
+        /// The first day of the new zone.
+        #[cbor(n(0), with = "codec::value_date")]
+        from: ValueDate,
+        /// Name of the zone (IANA).
+        #[n(1)]
+        time_zone: String,
+    },
 }
 
 impl SystemEvent {
     /// Returns `true` if the subject has the event of a number.
     pub(crate) fn has(number: u32) -> bool {
-        matches!(number, 0 | 1 | 15)
+        matches!(number, 0 | 1 | 15 | 20)
     }
 }

@@ -3,15 +3,15 @@
 //! names that they have by then; to hledger it makes no difference where they stand.
 //!
 //! hledger counts debits as positive, so liabilities and income are negative while they have credit balances. A
-//! transaction's date is the day of booking in UTC, its secondary date the value date where that is another, its code
+//! transaction's date is the bank's day of booking, its secondary date the value date where that is another, its code
 //! the number of the posting's event. Holds move no money and are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use bank::{AccessEvent, AccountEvent, HoldEvent, Purpose, Said, Sealed, State, SystemEvent, What};
-use engine::{Field, Recorded, Spoken};
-use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting};
+use engine::{Calendar, Field, OpenError, Recorded, Spoken};
+use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting, ValueDate};
 
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, purpose_name};
 
@@ -21,6 +21,8 @@ pub(super) struct Hledger<'a> {
     /// The currencies declared so far.
     currencies: BTreeSet<Currency>,
     accounts: BTreeMap<AccountId, Declared>,
+    /// The bank's days, in the time zones that it had at the last posting.
+    calendar: Option<Calendar>,
 }
 
 /// An account that the journal is to declare.
@@ -34,7 +36,16 @@ impl<'a> Hledger<'a> {
     pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal, last_event: u64) -> Result<Self, Ended> {
         writeln!(out, "; Exported by Kassa {}, up to event {last_event}.", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "decimal-mark .")?;
-        Ok(Self { out, personal, currencies: BTreeSet::new(), accounts: BTreeMap::new() })
+        Ok(Self { out, personal, currencies: BTreeSet::new(), accounts: BTreeMap::new(), calendar: None })
+    }
+
+    /// The day of a posting, in the bank's time zone.
+    fn booked_on(&mut self, state: &State, posting: &Posting) -> Result<ValueDate, Ended> {
+        if !self.calendar.as_ref().is_some_and(|calendar| calendar.is_of(state)) {
+            self.calendar = Some(Calendar::new(state.time_zones()).map_err(OpenError::from)?);
+        }
+        let calendar = self.calendar.as_ref();
+        Ok(calendar.map_or(posting.value_date(), |calendar| calendar.day_of(posting.booked_at())))
     }
 
     fn account(&mut self, state: &State, id: AccountId, cash: bool, name: Option<&Sealed>) -> Result<(), Ended> {
@@ -74,7 +85,7 @@ impl<'a> Hledger<'a> {
         number: u64,
         (posting, purpose, said): (&Posting, Purpose, Said),
     ) -> Result<(), Ended> {
-        let (booked, valued) = (posting.booked_at().day(), posting.value_date());
+        let (booked, valued) = (self.booked_on(state, posting)?, posting.value_date());
         write!(self.out, "\n{}", day(booked))?;
         if valued != booked {
             write!(self.out, "={}", day(valued))?;
@@ -147,6 +158,7 @@ impl Form for Hledger<'_> {
             | What::Holds(HoldEvent::HoldPlaced { .. })
             | What::Holds(HoldEvent::HoldReleased { .. })
             | What::Holds(HoldEvent::HoldExtended { .. })
+            | What::System(SystemEvent::TimeZoneSet { .. })
             | What::System(SystemEvent::Refused { .. }) => Ok(()),
         }
     }

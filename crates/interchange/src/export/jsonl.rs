@@ -43,6 +43,12 @@ enum Told<'a> {
         name: &'a str,
         country: &'a str,
         bank_code: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time_zone: Option<&'a str>,
+    },
+    TimeZoneSet {
+        from: String,
+        time_zone: &'a str,
     },
     LeaderStarted {
         version: &'a str,
@@ -199,8 +205,11 @@ impl<'a> Jsonl<'a> {
     fn tell<'b>(&self, state: &State, what: &'b What) -> Result<Told<'b>, Ended> {
         let open = |field, sealed: Option<&Sealed>| self.personal.open(field, sealed);
         Ok(match what {
-            What::System(SystemEvent::Founded { name, country, bank_code, scheme: _ }) => {
-                Told::Founded { name, country, bank_code }
+            What::System(SystemEvent::Founded { name, country, bank_code, scheme: _, time_zone }) => {
+                Told::Founded { name, country, bank_code, time_zone: time_zone.as_deref() }
+            }
+            What::System(SystemEvent::TimeZoneSet { from, time_zone }) => {
+                Told::TimeZoneSet { from: day(*from), time_zone }
             }
             What::System(SystemEvent::LeaderStarted { version }) => Told::LeaderStarted { version },
             What::Access(AccessEvent::CustomerAdded { id, name }) => {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bank::{CustomerId, MAX_ACCOUNTS_PER_CUSTOMER, MAX_RIGHTS_PER_ACCOUNT, Right};
+use engine::Calendar;
 use jiff::civil::Date;
 use ledger::{Account, AccountId, Currency, Kind, Money, Overdraft, Status, Timestamp, ValueDate};
 
@@ -114,6 +115,8 @@ pub(super) struct Orders<'a> {
     pub(super) map: &'a Path,
     pub(super) users: &'a [ImportUser],
     pub(super) accept_breaks: bool,
+    /// The bank's days.
+    pub(super) calendar: &'a Calendar,
 }
 
 /// The key under which something of a source is asked for.
@@ -469,7 +472,7 @@ impl Survey<'_> {
 
     fn row(&self, place: usize, found: &FoundPosting, account: Option<Account>, left: Option<Left>) -> Row {
         let row = &self.plan.postings[place];
-        let booked_at = value_date(row.date).start();
+        let booked_at = self.orders.calendar.start_of(value_date(row.date));
         let is_late = account.is_some_and(|account| booked_at < account.last_booked_at);
         Row {
             posting: place,
@@ -514,7 +517,7 @@ impl Survey<'_> {
 
     fn why_late(&self, row: &Row, account: Account) -> String {
         let newest =
-            date(account.last_booked_at.day()).map_or_else(|_| "a later day".to_owned(), |day| day.to_string());
+            date(self.orders.calendar.day_of(account.last_booked_at)).map_or_else(|_| "a later day".to_owned(), |day| day.to_string());
         format!(
             "is dated {}, but the account has entries up to {newest} in the bank, and none can be booked before those; to \
              book such rows today, with their own date as value date, write late = \"book-now\" under [postings] in the \
@@ -767,7 +770,7 @@ impl Survey<'_> {
                 left_out.push(place);
                 continue;
             }
-            let first = entries().find(|entry| !entry.late).map(|entry| value_date(entry.date).start());
+            let first = entries().find(|entry| !entry.late).map(|entry| self.orders.calendar.start_of(value_date(entry.date)));
             let turnover: i128 = entries().map(|entry| i128::from(entry.change_minor).abs()).sum();
             let line = entries().next().map(|entry| entry.line);
             let Generations { name, currency, kind, there, next } = generations;
@@ -944,10 +947,10 @@ fn balance_of(
 
 /// The first moment of the oldest entry, so that no account's history begins before it. Late entries count only where
 /// there are no others: they are booked now, but their currency may be one that only history can be had in.
-pub(super) fn first_moment(booking: &Booking) -> Option<Timestamp> {
+pub(super) fn first_moment(booking: &Booking, calendar: &Calendar) -> Option<Timestamp> {
     let oldest = |late: bool| {
         let entries = booking.entries.iter().filter(move |entry| entry.late == late);
-        entries.map(|entry| value_date(entry.date).start()).min()
+        entries.map(|entry| calendar.start_of(value_date(entry.date))).min()
     };
     oldest(false).or_else(|| oldest(true))
 }

@@ -9,7 +9,7 @@ use bank::{
     AccessEvent, AccountEvent, CustomerId, Founding, NameIndex, PaymentEvent, Request, State, SubjectId, SystemEvent,
     UserId, What,
 };
-use engine::{Engine, Field, KeyedHashes, OpenError, Recorded, Replay};
+use engine::{Calendar, Engine, Field, KeyedHashes, OpenError, Recorded, Replay};
 use ledger::{AccountId, Overdraft};
 use tokio::runtime::Runtime;
 
@@ -140,28 +140,20 @@ impl ReadBooks {
     }
 }
 
-/// Reason why reading for the founding ends.
-enum Stop {
-    Found,
-    Failed(OpenError),
+/// What an import must know of a bank before its files can be read.
+pub(super) struct Found {
+    /// Its founding; none if it wasn't founded yet.
+    pub(super) founding: Option<Founding>,
+    /// Its days.
+    pub(super) calendar: Calendar,
 }
 
-impl From<OpenError> for Stop {
-    fn from(error: OpenError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Reads the founding of a bank, which is at the beginning of its journal; none if it wasn't founded yet.
-pub(super) fn founding_of(replay: Replay) -> Result<Option<Founding>, Failure> {
-    let mut founding = None;
-    let read = replay.run::<Stop>(&mut |state, _| {
-        founding = state.founding().cloned();
-        if founding.is_some() { Err(Stop::Found) } else { Ok(()) }
-    });
-    match read {
-        Err(Stop::Failed(error)) => Err(error.into()),
-        Ok(_) | Err(Stop::Found) => Ok(founding),
+impl Found {
+    /// Reads a bank to its end: its time zone may be set at any time.
+    pub(super) fn read(replay: Replay) -> Result<Self, Failure> {
+        let state = replay.run::<OpenError>(&mut |_, _| Ok(()))?;
+        let calendar = Calendar::new(state.time_zones()).map_err(OpenError::from)?;
+        Ok(Self { founding: state.founding().cloned(), calendar })
     }
 }
 

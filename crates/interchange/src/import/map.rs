@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 use bank::Numbering;
+use engine::Calendar;
 use encoding_rs::Encoding;
 use jiff::civil::date;
 use jiff::fmt::strtime;
@@ -250,6 +251,9 @@ fn bank(mut section: Section<'_>, is_there: bool) -> (Option<PlannedBank>, Optio
         name: section.parsed("name", String::new(), plain),
         country: section.text("country"),
         bank_code: section.text("bank_code"),
+        time_zone: section.optional("time_zone", |name| {
+            Calendar::spelled(name).ok_or_else(|| format!("is not a time zone that this program knows: {name}"))
+        }),
     });
     let whole = planned.as_ref().filter(|bank| !bank.country.is_empty() && !bank.bank_code.is_empty());
     let error = whole.and_then(|bank| Numbering::new(&bank.country, &bank.bank_code).err());
@@ -337,7 +341,7 @@ fn format(mut source: Section<'_>) -> SourceFormat {
         escape: source.optional("escape", ascii),
         date: source.parsed("date_format", String::new(), date_format),
         zone: source.optional("time_zone", |name| {
-            TimeZone::get(name).map_err(|_| format!("is not a time zone that this machine knows: {name}"))
+            TimeZone::get(name).map_err(|_| format!("is not a time zone that this program knows: {name}"))
         }),
         amount: amount_format(&mut source),
     };

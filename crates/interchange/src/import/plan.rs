@@ -76,7 +76,7 @@ pub(super) fn known_currency(code: &str) -> Currency {
 /// Facts beside the source and its map, which decide what is a mistake in them.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'s> {
-    /// Today's date in UTC. Nothing can be booked on a day that has not come.
+    /// Today's date, in the bank's time zone. Nothing can be booked on a day that has not come.
     pub(crate) today: Date,
     /// The greatest account number that the bank's IBANs hold.
     pub(crate) largest_number: u64,
@@ -93,6 +93,8 @@ pub(crate) struct PlannedBank {
     pub(crate) country: String,
     /// The second part of its IBANs.
     pub(crate) bank_code: String,
+    /// Time zone of its days, as the IANA database spells it; UTC where none is given.
+    pub(crate) time_zone: Option<String>,
 }
 
 /// The names of the plan's files, as the map has them.

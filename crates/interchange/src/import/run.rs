@@ -18,9 +18,9 @@ use std::path::Path;
 
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Channel, Command, CustomerId, Numbering,
-    OpenAccount, Origin, Pay, PaymentCommand, Plain, Purpose, Readers, Role, Said, Sealed, UserId, What,
+    OpenAccount, Origin, Pay, PaymentCommand, Plain, Purpose, Readers, Role, Said, Sealed, UserId, What, ZoneFrom,
 };
-use engine::{Engine, Field, NewSubject, Outcome, Replay, Submission};
+use engine::{Calendar, Engine, Field, NewSubject, OpenError, Outcome, Replay, Submission};
 use jiff::civil::Date;
 use ledger::{AccountId, Currency, Kind, Leg, Money, Overdraft, Timestamp};
 use service::founding::{self, NewBank};
@@ -28,7 +28,7 @@ use service::password;
 use tokio::runtime::{Handle, Runtime};
 
 use super::booking::{self, AccountRoom, Booking, Entry, LASTING, OWED, Orders, date, value_date};
-use super::books::{Books, ReadBooks, founding_of};
+use super::books::{self, Books, ReadBooks};
 use super::map::Map;
 use super::plan::{Plan, Surroundings};
 use super::reconcile::reconcile;
@@ -132,6 +132,8 @@ pub struct Import<'a> {
 /// The bank to import into, as far as it is known before anything is opened.
 struct Destination {
     numbering: Numbering,
+    /// The bank's days.
+    calendar: Calendar,
     /// `true` if the bank is to be founded as the map says.
     is_to_be_founded: bool,
     /// Currencies in which it would have a cash desk.
@@ -167,7 +169,7 @@ impl<'a> Import<'a> {
     pub fn plan(self, data: &Path, bank: Option<Replay>) -> Result<Planned<'a>, Failure> {
         let Self { request, map, in_flags } = self;
         let place = place(&request, &map, data, bank, &in_flags)?;
-        let today = date(request.now.day())?;
+        let today = date(place.calendar.day_of(request.now))?;
         let asked = |user: &ImportUser| {
             let key = user.customer_key.strip_prefix("customers:").unwrap_or_default();
             (format!("--user {}", user.given), key.to_owned())
@@ -217,34 +219,45 @@ fn place(
     bank: Option<Replay>,
     in_flags: &[Mistake],
 ) -> Result<Destination, Failure> {
-    let founding = bank.map(founding_of).transpose()?.flatten();
+    let found = bank.map(books::Found::read).transpose()?;
+    let found = found.and_then(|books::Found { founding, calendar }| Some((founding?, calendar)));
     // History can be had in a currency that is no longer in use, but no cash desk.
     let currencies: Vec<Currency> = map.currencies().into_iter().filter(|currency| currency.is_in_use()).collect();
     let Some(planned) = &map.bank else {
-        let founding =
-            founding.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
-        return Ok(Destination { numbering: founding.numbering, is_to_be_founded: false, currencies });
+        let (founding, calendar) =
+            found.ok_or_else(|| Failure::new("the bank is not founded; run `kassa init` first".into()))?;
+        return Ok(Destination { numbering: founding.numbering, calendar, is_to_be_founded: false, currencies });
     };
     // A bank of an earlier version may number its accounts in a way in which none is founded any more.
     let is_the_same = |numbering: &Numbering| {
         (numbering.country(), numbering.bank_code()) == (planned.country.as_str(), planned.bank_code.as_str())
     };
-    match founding {
+    let (mistaken, file) = (|words: String| Failure::new(format!("nothing was imported: {words}")), request.map.display());
+    match found {
         None => {
             if let Some(mistake) = &map.unfoundable {
                 return Err(refused(&Mistakes(vec![mistake.clone()]).and(in_flags)));
             }
             let numbering = Numbering::new(&planned.country, &planned.bank_code)
-                .map_err(|error| Failure::new(format!("{}: {error}", request.map.display())))?;
-            Ok(Destination { numbering, is_to_be_founded: true, currencies })
+                .map_err(|error| Failure::new(format!("{file}: {error}")))?;
+            let zone = planned.time_zone.iter().map(|name| ZoneFrom { from: ZoneFrom::EVER, name: name.clone() });
+            let calendar = Calendar::new(&zone.collect()).map_err(OpenError::from)?;
+            Ok(Destination { numbering, calendar, is_to_be_founded: true, currencies })
         }
-        Some(founding) if is_the_same(&founding.numbering) => {
-            Ok(Destination { numbering: founding.numbering, is_to_be_founded: false, currencies })
+        Some((founding, calendar)) if is_the_same(&founding.numbering) => {
+            let zone = calendar.zone_of(calendar.day_of(request.now));
+            match planned.time_zone.as_ref().filter(|planned| *planned != zone) {
+                None => Ok(Destination { numbering: founding.numbering, calendar, is_to_be_founded: false, currencies }),
+                Some(planned) => Err(mistaken(format!(
+                    "{file} is for a bank with the time zone {planned}, but the one in {} has {zone}; mend `time_zone` \
+                     under [bank], or leave it out",
+                    data.display(),
+                ))),
+            }
         }
-        Some(founding) => Err(Failure::new(format!(
-            "nothing was imported: {} is for the bank {:?} ({} {}), but {} holds {:?} ({} {}); give that bank's folder \
-             with --data, or take [bank] out of the map if its rows do belong here",
-            request.map.display(),
+        Some((founding, _)) => Err(mistaken(format!(
+            "{file} is for the bank {:?} ({} {}), but {} holds {:?} ({} {}); give that bank's folder with --data, or \
+             take [bank] out of the map if its rows do belong here",
             planned.name,
             planned.country,
             planned.bank_code,
@@ -266,7 +279,8 @@ pub struct Planned<'a> {
 impl Planned<'_> {
     fn book(&self, books: &Books<'_>) -> Result<Booking, Failure> {
         let Request { map, users, accept_breaks, .. } = self.request;
-        booking::book(&self.plan, books, &Orders { map, users, accept_breaks })?.map_err(|mistakes| refused(&mistakes))
+        let orders = Orders { map, users, accept_breaks, calendar: &self.place.calendar };
+        booking::book(&self.plan, books, &orders)?.map_err(|mistakes| refused(&mistakes))
     }
 
     /// Says what would be booked. `bank` is to be read; none if there is no bank yet.
@@ -311,7 +325,7 @@ impl Planned<'_> {
                 founding::found(&engine, "found", &new)?;
             }
             (steps.begin)(runtime.handle());
-            let mut importer = Importer::new(&engine, plan, &booking, &runtime, steps.progress);
+            let mut importer = Importer::new(&engine, (plan, &self.place.calendar), &booking, &runtime, steps.progress);
             importer.carry_out(self.request.users, self.request.passwords)?;
             Ok(Report::of(plan, &booking, numbering).compared(&importer.reconcile()?, plan, numbering))
         });
@@ -323,7 +337,8 @@ impl Planned<'_> {
     fn new_bank(&self) -> Option<NewBank<'_>> {
         let planned = self.plan.bank.as_ref().filter(|_| self.place.is_to_be_founded)?;
         let Destination { numbering, currencies, .. } = &self.place;
-        Some(NewBank { name: &planned.name, numbering: numbering.clone(), currencies })
+        let time_zone = planned.time_zone.as_deref();
+        Some(NewBank { name: &planned.name, numbering: numbering.clone(), time_zone, currencies })
     }
 }
 
@@ -331,6 +346,8 @@ impl Planned<'_> {
 struct Importer<'a> {
     engine: &'a Engine,
     plan: &'a Plan,
+    /// The bank's days.
+    calendar: &'a Calendar,
     booking: &'a Booking,
     runtime: &'a Runtime,
     progress: &'a dyn Fn(Progress),
@@ -341,12 +358,12 @@ struct Importer<'a> {
 impl<'a> Importer<'a> {
     fn new(
         engine: &'a Engine,
-        plan: &'a Plan,
+        (plan, calendar): (&'a Plan, &'a Calendar),
         booking: &'a Booking,
         runtime: &'a Runtime,
         progress: &'a dyn Fn(Progress),
     ) -> Self {
-        Self { engine, plan, booking, runtime, progress, accounts: Vec::new() }
+        Self { engine, plan, calendar, booking, runtime, progress, accounts: Vec::new() }
     }
 
     fn carry_out(&mut self, users: &[ImportUser], passwords: &[String]) -> Result<(), Failure> {
@@ -383,7 +400,7 @@ impl<'a> Importer<'a> {
                 name: row.name.as_ref().map(|name| self.engine.seal_as_bank(Field::AccountName, name)),
                 owner: None,
                 cash: false,
-                opened_at: Some(value_date(row.opened).start()),
+                opened_at: Some(self.calendar.start_of(value_date(row.opened))),
             };
             let command = self.command(
                 &target.key,
@@ -407,7 +424,7 @@ impl<'a> Importer<'a> {
 
     fn contras(&mut self) -> Result<Vec<AccountId>, Failure> {
         // As old as the oldest entry, so that their history does not begin before them.
-        let opened_at = booking::first_moment(self.booking);
+        let opened_at = booking::first_moment(self.booking, self.calendar);
         let rows = self.booking.contras.iter().map(|contra| {
             let open = OpenAccount {
                 number: None,
@@ -506,7 +523,7 @@ impl<'a> Importer<'a> {
             end_to_end_id: end_to_end_id.map(Box::new),
             copies,
             value_date: Some(day),
-            booked_at: (!entry.late).then(|| day.start()),
+            booked_at: (!entry.late).then(|| self.calendar.start_of(day)),
         };
         Ok(self.command(&entry.key, content.as_bytes(), Body::Payments(PaymentCommand::Pay(pay))))
     }
@@ -564,7 +581,7 @@ impl<'a> Importer<'a> {
             let page = self.runtime.block_on(self.engine.entries(account, before, ROWS_AT_A_TIME))?;
             let Some(last) = page.last() else { break };
             before = Some(last.ordinal);
-            entries.extend(page.iter().map(|entry| (entry.booked_at.day(), entry.balance_minor)));
+            entries.extend(page.iter().map(|entry| (self.calendar.day_of(entry.booked_at), entry.balance_minor)));
         }
         let mut days: Vec<(Date, i64)> = Vec::new();
         // From the newest to the oldest: the first balance met of a day is its last.

@@ -150,7 +150,7 @@ impl Service {
         Ok(BalanceView { iban, id, account, posted_minor, now })
     }
 
-    /// Tells the balance of an account, by its IBAN, at the ends of days, by booking time and in UTC.
+    /// Tells the balance of an account, by its IBAN, at the ends of the bank's days, by booking time.
     ///
     /// # Errors
     ///
@@ -165,13 +165,15 @@ impl Service {
     ) -> Result<SeriesView, Fault> {
         must_be_forwards(from, to)?;
         let Subject { id, iban, account } = self.subject(token, iban).await?;
-        if to > self.engine().now().day() {
+        let calendar = self.calendar()?;
+        if to > calendar.day_of(self.engine().now()) {
             return Err(Fault::of(FaultKind::PeriodAhead).in_field("to"));
         }
         let days = days(from, to, every)?;
         let mut balances = Vec::with_capacity(days.len());
         for day in days {
-            balances.push((day, self.engine().balance_at(id, end(day)).await?));
+            let last_moment = calendar.end_of(day).plus_ms(-1);
+            balances.push((day, self.engine().balance_at(id, last_moment).await?));
         }
         Ok(SeriesView { iban, currency: account.currency, balances })
     }
@@ -210,7 +212,7 @@ impl Service {
         }
     }
 
-    /// Tells the entries of an account, by its IBAN, over some days, both inclusive and in UTC, with the balances before
+    /// Tells the entries of an account, by its IBAN, over some of the bank's days, both inclusive, with the balances before
     /// and after them.
     ///
     /// # Errors
@@ -226,10 +228,11 @@ impl Service {
     ) -> Result<StatementView, Fault> {
         must_be_forwards(from, to)?;
         let Subject { id, iban, account } = self.subject(token, iban).await?;
-        let until = ValueDate(to.0.saturating_add(1)).start();
+        let calendar = self.calendar()?;
+        let (since, until) = (calendar.start_of(from), calendar.end_of(to));
         // Nothing is booked back into a day that is over.
         let is_final = until <= self.engine().now();
-        let period = self.engine().period(id, from.start(), until).await?;
+        let period = self.engine().period(id, since, until).await?;
         let Period { opening_minor, entries, closing_minor } = period;
         let (debits_minor, credits_minor) = totals(&entries);
         Ok(StatementView {
@@ -317,11 +320,6 @@ fn days(from: ValueDate, to: ValueDate, every: BalanceStep) -> Result<Vec<ValueD
         return Err(Fault::of(FaultKind::TooManyPoints).in_field("to"));
     }
     Ok(days)
-}
-
-/// The last moment of a day.
-fn end(day: ValueDate) -> Timestamp {
-    Timestamp(ValueDate(day.0.saturating_add(1)).start().0.saturating_sub(1))
 }
 
 /// A day as the calendar has it, held at the calendar's ends.

@@ -1,7 +1,9 @@
 //! The parts of the journal that are told to those whom they concern: which events, to whom, and what they say. What is
 //! shown to nobody (sessions, wrong passwords, refusals) is not told either.
 
-use bank::{AccessEvent, AccountEvent, Audience, CustomerId, HoldEvent, PaymentEvent, Right, State, What};
+use bank::{
+    AccessEvent, AccountEvent, Audience, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What,
+};
 use engine::{Engine, Field, Recorded, Unavailable};
 use ledger::{AccountId, Cause, Currency, HoldId, Money, Overdraft, ReleaseReason, Status, Timestamp};
 
@@ -11,6 +13,7 @@ use crate::fault::Fault;
 use crate::holds::{HoldView, Known};
 use crate::payments::{Parties, PaymentView};
 use crate::service::Service;
+use crate::system::ZoneView;
 
 /// An event as it is told.
 #[derive(Debug, Clone)]
@@ -106,6 +109,8 @@ pub enum Story {
     CustomerAdded(CustomerView),
     /// A user came. For operators and auditors.
     UserAdded(UserView),
+    /// The bank has another time zone from a day on. For operators and auditors.
+    TimeZoneSet(ZoneView),
 }
 
 /// An event that may be told, sealed as the journal has it.
@@ -236,7 +241,12 @@ impl News {
                 let name = service.open(Field::UserName, name)?;
                 Some(Story::UserAdded(UserView { id: *id, name, role: *role, customer: *customer }))
             }
-            What::System(_)
+            What::System(SystemEvent::TimeZoneSet { from, time_zone }) => {
+                Some(Story::TimeZoneSet(ZoneView { from: Some(*from), time_zone: time_zone.clone() }))
+            }
+            What::System(
+                SystemEvent::Founded { .. } | SystemEvent::LeaderStarted { .. } | SystemEvent::Refused { .. },
+            )
             | What::Access(
                 AccessEvent::PasswordSet { .. }
                 // Told once there is a command for it.

@@ -67,6 +67,7 @@ macro_rules! agree {
 
 mod access;
 mod accounts;
+mod days;
 mod holds;
 mod moves;
 mod payments;
@@ -83,8 +84,10 @@ use payments::{
     Paid, Payment, Stage, booked_at, is_of_no_legs, is_of_too_many_legs, is_payment_answered, is_payment_forbidden,
     named_by_payment,
 };
+use days::Days;
 use system::{
-    is_founding, is_system_answered, is_system_forbidden, is_unresolved, named_by_system, objections_to_system,
+    is_founding, is_system_answered, is_system_forbidden, is_unknown_zone, is_unresolved, named_by_system,
+    objections_to_system,
 };
 
 /// A map that is only looked up, never walked through in its own order.
@@ -94,6 +97,7 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
 #[derive(Debug, Clone, Default)]
 pub struct Auditor {
     founded: bool,
+    days: Days,
     events: u64,
     now: Option<Timestamp>,
     accounts: Vec<Account>,
@@ -236,6 +240,7 @@ impl Auditor {
         let objection = self.objection_to_booking(body);
         agree!(objection.is_none(), "the bank may not book this: {objection:?}");
         agree!(self.is_answered(body, &moves, events), "the answer is not what was asked for");
+        self.are_of_their_days(body, observed.at, events)?;
         let mut request = observed.command.request;
         for event in events {
             self.was_said_by(event, &observed.command, request.take())?;
@@ -317,7 +322,7 @@ impl Auditor {
         self.events += 1;
         self.payments.push(None);
         match &event.what {
-            What::System(event) => self.book_system(event),
+            What::System(event) => self.book_system(event, at),
             What::Access(event) => self.book_access(event),
             What::Accounts(event) => self.book_account(event),
             What::Payments(event) => self.book_payment(event, at),
@@ -361,6 +366,10 @@ impl Auditor {
             Refusal::OverdraftWithoutLimit => self.has_no_limit(body),
             Refusal::BetweenCustomers | Refusal::NotIncomeOrExpense => self.objection_to_booking(body) == Some(refusal),
             Refusal::BookedAhead => booked_at(body).is_some_and(|booked_at| booked_at > at),
+            Refusal::UnknownTimeZone => is_unknown_zone(body),
+            Refusal::DayHasBegun => self.has_day_begun(body, at),
+            Refusal::SameTimeZone => self.is_same_zone(body),
+            Refusal::TooManyTimeZones => self.are_zones_too_many(body),
             Refusal::TooManyPayments => {
                 matches!(body, Body::Payments(PaymentCommand::PayAll(payments)) if payments.len() > 1_000)
             }
@@ -473,6 +482,8 @@ impl Auditor {
         agree!(state.last_event() == self.events, "the bank has seen {} events", state.last_event());
         self.compare_accounts(state.ledger())?;
         self.compare_holds(state.ledger())?;
+        let zones = state.time_zones().iter().map(|zone| (zone.from.0, zone.name.clone()));
+        agree!(zones.eq(self.days.zones().iter().cloned()), "the bank has other time zones");
         agree!(state.session_count() == self.sessions.len(), "the bank has other sessions");
         state.ledger().check_laws().map_err(|law| breach!("a law is broken: {law}"))
     }

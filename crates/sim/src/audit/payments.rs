@@ -124,6 +124,18 @@ impl Auditor {
 
     // ---- Do the events fit the books? ----
 
+    /// Checks that what is booked counts from the day that was asked for, or else from the bank's own of that moment.
+    pub(super) fn are_of_their_days(&self, body: &Body, at: Timestamp, events: &[Event]) -> Agreed {
+        let asked = orders(body).first().and_then(|pay| pay.value_date);
+        let day = asked.map_or_else(|| self.days.day(at), |day| day.0);
+        for event in events {
+            if let What::Payments(PaymentEvent::Posted { posting, .. }) = &event.what {
+                agree!(posting.value_date().0 == day, "a posting of day {day} counts from {:?}", posting.value_date());
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn book_payment(&mut self, event: &PaymentEvent, at: Timestamp) -> Agreed {
         match event {
             PaymentEvent::Posted { posting, .. } => self.book_posting(posting, at),

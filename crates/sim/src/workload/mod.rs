@@ -7,6 +7,7 @@ mod access;
 mod accounts;
 mod holds;
 mod payments;
+mod system;
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -73,7 +74,7 @@ impl Workload {
         Self {
             random: Random::new(seed),
             now: START,
-            opening: opening(),
+            opening: opening(system::ZONES[(seed % system::ZONES.len() as u64) as usize]),
             made: 0,
             people: Vec::new(),
             cash: Vec::new(),
@@ -123,7 +124,10 @@ impl Workload {
         match what {
             // It is founded once, and a refusal is told by the answer.
             What::System(
-                SystemEvent::Founded { .. } | SystemEvent::LeaderStarted { .. } | SystemEvent::Refused { .. },
+                SystemEvent::Founded { .. }
+                | SystemEvent::LeaderStarted { .. }
+                | SystemEvent::Refused { .. }
+                | SystemEvent::TimeZoneSet { .. },
             ) => {}
             What::Access(event) => self.learn_access(event),
             What::Accounts(event) => self.learn_account(event),
@@ -174,6 +178,7 @@ impl Workload {
             89..=91 => self.reverse(),
             92..=95 => self.change_account(),
             96 | 97 => self.open_account(),
+            98 if self.random.once_in(4) => self.set_time_zone(),
             98 => self.change_right(),
             _ => self.end_session(),
         }
@@ -261,9 +266,10 @@ fn remember<T>(random: &mut Random, list: &mut Vec<T>, new: T) {
 
 /// Returns the first commands of every bank here: it is founded, with cash in two currencies, its people and a first
 /// account for each customer.
-fn opening() -> VecDeque<Body> {
+fn opening(time_zone: &str) -> VecDeque<Body> {
     let numbering = Numbering::new("AT", "99999").expect("a form of the IBAN registry");
-    let mut bodies = VecDeque::from([Body::System(SystemCommand::Found { name: "Simulated".into(), numbering })]);
+    let (name, time_zone) = ("Simulated".into(), Some(time_zone.to_owned()));
+    let mut bodies = VecDeque::from([Body::System(SystemCommand::Found { name, numbering, time_zone })]);
     for currency in [euro(), yen()] {
         let cash = OpenAccount { kind: Kind::Asset, overdraft: Overdraft::Unlimited, cash: true, ..account(currency) };
         let fees = OpenAccount { kind: Kind::Income, ..account(currency) };

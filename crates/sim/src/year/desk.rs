@@ -322,9 +322,10 @@ impl Desk {
             let due = match &recorded.event.what {
                 What::System(event) => match event {
                     SystemEvent::LeaderStarted { .. } if self.starts > 0 => None,
-                    SystemEvent::LeaderStarted { .. } | SystemEvent::Founded { .. } | SystemEvent::Refused { .. } => {
-                        break;
-                    }
+                    SystemEvent::LeaderStarted { .. }
+                    | SystemEvent::Founded { .. }
+                    | SystemEvent::TimeZoneSet { .. }
+                    | SystemEvent::Refused { .. } => break,
                 },
                 What::Holds(event) => match event {
                     HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired } => Some(Due::Hold(*hold)),

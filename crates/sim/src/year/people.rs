@@ -190,7 +190,8 @@ impl People {
     /// Founds the bank, and gives it its customers, their users, accounts and first money.
     pub(super) fn furnish(&mut self, desk: &mut Desk) -> Result<(), Stopped> {
         let numbering = Numbering::new("AT", "99999")?;
-        desk.ask(Question::of_system(Body::System(SystemCommand::Found { name: "Year Bank".into(), numbering })))?;
+        let (name, time_zone) = ("Year Bank".into(), Some("Europe/Vienna".to_owned()));
+        desk.ask(Question::of_system(Body::System(SystemCommand::Found { name, numbering, time_zone })))?;
         for (currency, name) in [(euro(), "Cash in euros"), (franc(), "Cash in francs")] {
             let name = Some(desk.engine().seal_as_bank(Field::AccountName, name));
             let open = OpenAccount { kind: Kind::Asset, overdraft: Overdraft::Unlimited, cash: true, ..open(currency) };
