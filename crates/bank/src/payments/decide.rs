@@ -97,6 +97,7 @@ fn posted(posting: Posting, pay: &Pay) -> What {
         text: pay.text.clone(),
         metadata: pay.metadata.clone(),
         end_to_end_id: pay.end_to_end_id.clone(),
+        released_minor: None,
     })
 }
 

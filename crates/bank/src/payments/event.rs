@@ -28,6 +28,10 @@ pub enum PaymentEvent {
         /// The payer's own id of the payment, for both sides (ISO 20022, `EndToEndId`).
         #[n(4)]
         end_to_end_id: Option<Box<Sealed>>,
+        /// For a hold's last capture: what of the hold remained, and was let go with it, in minor units. None of a time
+        /// before this was told.
+        #[n(6)]
+        released_minor: Option<Box<i64>>,
     },
     /// Several payments were made, all or none: the next so many events.
     #[n(18)]
@@ -50,7 +54,7 @@ pub struct Said {
 impl PaymentEvent {
     /// A posting with nothing but a text, if that.
     pub(crate) fn posted(posting: Posting, purpose: Purpose, text: Option<Sealed>) -> Self {
-        Self::Posted { posting, purpose, text, metadata: None, end_to_end_id: None }
+        Self::Posted { posting, purpose, text, metadata: None, end_to_end_id: None, released_minor: None }
     }
 
     /// Returns the payer's own notes.
@@ -66,7 +70,7 @@ impl PaymentEvent {
     #[must_use]
     pub fn as_posting(&self) -> Option<(&Posting, Purpose, Said)> {
         match self {
-            Self::Posted { posting, purpose, text, metadata: _, end_to_end_id } => {
+            Self::Posted { posting, purpose, text, metadata: _, end_to_end_id, released_minor: _ } => {
                 Some((posting, *purpose, Said { text: text.clone(), end_to_end_id: end_to_end_id.as_deref().cloned() }))
             }
             Self::PaidAll { .. } => None,

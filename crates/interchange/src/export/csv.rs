@@ -8,10 +8,11 @@ use bank::{Said, Sealed, State, What};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Entry, Posting};
 
+use super::holds::Holds;
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, kind_name, moment, purpose_name};
 
-/// The columns; the last one is left out with the personal fields.
-const COLUMNS: [&str; 14] = [
+/// The columns; the last two are left out with the personal fields.
+const COLUMNS: [&str; 15] = [
     "event",
     "booked_at",
     "value_date",
@@ -24,6 +25,7 @@ const COLUMNS: [&str; 14] = [
     "currency",
     "purpose",
     "cause",
+    "hold_state",
     "text",
     "end_to_end_id",
 ];
@@ -34,6 +36,7 @@ const PERSONAL: usize = 2;
 pub(super) struct Csv<'a> {
     out: ::csv::Writer<&'a mut dyn Write>,
     personal: &'a Personal,
+    holds: Holds,
 }
 
 impl From<::csv::Error> for Ended {
@@ -51,20 +54,24 @@ impl<'a> Csv<'a> {
         let mut out = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
         let columns = if personal.0.is_some() { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - PERSONAL] };
         out.write_record(columns)?;
-        Ok(Self { out, personal })
+        Ok(Self { out, personal, holds: Holds::default() })
     }
 }
 
 impl Form for Csv<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        let acted = self.holds.follow(state, recorded);
         let What::Payments(event) = &recorded.event.what else { return Ok(()) };
         let Some((posting, purpose, Said { text, end_to_end_id })) = event.as_posting() else { return Ok(()) };
+        // A capture says what was said with its hold.
+        let text = text.or_else(|| acted.as_ref().and_then(|acted| acted.text.clone()));
         let whole = Whole {
             number: recorded.number.to_string(),
             booked_at: moment(posting.booked_at()),
             value_date: day(posting.value_date()),
             purpose: purpose_name(purpose),
             cause: cause(posting),
+            hold_state: acted.map_or("", |acted| acted.state),
             said: [
                 text_cell(self.personal, Field::Text, text.as_ref())?,
                 text_cell(self.personal, Field::EndToEndId, end_to_end_id.as_ref())?,
@@ -90,6 +97,8 @@ struct Whole {
     value_date: String,
     purpose: &'static str,
     cause: String,
+    /// State of the hold that it captures, after it.
+    hold_state: &'static str,
     /// What it says to both sides, where personal fields are opened.
     said: [Option<String>; PERSONAL],
 }
@@ -118,6 +127,7 @@ impl Csv<'_> {
             currency.code(),
             whole.purpose,
             &whole.cause,
+            whole.hold_state,
         ];
         Ok(self.out.write_record(cells.into_iter().chain(whole.said.iter().flatten().map(String::as_str)))?)
     }

@@ -13,6 +13,7 @@ use bank::{AccessEvent, AccountEvent, HoldEvent, Purpose, Said, Sealed, State, S
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting};
 
+use super::holds::{Acted, Holds};
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, purpose_name};
 
 pub(super) struct Hledger<'a> {
@@ -21,6 +22,7 @@ pub(super) struct Hledger<'a> {
     /// The currencies declared so far.
     currencies: BTreeSet<Currency>,
     accounts: BTreeMap<AccountId, Declared>,
+    holds: Holds,
 }
 
 /// An account that the journal is to declare.
@@ -34,7 +36,7 @@ impl<'a> Hledger<'a> {
     pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal, last_event: u64) -> Result<Self, Ended> {
         writeln!(out, "; Exported by Kassa {}, up to event {last_event}.", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "decimal-mark .")?;
-        Ok(Self { out, personal, currencies: BTreeSet::new(), accounts: BTreeMap::new() })
+        Ok(Self { out, personal, currencies: BTreeSet::new(), accounts: BTreeMap::new(), holds: Holds::default() })
     }
 
     fn account(&mut self, state: &State, id: AccountId, cash: bool, name: Option<&Sealed>) -> Result<(), Ended> {
@@ -73,19 +75,28 @@ impl<'a> Hledger<'a> {
         state: &State,
         number: u64,
         (posting, purpose, Said { text, end_to_end_id }): (&Posting, Purpose, Said),
+        acted: Option<&Acted>,
     ) -> Result<(), Ended> {
+        // A capture says what was said with its hold.
+        let text = text.as_ref().or_else(|| acted.and_then(|acted| acted.text.as_ref()));
         let (booked, valued) = (posting.booked_at().day(), posting.value_date());
         write!(self.out, "\n{}", day(booked))?;
         if valued != booked {
             write!(self.out, "={}", day(valued))?;
         }
         write!(self.out, " ({number}) {}", purpose_name(purpose))?;
-        if let Some(Some(text)) = self.personal.open(Field::Text, text.as_ref())? {
+        if let Some(Some(text)) = self.personal.open(Field::Text, text)? {
             write!(self.out, ": {}", description(&text))?;
         }
         match posting.cause() {
             Cause::Order => writeln!(self.out)?,
-            Cause::Capture { hold, .. } => writeln!(self.out, "  ; capture-of:{}", hold.event())?,
+            Cause::Capture { hold, .. } => {
+                write!(self.out, "  ; capture-of:{}", hold.event())?;
+                if let Some(Acted { state, .. }) = acted {
+                    write!(self.out, ", hold-state:{state}")?;
+                }
+                writeln!(self.out)?;
+            }
             Cause::Refund { of, .. } => writeln!(self.out, "  ; refund-of:{}", of.event())?,
             Cause::Reversal { of } => writeln!(self.out, "  ; reversal-of:{}", of.event())?,
         }
@@ -112,6 +123,7 @@ impl<'a> Hledger<'a> {
 
 impl Form for Hledger<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        let acted = self.holds.follow(state, recorded);
         match &recorded.event.what {
             What::System(SystemEvent::Founded { name, .. }) => {
                 Ok(writeln!(self.out, "; The books of {}.", one_line(name))?)
@@ -120,7 +132,7 @@ impl Form for Hledger<'_> {
                 self.account(state, *id, *cash, name.as_ref())
             }
             What::Payments(event) => match event.as_posting() {
-                Some(booked) => self.transaction(state, recorded.number, booked),
+                Some(booked) => self.transaction(state, recorded.number, booked, acted.as_ref()),
                 // Its payments follow.
                 None => Ok(()),
             },

@@ -368,7 +368,8 @@ impl Auditor {
                 matches!(body, Body::Accounts(AccountCommand::OpenAccount(open)) if !open.currency.is_in_use())
             }
             // Found out before there is a command.
-            Refusal::InvalidLine
+            Refusal::UnknownHold
+            | Refusal::InvalidLine
             | Refusal::InvalidRequest
             | Refusal::InvalidIban
             | Refusal::OtherBank
@@ -473,6 +474,7 @@ impl Auditor {
         agree!(state.last_event() == self.events, "the bank has seen {} events", state.last_event());
         self.compare_accounts(state.ledger())?;
         self.compare_holds(state.ledger())?;
+        self.compare_undone(state.ledger())?;
         agree!(state.session_count() == self.sessions.len(), "the bank has other sessions");
         state.ledger().check_laws().map_err(|law| breach!("a law is broken: {law}"))
     }

@@ -327,7 +327,7 @@ impl Desk {
                     }
                 },
                 What::Holds(event) => match event {
-                    HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired } => Some(Due::Hold(*hold)),
+                    HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired, .. } => Some(Due::Hold(*hold)),
                     HoldEvent::HoldReleased { reason: ReleaseReason::Voided, .. }
                     | HoldEvent::HoldPlaced { .. }
                     | HoldEvent::HoldExtended { .. } => break,
