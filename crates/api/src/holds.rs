@@ -329,7 +329,8 @@ pub(crate) async fn place_hold(
     Sent(sent): Sent<NewHold>,
 ) -> Result<Response, Problem> {
     let asked = app.keyed(token, &key, "POST /v1/holds", &sent)?;
-    let Held { id, terms, is_repeated } = app.service.place_hold(&asked, sent.order()).await.map_err(Fault::named_in_body)?;
+    let Held { id, terms, is_repeated } =
+        app.service.place_hold(&asked, sent.order()).await.map_err(Fault::named_in_body)?;
     let terms = HoldTerms::of(terms)?;
     let Some(id) = id else {
         return Ok(Json(HoldDryRun { dry_run: true, terms }).into_response());

@@ -1734,27 +1734,22 @@ fn branches(event: &Event) -> Vec<String> {
         What::Accounts(AccountEvent::OverdraftSet { overdraft, .. }) => {
             vec![format!("unlimited {}", *overdraft == Overdraft::Unlimited)]
         }
-        What::Payments(PaymentEvent::Posted {
-            posting,
-            purpose,
-            text,
-            metadata,
-            end_to_end_id,
-            released_minor,
-        }) => vec![
-            format!("purpose {purpose:?}"),
-            format!("text {}", text.is_some()),
-            format!("metadata {}", metadata.is_some()),
-            format!("end-to-end id {}", end_to_end_id.is_some()),
-            match posting.cause() {
-                Cause::Order => "order".to_owned(),
-                Cause::Capture { last, .. } => {
-                    format!("capture {last}, rest {:?}", released_minor.as_deref().map(|rest| rest.signum()))
-                }
-                Cause::Refund { .. } => "refund".to_owned(),
-                Cause::Reversal { .. } => "reversal".to_owned(),
-            },
-        ],
+        What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id, released_minor }) => {
+            vec![
+                format!("purpose {purpose:?}"),
+                format!("text {}", text.is_some()),
+                format!("metadata {}", metadata.is_some()),
+                format!("end-to-end id {}", end_to_end_id.is_some()),
+                match posting.cause() {
+                    Cause::Order => "order".to_owned(),
+                    Cause::Capture { last, .. } => {
+                        format!("capture {last}, rest {:?}", released_minor.as_deref().map(|rest| rest.signum()))
+                    }
+                    Cause::Refund { .. } => "refund".to_owned(),
+                    Cause::Reversal { .. } => "reversal".to_owned(),
+                },
+            ]
+        }
         What::Holds(HoldEvent::HoldPlaced { text, metadata, .. }) => {
             vec![format!("hold placed {}", text.is_some()), format!("hold placed, metadata {}", metadata.is_some())]
         }

@@ -27,8 +27,8 @@ mod writer;
 pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
 pub use handle::{Batch, Chain, Engine, KeyedHashes, Measures, Outcome, Receipt, Rivals, Submission, Unavailable};
 pub use history::{
-    Deeds, MAX_DEEDS,
-    Found, HistoryEntry, HistoryError, Listed, MAX_LOOKED_AT, MAX_MERGED, MAX_SCAN, MAX_WALK, Period, Search, Wanted,
+    Deeds, Found, HistoryEntry, HistoryError, Listed, MAX_DEEDS, MAX_LOOKED_AT, MAX_MERGED, MAX_SCAN, MAX_WALK, Period,
+    Search, Wanted,
 };
 pub use personal::{Field, NewSubject, Opener};
 pub use recovery::{OpenError, Options, Progress};

@@ -450,9 +450,7 @@ impl Service {
         })?;
         let found = match found {
             // What was said with the hold is told with the capture.
-            Ok((hold, amount)) => {
-                self.placed(hold).await.map(|known| (hold, amount.unwrap_or(known.placed.amount)))
-            }
+            Ok((hold, amount)) => self.placed(hold).await.map(|known| (hold, amount.unwrap_or(known.placed.amount))),
             Err(fault) => Err(fault),
         };
         let body = found.map(|(hold, amount)| Body::Holds(HoldCommand::Capture { hold, amount, last }));

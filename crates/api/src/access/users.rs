@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use bank::CustomerId;
 use serde::{Deserialize, Serialize, Serializer};
-use service::{Fault, UserOrder};
 use service::password::has_its_length;
+use service::{Fault, UserOrder};
 use utoipa::ToSchema;
 
 use crate::access::sign_in::{Password, RoleName};

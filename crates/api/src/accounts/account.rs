@@ -244,8 +244,11 @@ pub(crate) async fn open_account(
     Sent(sent): Sent<NewAccount>,
 ) -> Result<Response, Problem> {
     let asked = app.keyed(token, &key, "POST /v1/accounts", &sent)?;
-    let Changed { now, is_repeated } =
-        app.service.open_account(&asked, sent.owner.map(CustomerId), sent.order()).await.map_err(Fault::named_in_body)?;
+    let Changed { now, is_repeated } = app
+        .service
+        .open_account(&asked, sent.owner.map(CustomerId), sent.order())
+        .await
+        .map_err(Fault::named_in_body)?;
     let view = AccountView::from(now);
     Ok(created(is_repeated, &format!("/v1/accounts/{}", view.iban), view))
 }

@@ -22,9 +22,9 @@ use tokio::runtime::Handle;
 use crate::handle::Shared;
 use crate::{Engine, Field, Recorded, Submission, Unavailable};
 
+pub use deeds::{Deeds, MAX_DEEDS};
 use index::Runs;
 pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent, is_damage};
-pub use deeds::{Deeds, MAX_DEEDS};
 pub use payments::{Listed, MAX_LOOKED_AT, MAX_MERGED, Wanted};
 
 /// Number of entries of an account from one mark to the next. At 32 bytes a mark this costs a byte a transfer on disk,

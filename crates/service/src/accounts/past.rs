@@ -196,7 +196,8 @@ impl Service {
         let Subject { id, iban, account } = self.subject(token, iban).await?;
         let (search, limit) = search(account.currency)?;
         let Found { entries, next } = self.engine().search(id, search, limit).await?;
-        let (ids, entries) = (entries.iter().map(|entry| entry.posting).collect(), self.entry_views(account, entries).await?);
+        let (ids, entries) =
+            (entries.iter().map(|entry| entry.posting).collect(), self.entry_views(account, entries).await?);
         let entries = self.with_states(token, ids, entries).await?;
         Ok(EntriesPage { iban, currency: account.currency, entries, next })
     }
@@ -270,7 +271,8 @@ impl Service {
         mut entries: Vec<EntryView>,
     ) -> Result<Vec<EntryView>, Fault> {
         let undoing = |state: &State, id: &PostingId| (*id, Undoing::of(state, id.event()));
-        let undoing = self.read(token, |state, _| Ok(ids.iter().map(|id| undoing(state, id)).collect::<Vec<_>>())).await?;
+        let undoing =
+            self.read(token, |state, _| Ok(ids.iter().map(|id| undoing(state, id)).collect::<Vec<_>>())).await?;
         for (entry, (id, undoing)) in entries.iter_mut().zip(undoing) {
             entry.state = Some(match undoing.is_nothing() {
                 true => PaymentState::Booked,

@@ -191,7 +191,9 @@ impl News {
                 payment.map(|payment| Story::PaymentBooked { last, payment: Box::new(payment) })
             }
             What::Holds(HoldEvent::HoldPlaced { .. }) => {
-                let (Some(id), Some(known)) = (HoldId::new(*number), Known::placed(what, self.at)) else { return Ok(None) };
+                let (Some(id), Some(known)) = (HoldId::new(*number), Known::placed(what, self.at)) else {
+                    return Ok(None);
+                };
                 Some(Story::HoldPlaced(service.hold_view(id, &known, parties)?))
             }
             What::Holds(HoldEvent::HoldExtended { hold: id, expires_at }) => placed.as_ref().map(|known| {

@@ -170,10 +170,9 @@ impl Service {
         let (parties, until) = self
             .read(token, |state, who| {
                 let parties = postings.iter().map(|recorded| match &recorded.event.what {
-                    What::Payments(PaymentEvent::Posted { posting, .. }) => (
-                        Parties::of(state, who, &bank::accounts_of(posting)),
-                        Undoing::of(state, recorded.number),
-                    ),
+                    What::Payments(PaymentEvent::Posted { posting, .. }) => {
+                        (Parties::of(state, who, &bank::accounts_of(posting)), Undoing::of(state, recorded.number))
+                    }
                     What::Payments(PaymentEvent::PaidAll { .. })
                     | What::System(_)
                     | What::Access(_)

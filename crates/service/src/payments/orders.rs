@@ -225,7 +225,8 @@ impl Service {
     }
 
     fn booked_for(&self, receipt: &Receipt, parties: &Parties) -> Result<Booked, Fault> {
-        let booking = self.booking_view(&receipt.what, parties, &Undoing::default())?.ok_or_else(|| unexpected(receipt))?;
+        let booking =
+            self.booking_view(&receipt.what, parties, &Undoing::default())?.ok_or_else(|| unexpected(receipt))?;
         let id = (!is_dry(receipt)).then(|| self.payment_ids().id(receipt.event));
         Ok(Booked { id, booking, is_repeated: receipt.repeated })
     }

@@ -130,9 +130,9 @@ impl PaymentState {
             Undone::Reversed => return Self::Reversed,
             Undone::Refunded(refunded) => refunded,
         };
-        let is_whole = (0..).zip(posting.legs()).all(|(leg, booked)| {
-            refunded.get(&leg).is_some_and(|minor| *minor >= booked.leg.amount.minor)
-        });
+        let is_whole = (0..)
+            .zip(posting.legs())
+            .all(|(leg, booked)| refunded.get(&leg).is_some_and(|minor| *minor >= booked.leg.amount.minor));
         if is_whole { Self::Refunded } else { Self::PartlyRefunded }
     }
 }

@@ -186,9 +186,7 @@ impl Auditor {
         agree!(released.is_none() || is_capture, "what captures nothing lets {released:?} of a hold go");
         match cause {
             Cause::Order => Ok(false),
-            Cause::Capture { hold, last } => {
-                self.book_capture(hold.event(), last, released, moves, at).map(|()| false)
-            }
+            Cause::Capture { hold, last } => self.book_capture(hold.event(), last, released, moves, at).map(|()| false),
             Cause::Refund { of, leg } => self.book_refund(of.event(), leg, moves).map(|()| true),
             Cause::Reversal { of } => self.book_reversal(of.event(), moves).map(|()| true),
         }
