@@ -75,6 +75,7 @@ impl App {
             event_readers: limits.event_readers,
             batches: limits.batches,
             batches_per_user: limits.batches_per_user,
+            hold_days: limits.hold_days,
         };
         let service = Service::new(engine, service, Channel::Api);
         let service = service.map_err(|error| ServeError::Cryptography(error.to_string()))?;

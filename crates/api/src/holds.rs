@@ -4,13 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use service::{ChangedHold, Fault, Held, HoldOrder, HoldTermsView, HoldView};
-use utoipa::ToSchema;
+use service::{ChangedHold, Fault, Held, HoldOrder, HoldRole, HoldSearch, HoldState, HoldTermsView, HoldView};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{money, some_money};
 use crate::app::{App, changed, created};
 use crate::description::strings;
-use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token};
+use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits};
 use crate::payments::metadata::{self, Metadata};
 use crate::payments::payment::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
@@ -32,7 +32,7 @@ pub(crate) struct NewHold {
     /// The currency of both accounts (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
-    /// Expiry: what is not captured by then is let go.
+    /// Expiry: what is not captured by then is let go. Within the days that the bank allows, 400 where it sets no others.
     #[schema(value_type = strings::MomentToCome)]
     expires_at: String,
     /// The text that goes with it, of at most 140 characters.
@@ -51,6 +51,10 @@ pub(crate) struct Hold {
     /// Its id, for ever.
     #[schema(value_type = strings::HoldId)]
     id: String,
+    /// In a list of an account's holds: whether that account pays or is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    role: Option<RoleName>,
     #[serde(flatten)]
     terms: HoldTerms,
 }
@@ -70,6 +74,8 @@ pub(crate) struct HoldDryRun {
 pub(crate) struct HoldTerms {
     /// Status of the hold: whether money is still reserved.
     status: HoldStatus,
+    /// State of the hold: how far it was taken, and how it ended.
+    state: HoldStateName,
     /// The number of the account that pays.
     #[schema(value_type = strings::Iban)]
     from: String,
@@ -82,12 +88,24 @@ pub(crate) struct HoldTerms {
     /// Amount of it that still is reserved.
     #[schema(value_type = strings::Decimal)]
     remaining: String,
+    /// Amount of it that was captured; null where the books, of an older version, don't tell.
+    #[schema(value_type = Option<strings::Decimal>, required)]
+    captured: Option<String>,
     /// The currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
     /// Expiry: the time until which it is reserved; of a hold that is closed, the one with which it was placed.
     #[schema(value_type = strings::Moment)]
     expires_at: String,
+    /// Time at which it was placed.
+    #[schema(value_type = strings::Moment)]
+    placed_at: String,
+    /// Time at which it was closed: captured for the last time, voided or expired; null while it is open.
+    #[schema(value_type = Option<strings::Moment>, required)]
+    closed_at: Option<String>,
+    /// The ids of its captures, which are payments, the oldest first: the first 100.
+    #[schema(value_type = Vec<strings::PaymentId>)]
+    captures: Vec<String>,
     /// The text that goes with it; null where there is none, or the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
@@ -101,7 +119,8 @@ pub(crate) struct HoldTerms {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Extension {
-    /// Expiry from now on: the time until which the money is reserved; later than before.
+    /// Expiry from now on: the time until which the money is reserved; later than before, and within the days from now that
+    /// the bank allows, 400 where it sets no others.
     #[schema(value_type = strings::MomentToCome)]
     expires_at: String,
 }
@@ -114,6 +133,113 @@ pub(crate) enum HoldStatus {
     Open,
     /// It was taken, voided, or its time is over.
     Closed,
+}
+
+/// State of the hold: how far it was taken, and how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = HoldState)]
+pub(crate) enum HoldStateName {
+    /// Nothing of it was captured yet.
+    Authorised,
+    /// Some of it was captured, and more can be.
+    PartlyCaptured,
+    /// It was captured for the last time.
+    Captured,
+    /// What remained of it was let go by somebody entitled to it.
+    Voided,
+    /// What remained of it was let go because its time was over.
+    Expired,
+}
+
+/// Side of a hold on which an account is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = HoldRole)]
+pub(crate) enum RoleName {
+    /// The account pays: the money is reserved on it.
+    Payer,
+    /// The account is paid.
+    Payee,
+}
+
+/// Side of the holds that are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WantedRole {
+    /// Holds on the account.
+    #[default]
+    Payer,
+    /// Holds towards the account.
+    Payee,
+    /// Both.
+    Any,
+}
+
+/// State of the open holds that are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OpenState {
+    /// Nothing of it was captured yet.
+    Authorised,
+    /// Some of it was captured.
+    PartlyCaptured,
+}
+
+/// Query of a list of holds. All that is given must hold.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WantedHolds {
+    /// The `next_cursor` of the page before; without it the list begins.
+    #[param(value_type = Option<strings::Cursor>)]
+    #[serde(default, deserialize_with = "cursor")]
+    cursor: Option<u64>,
+    /// Maximum number of holds per page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    #[serde(default, deserialize_with = "digits")]
+    limit: Option<u16>,
+    /// Holds on the account (`payer`), as without it; towards the account (`payee`); or both (`any`).
+    role: Option<WantedRole>,
+    /// In this state.
+    state: Option<OpenState>,
+}
+
+impl WantedHolds {
+    fn search(&self) -> Result<HoldSearch, Fault> {
+        let (after, limit) = Page { cursor: self.cursor, limit: self.limit }.read()?;
+        let role = match self.role.unwrap_or_default() {
+            WantedRole::Payer => Some(HoldRole::Payer),
+            WantedRole::Payee => Some(HoldRole::Payee),
+            WantedRole::Any => None,
+        };
+        let state = self.state.map(|state| match state {
+            OpenState::Authorised => HoldState::Authorised,
+            OpenState::PartlyCaptured => HoldState::PartlyCaptured,
+        });
+        Ok(HoldSearch { after: after.unwrap_or(0), limit, role, state })
+    }
+}
+
+impl From<HoldState> for HoldStateName {
+    fn from(state: HoldState) -> Self {
+        match state {
+            HoldState::Authorised => Self::Authorised,
+            HoldState::PartlyCaptured => Self::PartlyCaptured,
+            HoldState::Captured => Self::Captured,
+            HoldState::Voided => Self::Voided,
+            HoldState::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<HoldRole> for RoleName {
+    fn from(role: HoldRole) -> Self {
+        match role {
+            HoldRole::Payer => Self::Payer,
+            HoldRole::Payee => Self::Payee,
+        }
+    }
 }
 
 /// Capture of a hold, to be made.
@@ -146,12 +272,17 @@ impl HoldTerms {
     fn of(terms: HoldTermsView) -> Result<Self, Fault> {
         Ok(Self {
             status: if terms.remaining.minor > 0 { HoldStatus::Open } else { HoldStatus::Closed },
+            state: terms.state.into(),
             from: terms.from,
             to: terms.to,
             amount: terms.amount.to_string(),
             remaining: terms.remaining.to_string(),
+            captured: terms.captured.map(|captured| captured.to_string()),
             currency: terms.amount.currency.code().to_owned(),
             expires_at: moment(terms.expires_at),
+            placed_at: moment(terms.placed_at),
+            closed_at: terms.closed_at.map(moment),
+            captures: terms.captures,
             text: terms.text,
             metadata: metadata::read(terms.metadata.as_deref())?,
         })
@@ -160,7 +291,7 @@ impl HoldTerms {
 
 impl Hold {
     pub(crate) fn of(hold: HoldView) -> Result<Self, Fault> {
-        Ok(Self { id: hold.id, terms: HoldTerms::of(hold.terms)? })
+        Ok(Self { id: hold.id, role: hold.role.map(RoleName::from), terms: HoldTerms::of(hold.terms)? })
     }
 }
 
@@ -198,12 +329,13 @@ pub(crate) async fn place_hold(
     Sent(sent): Sent<NewHold>,
 ) -> Result<Response, Problem> {
     let asked = app.keyed(token, &key, "POST /v1/holds", &sent)?;
-    let Held { id, terms, is_repeated } = app.service.place_hold(&asked, sent.order()).await?;
+    let Held { id, terms, is_repeated } =
+        app.service.place_hold(&asked, sent.order()).await.map_err(Fault::named_in_body)?;
     let terms = HoldTerms::of(terms)?;
     let Some(id) = id else {
         return Ok(Json(HoldDryRun { dry_run: true, terms }).into_response());
     };
-    let hold = Hold { id, terms };
+    let hold = Hold { id, role: None, terms };
     Ok(created(is_repeated, &format!("/v1/holds/{}", hold.id), hold))
 }
 
@@ -228,7 +360,7 @@ pub(crate) async fn place_hold_dry_run(
 #[utoipa::path(
     get, path = "/v1/holds/{id}", tag = "Holds", params(("id" = strings::HoldId, Path, description = "The hold's id")),
     responses((status = 200, description = "The hold", body = Hold)),
-    extensions(("x-refusals" = json!(["hold-not-open", "no-right"]))),
+    extensions(("x-refusals" = json!(["unknown-hold", "no-right"]))),
 )]
 pub(crate) async fn show_hold(
     State(app): State<App>,
@@ -238,23 +370,23 @@ pub(crate) async fn show_hold(
     Ok(Json(Hold::of(app.service.hold(token.0, &id).await?)?))
 }
 
-/// Lists the open holds on an account.
+/// Lists the open holds on an account, or towards it.
 ///
-/// The oldest first. For those with a right on the account, operators and auditors.
+/// The oldest first: those on the account, unless `role` asks for those towards it, of which the payer's own notes are not
+/// shown. For those with a right on the account, operators and auditors.
 #[utoipa::path(
     get, path = "/v1/accounts/{iban}/holds", tag = "Holds",
-    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), Page),
+    params(("iban" = strings::IbanTyped, Path, description = "The account's number"), WantedHolds),
     responses((status = 200, description = "A page of holds", body = Holds)),
-    extensions(("x-refusals" = json!(["no-right", "hold-not-open"]))),
+    extensions(("x-refusals" = json!(["no-right"]))),
 )]
 pub(crate) async fn list_holds(
     State(app): State<App>,
     token: Token,
     Path(iban): Path<String>,
-    Query(page): Query<Page>,
+    Query(wanted): Query<WantedHolds>,
 ) -> Result<Json<Holds>, Problem> {
-    let (after, limit) = page.read()?;
-    let page = app.service.holds(token.0, &iban, after.unwrap_or(0), limit).await?;
+    let page = app.service.holds(token.0, &iban, wanted.search()?).await?;
     let holds = page.holds.into_iter().map(Hold::of).collect::<Result<_, _>>()?;
     Ok(Json(Holds { holds, next_cursor: page.next.map(|next| next.to_string()) }))
 }
@@ -268,7 +400,7 @@ pub(crate) async fn list_holds(
     params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 201, description = "The payment, booked", body = Payment)),
     extensions(("x-refusals" = json!([
-        "hold-not-open", "hold-expired", "not-a-customers-account", "no-right", "read-only-right",
+        "unknown-hold", "hold-not-open", "hold-expired", "not-a-customers-account", "no-right", "read-only-right",
         "above-signatory-limit", "amount-incomplete", "amount-not-positive", "currency-mismatch", "account-closed", "account-frozen",
         "capture-exceeds-hold", "insufficient-funds", "balance-out-of-range",
     ]))),
@@ -309,7 +441,7 @@ pub(crate) async fn capture_hold_dry_run(
     post, path = "/v1/holds/{id}/void", tag = "Holds",
     params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, closed", body = Hold)),
-    extensions(("x-refusals" = json!(["hold-not-open", "not-a-customers-account", "no-right", "read-only-right"]))),
+    extensions(("x-refusals" = json!(["unknown-hold", "hold-not-open", "not-a-customers-account", "no-right", "read-only-right"]))),
 )]
 pub(crate) async fn void(
     State(app): State<App>,
@@ -331,7 +463,7 @@ pub(crate) async fn void(
     params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, with its new time", body = Hold)),
     extensions(("x-refusals" = json!([
-        "hold-not-open", "hold-expired", "hold-not-longer", "not-a-customers-account", "no-right", "read-only-right",
+        "unknown-hold", "hold-not-open", "hold-expired", "hold-not-longer", "not-a-customers-account", "no-right", "read-only-right",
         "above-signatory-limit",
     ]))),
 )]

@@ -293,7 +293,12 @@ impl Problem {
 
 /// The HTTP status of a refusal.
 fn status(refusal: &Refusal) -> u16 {
-    match refusal.class() {
+    status_of(refusal.class())
+}
+
+/// The HTTP status of a class of refusals.
+fn status_of(class: RefusalClass) -> u16 {
+    match class {
         RefusalClass::Malformed => 400,
         RefusalClass::NotSignedIn => 401,
         RefusalClass::NotAllowed => 403,
@@ -361,9 +366,10 @@ impl From<Fault> for Problem {
             (Some(refusal), _) => refusal.into(),
             (None, kind) => Self::of(kind.map_or(Kind::Internal, Kind::from)),
         };
+        let status = if fault.is_in_body() { status_of(RefusalClass::Unmet) } else { problem.status };
         let (detail, fields, repeated) = fault.into_parts();
         let errors = fields.into_iter().map(|it| FieldError { field: it.field, detail: it.detail }).collect();
-        Self { detail, errors, repeated, ..problem }
+        Self { status, detail, errors, repeated, ..problem }
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Limits {
     /// Clients who read the past of the events at once. Each takes a core while it does, for a few milliseconds at a
     /// time, by turns; so fewer than there are cores.
     pub event_readers: usize,
+    /// Days from now within which a hold ends. Authorisations by card live 7 to 31 days; a deposit for a year's contract is
+    /// the longest that is kept, with a month to settle it, and what ends later was mistyped.
+    pub hold_days: u32,
     /// Time that a stream of events is silent: proxies close what is silent for a minute, and some for half a minute.
     pub heartbeat: Duration,
 }
@@ -52,6 +55,7 @@ impl Default for Limits {
             event_streams: 10_000,
             event_streams_per_user: 20,
             event_readers: 1,
+            hold_days: 400,
             heartbeat: Duration::from_secs(15),
         }
     }

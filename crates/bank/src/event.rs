@@ -1,6 +1,7 @@
 //! Events: the records that the journal keeps for ever, so their encoding can only grow: fields and variants are
 //! numbered (CBOR, RFC 8949), a new field is optional, and a number is never used again for something else.
 
+use ledger::Cause;
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use smallvec::SmallVec;
@@ -61,6 +62,27 @@ pub enum What {
     Payments(PaymentEvent),
     /// Something about holds.
     Holds(HoldEvent),
+}
+
+impl What {
+    /// Returns the event that placed the hold or booked the payment of which this event takes, lets go, gives back or undoes
+    /// something. What became of either is told by those that name it.
+    #[must_use]
+    pub fn acts_on(&self) -> Option<u64> {
+        match self {
+            Self::Payments(PaymentEvent::Posted { posting, .. }) => match posting.cause() {
+                Cause::Order => None,
+                Cause::Capture { hold, .. } => Some(hold.event()),
+                Cause::Refund { of, .. } | Cause::Reversal { of } => Some(of.event()),
+            },
+            Self::Holds(HoldEvent::HoldReleased { hold, .. }) => Some(hold.event()),
+            Self::Holds(HoldEvent::HoldPlaced { .. } | HoldEvent::HoldExtended { .. })
+            | Self::Payments(PaymentEvent::PaidAll { .. })
+            | Self::System(_)
+            | Self::Access(_)
+            | Self::Accounts(_) => None,
+        }
+    }
 }
 
 impl<C> Encode<C> for What {

@@ -36,6 +36,10 @@ ledger::refusals! {
         UnknownPayment = "unknown-payment", NotFound,
             "there is no such payment",
             "Check the payment's id.";
+        /// There is no such hold, open or closed.
+        UnknownHold = "unknown-hold", NotFound,
+            "there is no such hold",
+            "Check the hold's id.";
         /// Another user has the name.
         NameTaken = "name-taken", Conflict,
             "another user has this name",

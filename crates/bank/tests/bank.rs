@@ -454,7 +454,7 @@ fn refusal_place(refusal: Refusal) -> usize {
         Refusal::NotFounded => 4,
         Refusal::UnknownCustomer => 5,
         Refusal::UnknownUser => 6,
-        Refusal::UnknownPayment => 7,
+        Refusal::UnknownPayment | Refusal::UnknownHold => 7,
         Refusal::NameTaken => 8,
         Refusal::RoleAndCustomerDisagree => 9,
         Refusal::NumberTaken => 10,
@@ -1307,6 +1307,54 @@ fn a_new_password_ends_every_session_of_its_user() {
 }
 
 #[test]
+fn a_hold_that_ends_tells_what_it_lets_go() {
+    let Street { mut bank, anna, ben, annas, bens, .. } = Street::new();
+    let expires_at = bank.now().plus_ms(HOUR);
+    let ends = |bank: &Bank, caller, body| {
+        let command = Command { origin: Origin::default(), caller, request: None, body };
+        let Decision::Accepted(events) = bank.decide(&command) else { panic!("refused") };
+        let event = events.into_iter().next().unwrap();
+        let told = match &event.what {
+            What::Payments(PaymentEvent::Posted { released_minor, .. }) => released_minor.as_deref().copied(),
+            What::Holds(HoldEvent::HoldReleased { released_minor, .. }) => *released_minor,
+            other => panic!("{other:?}"),
+        };
+        (event, told)
+    };
+    let leg = leg(annas, bens, eur(60));
+    let placed = Body::Holds(HoldCommand::PlaceHold { leg, expires_at, text: None, metadata: None });
+    let hold = hold(bank.act(anna, placed));
+    let capture = |minor, last| Body::Holds(HoldCommand::Capture { hold, amount: eur(minor), last });
+    assert_eq!(ends(&bank, ben, capture(60, false)).1, None, "nothing is let go but by the last");
+    bank.act(ben, capture(25, false));
+    for (caller, body, expected) in [
+        (ben, capture(10, false), None),
+        (ben, capture(10, true), Some(25)),
+        (ben, capture(35, true), Some(0)),
+        (ben, Body::Holds(HoldCommand::Void { hold }), Some(35)),
+    ] {
+        let (event, told) = ends(&bank, caller, body);
+        assert_eq!((told, event.what.acts_on()), (expected, Some(hold.event())));
+        let next = bank.state.last_event() + 1;
+        assert_eq!(bank.state.check(next, &event), Ok(()));
+        let mut forged = event.clone();
+        match &mut forged.what {
+            What::Payments(PaymentEvent::Posted { released_minor, .. }) => *released_minor = Some(Box::new(24)),
+            What::Holds(HoldEvent::HoldReleased { released_minor, .. }) => *released_minor = Some(24),
+            other => panic!("{other:?}"),
+        }
+        assert!(bank.state.check(next, &forged).unwrap_err().contains("24"));
+        // Of a time before it was told.
+        match &mut forged.what {
+            What::Payments(PaymentEvent::Posted { released_minor, .. }) => *released_minor = None,
+            What::Holds(HoldEvent::HoldReleased { released_minor, .. }) => *released_minor = None,
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(bank.state.check(next, &forged), Ok(()));
+    }
+}
+
+#[test]
 fn the_ninth_address_takes_the_place_of_the_one_not_used_for_the_longest() {
     let Street { mut bank, ben, .. } = Street::new();
     let before = digest(&bank.state);
@@ -1590,6 +1638,8 @@ fn story() -> Bank {
     let captured = place(&mut bank, HOUR, said);
     bank.system(Body::Holds(HoldCommand::Capture { hold: captured, amount: eur(100), last: false }));
     bank.system(Body::Holds(HoldCommand::Capture { hold: captured, amount: eur(1), last: true }));
+    let captured = place(&mut bank, HOUR, None);
+    bank.system(Body::Holds(HoldCommand::Capture { hold: captured, amount: eur(500), last: true }));
     let voided = place(&mut bank, HOUR, None);
     bank.system(Body::Holds(HoldCommand::Void { hold: voided }));
     let expired = place(&mut bank, 1, None);
@@ -1710,7 +1760,15 @@ fn branches(event: &Event) -> Vec<String> {
         What::Accounts(AccountEvent::OverdraftSet { overdraft, .. }) => {
             vec![format!("unlimited {}", *overdraft == Overdraft::Unlimited)]
         }
-        What::Payments(PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id, copies }) => vec![
+        What::Payments(PaymentEvent::Posted {
+            posting,
+            purpose,
+            text,
+            metadata,
+            end_to_end_id,
+            copies,
+            released_minor,
+        }) => vec![
             format!("purpose {purpose:?}"),
             format!("text {:?}", text.as_ref().map(|text| text.category)),
             format!("copies {}", copies.is_some()),
@@ -1718,7 +1776,9 @@ fn branches(event: &Event) -> Vec<String> {
             format!("end-to-end id {}", end_to_end_id.is_some()),
             match posting.cause() {
                 Cause::Order => "order".to_owned(),
-                Cause::Capture { last, .. } => format!("capture {last}"),
+                Cause::Capture { last, .. } => {
+                    format!("capture {last}, rest {:?}", released_minor.as_deref().map(|rest| rest.signum()))
+                }
                 Cause::Refund { .. } => "refund".to_owned(),
                 Cause::Reversal { .. } => "reversal".to_owned(),
             },
@@ -1732,9 +1792,9 @@ fn branches(event: &Event) -> Vec<String> {
         What::Accounts(AccountEvent::AccountRenamed { name, .. }) => {
             vec![format!("account renamed {}", name.is_some())]
         }
-        What::Holds(HoldEvent::HoldReleased { reason, .. }) => vec![match reason {
-            ReleaseReason::Voided => "voided".to_owned(),
-            ReleaseReason::Expired => "expired".to_owned(),
+        What::Holds(HoldEvent::HoldReleased { reason, released_minor, .. }) => vec![match reason {
+            ReleaseReason::Voided => format!("voided {}", released_minor.is_some()),
+            ReleaseReason::Expired => format!("expired {}", released_minor.is_some()),
         }],
         What::System(SystemEvent::Refused { refusal, place }) => {
             vec![format!("refused {}", refusal.slug()), format!("place {}", place.is_some())]
@@ -1812,7 +1872,7 @@ fn the_story_leaves_nothing_out() {
         ("text", 3),
         ("copies", 2),
         ("key destroyed", 4),
-        ("capture", 2),
+        ("capture", 3),
         ("metadata", 2),
         ("end-to-end id", 2),
         ("place", 2),
@@ -1843,8 +1903,8 @@ fn the_story_leaves_nothing_out() {
         "order",
         "refund",
         "reversal",
-        "voided",
-        "expired",
+        "voided true",
+        "expired true",
         "hold extended",
         "paid all",
     ];
@@ -1947,16 +2007,16 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         | ([1, 1, 1 | 2] | [1, 1, 3, _], What::Holds(HoldEvent::HoldPlaced { .. })) => Some(3),
         ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(4),
         ([1, 1], What::Access(AccessEvent::UserAdded { .. })) => Some(6),
-        ([1, 1], What::Payments(PaymentEvent::Posted { .. })) => Some(6),
+        ([1, 1], What::Payments(PaymentEvent::Posted { .. })) => Some(7),
         ([1, 1], What::Access(AccessEvent::SessionOpened { .. })) => Some(4),
         ([1, 1], What::Holds(HoldEvent::HoldPlaced { .. })) => Some(4),
         (
             [1, 1],
             What::Access(AccessEvent::PasswordSet { .. } | AccessEvent::KeyDestroyed { .. })
-            | What::Holds(HoldEvent::HoldReleased { .. })
             | What::Holds(HoldEvent::HoldExtended { .. })
             | What::Accounts(AccountEvent::AccountRenamed { .. }),
         ) => Some(2),
+        ([1, 1], What::Holds(HoldEvent::HoldReleased { .. })) => Some(3),
         ([1, 1], What::System(SystemEvent::Refused { .. })) => Some(2),
         ([1, 1], What::Payments(PaymentEvent::PaidAll { .. })) => Some(1),
         ([3, 5, 1], _) => Some(1),

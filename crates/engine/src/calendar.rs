@@ -350,7 +350,8 @@ mod tests {
         };
         for _ in 0..400 {
             let first = i32::try_from(random(24_000)).expect("small") - 2_000;
-            let mut zones = vec![ZoneFrom { from: ZoneFrom::EVER, name: names[random(names.len() as u64) as usize].clone() }];
+            let mut zones =
+                vec![ZoneFrom { from: ZoneFrom::EVER, name: names[random(names.len() as u64) as usize].clone() }];
             let mut from = first;
             for _ in 0..random(4) {
                 from += i32::try_from(random(3)).expect("small") + 1;
@@ -362,7 +363,10 @@ mod tests {
             for day in days {
                 let (begins, ends) = (calendar.start_of(day), calendar.end_of(day));
                 assert!(begins <= ends, "{day:?} of {zones:?} ends before it begins");
-                assert!(ends.0 - begins.0 <= 53 * 3_600_000, "{day:?} of {zones:?} is longer than two zones can be apart");
+                assert!(
+                    ends.0 - begins.0 <= 53 * 3_600_000,
+                    "{day:?} of {zones:?} is longer than two zones can be apart"
+                );
                 for at in [begins.0, begins.0 + 1, (begins.0 + ends.0) / 2, ends.0 - 1] {
                     if (begins.0..ends.0).contains(&at) {
                         assert_eq!(calendar.day_of(Timestamp(at)), day, "{at} of {zones:?}");

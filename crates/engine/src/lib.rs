@@ -32,7 +32,8 @@ pub use calendar::{Calendar, UnknownTimeZone};
 pub use clock::{Clock, MAX_CLOCK_JUMP_MS, SystemClock};
 pub use handle::{Batch, Chain, Engine, KeyedHashes, Measures, Outcome, Receipt, Rivals, Submission, Unavailable};
 pub use history::{
-    Found, HistoryEntry, HistoryError, Listed, MAX_LOOKED_AT, MAX_MERGED, MAX_SCAN, MAX_WALK, Period, Search, Wanted,
+    Deeds, Found, HistoryEntry, HistoryError, Listed, MAX_DEEDS, MAX_LOOKED_AT, MAX_MERGED, MAX_SCAN, MAX_WALK, Period,
+    Search, Wanted,
 };
 pub use personal::{Field, NewSubject, Opener, Spoken};
 pub use recovery::{OpenError, Options, Progress};

@@ -378,7 +378,15 @@ pub(crate) fn fields_of<'a>(what: &'a What, mut take: impl FnMut(Field, &'a Seal
             AccountEvent::StatusSet { .. } | AccountEvent::OverdraftSet { .. } => {}
         },
         What::Payments(event) => match event {
-            PaymentEvent::Posted { posting: _, purpose: _, text, metadata, end_to_end_id, copies } => {
+            PaymentEvent::Posted {
+                posting: _,
+                purpose: _,
+                text,
+                metadata,
+                end_to_end_id,
+                copies,
+                released_minor: _,
+            } => {
                 each(&[
                     (Field::Text, text.as_deref()),
                     (Field::Metadata, metadata.as_deref()),

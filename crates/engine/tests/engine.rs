@@ -11,8 +11,8 @@ use bank::{
     Right, Role, Said, Sealed, SubjectId, SystemCommand, UserId, What,
 };
 use engine::{
-    Clock, Engine, Field, HistoryError, NewSubject, Options, Outcome, Receipt, Recorded, Spoken, Submission,
-    Unavailable, Wanted, verify,
+    Clock, Deeds, Engine, Field, HistoryError, MAX_DEEDS, NewSubject, Options, Outcome, Receipt, Recorded, Spoken,
+    Submission, Unavailable, Wanted, verify,
 };
 use journal::MasterKey;
 use ledger::{AccountId, Currency, HoldId, Kind, Leg, Money, Overdraft, PostingId, Timestamp};
@@ -389,6 +389,44 @@ fn an_expired_hold_is_released_without_being_asked() {
     assert!(matches!(events[0].event.what, What::Holds(HoldEvent::HoldReleased { .. })), "{events:?}");
     assert_eq!(held(), 0);
     bench.pay(ANNA, BEN, 100);
+}
+
+#[test]
+fn what_became_of_a_hold_and_a_payment_is_found_however_old() {
+    let bench = Bench::new();
+    bench.pay(CASH, ANNA, 1_000);
+    let eur = |minor| Money { minor, currency: euro() };
+    let placed = bench.accepted(Body::Holds(HoldCommand::PlaceHold {
+        leg: Leg { debit: ANNA, credit: BEN, amount: eur(300) },
+        expires_at: Timestamp(START_MS + 5_000_000),
+        text: None,
+        metadata: None,
+    }));
+    let hold = HoldId::new(placed.event).expect("an event's number");
+    let capture = |minor| Body::Holds(HoldCommand::Capture { hold, amount: eur(minor), last: false });
+    // More captures than are told one by one.
+    let captures: Vec<u64> = (0..MAX_DEEDS + 20).map(|_| bench.accepted(capture(1)).event).collect();
+    let voided = bench.accepted(Body::Holds(HoldCommand::Void { hold })).event;
+    let other = bench.pay(ANNA, BEN, 40).event;
+    let whole = Deeds { first: captures[..MAX_DEEDS].to_vec(), last: Some(voided), count: 121 };
+    let earlier = Deeds { first: captures[..2].to_vec(), last: Some(captures[1]), count: 2 };
+    let check = |bench: &Bench| {
+        assert_eq!(bench.engine.deeds_on(hold.event(), u64::MAX), Ok(whole.clone()));
+        assert!(!whole.are_whole());
+        assert_eq!(bench.engine.deeds_on(hold.event(), captures[1]), Ok(earlier.clone()), "as of an earlier event");
+        assert_eq!(bench.engine.deeds_on(other, u64::MAX), Ok(Deeds::default()));
+        let report = verify(&bench.data, &bench.master, &mut |_| {}).expect("readable");
+        assert_eq!(report.problems, []);
+    };
+    check(&bench);
+    let bench = bench.restart(|_| {});
+    check(&bench);
+    // From here on it is on disk: much else has come after it.
+    pay_under_keys(&bench, 0..10_500);
+    let bench = bench.restart(|data| assert!(!files_of(&data.join("history")).is_empty(), "a run of the stop"));
+    check(&bench);
+    let bench = bench.restart(|data| std::fs::remove_dir_all(data.join("history")).expect("removed"));
+    check(&bench);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bank::{IbanError, Refusal};
 use engine::{HistoryError, Unavailable};
-use ledger::AmountError;
+use ledger::{AmountError, RefusalClass};
 
 /// Declares the kinds of fault beside the bank's refusals in one table: name and words.
 macro_rules! kinds {
@@ -71,6 +71,8 @@ pub struct Fault {
     fields: Vec<FieldFault>,
     /// `true` if it was told before, under the same idempotency key.
     repeated: bool,
+    /// `true` if what is unknown was named in the request's body, and not in its address.
+    in_body: bool,
 }
 
 /// A mistake in one field.
@@ -92,7 +94,7 @@ impl Fault {
     /// Makes a fault of a kind, with words of its own.
     #[must_use]
     pub fn saying(kind: FaultKind, detail: impl Into<String>) -> Self {
-        Self { reason: Reason::Other(kind), detail: detail.into(), fields: Vec::new(), repeated: false }
+        Self { reason: Reason::Other(kind), detail: detail.into(), fields: Vec::new(), repeated: false, in_body: false }
     }
 
     /// Tells of a mistake in a field.
@@ -158,6 +160,20 @@ impl Fault {
     #[must_use]
     pub fn told_before(self, repeated: bool) -> Self {
         Self { repeated, ..self }
+    }
+
+    /// Tells that what is unknown was named in the request's body: then the request's address is right, and its content is
+    /// not.
+    #[must_use]
+    pub fn named_in_body(self) -> Self {
+        let in_body = self.refusal().is_some_and(|refusal| refusal.class() == RefusalClass::NotFound);
+        Self { in_body, ..self }
+    }
+
+    /// Returns `true` if it tells of something unknown that was named in the request's body.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        self.in_body
     }
 
     /// Turns the fault into the refusal of a line of a batch, with the same words.
@@ -230,7 +246,7 @@ impl std::error::Error for Fault {}
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let (reason, detail) = (Reason::Refused(refusal), refusal.to_string());
-        Self { reason, detail, fields: Vec::new(), repeated: false }
+        Self { reason, detail, fields: Vec::new(), repeated: false, in_body: false }
     }
 }
 

@@ -36,13 +36,13 @@ pub use accounts::{
 };
 pub use events::{Brought, Desk, EndReason, News, Story, StreamSlot, Told, Turn};
 pub use fault::{Fault, FaultKind, FieldFault};
-pub use holds::{ChangedHold, Held, HoldOrder, HoldPage, HoldTermsView, HoldView};
+pub use holds::{ChangedHold, Held, HoldOrder, HoldPage, HoldRole, HoldSearch, HoldState, HoldTermsView, HoldView};
 pub use ids::{Ids, is_id};
 pub use metadata::Metadata;
 pub use payments::{
     AllLines, Batch, BatchProgress, Begun, Booked, BookingOrder, BookingView, CHUNK_LINES, CashOrder, ChunkOutcomes,
     Line, LineOrder, LineOutcome, MAX_LINES, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentFilter,
-    PaymentOrder, PaymentPage, PaymentSearch, PaymentView, RefundOrder, SaidView, Words,
+    PaymentOrder, PaymentPage, PaymentSearch, PaymentState, PaymentView, RefundOrder, SaidView, Words,
 };
 pub use service::{Service, Settings, SetupError};
 pub use system::{DaysView, ZoneView};

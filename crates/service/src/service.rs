@@ -36,6 +36,8 @@ pub struct Settings {
     pub batches: usize,
     /// Batches worked on at once for one user.
     pub batches_per_user: usize,
+    /// Duration from now within which a hold ends, in days.
+    pub hold_days: u32,
 }
 
 /// Reason a service can't be set up: the cryptographic library does not work on this machine.

@@ -346,15 +346,18 @@ fn the_auditor_notices_a_hold_that_is_let_go_too_early() {
         auditor.observe(&observed).unwrap();
         let [Event { what: What::Holds(HoldEvent::HoldPlaced { hold, .. }), .. }] = observed.events() else { continue };
         let id = HoldId::new(observed.first_event).unwrap();
-        let let_go = |at: Timestamp| {
-            let what = What::Holds(HoldEvent::HoldReleased { hold: id, reason: ReleaseReason::Expired });
+        let let_go = |at: Timestamp, told: i64| {
+            let (reason, released_minor) = (ReleaseReason::Expired, Some(told));
+            let what = What::Holds(HoldEvent::HoldReleased { hold: id, reason, released_minor });
             let event = Event { by: UserId::SYSTEM, what, request: None, origin: None };
             let (command, decision) = (Due::Hold(id).command(), Decision::Accepted([event].into()));
             auditor.clone().observe(&Observed { at, command, decision, first_event: observed.first_event + 1 })
         };
-        let early = let_go(hold.expires_at.plus_ms(-1)).unwrap_err();
+        let early = let_go(hold.expires_at.plus_ms(-1), hold.amount.minor).unwrap_err();
         assert!(early.rule.ends_with("expired before its time"), "{early}");
-        assert_eq!(let_go(hold.expires_at), Ok(()));
+        assert_eq!(let_go(hold.expires_at, hold.amount.minor), Ok(()));
+        let other = let_go(hold.expires_at, hold.amount.minor - 1).unwrap_err();
+        assert!(other.rule.contains("is told to let"), "{other}");
         tried += 1;
     }
     assert!(tried > 50, "{tried}");
@@ -597,10 +600,12 @@ fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Post
             What::Holds(HoldEvent::HoldPlaced { hold, text: None, metadata: None, copies: None })
         }
         Body::Holds(HoldCommand::Void { hold }) => {
-            What::Holds(HoldEvent::HoldReleased { hold: *hold, reason: ReleaseReason::Voided })
+            let released_minor = state.ledger().hold(*hold).map(|held| held.remaining_minor);
+            What::Holds(HoldEvent::HoldReleased { hold: *hold, reason: ReleaseReason::Voided, released_minor })
         }
         Body::Holds(HoldCommand::Expire { hold }) => {
-            What::Holds(HoldEvent::HoldReleased { hold: *hold, reason: ReleaseReason::Expired })
+            let released_minor = state.ledger().hold(*hold).map(|held| held.remaining_minor);
+            What::Holds(HoldEvent::HoldReleased { hold: *hold, reason: ReleaseReason::Expired, released_minor })
         }
         Body::Holds(HoldCommand::Extend { hold, expires_at }) => {
             What::Holds(HoldEvent::HoldExtended { hold: *hold, expires_at: *expires_at })
@@ -623,13 +628,21 @@ fn carried_out(observed: &Observed, state: &State, postings: &BTreeMap<u64, Post
                 }
                 _ => (Purpose::Payment, None),
             };
+            let released_minor = match body {
+                Body::Holds(HoldCommand::Capture { hold, amount, last: true }) => {
+                    state.ledger().hold(*hold).map(|held| Box::new(held.remaining_minor.wrapping_sub(amount.minor)))
+                }
+                _ => None,
+            };
+            let (metadata, end_to_end_id, copies) = (None, None, None);
             What::Payments(PaymentEvent::Posted {
                 posting,
                 purpose,
                 text,
-                metadata: None,
-                end_to_end_id: None,
-                copies: None,
+                metadata,
+                end_to_end_id,
+                copies,
+                released_minor,
             })
         }
     })
@@ -710,11 +723,12 @@ fn the_books_fit_one_state_only() {
         }
     }
     assert_eq!(auditor.compare(&state), Ok(()));
-    let (hold, _) = state.ledger().holds().next().expect("something is held");
+    let (hold, held) = state.ledger().holds().next().expect("something is held");
+    let released_minor = Some(held.remaining_minor);
     let by = bank::UserId::SYSTEM;
     let event = Event {
         by,
-        what: What::Holds(HoldEvent::HoldReleased { hold, reason: ledger::ReleaseReason::Voided }),
+        what: What::Holds(HoldEvent::HoldReleased { hold, reason: ledger::ReleaseReason::Voided, released_minor }),
         request: None,
         origin: None,
     };

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use bank::CustomerId;
 use serde::{Deserialize, Serialize, Serializer};
-use service::UserOrder;
 use service::password::has_its_length;
+use service::{Fault, UserOrder};
 use utoipa::ToSchema;
 
 use crate::access::sign_in::{Password, RoleName};
@@ -75,7 +75,7 @@ pub(crate) struct Users {
     post, path = "/v1/users", tag = "Users", params(IdempotencyKey), request_body = NewUser,
     responses((status = 201, description = "The new user", body = UserView)),
     extensions(("x-refusals" = json!([
-        "unknown-customer", "name-taken", "role-and-customer-disagree", "numbers-exhausted", "person-erased",
+        "unknown-customer in body", "name-taken", "role-and-customer-disagree", "numbers-exhausted", "person-erased",
     ]))),
 )]
 pub(crate) async fn add_user(
@@ -91,7 +91,7 @@ pub(crate) async fn add_user(
         role: sent.role.into(),
         customer: sent.customer.map(CustomerId),
     };
-    let added = app.service.add_user(&asked, order).await?;
+    let added = app.service.add_user(&asked, order).await.map_err(Fault::named_in_body)?;
     Ok(created(added.is_repeated, "/v1/users", UserView::from(added.user)))
 }
 

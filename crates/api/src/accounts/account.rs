@@ -232,7 +232,7 @@ impl From<service::AccountView> for AccountView {
     post, path = "/v1/accounts", tag = "Accounts", params(IdempotencyKey), request_body = NewAccount,
     responses((status = 201, description = "The new account", body = AccountView)),
     extensions(("x-refusals" = json!([
-        "unknown-customer", "number-taken", "cash-account-taken", "not-a-customers-account",
+        "unknown-customer in body", "number-taken", "cash-account-taken", "not-a-customers-account",
         "overdraft-without-limit", "currency-not-in-use", "numbers-exhausted", "too-many-rights",
         "person-erased",
     ]))),
@@ -244,8 +244,11 @@ pub(crate) async fn open_account(
     Sent(sent): Sent<NewAccount>,
 ) -> Result<Response, Problem> {
     let asked = app.keyed(token, &key, "POST /v1/accounts", &sent)?;
-    let Changed { now, is_repeated } =
-        app.service.open_account(&asked, sent.owner.map(CustomerId), sent.order()).await?;
+    let Changed { now, is_repeated } = app
+        .service
+        .open_account(&asked, sent.owner.map(CustomerId), sent.order())
+        .await
+        .map_err(Fault::named_in_body)?;
     let view = AccountView::from(now);
     Ok(created(is_repeated, &format!("/v1/accounts/{}", view.iban), view))
 }

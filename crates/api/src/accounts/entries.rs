@@ -12,7 +12,7 @@ use crate::amounts::{self, positive};
 use crate::app::App;
 use crate::description::strings;
 use crate::extract::{Page, Path, Query, Token, cursor, digits};
-use crate::payments::payment::PurposeName;
+use crate::payments::payment::{PaymentStateName, PurposeName};
 use crate::problem::Problem;
 use crate::times::{day, moment, parse_day};
 
@@ -42,11 +42,19 @@ pub(crate) struct Entry {
     pub(crate) counterparty: String,
     /// Purpose of the payment.
     pub(crate) purpose: PurposeName,
+    /// State of the payment by now. Left out on a statement, which never changes once its days are over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub(crate) state: Option<PaymentStateName>,
+    /// The id of the hold that it captures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::HoldId>, required = false, nullable = false)]
+    pub(crate) hold: Option<String>,
     /// The id of the payment that it gives back or undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::PaymentId>)]
     pub(crate) undoes: Option<String>,
-    /// The text that went with it; null where there is none, or the person has been erased.
+    /// The text that went with it, of a capture the hold's; null where there is none, or the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     pub(crate) text: Option<String>,
     /// The payer's own id of the payment, where one was given and the person has not been erased.
@@ -155,7 +163,7 @@ pub(crate) async fn list_entries(
 impl From<EntryView> for Entry {
     fn from(entry: EntryView) -> Self {
         let EntryView { payment, number, amount_minor, balance_minor, currency, booked_at, value_date, .. } = entry;
-        let EntryView { counterparty, purpose, undoes, said, .. } = entry;
+        let EntryView { counterparty, purpose, state, hold, undoes, said, .. } = entry;
         let SaidView { text, end_to_end_id } = said;
         Self {
             payment,
@@ -166,6 +174,8 @@ impl From<EntryView> for Entry {
             value_date: day(value_date),
             counterparty,
             purpose: purpose.into(),
+            state: state.map(PaymentStateName::from),
+            hold,
             undoes,
             text,
             end_to_end_id,

@@ -154,7 +154,7 @@ fn csv_response(statement: &Statement) -> Result<Response, Problem> {
 }
 
 /// The columns of the CSV.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "line",
     "number",
     "booked_at",
@@ -167,18 +167,20 @@ const COLUMNS: [&str; 12] = [
     "text",
     "payment",
     "end_to_end_id",
+    "hold",
+    "undoes",
 ];
 
 fn csv(statement: &Statement) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
     let currency = statement.currency.as_str();
-    let line = |name, day, amount, balance| [name, "", day, "", amount, balance, currency, "", "", "", "", ""];
+    let line = |name, day, amount, balance| [name, "", day, "", amount, balance, currency, "", "", "", "", "", "", ""];
     writer.write_record(line("opening", &statement.from, "", &statement.opening_balance))?;
     for entry in &statement.entries {
-        // Each field has its column, but that the amount says what was undone.
+        // Each field has its column; a statement tells no state.
         let Entry { payment, number, amount, balance, booked_at, value_date, counterparty, .. } = entry;
-        let Entry { purpose, undoes: _, text, end_to_end_id, .. } = entry;
+        let Entry { purpose, state: _, hold, undoes, text, end_to_end_id, .. } = entry;
         let [text, end_to_end_id] = [text, end_to_end_id].map(|said| said.as_deref().map(harmless).unwrap_or_default());
         let number = number.to_string();
         writer.write_record([
@@ -194,6 +196,8 @@ fn csv(statement: &Statement) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
             &text,
             payment,
             &end_to_end_id,
+            hold.as_deref().unwrap_or_default(),
+            undoes.as_deref().unwrap_or_default(),
         ])?;
     }
     writer.write_record(line("debits", &statement.to, &statement.total_debits, ""))?;

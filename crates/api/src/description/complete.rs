@@ -35,6 +35,13 @@ const TAGS: &[(&str, &str)] = &[
     ("Pages", "Pages for people, and this description."),
 ];
 
+/// End of a declared refusal's name where what is unknown is named in the body: then the address is right, and the content
+/// is not.
+const IN_BODY: &str = " in body";
+
+/// Status of an answer to a body that names what there is not.
+const STATUS_OF_BODY: u16 = 422;
+
 /// Meaning of an answer's status.
 const STATUSES: &[(u16, &str)] = &[
     (400, "The request is not as it must be"),
@@ -239,7 +246,8 @@ impl<'a> Route<'a> {
 fn complete_operation(operation: &mut Value, route: &Route<'_>, declared: Option<&Value>, schemas: &Value) {
     let mut refusals = refusals_by_rule(operation, route, schemas);
     for slug in declared.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        assert!(Problem::named(slug).is_some(), "{} {} declares {slug}, which is no kind", route.method, route.path);
+        let kind = slug.strip_suffix(IN_BODY).unwrap_or(slug);
+        assert!(Problem::named(kind).is_some(), "{} {} declares {slug}, which is no kind", route.method, route.path);
         refusals.push(slug);
     }
     add_refusals(operation, &refusals);
@@ -277,10 +285,14 @@ fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Ve
     let takes_key = parameters().any(|parameter| parameter["name"] == KEY);
     let mut used = Vec::new();
     parameters().for_each(|parameter| forms_used(&parameter["schema"], schemas, &mut used));
-    forms_used(&operation["requestBody"], schemas, &mut used);
+    let address_names_account = used.iter().any(|used| used == "IbanTyped");
+    let mut sent = Vec::new();
+    forms_used(&operation["requestBody"], schemas, &mut sent);
+    let body_names_account = sent.iter().any(|used| used == "IbanTyped");
+    used.append(&mut sent);
     let uses = |form: &str| used.iter().any(|used| used == form);
     let asks_the_bank = route.path.starts_with("/v1/");
-    let rules: [(bool, &[&'static str]); 13] = [
+    let rules: [(bool, &[&'static str]); 15] = [
         (true, &["internal", "timed-out", "invalid-host", "address-too-long", "too-many-headers", "rate-limited"]),
         (!is_for_watchers(route.path), &["busy"]),
         (asks_the_bank, &["stopping", "unavailable"]),
@@ -308,7 +320,9 @@ fn refusals_by_rule(operation: &Value, route: &Route<'_>, schemas: &Value) -> Ve
                 "unsupported-media-type",
             ],
         ),
-        (uses("IbanTyped"), &["invalid-iban", "other-bank", "unknown-account"]),
+        (uses("IbanTyped"), &["invalid-iban", "other-bank"]),
+        (address_names_account, &["unknown-account"]),
+        (body_names_account, &["unknown-account in body"]),
         (uses("Decimal") || uses("Overdraft"), &["invalid-amount", "amount-too-precise"]),
         (uses("Currency"), &["unknown-currency"]),
     ];
@@ -345,9 +359,13 @@ fn schema_name(reference: &str) -> Option<&str> {
 fn add_refusals(operation: &mut Value, refusals: &[&str]) {
     for (status, description) in STATUSES {
         // In the order of the table of kinds, which is the same for all operations.
-        let slugs = problem::slugs().map(|(slug, _)| slug).filter(|slug| refusals.contains(slug));
-        let slugs: Vec<_> =
-            slugs.filter(|slug| Problem::named(slug).is_some_and(|it| it.status() == *status)).collect();
+        let has_status = |slug: &str| Problem::named(slug).is_some_and(|it| it.status() == *status);
+        let is_told = |refusal: &str, slug: &str| match refusal.strip_suffix(IN_BODY) {
+            None => refusal == slug && has_status(slug),
+            Some(refusal) => refusal == slug && *status == STATUS_OF_BODY,
+        };
+        let slugs = problem::slugs().map(|(slug, _)| slug);
+        let slugs: Vec<_> = slugs.filter(|slug| refusals.iter().any(|refusal| is_told(refusal, slug))).collect();
         if slugs.is_empty() {
             continue;
         }

@@ -55,18 +55,10 @@ pub(crate) struct PaymentBooked {
     /// Time of the event.
     #[schema(value_type = strings::Moment)]
     at: String,
-    /// The id of the hold that it captures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<strings::HoldId>, required = false, nullable = false)]
-    hold: Option<String>,
     /// For a capture: `true` if what remained of the hold was let go with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     last: Option<bool>,
-    /// The id of the payment that it gives back or undoes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<strings::PaymentId>, required = false, nullable = false)]
-    undoes: Option<String>,
     #[serde(flatten)]
     payment: Payment,
 }
@@ -275,9 +267,9 @@ impl Data {
     pub(crate) fn of(told: Told) -> Result<Self, Fault> {
         let at = moment(told.at);
         Ok(match told.story {
-            Story::PaymentBooked { hold, last, undoes, payment } => {
+            Story::PaymentBooked { last, payment } => {
                 let payment = Payment::of(*payment)?;
-                Self::PaymentBooked(Box::new(PaymentBooked { at, hold, last, undoes, payment }))
+                Self::PaymentBooked(Box::new(PaymentBooked { at, last, payment }))
             }
             Story::HoldPlaced(hold) => Self::HoldPlaced(HoldPlaced { at, hold: Hold::of(hold)? }),
             Story::HoldExtended { id, from, to, amount, expires_at } => {

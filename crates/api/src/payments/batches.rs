@@ -149,7 +149,7 @@ pub(crate) struct Mode {
     )),
     extensions(("x-refusals" = json!([
         "too-many-batches", "invalid-line", "batch-changed", "batch-too-long", "invalid-iban", "other-bank",
-        "unknown-account", "invalid-amount", "amount-too-precise", "unknown-currency", "too-many-payments", "no-legs",
+        "unknown-account in body", "invalid-amount", "amount-too-precise", "unknown-currency", "too-many-payments", "no-legs",
         "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
         "balance-out-of-range", "person-erased",
@@ -190,7 +190,7 @@ pub(crate) async fn pay_batch(
         body = strings::Lines, content_type = "application/x-ndjson",
     )),
     extensions(("x-refusals" = json!([
-        "unknown-batch", "too-many-batches", "not-allowed", "unknown-account", "too-many-payments", "no-legs",
+        "unknown-batch", "too-many-batches", "not-allowed", "unknown-account in body", "too-many-payments", "no-legs",
         "invalid-iban", "other-bank", "invalid-amount", "amount-too-precise", "unknown-currency",
         "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "too-many-legs", "amount-not-positive",
         "same-account", "currency-mismatch", "account-closed", "account-frozen", "insufficient-funds",
@@ -390,7 +390,7 @@ impl From<Outcome> for LineOutcome {
     fn from(Outcome { line, made, is_repeated: replayed }: Outcome) -> Self {
         match made {
             Ok(payment) => Self { line, status: 201, payment: Some(payment), problem: None, replayed },
-            Err(fault) => Self { replayed, ..Self::refused(line, fault.into()) },
+            Err(fault) => Self { replayed, ..Self::refused(line, fault.named_in_body().into()) },
         }
     }
 }

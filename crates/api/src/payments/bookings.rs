@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use service::BookingOrder;
+use service::{BookingOrder, Fault};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
@@ -62,7 +62,8 @@ pub(crate) async fn book(
 ) -> Result<Response, Problem> {
     let asked = app.keyed(token, &key, "POST /v1/bookings", &sent)?;
     let order = BookingOrder { from: &sent.from, to: &sent.to, reason: &sent.reason };
-    booked(app.service.book(&asked, order, money(&sent.amount, &sent.currency)).await?)
+    let done = app.service.book(&asked, order, money(&sent.amount, &sent.currency)).await;
+    booked(done.map_err(Fault::named_in_body)?)
 }
 
 /// Tells what would become of a booking, and books nothing.

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use service::CashOrder;
+use service::{CashOrder, Fault};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
@@ -102,5 +102,5 @@ async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brough
         text: sent.text.as_deref(),
         is_brought: brought,
     });
-    booked(app.service.book_cash(&asked, order).await?)
+    booked(app.service.book_cash(&asked, order).await.map_err(Fault::named_in_body)?)
 }

@@ -4,14 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use bank::{Purpose, Refusal};
 use serde::{Deserialize, Serialize};
-use service::{Fault, FaultKind, PaymentFilter, PaymentSearch, text};
+use service::{Fault, FaultKind, PaymentFilter, PaymentSearch, PaymentState, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{currency, positive};
 use crate::app::App;
 use crate::description::strings;
 use crate::extract::{Query, Token, digits, page_limit};
-use crate::payments::payment::{Payment, PurposeName};
+use crate::payments::payment::{Payment, PaymentStateName, PurposeName};
 use crate::problem::Problem;
 use crate::times::parse_day;
 
@@ -50,6 +50,8 @@ pub(crate) struct WantedPayments {
     max_amount: Option<String>,
     /// For this purpose.
     purpose: Option<PurposeName>,
+    /// In this state by now.
+    state: Option<PaymentStateName>,
     /// Part of the text; capital and small letters are the same.
     #[param(value_type = Option<strings::Text>)]
     text: Option<String>,
@@ -90,6 +92,7 @@ impl WantedPayments {
             min_minor: amount("min_amount", &self.min_amount)?.unwrap_or(i64::MIN),
             max_minor: amount("max_amount", &self.max_amount)?.unwrap_or(i64::MAX),
             purpose: self.purpose.map(Purpose::from),
+            state: self.state.map(PaymentState::from),
             text: self.text.as_ref().map(|wanted| text("text", wanted).map(str::to_lowercase)).transpose()?,
         };
         Ok(PaymentSearch { before, limit, filter })

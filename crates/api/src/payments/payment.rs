@@ -1,19 +1,18 @@
 //! Payments: making one, and looking one up.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use bank::Purpose;
 use serde::{Deserialize, Serialize};
 use service::{
-    Booked, BookingView, Fault, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentView, SaidView,
-    Words,
+    Booked, BookingView, Fault, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentState, PaymentView,
+    SaidView, Words,
 };
 use utoipa::ToSchema;
 
 use crate::amounts::money;
 use crate::app::{App, created};
-use crate::caching::Unchanging;
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
 use crate::payments::metadata::{self, Metadata};
@@ -110,7 +109,24 @@ pub(crate) struct Booking {
     currency: String,
     /// Purpose of the payment.
     purpose: PurposeName,
-    /// The text on the statement; null where there is none, or the person has been erased.
+    /// State of the payment: whether it stands, or was given back or undone since.
+    state: PaymentStateName,
+    /// Amount that was given back of it; of a payment of several movements, of the first.
+    #[schema(value_type = strings::Decimal)]
+    refunded: String,
+    /// The id of the hold that it captures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::HoldId>, required = false, nullable = false)]
+    hold: Option<String>,
+    /// The id of the payment that it gives back (`refund`) or undoes (`reversal`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<strings::PaymentId>, required = false, nullable = false)]
+    undoes: Option<String>,
+    /// The ids of its refunds, the oldest first, or of its reversal: the first 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<strings::PaymentId>, required = false)]
+    undone_by: Vec<String>,
+    /// The text on the statement, of a capture the hold's; null where there is none, or the person has been erased.
     #[schema(value_type = Option<strings::AnyText>, required)]
     text: Option<String>,
     /// Booking time.
@@ -148,6 +164,46 @@ pub(crate) struct Movement {
     /// The currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
+    /// Amount that was given back of it.
+    #[schema(value_type = strings::Decimal)]
+    refunded: String,
+}
+
+/// State of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = PaymentState)]
+pub(crate) enum PaymentStateName {
+    /// It stands as it was booked.
+    Booked,
+    /// Some of it was given back.
+    PartlyRefunded,
+    /// All of it was given back.
+    Refunded,
+    /// It was undone exactly, once.
+    Reversed,
+}
+
+impl From<PaymentState> for PaymentStateName {
+    fn from(state: PaymentState) -> Self {
+        match state {
+            PaymentState::Booked => Self::Booked,
+            PaymentState::PartlyRefunded => Self::PartlyRefunded,
+            PaymentState::Refunded => Self::Refunded,
+            PaymentState::Reversed => Self::Reversed,
+        }
+    }
+}
+
+impl From<PaymentStateName> for PaymentState {
+    fn from(name: PaymentStateName) -> Self {
+        match name {
+            PaymentStateName::Booked => Self::Booked,
+            PaymentStateName::PartlyRefunded => Self::PartlyRefunded,
+            PaymentStateName::Refunded => Self::Refunded,
+            PaymentStateName::Reversed => Self::Reversed,
+        }
+    }
 }
 
 /// Purpose of a payment.
@@ -227,7 +283,7 @@ impl Payment {
 
 impl Booking {
     fn of(booking: BookingView) -> Result<Self, Fault> {
-        let Movement { from, to, amount, currency } = booking.movement.into();
+        let Movement { from, to, amount, currency, refunded } = booking.movement.into();
         let SaidView { text, end_to_end_id } = booking.said;
         Ok(Self {
             from,
@@ -235,6 +291,11 @@ impl Booking {
             amount,
             currency,
             purpose: booking.purpose.into(),
+            state: booking.state.into(),
+            refunded,
+            hold: booking.hold,
+            undoes: booking.undoes,
+            undone_by: booking.undone_by,
             text,
             booked_at: moment(booking.booked_at),
             value_date: day(booking.value_date),
@@ -246,8 +307,9 @@ impl Booking {
 }
 
 impl From<MovementView> for Movement {
-    fn from(MovementView { from, to, amount }: MovementView) -> Self {
-        Self { from, to, amount: amount.to_string(), currency: amount.currency.code().to_owned() }
+    fn from(MovementView { from, to, amount, refunded }: MovementView) -> Self {
+        let (currency, refunded) = (amount.currency.code().to_owned(), refunded.to_string());
+        Self { from, to, amount: amount.to_string(), currency, refunded }
     }
 }
 
@@ -288,7 +350,7 @@ pub(crate) async fn pay(
     Sent(sent): Sent<NewPayment>,
 ) -> Result<Response, Problem> {
     let asked = app.keyed(token, &key, "POST /v1/payments", &sent)?;
-    booked(app.service.pay(&asked, sent.order()).await?)
+    booked(app.service.pay(&asked, sent.order()).await.map_err(Fault::named_in_body)?)
 }
 
 /// Tells what would become of a payment, and pays nothing.
@@ -314,9 +376,8 @@ pub(crate) async fn show_payment(
     State(app): State<App>,
     token: Token,
     Path(id): Path<String>,
-) -> Result<(Extension<Unchanging>, Json<Payment>), Problem> {
-    let payment = app.service.payment(token.0, &id).await?;
-    Ok((Extension(Unchanging), Json(Payment::of(payment)?)))
+) -> Result<Json<Payment>, Problem> {
+    Ok(Json(Payment::of(app.service.payment(token.0, &id).await?)?))
 }
 
 /// Shows what became of a payment, by its idempotency key.
@@ -326,7 +387,7 @@ pub(crate) async fn show_payment(
     get, path = "/v1/payments/by-key/{key}", tag = "Payments",
     params(("key" = strings::Key, Path, description = "The idempotency key under which the payment was asked for")),
     responses((status = 200, description = "The payment", body = Payment)),
-    extensions(("x-refusals" = json!(PAYMENT_REFUSALS))),
+    extensions(("x-refusals" = json!(refusals_by_key()))),
 )]
 pub(crate) async fn show_payment_by_key(
     State(app): State<App>,
@@ -334,6 +395,12 @@ pub(crate) async fn show_payment_by_key(
     Path(key): Path<String>,
 ) -> Result<Json<Payment>, Problem> {
     Ok(Json(Payment::of(app.service.payment_by_key(token.0, &key).await?)?))
+}
+
+/// Refusals that are told by key; the accounts were named in the body.
+fn refusals_by_key() -> Vec<&'static str> {
+    let told = |slug: &&'static str| if *slug == "unknown-account" { "unknown-account in body" } else { *slug };
+    PAYMENT_REFUSALS.iter().map(told).collect()
 }
 
 /// The answer to a write that booked a payment of whatever purpose.

@@ -12,7 +12,7 @@ use bank::{
     OpenAccount, Origin, PaymentCommand, Right, Role, SystemCommand, What,
 };
 use edge::Guard;
-use engine::{Clock, Engine, Field, NewSubject, Outcome, Submission};
+use engine::{Clock, Engine, Field, NewSubject, Options, Outcome, Submission};
 use http_body_util::BodyExt;
 use journal::MasterKey;
 use ledger::{Currency, Kind, Money, Overdraft};
@@ -81,6 +81,7 @@ pub(crate) struct Bank {
     hands: Arc<Hands>,
     keys: AtomicU64,
     folder: TempDir,
+    master: MasterKey,
 }
 
 impl Bank {
@@ -93,7 +94,8 @@ impl Bank {
         let folder = tempfile::tempdir().unwrap();
         let hands = Arc::new(Hands { wall_ms: AtomicI64::new(1_795_294_453_120), monotonic_ms: AtomicI64::new(0) });
         let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&hands);
-        let engine = Engine::create(&folder.path().join("bank"), &MasterKey::generate(), clock).unwrap();
+        let master = MasterKey::generate();
+        let engine = Engine::create(&folder.path().join("bank"), &master, clock).unwrap();
         let edge = edge::Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             certificate: folder.path().join("certificate.pem"),
@@ -105,7 +107,7 @@ impl Bank {
         let guard = Arc::new(Guard::new(edge.limits.clone()));
         let router = api::router(&settings, engine.clone(), &guard, Router::new()).unwrap();
         let (ada, bo, tokens, keys) = (String::new(), String::new(), BTreeMap::new(), AtomicU64::new(0));
-        let mut bank = Self { engine, edge, settings, router, ada, bo, tokens, hands, keys, folder };
+        let mut bank = Self { engine, edge, settings, router, ada, bo, tokens, hands, keys, folder, master };
         bank.found().await;
         bank
     }
@@ -197,6 +199,17 @@ impl Bank {
         let call = Call::new("POST", "/v1/accounts").by(self, who).key(&self.fresh_key()).json(body);
         let opened = self.send(call).await;
         opened.json()["iban"].as_str().unwrap_or_else(|| panic!("an account: {}", opened.text())).to_owned()
+    }
+
+    /// Stops the bank in order, has `meanwhile` happen to its folder, and opens it again.
+    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&std::path::Path)) {
+        self.engine.stop();
+        let data = self.folder.path().join("bank");
+        meanwhile(&data);
+        let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&self.hands);
+        self.engine = Engine::open(&data, &self.master, Options::default(), clock, &mut |_| {}).unwrap();
+        let guard = Arc::new(Guard::new(self.edge.limits.clone()));
+        self.router = api::router(&self.settings, self.engine.clone(), &guard, Router::new()).unwrap();
     }
 
     /// Brings cash to an account.

@@ -241,7 +241,7 @@ async fn what_the_bank_may_not_book() {
         of("operator", body(&desk, ada, "1"), 422, "not-income-or-expense"),
         of("operator", body(&fees, &fees, "1"), 422, "same-account"),
         of("operator", body(&costs, &fees, "0"), 422, "amount-not-positive"),
-        of("operator", body(&unopened, &fees, "1"), 404, "unknown-account"),
+        of("operator", body(&unopened, &fees, "1"), 422, "unknown-account"),
         of("auditor", body(&costs, &fees, "1"), 403, "not-allowed"),
         of("ada", body(ada, &fees, "1"), 403, "not-allowed"),
         // Whether there is such an account is not for everybody to know.

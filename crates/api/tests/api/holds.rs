@@ -202,9 +202,9 @@ async fn what_is_wrong_is_told() {
         ("bo", format!("{holds}/captures"), json!({"amount": "1.00"}), "amount-incomplete"),
         ("bo", format!("{holds}/captures"), json!({"currency": "EUR"}), "amount-incomplete"),
         ("bo", format!("{holds}/captures"), json!({"amount": "1.00", "currency": "USD"}), "currency-mismatch"),
-        ("bo", "/v1/holds/nonsense/captures".to_owned(), json!({}), "hold-not-open"),
+        ("bo", "/v1/holds/nonsense/captures".to_owned(), json!({}), "unknown-hold"),
         // An id of a payment is none of a hold.
-        ("bo", format!("/v1/holds/{payment}/captures"), json!({}), "hold-not-open"),
+        ("bo", format!("/v1/holds/{payment}/captures"), json!({}), "unknown-hold"),
         ("bo", "/v1/payments/nonsense/refunds".to_owned(), json!({}), "unknown-payment"),
         ("bo", format!("/v1/payments/{payment}/refunds"), json!({"movement": 1}), "no-such-leg"),
         (
@@ -218,7 +218,7 @@ async fn what_is_wrong_is_told() {
         let answer = post(&bank, who, &path, &body).await;
         assert_eq!(answer.slug(), slug, "{who} {path} {body}: {}", answer.text());
     }
-    assert_eq!(bank.get("ada", "/v1/holds/nonsense").await.slug(), "hold-not-open");
+    assert_eq!(bank.get("ada", "/v1/holds/nonsense").await.slug(), "unknown-hold");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod payments;
 mod rates;
 mod raw_http2;
 mod schema;
+mod states;
 mod versions;
 mod walk;
 mod words;
@@ -140,7 +141,7 @@ async fn bad_requests_are_told_what_is_wrong() {
             ("operator", "POST", "/v1/accounts", json!({"currency": "XAU"}), 422, "unknown-currency"),
             ("operator", "POST", "/v1/accounts", json!({"currency": "HRK"}), 422, "currency-not-in-use"),
             ("operator", "POST", "/v1/accounts", json!({"currency": "UYW"}), 422, "currency-not-in-use"),
-            ("operator", "POST", "/v1/accounts", json!({"currency": "EUR", "owner": 99}), 404, "unknown-customer"),
+            ("operator", "POST", "/v1/accounts", json!({"currency": "EUR", "owner": 99}), 422, "unknown-customer"),
             ("operator", "POST", "/v1/accounts", json!({"currency": "EUR", "number": 1}), 409, "number-taken"),
             (
                 "operator",

@@ -109,8 +109,8 @@ async fn an_end_to_end_id_is_seen_on_both_sides() {
         let entries = bank.get(who, &statement).await.json()["entries"].clone();
         assert_eq!(entries.as_array().unwrap().last().unwrap()["end_to_end_id"], id, "{who}");
         let csv = bank.get(who, &statement.replace("/statement?", "/statement.csv?")).await.text();
-        assert!(csv.lines().next().unwrap().ends_with(",payment,end_to_end_id"), "{csv}");
-        assert!(csv.lines().any(|line| line.ends_with(&format!(",{id}"))), "{csv}");
+        assert!(csv.lines().next().unwrap().ends_with(",payment,end_to_end_id,hold,undoes"), "{csv}");
+        assert!(csv.lines().any(|line| line.ends_with(&format!(",{id},,"))), "{csv}");
     }
     // A spreadsheet takes none for a formula.
     body["end_to_end_id"] = json!("=1+1");

@@ -54,14 +54,23 @@ fn extend(standing: Standing, state: &State, hold: HoldId, expires_at: Timestamp
 
 /// A capture, by the payee or the bank.
 fn capture(standing: Standing, state: &State, hold: HoldId, amount: Money, last: bool, facts: &Facts<'_>) -> Decided {
-    must_be_payee(standing, state, hold)?;
+    let held = must_be_payee(standing, state, hold)?;
     must_be_payers_to_give(standing, state, hold)?;
     let posting = state.ledger().capture(hold, amount, last, facts.now, facts.today)?;
     for booked in posting.legs() {
         // Captured money was held, and so not available.
         must_leave(state, booked.leg.debit, |available| available)?;
     }
-    accepted(What::Payments(PaymentEvent::posted(posting, Purpose::Capture, None)))
+    let released_minor = last.then(|| Box::new(held.remaining_minor.saturating_sub(amount.minor)));
+    accepted(What::Payments(PaymentEvent::Posted {
+        posting,
+        purpose: Purpose::Capture,
+        text: None,
+        metadata: None,
+        end_to_end_id: None,
+        copies: None,
+        released_minor,
+    }))
 }
 
 /// A hold of a time in which a customer could place it on an account of the bank's is for the bank to capture.
@@ -76,19 +85,27 @@ fn must_be_payers_to_give(standing: Standing, state: &State, hold: HoldId) -> Re
 
 /// The payee or the bank lets a hold go.
 fn void(standing: Standing, state: &State, hold: HoldId) -> Decided {
-    must_be_payee(standing, state, hold)?;
+    let held = must_be_payee(standing, state, hold)?;
     state.ledger().void(hold)?;
-    accepted(What::Holds(HoldEvent::HoldReleased { hold, reason: ReleaseReason::Voided }))
+    released(hold, held, ReleaseReason::Voided)
 }
 
 /// Kassa itself lets a hold go when its time is over.
 fn expire(standing: Standing, state: &State, hold: HoldId, facts: &Facts<'_>) -> Decided {
     standing.may(state, Action::ExpireHold, Scope::Bank)?;
     state.ledger().expire(hold, facts.now)?;
-    accepted(What::Holds(HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired }))
+    let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
+    released(hold, held, ReleaseReason::Expired)
 }
 
-fn must_be_payee(standing: Standing, state: &State, hold: HoldId) -> Result<(), Refusal> {
+/// All that is left of a hold is let go.
+fn released(hold: HoldId, held: &Hold, reason: ReleaseReason) -> Decided {
+    let released_minor = Some(held.remaining_minor);
+    accepted(What::Holds(HoldEvent::HoldReleased { hold, reason, released_minor }))
+}
+
+fn must_be_payee(standing: Standing, state: &State, hold: HoldId) -> Result<&Hold, Refusal> {
     let held = state.ledger().hold(hold).ok_or(ledger::Refusal::HoldNotOpen)?;
-    standing.may(state, Action::CaptureHold, Scope::Money(held.credit, Money { minor: 0, ..held.amount }))
+    standing.may(state, Action::CaptureHold, Scope::Money(held.credit, Money { minor: 0, ..held.amount }))?;
+    Ok(held)
 }

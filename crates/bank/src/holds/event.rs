@@ -34,6 +34,10 @@ pub enum HoldEvent {
         /// Reason for the release.
         #[cbor(n(1), with = "codec::release_reason")]
         reason: ReleaseReason,
+        /// Amount that was let go, in minor units; what the hold was of beyond it had been captured. None of a time before
+        /// this was told.
+        #[n(2)]
+        released_minor: Option<i64>,
     },
     /// Reserved money got more time.
     #[n(16)]

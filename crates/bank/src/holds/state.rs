@@ -38,9 +38,14 @@ impl State {
     /// Says in words why an event of the subject doesn't fit; see [`State::check`].
     pub(crate) fn check_hold(&self, event: &HoldEvent) -> Result<(), String> {
         match event {
-            HoldEvent::HoldReleased { hold, .. } => must_be(self.ledger.hold(*hold).is_some(), || {
-                format!("hold {} is released and was not open", hold.event())
-            }),
+            HoldEvent::HoldReleased { hold, released_minor, .. } => {
+                let number = hold.event();
+                let held = self.ledger.hold(*hold);
+                let left = held.ok_or_else(|| format!("hold {number} is released and was not open"))?.remaining_minor;
+                must_be(released_minor.is_none_or(|released| released == left), || {
+                    format!("hold {number} is released with {released_minor:?}, and {left} is left of it")
+                })
+            }
             HoldEvent::HoldPlaced { hold, .. } => self.ledger.check_hold(hold),
             HoldEvent::HoldExtended { hold, expires_at } => {
                 self.ledger.extend(*hold, *expires_at, Timestamp::MIN).map_err(|refusal| refusal.to_string())

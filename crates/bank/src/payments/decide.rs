@@ -98,6 +98,7 @@ fn posted(posting: Posting, pay: &Pay) -> What {
         metadata: pay.metadata.clone(),
         end_to_end_id: pay.end_to_end_id.clone(),
         copies: pay.copies.clone(),
+        released_minor: None,
     })
 }
 

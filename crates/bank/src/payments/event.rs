@@ -31,6 +31,10 @@ pub enum PaymentEvent {
         /// Text and end-to-end id for the other people who read them.
         #[n(5)]
         copies: Option<Box<Copies>>,
+        /// For a hold's last capture: what of the hold remained, and was let go with it, in minor units. None of a time
+        /// before this was told.
+        #[n(6)]
+        released_minor: Option<Box<i64>>,
     },
     /// Several payments were made, all or none: the next so many events.
     #[n(18)]
@@ -45,7 +49,8 @@ impl PaymentEvent {
     /// A posting with nothing but a text, if that.
     pub(crate) fn posted(posting: Posting, purpose: Purpose, text: Option<&SharedText>) -> Self {
         let (text, copies) = text.map(|text| (Box::new(text.own.clone()), text.copies.clone())).unzip();
-        Self::Posted { posting, purpose, text, metadata: None, end_to_end_id: None, copies: copies.flatten() }
+        let (metadata, end_to_end_id, copies) = (None, None, copies.flatten());
+        Self::Posted { posting, purpose, text, metadata, end_to_end_id, copies, released_minor: None }
     }
 
     /// Returns the payer's own notes.
@@ -61,7 +66,7 @@ impl PaymentEvent {
     #[must_use]
     pub fn as_posting(&self) -> Option<(&Posting, Purpose, Said)> {
         match self {
-            Self::Posted { posting, purpose, text, metadata: _, end_to_end_id, copies } => {
+            Self::Posted { posting, purpose, text, metadata: _, end_to_end_id, copies, released_minor: _ } => {
                 let (text, end_to_end_id) = (text.as_deref().cloned(), end_to_end_id.as_deref().cloned());
                 Some((posting, *purpose, Said { text, end_to_end_id, copies: copies.clone() }))
             }

@@ -1,11 +1,11 @@
 //! The index of the past, a small log-structured merge tree (LSM): by idempotency key its first outcome, by account a
-//! mark for every 64th entry.
+//! mark for every 64th entry, and by hold or payment each event that took, let go, gave back or undid something of it.
 //!
 //! The newest records are in memory, exact: the keys in the state, the marks in [`Recent`]. When this memtable is full
 //! it is set aside and written as a sorted run ([`SortedRun`]); runs are merged (compaction) so that there are never many.
 //! All of it is derived from the journal: what is missing or damaged is made again at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,9 @@ const FOLDER: &str = "history";
 
 /// The most marks kept in memory before they are written, some megabytes.
 const MARKS_AT_HAND: usize = 65_536;
+
+/// The most events that act on another kept in memory before they are written, some megabytes.
+const DEEDS_AT_HAND: usize = 131_072;
 
 /// The most keys that one run of the writer can bring, so that the table that holds them need not grow.
 const KEYS_PER_RUN: usize = 2 * MAX_RUN_COMMANDS;
@@ -49,8 +52,12 @@ pub(crate) struct Recent {
     /// The last event that the runs tell of.
     after: u64,
     marks: Marks,
+    deeds: Deeds,
     aside: Option<Arc<Aside>>,
 }
+
+/// Events that act on an earlier one ([`bank::What::acts_on`]): that one first.
+type Deeds = BTreeSet<(u64, u64)>;
 
 type Marks = BTreeMap<(AccountId, u32), Mark>;
 
@@ -60,12 +67,13 @@ pub(crate) struct Aside {
     pub(crate) to: u64,
     keys: Arc<Outcomes>,
     marks: Marks,
+    deeds: Deeds,
 }
 
 impl Aside {
     /// Returns the number of records that it makes.
     pub(crate) fn records(&self) -> u64 {
-        (self.keys.len() + self.marks.len()) as u64
+        (self.keys.len() + self.marks.len() + self.deeds.len()) as u64
     }
 }
 
@@ -79,8 +87,9 @@ impl Recent {
         self.aside.as_ref().map_or(self.after, |aside| aside.after)
     }
 
-    /// Notes the marks among an event's entries.
+    /// Notes the marks among an event's entries, and the event that it acts on.
     pub(crate) fn note(&mut self, number: u64, event: &Event) {
+        self.deeds.extend(event.what.acts_on().map(|of| (of, number)));
         let What::Payments(PaymentEvent::Posted { posting, .. }) = &event.what else { return };
         for booked in posting.legs() {
             for (account, entry) in [(booked.leg.debit, booked.debit), (booked.leg.credit, booked.credit)] {
@@ -96,14 +105,16 @@ impl Recent {
     /// Returns `true` if it is time to set it aside, if `last` is the last event it knows. Before the first event that
     /// the runs don't tell of it knows nothing.
     pub(crate) fn is_full(&self, state: &State, last: u64) -> bool {
-        let much = state.outcomes().len() >= KEYS_AT_HAND - KEYS_PER_RUN || self.marks.len() >= MARKS_AT_HAND;
+        let much = state.outcomes().len() >= KEYS_AT_HAND - KEYS_PER_RUN
+            || self.marks.len() >= MARKS_AT_HAND
+            || self.deeds.len() >= DEEDS_AT_HAND;
         self.aside.is_none() && last > self.after && (much || last - self.after >= EVENTS_AT_HAND)
     }
 
     /// Sets aside what there is, up to the event `last`, which must end a frame.
     pub(crate) fn set_aside(&mut self, state: &mut State, last: u64) -> Arc<Aside> {
-        let marks = std::mem::take(&mut self.marks);
-        let aside = Arc::new(Aside { after: self.after, to: last, keys: state.set_outcomes_aside(), marks });
+        let (marks, deeds) = (std::mem::take(&mut self.marks), std::mem::take(&mut self.deeds));
+        let aside = Arc::new(Aside { after: self.after, to: last, keys: state.set_outcomes_aside(), marks, deeds });
         self.after = last;
         self.aside = Some(Arc::clone(&aside));
         aside
@@ -119,6 +130,13 @@ impl Recent {
     pub(crate) fn let_go(&mut self, state: &mut State, covered: u64) -> Option<(Arc<Aside>, Option<Arc<Outcomes>>)> {
         let aside = self.aside.take_if(|aside| aside.to <= covered)?;
         Some((aside, state.forget_outcomes_aside()))
+    }
+
+    /// Gives the events in memory that act on one, in order, to `take`.
+    pub(crate) fn deeds_on(&self, of: u64, mut take: impl FnMut(u64)) {
+        for deeds in self.aside.iter().map(|aside| &aside.deeds).chain([&self.deeds]) {
+            deeds.range((of, 0)..=(of, u64::MAX)).for_each(|(_, event)| take(*event));
+        }
     }
 
     /// An account's first mark in memory for which `after` holds, given that it holds for all that follow; and whether
@@ -171,7 +189,29 @@ fn first_place(count: u32, holds: impl Fn(u32) -> bool) -> u32 {
 pub(crate) struct Index {
     folder: PathBuf,
     secrets: Secrets,
+    deed_keys: DeedKeys,
     runs: RwLock<Runs>,
+}
+
+/// The secret under which events are hashed to the keys of what acts on them, beside the keys that callers send.
+#[derive(Clone, Copy, Default)]
+struct DeedKeys([u8; 16]);
+
+impl DeedKeys {
+    fn of(secrets: &Secrets) -> Self {
+        let [secret, _] = *secrets.derive("index of what acts on an event").as_chunks::<16>().0 else {
+            unreachable!("32 bytes")
+        };
+        Self(secret)
+    }
+
+    fn key(self, of: u64) -> [u8; 16] {
+        SipHasher24::new_with_key(&self.0).hash(&of.to_be_bytes()).as_bytes()
+    }
+
+    fn record(self, (of, event): (u64, u64)) -> KeyRecord {
+        key_record(&self.key(of), event)
+    }
 }
 
 /// All runs, the oldest first: together they tell of every event up to the last one's end.
@@ -205,6 +245,11 @@ impl Runs {
         Ok(None)
     }
 
+    /// Gives all events of a key, in order, to `take`. Asks the disk.
+    pub(crate) fn events_of(&self, key: &[u8; 16], mut take: impl FnMut(u64)) -> io::Result<()> {
+        self.0.iter().filter(|run| run.may_hold(key)).try_for_each(|run| run.events_of(key, &mut take))
+    }
+
     /// An account's first mark for which `after` holds, given that it holds for all that follow. Asks the disk.
     pub(crate) fn mark_where(
         &self,
@@ -225,7 +270,8 @@ impl Index {
     /// Refuses runs that tell of events that the journal doesn't have, unless the loss is accepted.
     pub(crate) fn open(folder: &Path, reader: &mut Reader, accept_loss: bool) -> Result<Self, OpenError> {
         let (folder, secrets) = (folder.join(FOLDER), reader.secrets());
-        let index = Self { folder, secrets, runs: RwLock::default() };
+        let deed_keys = DeedKeys::of(&secrets);
+        let index = Self { folder, secrets, deed_keys, runs: RwLock::default() };
         fs::create_dir_all(&index.folder).map_err(OpenError::History)?;
         let Looked { runs, lost, useless } = Looked::at(&index.folder, reader)?;
         if let Some(lost) = lost.first().filter(|_| !accept_loss) {
@@ -261,6 +307,11 @@ impl Index {
         self.runs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns the key of what acts on an event.
+    pub(crate) fn deed_key(&self, of: u64) -> [u8; 16] {
+        self.deed_keys.key(of)
+    }
+
     fn set(&self, runs: Vec<Arc<SortedRun>>) {
         *self.runs.write().unwrap_or_else(PoisonError::into_inner) = Runs(Arc::new(runs));
     }
@@ -273,6 +324,7 @@ impl Index {
         // Somebody may have deleted it, and what was in it is made again at the next start.
         fs::create_dir_all(&self.folder)?;
         let mut keys: Vec<KeyRecord> = aside.keys.iter().map(|(key, event)| key_record(key, *event)).collect();
+        keys.extend(aside.deeds.iter().map(|deed| self.deed_keys.record(*deed)));
         keys.sort_unstable_by(|one, other| prefix(one).cmp(&prefix(other)).then_with(|| one.cmp(other)));
         let marks = aside.marks.iter().map(|((account, number), mark)| mark_record(*account, *number, mark));
         let span = Span { after: aside.after, to: aside.to, hash };
@@ -445,6 +497,7 @@ const LOOKS: usize = 10;
 /// The index of a bank, compared with its journal while that is read.
 #[derive(Default)]
 pub(crate) struct Comparison {
+    deed_keys: DeedKeys,
     runs: Vec<Arc<SortedRun>>,
     /// For each run what its records come to, and those of the journal; nothing where the run can't be read.
     sums: Vec<Option<[u128; 2]>>,
@@ -476,7 +529,7 @@ impl Comparison {
                 }
             });
         }
-        Ok(Self { runs, sums, marks: Recent::default(), damages })
+        Ok(Self { deed_keys: DeedKeys::of(secrets), runs, sums, marks: Recent::default(), damages })
     }
 
     /// Takes note of the journal's next event.
@@ -486,8 +539,10 @@ impl Comparison {
         self.marks.note(number, event);
         let marks = std::mem::take(&mut self.marks.marks);
         let marks = marks.iter().map(|((account, number), mark)| sum_of(&mark_record(*account, *number, mark)));
+        let deeds = std::mem::take(&mut self.marks.deeds);
+        let deeds = deeds.iter().map(|deed| sum_of(&self.deed_keys.record(*deed)));
         let key = event.request.iter().map(|request| sum_of(&key_record(&request.key, number)));
-        *sum = marks.chain(key).fold(*sum, u128::wrapping_add);
+        *sum = marks.chain(deeds).chain(key).fold(*sum, u128::wrapping_add);
     }
 
     /// Says in words which files are damaged and, where the journal is in order, which don't agree with it.
@@ -516,7 +571,7 @@ mod tests {
     use journal::{Journal, MasterKey};
     use ledger::{AccountId, Timestamp};
 
-    use super::{Aside, Comparison, FOLDER, Index, MAX_RUNS, Mark, Marks, RwLock, opened};
+    use super::{Aside, Comparison, DeedKeys, FOLDER, Index, MAX_RUNS, Mark, Marks, RwLock, opened};
 
     const EVENTS_PER_RUN: u64 = 1_000;
 
@@ -541,12 +596,18 @@ mod tests {
         third.chain(fifth.map(|event| ((AccountId(5), number(event / 10)), mark(event)))).collect()
     }
 
+    /// Every third event acts on the first of its hundred.
+    fn acted_on(event: u64) -> Option<u64> {
+        event.is_multiple_of(3).then_some(event / 100 * 100)
+    }
+
     impl Bench {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let journal = Journal::create(&folder.path().join("data"), &MasterKey::generate()).expect("a journal");
             let secrets = journal.secrets();
-            let index = Index { folder: folder.path().join(FOLDER), secrets, runs: RwLock::default() };
+            let deed_keys = DeedKeys::of(&secrets);
+            let index = Index { folder: folder.path().join(FOLDER), secrets, deed_keys, runs: RwLock::default() };
             std::fs::create_dir(&index.folder).expect("a folder");
             Self { _folder: folder, index, written: 0 }
         }
@@ -554,7 +615,8 @@ mod tests {
         fn write(&mut self, events: u64) {
             let (after, to) = (self.written, self.written + events);
             let keys: Outcomes = (after + 1..=to).map(|event| (key(event), event)).collect();
-            let aside = Aside { after, to, keys: Arc::new(keys), marks: marks(after + 1..=to) };
+            let deeds = (after + 1..=to).filter_map(|event| Some((acted_on(event)?, event))).collect();
+            let aside = Aside { after, to, keys: Arc::new(keys), marks: marks(after + 1..=to), deeds };
             self.index.write(&aside, [7; 32]).expect("it is written");
             self.written = to;
         }
@@ -566,6 +628,13 @@ mod tests {
                 assert_eq!(runs.outcome_of(&key(event)).expect("readable"), Some(event));
             }
             assert_eq!(runs.outcome_of(&key(self.written + 1)).expect("readable"), None);
+            for of in (0..=self.written).step_by(100) {
+                let mut found = Vec::new();
+                runs.events_of(&self.index.deed_key(of), |event| found.push(event)).expect("readable");
+                let expected = (of.max(1)..of + 100).filter(|event| *event <= self.written);
+                let expected: Vec<u64> = expected.filter(|event| acted_on(*event) == Some(of)).collect();
+                assert_eq!(found, expected, "what acts on event {of}");
+            }
             for wanted in (1..=self.written).step_by(37) {
                 let later = |_, mark: &Mark| mark.event >= wanted;
                 let found = |account| runs.mark_where(AccountId(account), later).expect("readable");

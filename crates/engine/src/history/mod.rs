@@ -4,6 +4,7 @@
 //! backwards from its newest entry. Marks, one for every 64th entry, are where a walk into the past may begin: any
 //! entry is at most 63 steps from one. They are derived from the journal and kept in the index.
 
+mod deeds;
 mod filter;
 mod index;
 mod payments;
@@ -13,14 +14,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bank::{Event, PastPosting, PaymentEvent, Purpose, Request, Said, State, SubjectId, UserId, What};
+use bank::{Event, HoldEvent, PastPosting, PaymentEvent, Purpose, Request, Said, State, SubjectId, UserId, What};
 use journal::Frame;
-use ledger::{AccountId, Cause, PostingId, Timestamp, ValueDate};
+use ledger::{AccountId, Cause, HoldId, PostingId, Timestamp, ValueDate};
 use tokio::runtime::Handle;
 
 use crate::handle::Shared;
 use crate::{Engine, Recorded, Submission, Unavailable};
 
+pub use deeds::{Deeds, MAX_DEEDS};
 use index::Runs;
 pub(crate) use index::{Aside, Comparison, Index, RECORDS_BETWEEN_PAUSES, Recent, is_damage};
 pub use payments::{Listed, MAX_LOOKED_AT, MAX_MERGED, Wanted};
@@ -477,7 +479,10 @@ impl Engine {
                 let (mut made, previous) = engine.entries_of(account, posting)?;
                 made.retain(|entry| entry.ordinal <= ordinal);
                 next = previous;
-                for entry in made.into_iter().rev() {
+                for mut entry in made.into_iter().rev() {
+                    if let Cause::Capture { hold, .. } = entry.cause {
+                        entry.said = engine.said_with(hold)?;
+                    }
                     if !take(&mut gathered, entry)? {
                         return Ok(gathered);
                     }
@@ -486,6 +491,20 @@ impl Engine {
             Ok(gathered)
         });
         walked.await?
+    }
+
+    /// Reads what was said with a hold, which its captures say as well. For a thread that may wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::event`] does, and if there is no such hold.
+    pub fn said_with(&self, hold: HoldId) -> Result<Said, Unavailable> {
+        match self.event(hold.event())?.map(|recorded| recorded.event.what) {
+            Some(What::Holds(HoldEvent::HoldPlaced { text, copies, .. })) => {
+                Ok(Said { text, end_to_end_id: None, copies })
+            }
+            _ => Err(Unavailable::Failed(format!("event {} is named as a hold and is none", hold.event()))),
+        }
     }
 
     /// The first mark for which `after` holds on disk, of those numbered below `older`.

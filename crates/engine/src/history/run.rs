@@ -1,6 +1,7 @@
 //! One sorted run of the index: the records of a span of events, in a file that never changes.
 //!
-//! A run has two sections of records of one length each: idempotency keys (key, event), and marks (account, number,
+//! A run has two sections of records of one length each: keys (key, event), idempotency keys with their first outcomes and
+//! keyed hashes of events with each later event that acts on them; and marks (account, number,
 //! event, booking time, balance), all numbers big-endian, so that records sort as their bytes do. In memory are the
 //! first eight bytes of each page, and the filters of the keys, one for every 50,000 or so; a look takes one page.
 
@@ -18,7 +19,7 @@ use super::Mark;
 use super::filter::Filters;
 
 /// Context that the files are sealed under, with the version of their form.
-const CONTEXT: &[u8] = b"kassa history 1";
+const CONTEXT: &[u8] = b"kassa history 2";
 
 /// The most keys that one filter is to hold, about. Small enough to be made within the processor's cache.
 const KEYS_PER_FILTER: u64 = 1 << 16;
@@ -29,7 +30,7 @@ pub(crate) const RECORDS_BETWEEN_PAUSES: u64 = 1 << 16;
 /// Bytes written before they are synced, so that the journal's syncs don't wait behind all of it.
 const BYTES_BETWEEN_SYNCS: u64 = 4 << 20;
 
-/// An idempotency key and the event that was its first outcome.
+/// An idempotency key and the event that was its first outcome; or the keyed hash of an event and one that acts on it.
 pub(super) type KeyRecord = [u8; 24];
 
 /// A mark of an account.
@@ -208,6 +209,20 @@ impl SortedRun {
             }
         }
         Ok(None)
+    }
+
+    /// Gives all events of a key, in order, to `take`. Asks the disk.
+    pub(super) fn events_of(&self, key: &[u8; 16], mut take: impl FnMut(u64)) -> io::Result<()> {
+        let prefix = number_at(key, 0);
+        let from = self.keys.firsts.partition_point(|first| *first < prefix).saturating_sub(1);
+        for place in from..self.keys.firsts.len() {
+            if self.keys.firsts[place] > prefix {
+                break;
+            }
+            let records = self.keys.page::<24>(&self.pages, place)?;
+            records.filter(|record| record[..16] == *key).for_each(|record| take(number_at(&record, 16)));
+        }
+        Ok(())
     }
 
     /// An account's first mark for which `after` holds, given that it holds for all that follow. Asks the disk.

@@ -8,10 +8,11 @@ use bank::{Said, State, SubjectId, What};
 use engine::{Recorded, Spoken};
 use ledger::{AccountId, Cause, Entry, Posting};
 
+use super::holds::Holds;
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, kind_name, moment, purpose_name};
 
-/// The columns; the last one is left out with the personal fields.
-const COLUMNS: [&str; 14] = [
+/// The columns; the last two are left out with the personal fields.
+const COLUMNS: [&str; 15] = [
     "event",
     "booked_at",
     "value_date",
@@ -24,6 +25,7 @@ const COLUMNS: [&str; 14] = [
     "currency",
     "purpose",
     "cause",
+    "hold_state",
     "text",
     "end_to_end_id",
 ];
@@ -34,6 +36,7 @@ const PERSONAL: usize = 2;
 pub(super) struct Csv<'a> {
     out: ::csv::Writer<&'a mut dyn Write>,
     personal: &'a Personal,
+    holds: Holds,
 }
 
 impl From<::csv::Error> for Ended {
@@ -51,20 +54,24 @@ impl<'a> Csv<'a> {
         let mut out = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
         let columns = if personal.0.is_some() { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - PERSONAL] };
         out.write_record(columns)?;
-        Ok(Self { out, personal })
+        Ok(Self { out, personal, holds: Holds::default() })
     }
 }
 
 impl Form for Csv<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        let acted = self.holds.follow(state, recorded);
         let What::Payments(event) = &recorded.event.what else { return Ok(()) };
-        let Some((posting, purpose, said)) = event.as_posting() else { return Ok(()) };
+        let Some((posting, purpose, own)) = event.as_posting() else { return Ok(()) };
+        // A capture says what was said with its hold.
+        let (hold_state, said) = acted.map_or(("", own), |acted| (acted.state, acted.said));
         let whole = Whole {
             number: recorded.number.to_string(),
             booked_at: moment(posting.booked_at()),
             value_date: day(posting.value_date()),
             purpose: purpose_name(purpose),
             cause: cause(posting),
+            hold_state,
             said,
         };
         for booked in posting.legs() {
@@ -87,6 +94,8 @@ struct Whole {
     value_date: String,
     purpose: &'static str,
     cause: String,
+    /// State of the hold that it captures, after it.
+    hold_state: &'static str,
     said: Said,
 }
 
@@ -116,6 +125,7 @@ impl Csv<'_> {
             currency.code(),
             whole.purpose,
             &whole.cause,
+            whole.hold_state,
         ];
         Ok(self.out.write_record(cells.into_iter().chain(said.iter().flatten().map(String::as_str)))?)
     }

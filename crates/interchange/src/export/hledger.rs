@@ -13,6 +13,7 @@ use bank::{AccessEvent, AccountEvent, HoldEvent, Purpose, Said, Sealed, State, S
 use engine::{Calendar, Field, OpenError, Recorded, Spoken};
 use ledger::{AccountId, Cause, Currency, Entry, Kind, Posting, ValueDate};
 
+use super::holds::{Acted, Holds};
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, purpose_name};
 
 pub(super) struct Hledger<'a> {
@@ -23,6 +24,7 @@ pub(super) struct Hledger<'a> {
     accounts: BTreeMap<AccountId, Declared>,
     /// The bank's days, in the time zones that it had at the last posting.
     calendar: Option<Calendar>,
+    holds: Holds,
 }
 
 /// An account that the journal is to declare.
@@ -36,7 +38,14 @@ impl<'a> Hledger<'a> {
     pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal, last_event: u64) -> Result<Self, Ended> {
         writeln!(out, "; Exported by Kassa {}, up to event {last_event}.", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "decimal-mark .")?;
-        Ok(Self { out, personal, currencies: BTreeSet::new(), accounts: BTreeMap::new(), calendar: None })
+        Ok(Self {
+            out,
+            personal,
+            currencies: BTreeSet::new(),
+            accounts: BTreeMap::new(),
+            calendar: None,
+            holds: Holds::default(),
+        })
     }
 
     /// The day of a posting, in the bank's time zone.
@@ -83,7 +92,8 @@ impl<'a> Hledger<'a> {
         &mut self,
         state: &State,
         number: u64,
-        (posting, purpose, said): (&Posting, Purpose, Said),
+        (posting, purpose, own): (&Posting, Purpose, Said),
+        acted: Option<&Acted>,
     ) -> Result<(), Ended> {
         let (booked, valued) = (self.booked_on(state, posting)?, posting.value_date());
         write!(self.out, "\n{}", day(booked))?;
@@ -91,13 +101,21 @@ impl<'a> Hledger<'a> {
             write!(self.out, "={}", day(valued))?;
         }
         write!(self.out, " ({number}) {}", purpose_name(purpose))?;
-        let Spoken { text, end_to_end_id } = self.personal.said(&said, &[])?.unwrap_or_default();
+        // A capture says what was said with its hold.
+        let said = acted.map_or(&own, |acted| &acted.said);
+        let Spoken { text, end_to_end_id } = self.personal.said(said, &[])?.unwrap_or_default();
         if let Some(text) = text {
             write!(self.out, ": {}", description(&text))?;
         }
         match posting.cause() {
             Cause::Order => writeln!(self.out)?,
-            Cause::Capture { hold, .. } => writeln!(self.out, "  ; capture-of:{}", hold.event())?,
+            Cause::Capture { hold, .. } => {
+                write!(self.out, "  ; capture-of:{}", hold.event())?;
+                if let Some(Acted { state, .. }) = acted {
+                    write!(self.out, ", hold-state:{state}")?;
+                }
+                writeln!(self.out)?;
+            }
             Cause::Refund { of, .. } => writeln!(self.out, "  ; refund-of:{}", of.event())?,
             Cause::Reversal { of } => writeln!(self.out, "  ; reversal-of:{}", of.event())?,
         }
@@ -124,6 +142,7 @@ impl<'a> Hledger<'a> {
 
 impl Form for Hledger<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        let acted = self.holds.follow(state, recorded);
         match &recorded.event.what {
             What::System(SystemEvent::Founded { name, .. }) => {
                 Ok(writeln!(self.out, "; The books of {}.", one_line(name))?)
@@ -132,7 +151,7 @@ impl Form for Hledger<'_> {
                 self.account(state, *id, *cash, name.as_ref())
             }
             What::Payments(event) => match event.as_posting() {
-                Some(booked) => self.transaction(state, recorded.number, booked),
+                Some(booked) => self.transaction(state, recorded.number, booked, acted.as_ref()),
                 // Its payments follow.
                 None => Ok(()),
             },

@@ -14,11 +14,13 @@ use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Money, Overdraft, Posting, ReleaseReason, Status};
 use serde::Serialize;
 
+use super::holds::{Acted, Holds};
 use super::{Ended, Form, Personal, day, decimal, iban, kind_and_currency, kind_name, moment, purpose_name};
 
 pub(super) struct Jsonl<'a> {
     out: &'a mut dyn Write,
     personal: &'a Personal,
+    holds: Holds,
 }
 
 #[derive(Serialize)]
@@ -143,6 +145,8 @@ enum Told<'a> {
     HoldReleased {
         hold: u64,
         reason: &'static str,
+        #[serde(flatten)]
+        ended: Option<Ending>,
     },
     AccountRenamed {
         iban: String,
@@ -188,21 +192,36 @@ struct EntryOfLeg {
     balance: String,
 }
 
+/// What became of a hold that was let go.
+#[derive(Serialize)]
+struct Ending {
+    captured: String,
+    released: String,
+    currency: &'static str,
+}
+
+impl Ending {
+    fn of(acted: &Acted) -> Self {
+        let Acted { captured, released, .. } = acted;
+        Self { captured: captured.to_string(), released: released.to_string(), currency: captured.currency.code() }
+    }
+}
+
 /// The event for which a posting was made.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Causes {
-    Capture { capture_of: u64, last: bool },
+    Capture { capture_of: u64, last: bool, hold_state: Option<&'static str> },
     Refund { refund_of: u64, leg: u32 },
     Reversal { reversal_of: u64 },
 }
 
 impl<'a> Jsonl<'a> {
     pub(super) fn begin(out: &'a mut dyn Write, personal: &'a Personal) -> Self {
-        Self { out, personal }
+        Self { out, personal, holds: Holds::default() }
     }
 
-    fn tell<'b>(&self, state: &State, what: &'b What) -> Result<Told<'b>, Ended> {
+    fn tell<'b>(&self, state: &State, what: &'b What, acted: Option<&Acted>) -> Result<Told<'b>, Ended> {
         let open = |field, sealed: Option<&Sealed>| self.personal.open(field, sealed);
         Ok(match what {
             What::System(SystemEvent::Founded { name, country, bank_code, scheme: _, time_zone }) => {
@@ -272,7 +291,7 @@ impl<'a> Jsonl<'a> {
                 let (_, currency) = kind_and_currency(state, *account)?;
                 Told::OverdraftSet { iban: iban(state, *account)?, overdraft: overdraft_text(*overdraft, currency) }
             }
-            What::Payments(event) => self.payment(state, event)?,
+            What::Payments(event) => self.payment(state, event, acted)?,
             What::Holds(HoldEvent::HoldPlaced { hold, text, metadata, copies }) => {
                 let said = Said { text: text.clone(), end_to_end_id: None, copies: copies.clone() };
                 Told::HoldPlaced {
@@ -288,12 +307,12 @@ impl<'a> Jsonl<'a> {
             What::Accounts(AccountEvent::AccountRenamed { account, name }) => {
                 Told::AccountRenamed { iban: iban(state, *account)?, name: open(Field::AccountName, name.as_ref())? }
             }
-            What::Holds(HoldEvent::HoldReleased { hold, reason }) => {
+            What::Holds(HoldEvent::HoldReleased { hold, reason, released_minor: _ }) => {
                 let reason = match reason {
                     ReleaseReason::Voided => "voided",
                     ReleaseReason::Expired => "expired",
                 };
-                Told::HoldReleased { hold: hold.event(), reason }
+                Told::HoldReleased { hold: hold.event(), reason, ended: acted.map(Ending::of) }
             }
             What::System(SystemEvent::Refused { refusal, place }) => {
                 Told::Refused { refusal: refusal.slug(), place: *place, amount: refusal.amount().map(amount) }
@@ -303,9 +322,10 @@ impl<'a> Jsonl<'a> {
 }
 
 impl Jsonl<'_> {
-    fn payment(&self, state: &State, event: &PaymentEvent) -> Result<Told<'static>, Ended> {
+    fn payment(&self, state: &State, event: &PaymentEvent, acted: Option<&Acted>) -> Result<Told<'static>, Ended> {
         Ok(match event {
-            PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id, copies } => {
+            // What it says of the rest of a hold is told by the hold's state.
+            PaymentEvent::Posted { posting, purpose, text, metadata, end_to_end_id, copies, released_minor: _ } => {
                 let (text, end_to_end_id) = (text.as_deref().cloned(), end_to_end_id.as_deref().cloned());
                 let said = Said { text, end_to_end_id, copies: copies.clone() };
                 let (text, end_to_end_id) =
@@ -315,7 +335,7 @@ impl Jsonl<'_> {
                     booked_at: moment(posting.booked_at()),
                     value_date: day(posting.value_date()),
                     legs: legs(state, posting)?,
-                    cause: cause(posting.cause()),
+                    cause: cause(posting.cause(), acted),
                     text,
                     metadata: self.personal.open(Field::Metadata, metadata.as_deref())?,
                     end_to_end_id,
@@ -328,12 +348,13 @@ impl Jsonl<'_> {
 
 impl Form for Jsonl<'_> {
     fn event(&mut self, state: &State, recorded: &Recorded) -> Result<(), Ended> {
+        let acted = self.holds.follow(state, recorded);
         let event = &recorded.event;
         let line = Line {
             event: recorded.number,
             at: moment(recorded.at),
             by: event.by.0,
-            told: self.tell(state, &event.what)?,
+            told: self.tell(state, &event.what, acted.as_ref())?,
             key: event.request.map(|request| hex(&request.key)),
         };
         serde_json::to_writer(&mut *self.out, &line).map_err(std::io::Error::from)?;
@@ -371,10 +392,13 @@ fn entry(state: &State, account: AccountId, entry: Entry) -> Result<EntryOfLeg, 
     Ok(EntryOfLeg { number: entry.ordinal, balance: decimal(i128::from(entry.balance_minor), currency) })
 }
 
-fn cause(cause: Cause) -> Option<Causes> {
+fn cause(cause: Cause, acted: Option<&Acted>) -> Option<Causes> {
     match cause {
         Cause::Order => None,
-        Cause::Capture { hold, last } => Some(Causes::Capture { capture_of: hold.event(), last }),
+        Cause::Capture { hold, last } => {
+            let hold_state = acted.map(|acted| acted.state);
+            Some(Causes::Capture { capture_of: hold.event(), last, hold_state })
+        }
         Cause::Refund { of, leg } => Some(Causes::Refund { refund_of: of.event(), leg }),
         Cause::Reversal { of } => Some(Causes::Reversal { reversal_of: of.event() }),
     }

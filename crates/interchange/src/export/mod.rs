@@ -12,6 +12,7 @@
 
 mod csv;
 mod hledger;
+mod holds;
 mod jsonl;
 
 use std::ffi::OsString;

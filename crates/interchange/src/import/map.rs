@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 use bank::Numbering;
-use engine::Calendar;
 use encoding_rs::Encoding;
+use engine::Calendar;
 use jiff::civil::date;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;

@@ -232,7 +232,8 @@ fn place(
     let is_the_same = |numbering: &Numbering| {
         (numbering.country(), numbering.bank_code()) == (planned.country.as_str(), planned.bank_code.as_str())
     };
-    let (mistaken, file) = (|words: String| Failure::new(format!("nothing was imported: {words}")), request.map.display());
+    let (mistaken, file) =
+        (|words: String| Failure::new(format!("nothing was imported: {words}")), request.map.display());
     match found {
         None => {
             if let Some(mistake) = &map.unfoundable {
@@ -247,7 +248,9 @@ fn place(
         Some((founding, calendar)) if is_the_same(&founding.numbering) => {
             let zone = calendar.zone_of(calendar.day_of(request.now));
             match planned.time_zone.as_ref().filter(|planned| *planned != zone) {
-                None => Ok(Destination { numbering: founding.numbering, calendar, is_to_be_founded: false, currencies }),
+                None => {
+                    Ok(Destination { numbering: founding.numbering, calendar, is_to_be_founded: false, currencies })
+                }
                 Some(planned) => Err(mistaken(format!(
                     "{file} is for a bank with the time zone {planned}, but the one in {} has {zone}; mend `time_zone` \
                      under [bank], or leave it out",

@@ -164,6 +164,7 @@ mod tests {
             passwords_expected,
             event_streams: 1,
             event_streams_per_user: 1,
+            hold_days: 400,
             event_readers: 1,
             batches: 1,
             batches_per_user: 1,

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use bank::{Purpose, State, SubjectId, TokenHash};
+use bank::{PaymentEvent, Purpose, State, SubjectId, TokenHash, What};
 use engine::{Found, HistoryEntry, Period, Search};
 use jiff::civil::{self, Date};
 use jiff::{Span, ToSpan};
-use ledger::{Account, AccountId, Cause, Currency, Timestamp, ValueDate};
+use ledger::{Account, AccountId, Cause, Currency, PostingId, Timestamp, ValueDate};
 use tokio::task::spawn_blocking;
 
 use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
 use crate::names::{account_of, seen_account};
-use crate::payments::SaidView;
+use crate::payments::{PaymentState, SaidView, Undoing};
 use crate::service::Service;
 
 /// The most points of a series: a year of days, or thirty years of months. More than a chart can show.
@@ -77,6 +77,10 @@ pub struct EntryView {
     pub counterparty: String,
     /// Purpose of the payment.
     pub purpose: Purpose,
+    /// State of the payment; none on a statement, which never changes once its days are over.
+    pub state: Option<PaymentState>,
+    /// The id of the hold that it captures.
+    pub hold: Option<String>,
     /// The id of the payment that it gives back or undoes.
     pub undoes: Option<String>,
     /// What went with it.
@@ -194,7 +198,9 @@ impl Service {
         let Subject { id, iban, account } = self.subject(token, iban).await?;
         let (search, limit) = search(account.currency)?;
         let Found { entries, next } = self.engine().search(id, search, limit).await?;
-        let entries = self.entry_views(id, account, entries).await?;
+        let (ids, entries) =
+            (entries.iter().map(|entry| entry.posting).collect(), self.entry_views(id, account, entries).await?);
+        let entries = self.with_states(token, ids, entries).await?;
         Ok(EntriesPage { iban, currency: account.currency, entries, next })
     }
 
@@ -268,6 +274,34 @@ impl Service {
         shown.await.map_err(|error| Fault::failed(&error))?
     }
 
+    /// Adds to entries the states of the payments that made them, whose postings are given in the same order.
+    async fn with_states(
+        &self,
+        token: TokenHash,
+        ids: Vec<PostingId>,
+        mut entries: Vec<EntryView>,
+    ) -> Result<Vec<EntryView>, Fault> {
+        let undoing = |state: &State, id: &PostingId| (*id, Undoing::of(state, id.event()));
+        let undoing =
+            self.read(token, |state, _| Ok(ids.iter().map(|id| undoing(state, id)).collect::<Vec<_>>())).await?;
+        for (entry, (id, undoing)) in entries.iter_mut().zip(undoing) {
+            entry.state = Some(match undoing.is_nothing() {
+                true => PaymentState::Booked,
+                false => self.state_of(id, &undoing).await?,
+            });
+        }
+        Ok(entries)
+    }
+
+    /// The state of a payment of which something was undone.
+    async fn state_of(&self, id: PostingId, undoing: &Undoing) -> Result<PaymentState, Fault> {
+        let recorded = self.engine().find_event(id.event()).await?;
+        match recorded.map(|recorded| recorded.event.what) {
+            Some(What::Payments(PaymentEvent::Posted { posting, .. })) => Ok(undoing.state(&posting)),
+            _ => Err(Fault::failed(&format_args!("event {} is named as a posting and is none", id.event()))),
+        }
+    }
+
     fn entry_view(
         &self,
         account: &Account,
@@ -275,9 +309,10 @@ impl Service {
         ibans: &BTreeMap<AccountId, String>,
         entry: &HistoryEntry,
     ) -> Result<EntryView, Fault> {
-        let undoes = match entry.cause {
-            Cause::Refund { of, .. } | Cause::Reversal { of } => Some(self.payment_ids().id(of.event())),
-            Cause::Order | Cause::Capture { .. } => None,
+        let (hold, undoes) = match entry.cause {
+            Cause::Refund { of, .. } | Cause::Reversal { of } => (None, Some(self.payment_ids().id(of.event()))),
+            Cause::Capture { hold, .. } => (Some(self.hold_ids().id(hold.event())), None),
+            Cause::Order => (None, None),
         };
         Ok(EntryView {
             payment: self.payment_ids().id(entry.posting.event()),
@@ -289,6 +324,8 @@ impl Service {
             value_date: entry.value_date,
             counterparty: ibans.get(&entry.counterparty).cloned().unwrap_or_default(),
             purpose: entry.purpose,
+            state: None,
+            hold,
             undoes,
             said: self.said_view(&entry.said, owners)?,
         })

@@ -1,9 +1,7 @@
 //! The parts of the journal that are told to those whom they concern: which events, to whom, and what they say. What is
 //! shown to nobody (sessions, wrong passwords, refusals) is not told either.
 
-use bank::{
-    AccessEvent, AccountEvent, Audience, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What,
-};
+use bank::{AccessEvent, AccountEvent, Audience, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What};
 use engine::{Engine, Field, Recorded, Unavailable};
 use ledger::{AccountId, Cause, Currency, HoldId, Money, Overdraft, ReleaseReason, Status, Timestamp};
 
@@ -11,7 +9,7 @@ use crate::access::{CustomerView, RightView, SignedIn, UserView};
 use crate::accounts::AccountView;
 use crate::fault::Fault;
 use crate::holds::{HoldView, Known};
-use crate::payments::{Parties, PaymentView};
+use crate::payments::{Parties, PaymentView, Undoing};
 use crate::service::Service;
 use crate::system::ZoneView;
 
@@ -32,12 +30,8 @@ pub struct Told {
 pub enum Story {
     /// Money was moved, for whatever purpose; a hold's capture is one, too.
     PaymentBooked {
-        /// The id of the hold that it captures.
-        hold: Option<String>,
         /// For a capture: `true` if what remained of the hold was let go with it.
         last: Option<bool>,
-        /// The id of the payment that it gives back or undoes.
-        undoes: Option<String>,
         /// The payment.
         payment: Box<PaymentView>,
     },
@@ -145,9 +139,17 @@ impl News {
         let Recorded { number, at, event } = recorded;
         let mut placed = None;
         let (accounts, holder) = match event.what.audience() {
-            Audience::Accounts(accounts) => (accounts.into_vec(), None),
+            Audience::Accounts(accounts) => {
+                if let Some(hold) = captured_by(&event.what) {
+                    // Said with the capture, too: from here on its frame is at hand.
+                    engine.said_with(hold)?;
+                }
+                (accounts.into_vec(), None)
+            }
             Audience::OfHold(hold) => {
                 let known = as_placed(engine, hold)?;
+                let is_released = matches!(event.what, What::Holds(HoldEvent::HoldReleased { .. }));
+                let known = if is_released { known.after(engine, hold, None, number)? } else { known };
                 let accounts = known.ids().to_vec();
                 placed = Some(Box::new(known));
                 (accounts, None)
@@ -184,18 +186,17 @@ impl News {
         let theirs = |customer: &CustomerId| seen.sees_all || seen.customer == Some(*customer);
         let story = match what {
             What::Payments(PaymentEvent::Posted { posting, .. }) => {
-                let (hold, last, undoes) = match posting.cause() {
-                    Cause::Order => (None, None, None),
-                    Cause::Capture { hold, last } => (Some(service.hold_ids().id(hold.event())), Some(last), None),
-                    Cause::Refund { of, .. } | Cause::Reversal { of } => {
-                        (None, None, Some(service.payment_ids().id(of.event())))
-                    }
+                let last = match posting.cause() {
+                    Cause::Capture { last, .. } => Some(last),
+                    Cause::Order | Cause::Refund { .. } | Cause::Reversal { .. } => None,
                 };
-                let payment = service.payment_view(*number, what, parties)?;
-                payment.map(|payment| Story::PaymentBooked { hold, last, undoes, payment: Box::new(payment) })
+                let payment = service.payment_view(*number, what, parties, &Undoing::default())?;
+                payment.map(|payment| Story::PaymentBooked { last, payment: Box::new(payment) })
             }
             What::Holds(HoldEvent::HoldPlaced { .. }) => {
-                let (Some(id), Some(known)) = (HoldId::new(*number), Known::placed(what)) else { return Ok(None) };
+                let (Some(id), Some(known)) = (HoldId::new(*number), Known::placed(what, self.at)) else {
+                    return Ok(None);
+                };
                 Some(Story::HoldPlaced(service.hold_view(id, &known, parties)?))
             }
             What::Holds(HoldEvent::HoldExtended { hold: id, expires_at }) => placed.as_ref().map(|known| {
@@ -208,7 +209,7 @@ impl News {
                     expires_at: *expires_at,
                 }
             }),
-            What::Holds(HoldEvent::HoldReleased { hold: id, reason }) => {
+            What::Holds(HoldEvent::HoldReleased { hold: id, reason, .. }) => {
                 let Some(known) = placed else { return Ok(None) };
                 Some(Story::HoldReleased { reason: *reason, hold: service.hold_view(*id, known, parties)? })
             }
@@ -261,9 +262,17 @@ impl News {
     }
 }
 
-/// A hold as it was placed, with nothing of it left.
+/// The hold that an event captures.
+fn captured_by(what: &What) -> Option<HoldId> {
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = what else { return None };
+    match posting.cause() {
+        Cause::Capture { hold, .. } => Some(hold),
+        Cause::Order | Cause::Refund { .. } | Cause::Reversal { .. } => None,
+    }
+}
+
+/// A hold as it was placed.
 fn as_placed(engine: &Engine, id: HoldId) -> Result<Known, Unavailable> {
-    let placed = engine.event(id.event())?.and_then(|recorded| Known::placed(&recorded.event.what));
-    let known = placed.map(|known| known.now(None));
-    known.ok_or_else(|| Unavailable::Failed(format!("event {} is named as a hold and is none", id.event())))
+    let placed = engine.event(id.event())?.and_then(|recorded| Known::placed(&recorded.event.what, recorded.at));
+    placed.ok_or_else(|| Unavailable::Failed(format!("event {} is named as a hold and is none", id.event())))
 }

@@ -2,9 +2,9 @@
 
 use bank::{PaymentEvent, Purpose, State, TokenHash, What};
 use engine::{HistoryError, Listed, MAX_MERGED, Recorded, Wanted};
-use ledger::{AccountId, Currency, Leg, Money, Timestamp};
+use ledger::{AccountId, Cause, Currency, Leg, Money, Posting, Timestamp};
 
-use super::view::{Parties, PaymentView};
+use super::view::{Parties, PaymentState, PaymentView, Undoing};
 use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
 use crate::ids::is_id;
@@ -38,6 +38,8 @@ pub struct PaymentFilter {
     pub max_minor: i64,
     /// For this purpose.
     pub purpose: Option<Purpose>,
+    /// In this state.
+    pub state: Option<PaymentState>,
     /// Part of the text, in small letters.
     pub text: Option<String>,
 }
@@ -74,7 +76,14 @@ impl PaymentFilter {
         if !in_time || !of_purpose || !posting.legs().iter().any(|booked| self.is_leg(accounts, &booked.leg)) {
             return Ok(Wanted::No);
         }
+        if !self.is_in_state(service, recorded.number, posting)? {
+            return Ok(Wanted::No);
+        }
         let Some(wanted) = &self.text else { return Ok(Wanted::Yes) };
+        let said = match posting.cause() {
+            Cause::Capture { hold, .. } => service.engine().said_with(hold)?,
+            Cause::Order | Cause::Refund { .. } | Cause::Reversal { .. } => said,
+        };
         if said.text.is_none() {
             return Ok(Wanted::No);
         }
@@ -82,6 +91,13 @@ impl PaymentFilter {
         let found =
             service.engine().open_said(&said, &people)?.text.is_some_and(|text| text.to_lowercase().contains(wanted));
         Ok(if found { Wanted::Yes } else { Wanted::No })
+    }
+
+    /// Returns `true` if a payment is in the state that is wanted by now.
+    fn is_in_state(&self, service: &Service, event: u64, posting: &Posting) -> Result<bool, HistoryError> {
+        let Some(wanted) = self.state else { return Ok(true) };
+        let state = service.engine().peek(|state| Undoing::of(state, event).state(posting))?;
+        Ok(state == wanted)
     }
 
     fn is_leg(&self, accounts: &[AccountId], leg: &Leg) -> bool {
@@ -154,33 +170,40 @@ impl Service {
     ) -> Result<PaymentPage, Fault> {
         let (who, (all, must)) = self.prepare(token, |state, who| accounts(state, who, account, counterparty))?;
         let PaymentSearch { before, limit, filter } = search()?;
+        let wanted = filter.state;
         let judge = {
             let service = self.clone();
             move |recorded: &Recorded| filter.judge(&service, &who, &must, recorded)
         };
         let Listed { postings, before } = self.engine().postings(all, before, limit, judge).await?;
-        let parties = self
+        let (parties, until) = self
             .read(token, |state, who| {
                 let parties = postings.iter().map(|recorded| match &recorded.event.what {
                     What::Payments(PaymentEvent::Posted { posting, .. }) => {
-                        Parties::of(state, who, &bank::accounts_of(posting))
+                        (Parties::of(state, who, &bank::accounts_of(posting)), Undoing::of(state, recorded.number))
                     }
                     What::Payments(PaymentEvent::PaidAll { .. })
                     | What::System(_)
                     | What::Access(_)
                     | What::Accounts(_)
-                    | What::Holds(_) => Parties::of(state, who, &[]),
+                    | What::Holds(_) => (Parties::of(state, who, &[]), Undoing::default()),
                 });
-                Ok(parties.collect::<Vec<_>>())
+                Ok((parties.collect::<Vec<_>>(), state.last_event()))
             })
             .await?;
         let next = before.map(|event| self.payment_ids().id(event));
         // Opening their texts may read many keys, so it is done beside the other requests.
         let service = self.clone();
         let shown = tokio::task::spawn_blocking(move || {
-            let each = postings.iter().zip(&parties);
-            let payments = each.map(|(it, parties)| service.payment_view(it.number, &it.event.what, parties));
-            payments.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
+            let each = postings.iter().zip(parties);
+            let payments = each.map(|(it, (parties, undoing))| {
+                let undoing = undoing.found(service.engine(), it.number, until)?;
+                service.payment_view(it.number, &it.event.what, &parties, &undoing)
+            });
+            // Its state may be another since it was judged.
+            let is_wanted = |payment: &PaymentView| wanted.is_none_or(|wanted| payment.booking.state == wanted);
+            let payments = payments.filter_map(Result::transpose);
+            payments.filter(|payment| payment.as_ref().map_or(true, is_wanted)).collect::<Result<Vec<_>, Fault>>()
         });
         let payments = shown.await.map_err(|error| Fault::failed(&error))??;
         Ok(PaymentPage { payments, next })

@@ -13,5 +13,5 @@ pub use batches::{
 pub use list::{PaymentFilter, PaymentPage, PaymentSearch};
 pub use orders::{Booked, BookingOrder, CashOrder, MovementOrder, PaymentOrder, Words};
 pub use undo::RefundOrder;
-pub(crate) use view::Parties;
-pub use view::{BookingView, MovementView, PAYMENT_REFUSALS, PaymentView, SaidView};
+pub use view::{BookingView, MovementView, PAYMENT_REFUSALS, PaymentState, PaymentView, SaidView};
+pub(crate) use view::{Parties, Undoing};

@@ -7,7 +7,7 @@ use engine::Receipt;
 use ledger::{AccountId, Leg, Money};
 use smallvec::SmallVec;
 
-use super::view::{BookingView, Parties};
+use super::view::{BookingView, Parties, Undoing};
 use crate::fault::Fault;
 use crate::metadata::Metadata;
 use crate::names::{account_of, leg_of};
@@ -236,7 +236,8 @@ impl Service {
     }
 
     fn booked_for(&self, receipt: &Receipt, parties: &Parties) -> Result<Booked, Fault> {
-        let booking = self.booking_view(&receipt.what, parties)?.ok_or_else(|| unexpected(receipt))?;
+        let booking =
+            self.booking_view(&receipt.what, parties, &Undoing::default())?.ok_or_else(|| unexpected(receipt))?;
         let id = (!is_dry(receipt)).then(|| self.payment_ids().id(receipt.event));
         Ok(Booked { id, booking, is_repeated: receipt.repeated })
     }

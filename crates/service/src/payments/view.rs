@@ -1,9 +1,10 @@
 //! Payments as they are shown: whatever moved money, a deposit or a reversal as well.
 
 use bank::{PaymentEvent, Purpose, Refusal, Said, State, SubjectId, SystemEvent, TokenHash, What};
-use engine::{Field, Recorded, Spoken};
-use ledger::{AccountId, Leg, Money, Timestamp, ValueDate};
+use engine::{Engine, Field, Recorded, Spoken, Unavailable};
+use ledger::{AccountId, Cause, Leg, Money, Posting, PostingId, Timestamp, Undone, ValueDate};
 use smallvec::SmallVec;
+use tokio::task::spawn_blocking;
 
 use crate::access::SignedIn;
 use crate::fault::Fault;
@@ -14,6 +15,7 @@ use crate::service::Service;
 /// a payment's.
 pub const PAYMENT_REFUSALS: &[&str] = &[
     "unknown-payment",
+    "unknown-hold",
     "unknown-account",
     "not-allowed",
     "no-right",
@@ -68,6 +70,14 @@ pub struct BookingView {
     pub more: Vec<MovementView>,
     /// Purpose of the payment.
     pub purpose: Purpose,
+    /// State of the payment.
+    pub state: PaymentState,
+    /// The id of the hold that it captures.
+    pub hold: Option<String>,
+    /// The id of the payment that it gives back or undoes.
+    pub undoes: Option<String>,
+    /// The ids of its refunds, or of its reversal: the first [`engine::MAX_DEEDS`].
+    pub undone_by: Vec<String>,
     /// What it says to both sides.
     pub said: SaidView,
     /// Booking time.
@@ -96,6 +106,80 @@ pub struct MovementView {
     pub to: String,
     /// Amount.
     pub amount: Money,
+    /// Amount of it that was given back by refunds.
+    pub refunded: Money,
+}
+
+/// State of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentState {
+    /// It stands as it was booked.
+    Booked,
+    /// Some of it was given back.
+    PartlyRefunded,
+    /// All of it was given back.
+    Refunded,
+    /// It was undone exactly, once.
+    Reversed,
+}
+
+impl PaymentState {
+    /// The state of a posting of which so much was undone.
+    fn of(posting: &Posting, undone: Option<&Undone>) -> Self {
+        let Some(undone) = undone else { return Self::Booked };
+        let refunded = match undone {
+            Undone::Reversed => return Self::Reversed,
+            Undone::Refunded(refunded) => refunded,
+        };
+        let is_whole = (0..)
+            .zip(posting.legs())
+            .all(|(leg, booked)| refunded.get(&leg).is_some_and(|minor| *minor >= booked.leg.amount.minor));
+        if is_whole { Self::Refunded } else { Self::PartlyRefunded }
+    }
+}
+
+/// What was undone of a payment after it was booked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Undoing {
+    undone: Option<Undone>,
+    /// The events that undid it, the first ones.
+    by: Vec<u64>,
+}
+
+impl Undoing {
+    /// What the state has of it. The events that did it are looked for by [`Undoing::found`].
+    pub(crate) fn of(state: &State, event: u64) -> Self {
+        let undone = PostingId::new(event).and_then(|id| state.ledger().undone_pages().get(&id));
+        Self { undone: undone.cloned(), by: Vec::new() }
+    }
+
+    /// The state of the payment, which is this posting.
+    pub(crate) fn state(&self, posting: &Posting) -> PaymentState {
+        PaymentState::of(posting, self.undone.as_ref())
+    }
+
+    /// Returns `true` if nothing was undone.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.undone.is_none()
+    }
+
+    /// Finds the events that undid it, as of the event `until`. For a thread that may wait for the disk, where anything was
+    /// undone.
+    pub(crate) fn found(self, engine: &Engine, event: u64, until: u64) -> Result<Self, Unavailable> {
+        if self.is_nothing() {
+            return Ok(self);
+        }
+        Ok(Self { by: engine.deeds_on(event, until)?.first, ..self })
+    }
+
+    /// Returns the amount that was given back of a leg.
+    fn refunded(&self, leg: u32, paid: Money) -> Money {
+        let minor = match &self.undone {
+            Some(Undone::Refunded(legs)) => legs.get(&leg).copied().unwrap_or(0),
+            Some(Undone::Reversed) | None => 0,
+        };
+        Money { minor, ..paid }
+    }
 }
 
 /// The accounts of a payment, with their IBANs, whose copies of its texts are shown, and whether the caller may see what only
@@ -175,7 +259,9 @@ impl Service {
         let recorded = self.engine().outcome_of(request).await?.ok_or(Refusal::UnknownPayment)?;
         match &recorded.event.what {
             What::System(SystemEvent::Refused { refusal, .. }) if PAYMENT_REFUSALS.contains(&refusal.slug()) => {
-                Err(Fault::refused(*refusal, true))
+                let fault = Fault::refused(*refusal, true);
+                let names_account = *refusal == ledger::Refusal::UnknownAccount.into();
+                Err(if names_account { fault.named_in_body() } else { fault })
             }
             What::System(_) | What::Access(_) | What::Accounts(_) | What::Payments(_) | What::Holds(_) => {
                 self.shown_payment(token, &recorded).await
@@ -188,9 +274,30 @@ impl Service {
         let What::Payments(PaymentEvent::Posted { posting, .. }) = &recorded.event.what else {
             return Err(Refusal::UnknownPayment.into());
         };
-        let parties = self.read(token, |state, who| Parties::seen(state, who, &bank::accounts_of(posting))).await?;
-        let payment = self.payment_view(recorded.number, &recorded.event.what, &parties)?;
+        let number = recorded.number;
+        let (parties, undoing, until) = self
+            .read(token, |state, who| {
+                let parties = Parties::seen(state, who, &bank::accounts_of(posting))?;
+                Ok((parties, Undoing::of(state, number), state.last_event()))
+            })
+            .await?;
+        let undoing = self.undoing(undoing, number, until).await?;
+        if let Cause::Capture { hold, .. } = posting.cause() {
+            // What was said with it is told, too: from here on its frame is at hand.
+            self.engine().find_event(hold.event()).await?;
+        }
+        let payment = self.payment_view(number, &recorded.event.what, &parties, &undoing)?;
         Ok(payment.ok_or(Refusal::UnknownPayment)?)
+    }
+
+    /// Finds the events that undid a payment, as of the event `until`, where nobody may wait for the disk.
+    async fn undoing(&self, undoing: Undoing, event: u64, until: u64) -> Result<Undoing, Fault> {
+        if undoing.is_nothing() {
+            return Ok(undoing);
+        }
+        let engine = self.engine().clone();
+        let found = spawn_blocking(move || undoing.found(&engine, event, until)).await;
+        Ok(found.map_err(|error| Fault::failed(&error))??)
     }
 
     /// An event as a payment, where it is one.
@@ -199,8 +306,9 @@ impl Service {
         event: u64,
         what: &What,
         parties: &Parties,
+        undoing: &Undoing,
     ) -> Result<Option<PaymentView>, Fault> {
-        let booking = self.booking_view(what, parties)?;
+        let booking = self.booking_view(what, parties, undoing)?;
         Ok(booking.map(|booking| PaymentView { id: self.payment_ids().id(event), booking }))
     }
 
@@ -210,18 +318,37 @@ impl Service {
         Ok(SaidView { text, end_to_end_id })
     }
 
-    /// An event as a booking, where it is one.
-    pub(crate) fn booking_view(&self, what: &What, parties: &Parties) -> Result<Option<BookingView>, Fault> {
+    /// An event as a booking, where it is one. Reads the hold of a capture, for what was said with it.
+    pub(crate) fn booking_view(
+        &self,
+        what: &What,
+        parties: &Parties,
+        undoing: &Undoing,
+    ) -> Result<Option<BookingView>, Fault> {
         let What::Payments(event) = what else { return Ok(None) };
-        let Some((posting, purpose, said)) = event.as_posting() else { return Ok(None) };
-        let mut movements = posting.legs().iter().map(|booked| {
+        let Some((posting, purpose, mut said)) = event.as_posting() else { return Ok(None) };
+        let mut movements = (0..).zip(posting.legs()).map(|(leg, booked)| {
             let Leg { debit, credit, amount } = booked.leg;
-            MovementView { from: parties.iban(debit), to: parties.iban(credit), amount }
+            let refunded = undoing.refunded(leg, amount);
+            MovementView { from: parties.iban(debit), to: parties.iban(credit), amount, refunded }
         });
+        let (mut hold, mut undoes) = (None, None);
+        match posting.cause() {
+            Cause::Order => {}
+            Cause::Capture { hold: captured, .. } => {
+                hold = Some(self.hold_ids().id(captured.event()));
+                said = self.engine().said_with(captured)?;
+            }
+            Cause::Refund { of, .. } | Cause::Reversal { of } => undoes = Some(self.payment_ids().id(of.event())),
+        }
         let Some(movement) = movements.next() else { return Ok(None) };
         Ok(Some(BookingView {
             movement,
             purpose,
+            state: undoing.state(posting),
+            hold,
+            undoes,
+            undone_by: undoing.by.iter().map(|event| self.payment_ids().id(*event)).collect(),
             said: self.said_view(&said, &parties.people)?,
             booked_at: posting.booked_at(),
             value_date: posting.value_date(),

@@ -13,6 +13,8 @@ pub(super) struct Held {
     pub(super) debit: u32,
     pub(super) credit: u32,
     pub(super) remaining: i128,
+    /// What was captured of it in all.
+    captured: i128,
     pub(super) expires_at: Timestamp,
 }
 
@@ -53,7 +55,10 @@ impl Auditor {
     pub(super) fn book_hold(&mut self, event: &HoldEvent, at: Timestamp) -> Agreed {
         match event {
             HoldEvent::HoldPlaced { hold, .. } => self.book_placed(hold, at),
-            HoldEvent::HoldReleased { hold, reason } => self.book_release(hold.event(), *reason, at),
+            HoldEvent::HoldReleased { hold, reason, released_minor } => {
+                let told = released_minor.map(i128::from);
+                self.book_release(hold.event(), *reason, told, at)
+            }
             HoldEvent::HoldExtended { hold, expires_at } => self.book_extension(hold.event(), *expires_at, at),
         }
     }
@@ -66,14 +71,16 @@ impl Auditor {
         let account = self.account_mut(hold.debit.0)?;
         account.held += minor;
         agree!(account.may_have(account.available()), "the hold was not covered");
-        let held = Held { debit: hold.debit.0, credit: hold.credit.0, remaining: minor, expires_at: hold.expires_at };
+        let (debit, credit) = (hold.debit.0, hold.credit.0);
+        let held = Held { debit, credit, remaining: minor, captured: 0, expires_at: hold.expires_at };
         self.holds.insert(self.events, held);
         Ok(())
     }
 
-    fn book_release(&mut self, id: u64, reason: ReleaseReason, at: Timestamp) -> Agreed {
+    fn book_release(&mut self, id: u64, reason: ReleaseReason, told: Option<i128>, at: Timestamp) -> Agreed {
         let Some(held) = self.holds.remove(&id) else { return Err(breach!("hold {id} was not open")) };
         agree!(reason != ReleaseReason::Expired || held.expires_at <= at, "hold {id} expired before its time");
+        agree!(told == Some(held.remaining), "hold {id} is told to let {told:?} go, of {held:?}");
         self.account_mut(held.debit)?.held -= held.remaining;
         Ok(())
     }
@@ -86,7 +93,15 @@ impl Auditor {
         Ok(())
     }
 
-    pub(super) fn book_capture(&mut self, id: u64, last: bool, moves: &[Moved], at: Timestamp) -> Agreed {
+    /// Books a capture; `told` is what it says that it let go of the rest.
+    pub(super) fn book_capture(
+        &mut self,
+        id: u64,
+        last: bool,
+        told: Option<i64>,
+        moves: &[Moved],
+        at: Timestamp,
+    ) -> Agreed {
         let Some(held) = self.holds.get_mut(&id) else { return Err(breach!("hold {id} was not open")) };
         agree!(held.expires_at > at, "hold {id} was captured after its time");
         let captured: i128 = moves.iter().map(|moved| moved.minor).sum();
@@ -94,6 +109,9 @@ impl Auditor {
         agree!(its_own, "the capture goes another way than hold {id}");
         agree!(captured <= held.remaining, "more was captured than held");
         held.remaining -= captured;
+        held.captured += captured;
+        let released = last.then_some(held.remaining);
+        agree!(told.map(i128::from) == released, "a capture of hold {id} is told to let {told:?} go, of {held:?}");
         let (debit, left) = (held.debit, held.remaining);
         let freed = if last { captured + left } else { captured };
         if last || left == 0 {
@@ -127,6 +145,9 @@ impl Auditor {
     pub(super) fn compare_holds(&self, theirs: &Ledger) -> Agreed {
         agree!(theirs.hold_pages().len() == self.holds.len(), "the bank has other holds open");
         for (id, hold) in theirs.holds() {
+            let captured = i128::from(hold.amount.minor) - i128::from(hold.remaining_minor);
+            let ours = self.holds.get(&id.event()).map(|held| held.captured);
+            agree!(ours == Some(captured), "of hold {} {captured} is captured, should be {ours:?}", id.event());
             let ours = self.holds.get(&id.event()).map(|held| held.remaining);
             let theirs = i128::from(hold.remaining_minor);
             agree!(ours == Some(theirs), "hold {} is of {theirs}, should be of {ours:?}", id.event());
@@ -149,7 +170,7 @@ pub(super) fn is_hold_answered(command: &HoldCommand, moves: &[Moved], events: &
     use HoldEvent as E;
     let one = |is: &dyn Fn(&E) -> bool| matches!(only(events), Some(What::Holds(event)) if is(event));
     let is_released = |hold: &HoldId, why: ReleaseReason| {
-        one(&|event| matches!(event, E::HoldReleased { hold: h, reason } if (h, *reason) == (hold, why)))
+        one(&|event| matches!(event, E::HoldReleased { hold: h, reason, .. } if (h, *reason) == (hold, why)))
     };
     match command {
         HoldCommand::PlaceHold { leg, expires_at, .. } => one(&|event| {

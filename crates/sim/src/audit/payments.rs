@@ -1,7 +1,7 @@
 //! Payments in the auditor's books: what was paid, and what of it was given back.
 
 use bank::{Body, Event, Pay, PaymentCommand, PaymentEvent, Purpose, Refusal, What};
-use ledger::{Cause, Kind, Leg, Money, Posting, Timestamp};
+use ledger::{Cause, Kind, Ledger, Leg, Money, Posting, Timestamp, Undone};
 use smallvec::smallvec;
 
 use super::access::{Objections, Who};
@@ -138,18 +138,20 @@ impl Auditor {
 
     pub(super) fn book_payment(&mut self, event: &PaymentEvent, at: Timestamp) -> Agreed {
         match event {
-            PaymentEvent::Posted { posting, .. } => self.book_posting(posting, at),
+            PaymentEvent::Posted { posting, released_minor, .. } => {
+                self.book_posting(posting, released_minor.as_deref().copied(), at)
+            }
             // The payments that it counts are events of their own.
             PaymentEvent::PaidAll { .. } => Ok(()),
         }
     }
 
-    fn book_posting(&mut self, posting: &Posting, at: Timestamp) -> Agreed {
+    fn book_posting(&mut self, posting: &Posting, released: Option<i64>, at: Timestamp) -> Agreed {
         let number = self.events;
         let moves: Moves = posting.legs().iter().map(|booked| Moved::of(&booked.leg)).collect();
         agree!(!moves.is_empty(), "a posting moved nothing");
         agree!(posting.booked_at() <= at, "a posting was booked ahead");
-        let undoes = self.book_cause(posting.cause(), &moves, at)?;
+        let undoes = self.book_cause(posting.cause(), released, &moves, at)?;
         for (moved, booked) in moves.iter().zip(posting.legs()) {
             agree!(moved.minor > 0, "a leg moved nothing, or backwards");
             self.may_move(moved.debit, moved.credit, moved.currency)?;
@@ -191,13 +193,37 @@ impl Auditor {
     }
 
     /// Takes what a posting was made for off the hold or payment it goes back to. Tells whether it undoes another.
-    fn book_cause(&mut self, cause: Cause, moves: &[Moved], at: Timestamp) -> Agreed<bool> {
+    fn book_cause(&mut self, cause: Cause, released: Option<i64>, moves: &[Moved], at: Timestamp) -> Agreed<bool> {
+        let is_capture = matches!(cause, Cause::Capture { .. });
+        agree!(released.is_none() || is_capture, "what captures nothing lets {released:?} of a hold go");
         match cause {
             Cause::Order => Ok(false),
-            Cause::Capture { hold, last } => self.book_capture(hold.event(), last, moves, at).map(|()| false),
+            Cause::Capture { hold, last } => self.book_capture(hold.event(), last, released, moves, at).map(|()| false),
             Cause::Refund { of, leg } => self.book_refund(of.event(), leg, moves).map(|()| true),
             Cause::Reversal { of } => self.book_reversal(of.event(), moves).map(|()| true),
         }
+    }
+
+    /// Compares what was undone of each payment with the bank's books.
+    pub(super) fn compare_undone(&self, theirs: &Ledger) -> Agreed {
+        let ours = self.payments.iter().flatten();
+        let ours = ours.filter(|payment| matches!(payment.stage, Stage::Refunded | Stage::Reversed)).count();
+        agree!(theirs.undone().count() == ours, "the bank says of others than {ours} that they were undone");
+        for (id, undone) in theirs.undone() {
+            let stage = self.payment(id.event()).map(|payment| payment.stage);
+            let Undone::Refunded(legs) = undone else {
+                agree!(stage == Some(Stage::Reversed), "payment {} is reversed, should be {stage:?}", id.event());
+                continue;
+            };
+            agree!(stage == Some(Stage::Refunded), "payment {} is refunded, should be {stage:?}", id.event());
+            let further = self.further_legs.get(&id.event()).map_or(0, Vec::len);
+            for leg in 0..=u32::try_from(further).unwrap_or(u32::MAX) {
+                let ours = self.paid(id.event(), leg).map(|paid| paid.refunded);
+                let theirs = legs.get(&leg).copied().unwrap_or(0);
+                agree!(ours == Some(theirs), "of payment {} {theirs} is refunded, should be {ours:?}", id.event());
+            }
+        }
+        Ok(())
     }
 
     fn book_refund(&mut self, of: u64, leg: u32, moves: &[Moved]) -> Agreed {

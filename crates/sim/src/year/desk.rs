@@ -328,7 +328,7 @@ impl Desk {
                     | SystemEvent::Refused { .. } => break,
                 },
                 What::Holds(event) => match event {
-                    HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired } => Some(Due::Hold(*hold)),
+                    HoldEvent::HoldReleased { hold, reason: ReleaseReason::Expired, .. } => Some(Due::Hold(*hold)),
                     HoldEvent::HoldReleased { reason: ReleaseReason::Voided, .. }
                     | HoldEvent::HoldPlaced { .. }
                     | HoldEvent::HoldExtended { .. } => break,
