@@ -67,7 +67,9 @@ pub(super) fn master_key(hex: &str) -> Result<MasterKey, Failure> {
 /// Founds the bank.
 pub(super) async fn found(engine: &Engine) -> Result<(), Failure> {
     let numbering = Numbering::new("AT", "99999").map_err(|error| Failure::new(error.to_string()))?;
-    accepted(engine, command(Body::System(SystemCommand::Found { name: "Bench".into(), numbering, time_zone: None }))).await.map(drop)
+    accepted(engine, command(Body::System(SystemCommand::Found { name: "Bench".into(), numbering, time_zone: None })))
+        .await
+        .map(drop)
 }
 
 /// Adds so many customers to a bank that has none, each a person with a user of their own and sealed fields as long

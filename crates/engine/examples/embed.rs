@@ -35,7 +35,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let engine = Engine::create(&data, &master, Arc::new(SystemClock))?;
     let numbering = Numbering::new("AT", "19043")?;
-    ask(&engine, "founding", Body::System(SystemCommand::Found { name: "Example Bank".into(), numbering, time_zone: None }))?;
+    ask(
+        &engine,
+        "founding",
+        Body::System(SystemCommand::Found { name: "Example Bank".into(), numbering, time_zone: None }),
+    )?;
     for (key, kind, cash, overdraft) in
         [("cash", Kind::Asset, true, Overdraft::Unlimited), ("account", Kind::Liability, false, Overdraft::Limited(0))]
     {

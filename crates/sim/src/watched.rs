@@ -46,7 +46,13 @@ impl Watched {
     /// A bank before its first command.
     #[must_use]
     pub fn new(decide: Decide) -> Self {
-        Self { decide, state: State::default(), journal: Journal::default(), auditor: Auditor::default(), calendar: None }
+        Self {
+            decide,
+            state: State::default(),
+            journal: Journal::default(),
+            auditor: Auditor::default(),
+            calendar: None,
+        }
     }
 
     /// One command, from its decision to its audit.

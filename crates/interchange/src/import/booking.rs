@@ -516,8 +516,8 @@ impl Survey<'_> {
     }
 
     fn why_late(&self, row: &Row, account: Account) -> String {
-        let newest =
-            date(self.orders.calendar.day_of(account.last_booked_at)).map_or_else(|_| "a later day".to_owned(), |day| day.to_string());
+        let newest = date(self.orders.calendar.day_of(account.last_booked_at))
+            .map_or_else(|_| "a later day".to_owned(), |day| day.to_string());
         format!(
             "is dated {}, but the account has entries up to {newest} in the bank, and none can be booked before those; to \
              book such rows today, with their own date as value date, write late = \"book-now\" under [postings] in the \
@@ -770,7 +770,8 @@ impl Survey<'_> {
                 left_out.push(place);
                 continue;
             }
-            let first = entries().find(|entry| !entry.late).map(|entry| self.orders.calendar.start_of(value_date(entry.date)));
+            let first =
+                entries().find(|entry| !entry.late).map(|entry| self.orders.calendar.start_of(value_date(entry.date)));
             let turnover: i128 = entries().map(|entry| i128::from(entry.change_minor).abs()).sum();
             let line = entries().next().map(|entry| entry.line);
             let Generations { name, currency, kind, there, next } = generations;

@@ -232,7 +232,8 @@ fn place(
     let is_the_same = |numbering: &Numbering| {
         (numbering.country(), numbering.bank_code()) == (planned.country.as_str(), planned.bank_code.as_str())
     };
-    let (mistaken, file) = (|words: String| Failure::new(format!("nothing was imported: {words}")), request.map.display());
+    let (mistaken, file) =
+        (|words: String| Failure::new(format!("nothing was imported: {words}")), request.map.display());
     match found {
         None => {
             if let Some(mistake) = &map.unfoundable {

@@ -27,7 +27,7 @@ impl Made {
         let engine = Engine::create(&folder.data, &master, Arc::new(SystemClock)).expect("a new bank");
         let numbering = Numbering::new("AT", "99999").expect("a numbering");
         let made = Self { folder, engine };
-        made.does(Body::System(SystemCommand::Found { name: "Bank; of\ntests".into(), numbering }));
+        made.does(Body::System(SystemCommand::Found { name: "Bank; of\ntests".into(), numbering, time_zone: None }));
         made
     }
 

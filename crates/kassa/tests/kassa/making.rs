@@ -73,6 +73,7 @@ fn found(name: &str, country: &str, bank_code: &str) -> Body {
     Body::System(SystemCommand::Found {
         name: name.to_owned(),
         numbering: Numbering::new(country, bank_code).expect("a form"),
+        time_zone: None,
     })
 }
 

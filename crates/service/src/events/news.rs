@@ -1,9 +1,7 @@
 //! The parts of the journal that are told to those whom they concern: which events, to whom, and what they say. What is
 //! shown to nobody (sessions, wrong passwords, refusals) is not told either.
 
-use bank::{
-    AccessEvent, AccountEvent, Audience, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What,
-};
+use bank::{AccessEvent, AccountEvent, Audience, CustomerId, HoldEvent, PaymentEvent, Right, State, SystemEvent, What};
 use engine::{Engine, Field, Recorded, Unavailable};
 use ledger::{AccountId, Cause, Currency, HoldId, Money, Overdraft, ReleaseReason, Status, Timestamp};
 

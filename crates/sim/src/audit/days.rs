@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn the_auditor_knows_its_calendar() {
-        for (year, month, day) in [(1970, 1, 0), (1971, 1, 365), (2000, 3, 11_017), (2026, 11, 20_758), (2100, 3, 47_541)] {
+        for (year, month, day) in
+            [(1970, 1, 0), (1971, 1, 365), (2000, 3, 11_017), (2026, 11, 20_758), (2100, 3, 47_541)]
+        {
             assert_eq!(first_of(year, month), day);
             assert_eq!(year_of(day), year);
         }

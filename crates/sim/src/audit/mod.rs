@@ -78,13 +78,13 @@ use access::{
     objections_to_access,
 };
 use accounts::{Account, FROZEN, is_account_answered, is_account_forbidden, judge_number_taken, named_by_account};
+use days::Days;
 use holds::{Held, is_hold_answered, is_hold_forbidden, named_by_hold};
 use moves::{Moved, Moves};
 use payments::{
     Paid, Payment, Stage, booked_at, is_of_no_legs, is_of_too_many_legs, is_payment_answered, is_payment_forbidden,
     named_by_payment,
 };
-use days::Days;
 use system::{
     is_founding, is_system_answered, is_system_forbidden, is_unknown_zone, is_unresolved, named_by_system,
     objections_to_system,

@@ -99,7 +99,9 @@ pub(super) fn is_system_answered(command: &SystemCommand, events: &[Event]) -> b
 
 pub(super) fn named_by_system(command: &SystemCommand) -> Named {
     match command {
-        SystemCommand::Found { .. } | SystemCommand::SetTimeZone { .. } | SystemCommand::Unresolved(_) => Named::default(),
+        SystemCommand::Found { .. } | SystemCommand::SetTimeZone { .. } | SystemCommand::Unresolved(_) => {
+            Named::default()
+        }
     }
 }
 
