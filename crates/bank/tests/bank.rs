@@ -59,7 +59,9 @@ impl Bank {
             }
             _ => None,
         };
-        decide(&self.state, command, &Facts { now: self.now(), past: past.as_ref(), earlier: None })
+        let now = self.now();
+        let zone_begins = zone_begins(command);
+        decide(&self.state, command, &Facts { now, today: now.day(), zone_begins, past: past.as_ref(), earlier: None })
     }
 
     fn posting(&self, id: PostingId) -> Option<PastPosting> {
@@ -178,7 +180,34 @@ fn sealed_as(subject: u64, category: Category) -> Sealed {
 }
 
 fn found() -> Body {
-    Body::System(SystemCommand::Found { name: "Testbank".into(), numbering: Numbering::new("AT", "99999").unwrap() })
+    found_in(None)
+}
+
+fn found_in(time_zone: Option<&str>) -> Body {
+    let numbering = Numbering::new("AT", "99999").unwrap();
+    let time_zone = time_zone.map(str::to_owned);
+    Body::System(SystemCommand::Found { name: "Testbank".into(), numbering, time_zone })
+}
+
+fn set_time_zone(from: i32, time_zone: &str) -> Body {
+    let (from, time_zone) = (ValueDate(from), time_zone.to_owned());
+    Body::System(SystemCommand::SetTimeZone { from, time_zone })
+}
+
+/// When a day begins in the zones of these tests: an hour before UTC's in Vienna, half a day after it at the date line.
+fn zone_begins(command: &Command) -> Option<Timestamp> {
+    let (from, name) = match &command.body {
+        Body::System(SystemCommand::Found { time_zone, .. }) => (ValueDate(0), time_zone.as_deref()?),
+        Body::System(SystemCommand::SetTimeZone { from, time_zone }) => (*from, time_zone.as_str()),
+        _ => return None,
+    };
+    match name {
+        "UTC" => Some(from.start()),
+        "Europe/Vienna" => Some(from.start().plus_ms(-HOUR)),
+        "Etc/GMT+12" => Some(from.start().plus_ms(12 * HOUR)),
+        "Pacific/Kiritimati" => Some(from.start().plus_ms(-14 * HOUR)),
+        _ => None,
+    }
 }
 
 fn add_user(name: u8, role: Role, customer: Option<CustomerId>) -> Body {
@@ -388,6 +417,7 @@ fn who_may_do_what() {
         (Body::Payments(PaymentCommand::Reverse { of: paid, text: None }), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
         (Body::System(SystemCommand::Unresolved(Refusal::NoRight)), [NO_RIGHT; 5]),
         (book(annas, street.fees, 1), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
+        (set_time_zone(40_000, "Europe/Vienna"), [OK, OK, NOT_ALLOWED, NOT_ALLOWED, NOT_ALLOWED]),
     ];
     let seen: BTreeSet<usize> = rows.iter().map(|(body, _)| body_place(body)).collect();
     assert_eq!(seen, (0..BODIES).collect(), "a command has no row");
@@ -439,10 +469,11 @@ fn body_place(body: &Body) -> usize {
         Body::Payments(PaymentCommand::PayAll(_)) => 23,
         Body::Access(AccessCommand::SetPassword { .. }) => 24,
         Body::Payments(PaymentCommand::Book { .. }) => 25,
+        Body::System(SystemCommand::SetTimeZone { .. }) => 26,
     }
 }
 
-const BODIES: usize = 26;
+const BODIES: usize = 27;
 
 /// A refusal's place in the documented order of precedence. No wildcard: a new refusal must be given its rows.
 fn refusal_place(refusal: Refusal) -> usize {
@@ -470,27 +501,31 @@ fn refusal_place(refusal: Refusal) -> usize {
         Refusal::AboveSignatoryLimit { .. } => 20,
         Refusal::NotAPayee => 21,
         Refusal::BookedAhead => 22,
-        Refusal::InvalidRequest => 23,
-        Refusal::InvalidIban => 24,
-        Refusal::OtherBank => 25,
-        Refusal::InvalidAmount => 26,
-        Refusal::AmountTooPrecise => 27,
-        Refusal::UnknownCurrency => 28,
-        Refusal::AmountIncomplete => 29,
-        Refusal::LimitNeedsSignatory => 30,
-        Refusal::PersonErased => 31,
-        Refusal::InvalidLine => 32,
-        Refusal::TooManyPayments => 33,
-        Refusal::CurrencyNotInUse => 34,
-        Refusal::BetweenCustomers => 35,
-        Refusal::NotIncomeOrExpense => 36,
-        Refusal::Ledger(_) => 37,
+        Refusal::UnknownTimeZone => 23,
+        Refusal::DayHasBegun => 24,
+        Refusal::SameTimeZone => 25,
+        Refusal::TooManyTimeZones => 26,
+        Refusal::InvalidRequest => 27,
+        Refusal::InvalidIban => 28,
+        Refusal::OtherBank => 29,
+        Refusal::InvalidAmount => 30,
+        Refusal::AmountTooPrecise => 31,
+        Refusal::UnknownCurrency => 32,
+        Refusal::AmountIncomplete => 33,
+        Refusal::LimitNeedsSignatory => 34,
+        Refusal::PersonErased => 35,
+        Refusal::InvalidLine => 36,
+        Refusal::TooManyPayments => 37,
+        Refusal::CurrencyNotInUse => 38,
+        Refusal::BetweenCustomers => 39,
+        Refusal::NotIncomeOrExpense => 40,
+        Refusal::Ledger(_) => 41,
     }
 }
 
-/// What no table can show: the engine says that a key was reused, from the fingerprint of the first event under it; and
-/// numbers are exhausted only after four billion of them.
-const NOT_SHOWN: [Refusal; 2] = [Refusal::KeyReused, Refusal::NumbersExhausted];
+/// What no table can show: the engine says that a key was reused, from the fingerprint of the first event under it; numbers
+/// are exhausted only after four billion of them; and `time_zones_follow_each_other` sets more zones than there may be.
+const NOT_SHOWN: [Refusal; 3] = [Refusal::KeyReused, Refusal::NumbersExhausted, Refusal::TooManyTimeZones];
 
 /// What is found out before there is a command.
 const FOUND_BEFORE: [Refusal; 10] = [
@@ -596,6 +631,12 @@ fn every_refusal_in_its_order() {
         ),
         (eve, Body::Access(AccessCommand::SignOut { token }), R::NotSignedIn, &[]),
         (auditor, found(), R::NotAllowed, &[R::AlreadyFounded]),
+        (system, found_in(Some("Mars/Olympus")), R::AlreadyFounded, &[R::UnknownTimeZone]),
+        (auditor, set_time_zone(0, "Mars/Olympus"), R::NotAllowed, &[R::UnknownTimeZone, R::DayHasBegun]),
+        (operator, set_time_zone(0, "Mars/Olympus"), R::UnknownTimeZone, &[R::DayHasBegun]),
+        (operator, set_time_zone(now.day().0, "UTC"), R::DayHasBegun, &[R::SameTimeZone]),
+        (operator, set_time_zone(now.day().0, "Etc/GMT+12"), R::DayHasBegun, &[]),
+        (operator, set_time_zone(40_000, "UTC"), R::SameTimeZone, &[]),
         (anna, owned(nobody), R::NotAllowed, &[R::UnknownCustomer]),
         (operator, Body::Access(AccessCommand::SignInFailed { user: UserId(99) }), R::NotAllowed, &[R::UnknownUser]),
         (operator, set_password(UserId(99)), R::NotAllowed, &[R::UnknownUser]),
@@ -769,7 +810,7 @@ fn every_refusal_in_its_order() {
 
     let elsewhere = [R::NotFounded, R::TooManyRights, R::TooManyPayments];
     let shown = rows.iter().map(|(_, _, given, _)| *given).chain(elsewhere).chain(FOUND_BEFORE).chain(NOT_SHOWN);
-    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=37).collect(), "a refusal has no row");
+    assert_eq!(shown.map(refusal_place).collect::<BTreeSet<_>>(), (0..=41).collect(), "a refusal has no row");
 }
 
 // ---- The frame around all subjects ----
@@ -1576,7 +1617,7 @@ fn story() -> Bank {
         request: None,
         origin: None,
     });
-    bank.system(found());
+    bank.system(found_in(Some("Europe/Vienna")));
     let people: Vec<CustomerId> = (0..4).map(|_| bank.add_customer()).collect();
     let operator = bank.add_user(Role::Operator, None);
     let auditor = bank.add_user(Role::Auditor, None);
@@ -1689,6 +1730,7 @@ fn story() -> Bank {
             origin: None,
         });
     }
+    bank.act(operator, set_time_zone(40_000, "Pacific/Kiritimati"));
     bank
 }
 
@@ -1734,7 +1776,8 @@ fn origin_branches(origin: &Origin) -> Vec<String> {
 /// Every kind of event with each branch of its encoding, as a name. No wildcard: a new one must get into the story.
 fn branches(event: &Event) -> Vec<String> {
     let mut names = match &event.what {
-        What::System(SystemEvent::Founded { .. }) => vec!["founded".to_owned()],
+        What::System(SystemEvent::Founded { time_zone, .. }) => vec![format!("founded, zone {}", time_zone.is_some())],
+        What::System(SystemEvent::TimeZoneSet { .. }) => vec!["time zone set".to_owned()],
         What::System(SystemEvent::LeaderStarted { .. }) => vec!["leader started".to_owned()],
         What::Access(AccessEvent::CustomerAdded { .. }) => vec!["customer added".to_owned()],
         What::Access(AccessEvent::UserAdded { role, customer, .. }) => {
@@ -1891,7 +1934,8 @@ fn the_story_leaves_nothing_out() {
         assert_eq!(count(start), expected, "{start}: {seen:?}");
     }
     let single = [
-        "founded",
+        "founded, zone true",
+        "time zone set",
         "leader started",
         "customer added",
         "password set",
@@ -2005,7 +2049,8 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         | ([1, 1, 1], What::Accounts(AccountEvent::AccountRenamed { .. }))
         | ([1, 1, 2..=4] | [1, 1, 5, _], What::Payments(PaymentEvent::Posted { .. }))
         | ([1, 1, 1 | 2] | [1, 1, 3, _], What::Holds(HoldEvent::HoldPlaced { .. })) => Some(3),
-        ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(4),
+        ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(5),
+        ([1, 1], What::System(SystemEvent::TimeZoneSet { .. })) => Some(2),
         ([1, 1], What::Access(AccessEvent::UserAdded { .. })) => Some(6),
         ([1, 1], What::Payments(PaymentEvent::Posted { .. })) => Some(7),
         ([1, 1], What::Access(AccessEvent::SessionOpened { .. })) => Some(4),
@@ -2121,6 +2166,7 @@ fn the_founding_says_how_accounts_are_numbered() {
             country: country.into(),
             bank_code: bank_code.into(),
             scheme,
+            time_zone: None,
         });
         let event = Event { by: UserId::SYSTEM, what, request: None, origin: None };
         let mut bytes = Vec::new();
@@ -2144,9 +2190,83 @@ fn the_founding_says_how_accounts_are_numbered() {
         country: "BE".into(),
         bank_code: "539".into(),
         scheme: Some(2),
+        time_zone: None,
     });
     let later = Event { by: UserId::SYSTEM, what: later, request: None, origin: None };
     assert!(State::default().check(1, &later).unwrap_err().contains("later version"));
+}
+
+/// A zone takes the place of all that was planned from its day on; what is over stays; and a bank has its zones after a
+/// restart, too.
+#[test]
+fn time_zones_follow_each_other() {
+    let mut bank = Bank::default();
+    assert_eq!(bank.ask(Caller::SYSTEM, found_in(Some("Mars/Olympus"))), Err(Refusal::UnknownTimeZone));
+    bank.system(found_in(Some("Europe/Vienna")));
+    let zones = |bank: &Bank| {
+        let told =
+            |state: &State| state.time_zones().iter().map(|zone| (zone.from.0, zone.name.clone())).collect::<Vec<_>>();
+        assert_eq!(told(&restored(&bank.state)), told(&bank.state));
+        told(&bank.state).into_iter().map(|(from, name)| format!("{from} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    let first = format!("{} Europe/Vienna", i32::MIN);
+    let list = std::sync::Arc::clone(bank.state.time_zones());
+    let day = bank.now().day().0;
+    for (from, name, expected) in [
+        (day + 5, "UTC", format!("{first}, {} UTC", day + 5)),
+        (day + 9, "Etc/GMT+12", format!("{first}, {} UTC, {} Etc/GMT+12", day + 5, day + 9)),
+        (day + 7, "Pacific/Kiritimati", format!("{first}, {} UTC, {} Pacific/Kiritimati", day + 5, day + 7)),
+        (day + 6, "UTC", format!("{first}, {} UTC", day + 5)), // the plan for the seventh is no more
+        (day + 2, "Europe/Vienna", first.clone()),             // nor is that for the fifth
+    ] {
+        bank.system(set_time_zone(from, name));
+        assert_eq!(zones(&bank), expected, "{from} {name}");
+        assert!(!std::sync::Arc::ptr_eq(&list, bank.state.time_zones()), "another list, whatever it says");
+    }
+    assert_eq!(bank.ask(Caller::SYSTEM, set_time_zone(day + 2, "Europe/Vienna")), Err(Refusal::SameTimeZone));
+
+    // The day after tomorrow has not begun here, but in the new zone tomorrow has, in the last ten hours of today.
+    bank.idle_ms += ValueDate(day).start().plus_ms(11 * HOUR).0 - bank.now().0;
+    assert_eq!(bank.ask(Caller::SYSTEM, set_time_zone(day + 1, "Pacific/Kiritimati")), Err(Refusal::DayHasBegun));
+    assert_eq!(bank.ask(Caller::SYSTEM, set_time_zone(day + 1, "Etc/GMT+12")), Ok(()));
+
+    for number in 1..i32::try_from(bank::MAX_TIME_ZONES).unwrap() {
+        bank.system(set_time_zone(day + 10 + number, if number % 2 == 0 { "UTC" } else { "Etc/GMT+12" }));
+    }
+    assert_eq!(bank.state.time_zones().len(), bank::MAX_TIME_ZONES);
+    let one_more = set_time_zone(day + 1_000, "Pacific/Kiritimati");
+    assert_eq!(bank.ask(Caller::SYSTEM, one_more), Err(Refusal::TooManyTimeZones));
+}
+
+/// Whatever is booked counts from the day that the facts tell, unless the command says another.
+#[test]
+fn the_day_comes_with_the_facts() {
+    let street = Street::new();
+    let today = ValueDate(12_345);
+    let legs = [leg(street.annas, street.bens, eur(1))];
+    let dated = Pay { value_date: Some(ValueDate(7)), ..payment(&legs) };
+    let past = street.bank.posting(street.paid);
+    for (body, expected) in [
+        (pay(&legs), today),
+        (Body::Payments(PaymentCommand::PayAll(vec![payment(&legs); 2])), today),
+        (deposit(street.annas, 1), today),
+        (Body::Payments(PaymentCommand::Withdraw { account: street.annas, amount: eur(1), text: None }), today),
+        (book(street.annas, street.fees, 1), today),
+        (Body::Holds(HoldCommand::Capture { hold: street.open_hold, amount: eur(1), last: false }), today),
+        (Body::Payments(PaymentCommand::Refund { of: street.paid, leg: 0, amount: eur(1), text: None }), today),
+        (Body::Payments(PaymentCommand::Reverse { of: street.paid, text: None }), today),
+        (Body::Payments(PaymentCommand::Pay(dated)), ValueDate(7)),
+    ] {
+        let command = Command { caller: Caller::SYSTEM, origin: Origin::default(), request: None, body };
+        let facts = Facts { now: street.bank.now(), today, zone_begins: None, past: past.as_ref(), earlier: None };
+        let Decision::Accepted(events) = decide(&street.bank.state, &command, &facts) else { panic!("{command:?}") };
+        let days = events.iter().filter_map(|event| match &event.what {
+            What::Payments(PaymentEvent::Posted { posting, .. }) => Some(posting.value_date()),
+            _ => None,
+        });
+        let days: Vec<_> = days.collect();
+        assert!(!days.is_empty() && days.iter().all(|day| *day == expected), "{command:?}: {days:?}");
+    }
 }
 
 // ---- Replay ----

@@ -265,7 +265,7 @@ mod tests {
             ("Pacific/Apia", "2011-12-29", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"),
             ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z"), // left out
             ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"),
-            ("Pacific/Kwajalein", "1969-09-30", "1969-09-29T13:00:00Z", "1969-09-30T13:00:00Z"), // back by 23 hours
+            ("Pacific/Kwajalein", "1969-09-30", "1969-09-29T13:00:00Z", "1969-10-01T12:00:00Z"), // back by 23 hours
             ("Australia/Lord_Howe", "2026-04-05", "2026-04-04T13:00:00Z", "2026-04-05T13:30:00Z"), // by 30 minutes
             ("Africa/Casablanca", "2026-02-15", "2026-02-14T23:00:00Z", "2026-02-16T00:00:00Z"), // Ramadan
             ("UTC", "2026-11-01", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
@@ -318,7 +318,7 @@ mod tests {
             }
         }
         let kolkata = calendar(&[(i32::MIN, "Asia/Kolkata")]);
-        for ms in [i64::MIN, i64::MAX, -377_705_116_800_000, 253_402_207_200_000] {
+        for ms in [i64::MAX, -377_705_116_800_000, 253_402_207_200_000] {
             let day = kolkata.day_of(Timestamp(ms));
             assert!(kolkata.start_of(day) <= Timestamp(ms), "{ms}");
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bank::{
     AccessCommand, AccessEvent, AccountCommand, AccountEvent, Body, Caller, Category, Command, Copies, CustomerId,
     HoldCommand, HoldEvent, Numbering, OpenAccount, Origin, Pay, PaymentCommand, PaymentEvent, Plain, Purpose, Refusal,
-    Right, Role, Said, Sealed, SubjectId, SystemCommand, UserId, What,
+    Right, Role, Said, Sealed, SubjectId, SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{
     Clock, Deeds, Engine, Field, HistoryError, MAX_DEEDS, NewSubject, Options, Outcome, Receipt, Recorded, Spoken,
@@ -76,7 +76,7 @@ impl Bench {
         let engine = Engine::create(&data, &master, hands.clone()).expect("a new bank");
         let bench = Self { _folder: folder, data, master, hands, engine };
         let numbering = Numbering::new("AT", "99999").expect("a numbering");
-        bench.accepted(Body::System(SystemCommand::Found { name: "Test Bank".into(), numbering }));
+        bench.accepted(Body::System(SystemCommand::Found { name: "Test Bank".into(), numbering, time_zone: None }));
         for (kind, cash) in [(Kind::Asset, true), (Kind::Liability, false), (Kind::Liability, false)] {
             let overdraft = if cash { Overdraft::Unlimited } else { Overdraft::Limited(0) };
             bench.open_account(kind, overdraft, cash);
@@ -1178,4 +1178,86 @@ fn lists_of_postings_leave_nothing_out() {
     let older = move |it: &Recorded| Ok(if it.number < middle { Wanted::NothingOlder } else { Wanted::Yes });
     let listed = wait(bench.engine.postings(None, None, 5_000, older)).expect("a list");
     assert_eq!((listed.postings.last().map(|it| it.number), listed.before), (Some(middle), None));
+}
+
+/// Value date of what is booked now.
+fn day_of_a_payment(bench: &Bench) -> i32 {
+    let What::Payments(PaymentEvent::Posted { posting, .. }) = bench.pay(CASH, ANNA, 1).what else { panic!("posted") };
+    posting.value_date().0
+}
+
+/// A writer that stays in one day for hours finds the next when it begins, in whatever zone, before and after a restart
+/// from a checkpoint; and the readers' calendar is the same.
+#[test]
+fn the_day_turns_at_the_banks_midnight() {
+    let mut bench = Bench::new();
+    let (monday, day_ms, hour_ms) = (20_255, 86_400_000, 3_600_000);
+    let at = |day: i32| i64::from(day) * day_ms;
+    let set = |from: i32, time_zone: &str| {
+        let (from, time_zone) = (ledger::ValueDate(from), time_zone.to_owned());
+        Body::System(SystemCommand::SetTimeZone { from, time_zone })
+    };
+    assert_eq!(bench.submit(plain(set(monday + 1, "Mars/Olympus"))), refused(Refusal::UnknownTimeZone));
+    assert_eq!(bench.submit(plain(set(monday + 1, "europe/vienna"))), refused(Refusal::UnknownTimeZone), "as spelled");
+    bench.accepted(set(monday + 1, "Europe/Vienna"));
+    for (moment, day) in [
+        (at(monday) - 1, monday - 1),
+        (at(monday), monday),
+        (at(monday + 1) - 2 * hour_ms - 1, monday),
+        (at(monday + 1) - 2 * hour_ms, monday + 1), // midnight of a summer's day in Vienna
+        (at(monday + 1), monday + 1),
+        (at(monday + 2) - 2 * hour_ms - 1, monday + 1),
+        (at(monday + 2) - 2 * hour_ms, monday + 2),
+    ] {
+        bench.hands.pass(moment - bench.hands.wall_ms());
+        assert_eq!(day_of_a_payment(&bench), day, "{moment}");
+        let calendar = bench.engine.calendar().expect("the bank is open");
+        assert_eq!(calendar.day_of(Timestamp(moment)).0, day, "{moment}, for readers");
+        let dry = wait(bench.engine.rehearse(plain(payment(CASH, ANNA, 1)))).expect("the bank is open");
+        let Outcome::Accepted(Receipt { what: What::Payments(PaymentEvent::Posted { posting, .. }), .. }) = dry else {
+            panic!("{dry:?}")
+        };
+        assert_eq!(posting.value_date().0, day, "{moment}, in a dry run");
+        bench = bench.restart(|data| assert!(data.join("checkpoint.db").exists()));
+        assert_eq!(day_of_a_payment(&bench), day, "{moment}, again");
+    }
+    // A zone that is set in the middle of a day moves its end.
+    bench.accepted(set(monday + 3, "Asia/Tokyo"));
+    bench.hands.pass(at(monday + 3) - 9 * hour_ms - 1 - bench.hands.wall_ms());
+    assert_eq!(day_of_a_payment(&bench), monday + 2);
+    bench.hands.pass(1);
+    assert_eq!(day_of_a_payment(&bench), monday + 3);
+    let before = bench.engine.peek(|state| state.time_zones().to_vec()).expect("open");
+    let bench = bench.restart(|data| std::fs::remove_file(data.join("checkpoint.db")).expect("there is one"));
+    assert_eq!(bench.engine.peek(|state| state.time_zones().to_vec()).expect("open"), before);
+    bench.engine.stop();
+}
+
+/// A journal of a later time zone database names a zone that this program doesn't know: it says which, and changes
+/// nothing.
+#[test]
+fn a_zone_that_nobody_knows_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, master) = (folder.path().join("bank"), MasterKey::generate());
+    let mut journal = journal::Journal::create(&data, &master).expect("a new journal");
+    let what = What::System(SystemEvent::Founded {
+        name: "Olympus Bank".into(),
+        country: "AT".into(),
+        bank_code: "99999".into(),
+        scheme: None,
+        time_zone: Some("Mars/Olympus".into()),
+    });
+    let mut body = Vec::new();
+    bank::Event { by: UserId::SYSTEM, what, request: None, origin: None }.encode_to(&mut body);
+    let run = journal.seal(START_MS, vec![journal::PlainFrame { first_event: 1, count: 1, body }], Vec::new());
+    journal.append(&run).expect("written");
+    journal.close().expect("closed");
+    for _ in 0..2 {
+        let hands =
+            Hands { wall_ms: AtomicI64::new(START_MS), monotonic_ms: AtomicI64::new(0), stopped: Mutex::new(()) };
+        let opened = Engine::open(&data, &master, Options::default(), Arc::new(hands), &mut |_| {});
+        let told = opened.err().expect("it can't be opened").to_string();
+        assert!(told.contains("\"Mars/Olympus\" is none that this version of Kassa knows"), "{told}");
+    }
+    assert_eq!(verify(&data, &master, &mut |_| {}).expect("can be checked").events, 1, "nothing was written");
 }

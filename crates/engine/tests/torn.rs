@@ -113,7 +113,10 @@ impl Bench {
         let (data, master) = (dir.path().join("made"), MasterKey::generate());
         let engine = Engine::create(&data, &master, Arc::new(SystemClock)).expect("a new bank");
         let numbering = Numbering::new("AT", "99999").expect("a numbering");
-        submit(&engine, [Body::System(SystemCommand::Found { name: "Test Bank".into(), numbering })].into_iter());
+        submit(
+            &engine,
+            [Body::System(SystemCommand::Found { name: "Test Bank".into(), numbering, time_zone: None })].into_iter(),
+        );
         fill(&engine);
         engine.stop();
         let older = files_of(&data);

@@ -62,7 +62,9 @@ pub(crate) fn run(demo: &Demo, output: &Output) -> Result<(), Failure> {
 /// Refuses every bank that this command did not make. One that version 0.1.0 had only begun to make has no mark, and
 /// nobody and nothing is in it.
 fn must_be_a_demo(beginning: &Beginning, new: &NewBank<'_>, data: &Path) -> Result<(), Failure> {
-    let unmarked = || beginning.bare && beginning.founded.as_ref().is_none_or(|it| *it == FoundedAs::from(new));
+    // Nor had it a time zone.
+    let demo = FoundedAs { time_zone: None, ..FoundedAs::from(new) };
+    let unmarked = || beginning.bare && beginning.founded.as_ref().is_none_or(|it| *it == demo);
     if beginning.demo || unmarked() {
         return Ok(());
     }

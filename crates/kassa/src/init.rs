@@ -121,8 +121,8 @@ fn must_be_unfinished(open: &Open, new: &NewBank<'_>) -> Result<(), Failure> {
         unasked => {
             let cash = unasked.map(|currency| format!(" with a cash desk in {currency}")).unwrap_or_default();
             Err(Failure::new(format!(
-                "the making of {founded}{cash} in {folder} was broken off: give the same name, country, code and \
-                 currencies to finish it, or name another folder with --data"
+                "the making of {founded}{cash} in {folder} was broken off: give the same name, country, code, time \
+                 zone and currencies to finish it, or name another folder with --data"
             )))
         }
     }

@@ -80,6 +80,10 @@ fn bank_and_auditor_agree() {
         ("refused overdraft-in-use", 10),
         ("refused not-a-customers-account", 100),
         ("refused overdraft-without-limit", 100),
+        ("time zone set", 20),
+        ("refused day-has-begun", 5),
+        ("refused unknown-time-zone", 5),
+        ("refused same-time-zone", 1),
     ] {
         let count = outcomes.get(outcome).copied().unwrap_or(0);
         assert!(count >= at_least, "{outcome}: {count} times only, of {outcomes:#?}");
@@ -466,7 +470,7 @@ fn the_auditor_agrees_to_reasons_that_are_seldom_had() {
     };
 
     let numbering = Numbering::new("AT", "99999").unwrap();
-    assert_eq!(ask(Body::System(SystemCommand::Found { name: "Rare".to_owned(), numbering })), None);
+    assert_eq!(ask(Body::System(SystemCommand::Found { name: "Rare".to_owned(), numbering, time_zone: None })), None);
     for _ in 0..102 {
         assert_eq!(ask(Body::Access(AccessCommand::AddCustomer { name: sealed() })), None);
     }
@@ -587,7 +591,8 @@ fn booked(legs: &[Leg], cause: Cause, at: Timestamp, state: &State) -> Option<Po
             (entry(leg.debit, leg.amount.minor.wrapping_neg())?, entry(leg.credit, leg.amount.minor)?);
         booked.push(BookedLeg { leg: *leg, debit, credit });
     }
-    Some(Posting::recorded(booked.into(), at, at.day(), cause))
+    let today = engine::Calendar::new(state.time_zones()).expect("known").day_of(at);
+    Some(Posting::recorded(booked.into(), at, today, cause))
 }
 
 /// What would have happened had a refused command been carried out; none for commands that move or change no money.

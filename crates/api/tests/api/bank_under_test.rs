@@ -90,9 +90,14 @@ impl Bank {
     }
 
     pub(crate) async fn with(limits: impl Into<Limits>) -> Self {
+        Self::founded(limits, None, 1_795_294_453_120).await
+    }
+
+    /// A bank of a time zone, founded at a moment.
+    pub(crate) async fn founded(limits: impl Into<Limits>, time_zone: Option<&str>, at_ms: i64) -> Self {
         let limits = limits.into();
         let folder = tempfile::tempdir().unwrap();
-        let hands = Arc::new(Hands { wall_ms: AtomicI64::new(1_795_294_453_120), monotonic_ms: AtomicI64::new(0) });
+        let hands = Arc::new(Hands { wall_ms: AtomicI64::new(at_ms), monotonic_ms: AtomicI64::new(0) });
         let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&hands);
         let master = MasterKey::generate();
         let engine = Engine::create(&folder.path().join("bank"), &master, clock).unwrap();
@@ -108,13 +113,14 @@ impl Bank {
         let router = api::router(&settings, engine.clone(), &guard, Router::new()).unwrap();
         let (ada, bo, tokens, keys) = (String::new(), String::new(), BTreeMap::new(), AtomicU64::new(0));
         let mut bank = Self { engine, edge, settings, router, ada, bo, tokens, hands, keys, folder, master };
-        bank.found().await;
+        bank.found(time_zone.map(str::to_owned)).await;
         bank
     }
 
-    async fn found(&mut self) {
+    async fn found(&mut self, time_zone: Option<String>) {
         let numbering = Numbering::new("AT", "99999").unwrap();
-        self.system(Body::System(SystemCommand::Found { name: "Bank <of> Tests".into(), numbering }).into()).await;
+        let name = "Bank <of> Tests".into();
+        self.system(Body::System(SystemCommand::Found { name, numbering, time_zone }).into()).await;
         let cash = self.open(Kind::Asset, Overdraft::Unlimited, None, true).await;
         assert_eq!(cash.0, 0);
         for (user, customer) in

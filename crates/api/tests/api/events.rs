@@ -244,6 +244,8 @@ async fn everybody_is_told_what_concerns_them() {
     let customer = write(&bank, "operator", "POST", "/v1/customers", &json!({"name": "Cy"})).await;
     let user = json!({"name": "cy", "password": "twelve chars", "role": "customer", "customer": 6});
     let user = write(&bank, "operator", "POST", "/v1/users", &user).await;
+    let zone = json!({"from": "2099-01-01", "time_zone": "Europe/Vienna"});
+    let zone = write(&bank, "operator", "POST", "/v1/time-zones", &zone).await;
     freeze(&bank).await;
 
     for (who, stream) in &mut streams {
@@ -254,7 +256,7 @@ async fn everybody_is_told_what_concerns_them() {
     let both = [&["payment.booked"], &hold[..], &["payment.booked"]].concat();
     let of_account = [&both[..], &["account.overdraft-set", "account.renamed", "right.granted"]].concat();
     let of_owner = [&of_account[..], &["account.opened"]].concat();
-    let all = [&of_owner[..], &["customer.added", "user.added"]].concat();
+    let all = [&of_owner[..], &["customer.added", "user.added", "time-zone.set"]].concat();
     for (who, expected) in [
         ("ada", &of_owner),
         // Bo has a right on the account from then on, and is told of it; the overdraft before was not for him.
@@ -291,6 +293,7 @@ async fn everybody_is_told_what_concerns_them() {
     assert!(shows(operator[10], &customer) && operator[10]["name"] == "Cy", "{}", operator[10]);
     assert!(shows(operator[11], &user), "{}", operator[11]);
     assert!(!operator[11].to_string().contains("password"), "{}", operator[11]);
+    assert!(shows(operator[12], &zone) && operator[12]["time_zone"] == "Europe/Vienna", "{}", operator[12]);
     // All that can happen, but for the freezing above and the one of `a_right_that_ends_ends_what_is_told`.
     let mut described: BTreeSet<&str> = described().as_object().unwrap().keys().map(String::as_str).collect();
     described.retain(|name| !names(&told["operator"]).contains(name));

@@ -102,6 +102,15 @@ async fn rows(bank: &Bank) -> Vec<Row> {
             rows.push(row("operator", path, with(&cash, field, value), slug));
         }
     }
+    for (from, time_zone, slug) in [
+        ("tomorrow", "Europe/Vienna", "invalid-request"),
+        ("2027-01-01", "Europe/Atlantis", "unknown-time-zone"),
+        ("2026-01-01", "Europe/Vienna", "day-has-begun"),
+        ("2027-01-01", "UTC", "same-time-zone"),
+    ] {
+        let body = json!({"from": from, "time_zone": time_zone});
+        rows.push(row("operator", "POST /v1/time-zones", body, slug));
+    }
     let of_payment = |what: &str| format!("POST /v1/payments/{payment}/{what}");
     let of_hold = |what: &str| format!("POST /v1/holds/{held}/{what}");
     let later = json!({"expires_at": "2027-02-01T00:00:00Z"});

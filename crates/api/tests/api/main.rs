@@ -7,6 +7,7 @@ mod batches;
 mod caching;
 mod conformance;
 mod connections;
+mod days;
 mod description;
 mod desk;
 mod door;
@@ -293,6 +294,7 @@ async fn who_may_do_what() {
     let pay = json!({"from": bank.ada, "to": bank.bo, "amount": "10.00", "currency": "EUR"});
     let cash = json!({"account": bank.ada, "amount": "1.00", "currency": "EUR"});
     // What is asked, and what operator, auditor, owner, signatory up to 5, reader, and stranger are answered.
+    let zone = json!({"from": "2099-01-01", "time_zone": "Europe/Vienna"});
     let rows: Vec<(&str, String, Value, [u16; 6])> = vec![
         ("GET", ada.clone(), Value::Null, [200, 200, 200, 200, 200, 403]),
         ("GET", of("balance"), Value::Null, [200, 200, 200, 200, 200, 403]),
@@ -317,6 +319,8 @@ async fn who_may_do_what() {
         ("PUT", of("overdraft"), json!({"overdraft": "0"}), [200, 403, 403, 403, 403, 403]),
         ("PUT", of("rights/5"), json!({"right": "read-only"}), [200, 403, 403, 403, 403, 403]),
         ("POST", "/v1/clock/confirm".into(), Value::Null, [204, 403, 403, 403, 403, 403]),
+        ("GET", "/v1/time-zones".into(), Value::Null, [200; 6]),
+        ("POST", "/v1/time-zones".into(), zone, [200, 403, 403, 403, 403, 403]),
     ];
     for (method, path, body, expected) in rows {
         for (who, status) in ["operator", "auditor", "ada", "sig", "reader", "stranger"].into_iter().zip(expected) {

@@ -87,6 +87,8 @@ const MAY: &[(&str, &str)] = &[
     ("book_dry_run", BANK),
     ("show_trial_balance", WATCHERS),
     ("confirm_clock", BANK),
+    ("show_time_zones", ALL),
+    ("set_time_zone", BANK),
 ];
 
 /// What Ada called her account, what she wrote to Bo, and what she noted for herself: found in an answer, they were told.

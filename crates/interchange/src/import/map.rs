@@ -796,7 +796,7 @@ mod tests {
             ("grouping = \"indian\"", "`grouping` needs a `thousands_separator`"),
             ("grouping = \"lakh\"", "`grouping` must be thousands or indian"),
             ("currency_marks = [\"-\"]", "`currency_marks` must be texts without digits, signs, points and commas"),
-            ("time_zone = \"Mars/Olympus\"", "`time_zone` is not a time zone that this machine knows: Mars/Olympus"),
+            ("time_zone = \"Mars/Olympus\"", "`time_zone` is not a time zone that this program knows: Mars/Olympus"),
             (
                 "time_zone = \"UTC\"",
                 "`time_zone` needs a `date_format` with a time and its offset, such as %Y-%m-%dT%H:%M:%S%:z",

@@ -27,7 +27,11 @@ impl Made {
         let engine = Engine::create(&folder.data, &master, Arc::new(SystemClock)).expect("a new bank");
         let numbering = Numbering::new("AT", "99999").expect("a numbering");
         let made = Self { folder, engine };
-        made.does(Body::System(SystemCommand::Found { name: "Bank; of\ntests".into(), numbering }));
+        made.does(Body::System(SystemCommand::Found {
+            name: "Bank; of\ntests".into(),
+            numbering,
+            time_zone: Some(ZONE.to_owned()),
+        }));
         made
     }
 
@@ -103,6 +107,9 @@ fn leg(debit: AccountId, credit: AccountId, amount: Money) -> Leg {
 }
 
 /// Texts that say something to one of the programs, or nearly do.
+/// A zone in which the day is another than UTC's from ten o'clock on.
+const ZONE: &str = "Pacific/Kiritimati";
+
 const TRAPS: [&str; 6] = [
     "=HYPERLINK(\"http://x\")",
     "; not a comment\n2020-01-01 a\n  b  1 EUR",
@@ -116,6 +123,8 @@ const TRAPS: [&str; 6] = [
 /// has been erased.
 fn varied() -> Folder {
     let bank = Made::new();
+    let (from, time_zone) = (ValueDate(100_000), "Europe/Vienna".to_owned());
+    bank.does(Body::System(SystemCommand::SetTimeZone { from, time_zone }));
     let (anna, anna_subject) = bank.customer("Anna type:X; Adler");
     let (ben, ben_subject) = bank.customer("Ben Erased");
     for (currency, many) in [("EUR", 123_456), ("JPY", 1_000_000), ("KWD", 9_999)] {
@@ -398,6 +407,24 @@ fn three_currencies_and_every_kind_of_posting() {
 }
 
 #[test]
+fn hledger_has_the_banks_days() {
+    let today = || {
+        let there = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(14);
+        format!("\n{} (", there.to_zoned(jiff::tz::TimeZone::UTC).date())
+    };
+    let before = today();
+    let bank = Made::new();
+    bank.account(Kind::Asset, "EUR", None, None);
+    let (anna, _) = bank.customer("Anna");
+    let annas = bank.account(Kind::Liability, "EUR", None, Some(anna));
+    bank.does(Body::Payments(PaymentCommand::Deposit { account: annas, amount: money("EUR", 1), text: None }));
+    let folder = bank.stopped();
+    let after = today();
+    let journal = export(&folder, "hledger", &[]);
+    assert!(journal.contains(&before) || journal.contains(&after), "{before:?}: {journal}");
+}
+
+#[test]
 fn every_event_is_told_and_no_secret() {
     let folder = varied();
     let bare = export(&folder, "jsonl", &[]);
@@ -406,6 +433,7 @@ fn every_event_is_told_and_no_secret() {
     let types: BTreeSet<&str> = events.iter().map(|event| event["type"].as_str().expect("a type")).collect();
     let expected = [
         "founded",
+        "time-zone-set",
         "leader-started",
         "customer-added",
         "user-added",
@@ -439,6 +467,9 @@ fn every_event_is_told_and_no_secret() {
     );
     let set = first("password-set");
     assert_eq!((&set["by"], &set["user"]), (&json!(0), &json!(1)));
+    assert_eq!(first("founded")["time_zone"], ZONE);
+    let zone = first("time-zone-set");
+    assert_eq!((&zone["from"], &zone["time_zone"]), (&json!("2243-10-17"), &json!("Europe/Vienna")));
     let held = first("hold-placed");
     assert_eq!((&held["amount"], &held["currency"]), (&json!("5.00"), &json!("EUR")));
     let granted = first("right-granted");

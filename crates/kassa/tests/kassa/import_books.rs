@@ -276,6 +276,27 @@ fn the_newest_row_first_grants_nothing() {
     verified(source.folder.data());
 }
 
+/// A row's day begins when it does in the bank's time zone, and ends there: so the balances at the ends of days agree.
+#[test]
+fn rows_are_booked_on_the_days_of_the_banks_time_zone() {
+    let source = Source::new();
+    let code = "bank_code = \"19043\"";
+    let zone = |name: &str| format!("{code}\ntime_zone = \"{name}\"");
+    let told = source.map(code, &zone("Europe/Atlantis")).rows(NEWEST_FIRST).refuses();
+    assert!(told.contains("`time_zone` is not a time zone that this program knows: Europe/Atlantis"), "{told}");
+    let report = source.map(code, &zone("europe/vienna")).import();
+    assert_eq!((&report["postings_booked"], &report["agree_exact"]), (&json!(3), &json!(2)));
+    // At eleven in the evening of the day before, in UTC.
+    let days = [(march(3), march(4), 140_000), (march(3), march(4), 50_000), (march(4), march(5), 30_000)];
+    assert_eq!(source.accounts()[&1].entries, days);
+    assert_eq!(source.import()["postings_booked"], 0, "again");
+
+    let told = source.rows("5,1,2024-03-04,1.00,late,\n").refuses();
+    assert!(told.contains("is dated 2024-03-04") && told.contains("entries up to 2024-03-05"), "{told}");
+    let told = source.map(code, &zone("Asia/Tokyo")).refuses();
+    assert!(told.contains("with the time zone Asia/Tokyo") && told.contains("has Europe/Vienna"), "{told}");
+}
+
 #[test]
 fn without_balances_the_map_tells_the_order() {
     let without = NEWEST_FIRST.lines().filter_map(|line| Some(format!("{},\n", line.rsplit_once(',')?.0)));

@@ -73,6 +73,7 @@ fn found(name: &str, country: &str, bank_code: &str) -> Body {
     Body::System(SystemCommand::Found {
         name: name.to_owned(),
         numbering: Numbering::new(country, bank_code).expect("a form"),
+        time_zone: None,
     })
 }
 
@@ -221,6 +222,41 @@ fn a_making_that_was_broken_off_is_finished_by_the_same_words_only() {
         assert!(finished.status.success(), "{}", told(&finished));
         assert!(told(&init(&folder, "Own Bank", "EUR")).contains("already: Own Bank (AT 99999)"));
     }
+}
+
+#[test]
+fn a_bank_is_founded_in_a_time_zone() {
+    let folder = Folder::new();
+    let init = ["init", "--data", folder.data(), "--country", "AT", "--bank-code", "99999", "--time-zone"];
+    let told = fails(&[&init[..], &["Europe/Atlantis"]].concat(), "operator-password\n");
+    assert!(told.contains("it is not a time zone of the IANA database such as Europe/Vienna"), "{told}");
+    assert!(!folder.data.exists(), "nothing was made");
+    let told = succeeds(&[&init[..], &["europe/vienna"]].concat(), "operator-password\n");
+    assert!(told.starts_with("My Bank (AT 99999, Europe/Vienna) is founded in "), "{told}");
+    assert!(told.contains("Its days are those of Europe/Vienna."), "{told}");
+    let server = Server::serve(&folder.data);
+    let operator = server.sign_in("operator", "operator-password");
+    let days = server.get("/v1/time-zones", &operator);
+    assert_eq!(days["zones"], json!([{ "from": null, "time_zone": "Europe/Vienna" }]));
+    drop(server);
+
+    // Without a zone days are UTC's, and the founding says none: as all versions write it.
+    let plain = Folder::new();
+    let init = ["init", "--data", plain.data(), "--country", "AT", "--bank-code", "99999"];
+    let told = succeeds(&init, "operator-password\n");
+    assert!(told.starts_with("My Bank (AT 99999) is founded in ") && told.contains("those of UTC."), "{told}");
+    let events = succeeds(&["export", "--data", plain.data(), "--format", "jsonl"], "");
+    assert!(!events.contains("time_zone"), "{events}");
+}
+
+/// A making that was broken off is that of a bank with its time zone.
+#[test]
+fn another_time_zone_is_another_bank() {
+    let folder = made_as_far_as(vec![("found", found("Own Bank", "AT", "99999"), None)]);
+    let init = ["init", "--data", folder.data(), "--country", "AT", "--bank-code", "99999", "--name", "Own Bank"];
+    let told = fails(&[&init[..], &["--time-zone", "Europe/Vienna"]].concat(), "operator-password\n");
+    assert!(told.contains("the making of Own Bank (AT 99999) in") && told.contains("broken off"), "{told}");
+    assert!(succeeds(&init, "operator-password\n").contains("Own Bank (AT 99999) is founded"));
 }
 
 #[test]

@@ -116,6 +116,9 @@ fn a_demo_bank_of_an_earlier_version_goes_on() {
     });
     let (status, told) = under(&server, "fixture-2", &alice, &too_much);
     assert_eq!((status, &told["type"]), (422, &json!("/problems/insufficient-funds")), "{told}");
+    // Its days are still UTC's, and it can get a time zone.
+    let days = server.get("/v1/time-zones", &alice);
+    assert_eq!(days["zones"], json!([{ "from": null, "time_zone": "UTC" }]));
     // And it pays.
     let (status, _) = server.ask("POST", "/v1/payments", Some(&alice), Some(&payment));
     assert_eq!(status, 201);

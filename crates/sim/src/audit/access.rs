@@ -29,6 +29,8 @@ pub(super) enum Objection {
     AboveLimit(i64),
     NotOwner,
     NotAPayee,
+    /// Of money of the bank's that was held.
+    BanksHold,
 }
 
 pub(super) type Objections = SmallVec<[Objection; 2]>;

@@ -4,7 +4,7 @@ use bank::{Body, Event, HoldCommand, HoldEvent, What};
 use ledger::{Cause, Hold, HoldId, Ledger, Leg, ReleaseReason, Timestamp};
 use smallvec::smallvec;
 
-use super::access::{Objections, Who};
+use super::access::{Objection, Objections, Who};
 use super::moves::{Moved, Moves, is_paid};
 use super::{Agreed, Auditor, Breach, Named, only};
 
@@ -47,7 +47,13 @@ impl Auditor {
             // Forbidden to them all.
             HoldCommand::Expire { .. } => None,
         };
-        objection.into_iter().collect()
+        let mut objections: Objections = objection.into_iter().collect();
+        if let HoldCommand::Capture { hold, .. } = command
+            && self.holds.get(&hold.event()).is_some_and(|held| !self.can_be_a_customers(held.debit))
+        {
+            objections.push(Objection::BanksHold);
+        }
+        objections
     }
 
     // ---- Do the events fit the books? ----

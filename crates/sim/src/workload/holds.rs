@@ -56,7 +56,7 @@ impl Workload {
             7..=9 => (self.holder(placed.credit), Body::Holds(HoldCommand::Void { hold })),
             _ => {
                 let part = 1 + self.random.amount(placed.amount.minor);
-                let minor = if self.random.once_in(10) { placed.amount.minor + 1 } else { part };
+                let minor = if self.random.once_in(10) { placed.amount.minor.saturating_add(1) } else { part };
                 let amount = Money { minor, ..placed.amount };
                 (
                     self.holder(placed.credit),
