@@ -8,8 +8,8 @@ use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, U
 use crate::access::{AddressHash, Customer, NameIndex, Session, User, customer_record, session_record, user_record};
 use crate::accounts::{AccountInfo, account_record};
 use crate::payments::undone_record;
-use crate::system::Founding;
-use crate::{CustomerId, Cut, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
+use crate::system::{self, Founding};
+use crate::{CustomerId, Cut, ModulusRule, Right, Role, Sealed, State, TokenHash, UserId, codec};
 
 /// One thing of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -31,6 +31,12 @@ pub enum Record {
         /// Left out where there is none, so that the digest of an older bank stays the same.
         #[n(5)]
         scheme: Option<u8>,
+        /// Left out as well where there is none.
+        #[n(7)]
+        digits: Option<u8>,
+        /// Left out as well where there are none.
+        #[n(8)]
+        modulus: Option<Vec<ModulusRule>>,
     },
     /// A customer.
     #[n(1)]
@@ -206,6 +212,8 @@ impl State {
             country: founding.map(|founding| founding.numbering.country().to_owned()),
             bank_code: founding.map(|founding| founding.numbering.bank_code().to_owned()),
             scheme: founding.and_then(|founding| founding.numbering.scheme()),
+            digits: founding.and_then(|founding| founding.numbering.own_digits()),
+            modulus: founding.and_then(|founding| founding.numbering.modulus().map(<[_]>::to_vec)),
         }
     }
 
@@ -213,15 +221,15 @@ impl State {
     ///
     /// # Errors
     ///
-    /// Fails if the founding's country, bank code and scheme make no account numbers, if there are more users than can
+    /// Fails if the founding's country, bank code, scheme and digits make no account numbers, if there are more users than can
     /// be numbered, or if a hold is on no account.
     pub fn restore(&mut self, record: Record) -> Result<(), RestoreError> {
         match record {
-            Record::Head { last_event, time_ms, name, country, bank_code, scheme } => {
+            Record::Head { last_event, time_ms, name, country, bank_code, scheme, digits, modulus } => {
                 self.last_event = last_event;
                 self.time = time_ms.map(Timestamp);
                 if let (Some(name), Some(country), Some(bank_code)) = (name, country, bank_code) {
-                    let numbering = Numbering::recorded(&country, &bank_code, scheme);
+                    let numbering = system::recorded(&country, &bank_code, scheme, digits, modulus.as_ref());
                     let numbering = numbering.map_err(|error| RestoreError(error.to_string()))?;
                     self.founding = Some(Founding { name, numbering });
                 }

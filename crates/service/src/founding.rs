@@ -7,7 +7,7 @@ use std::fmt;
 
 use bank::{
     AccessCommand, AccountCommand, AccountEvent, Body, Caller, Channel, Command, Numbering, OpenAccount, Origin,
-    Refusal, Request, Role, SystemCommand, SystemEvent, UserId, What,
+    OwnCheck, Refusal, Request, Role, SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, OpenError, Outcome, Replay, Submission, Unavailable};
 use ledger::{Currency, Kind, Overdraft};
@@ -71,6 +71,10 @@ pub struct FoundedAs {
     pub country: String,
     /// Code of the bank in them.
     pub bank_code: String,
+    /// Number of digits of an account in them, where neither country nor code say it.
+    pub digits: Option<u8>,
+    /// Rule of their check digits, where their form is the bank's own.
+    pub own: Option<OwnCheck>,
 }
 
 impl fmt::Display for FoundedAs {
@@ -82,7 +86,8 @@ impl fmt::Display for FoundedAs {
 impl From<&NewBank<'_>> for FoundedAs {
     fn from(NewBank { name, numbering, .. }: &NewBank<'_>) -> Self {
         let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-        Self { name: (*name).to_owned(), country, bank_code }
+        let (digits, own) = (numbering.own_digits(), numbering.own_check());
+        Self { name: (*name).to_owned(), country, bank_code, digits, own }
     }
 }
 
@@ -121,9 +126,11 @@ impl Beginning {
             beginning.demo |= key.is_some() && (key == founding || key == first_customer);
             match &recorded.event.what {
                 What::System(SystemEvent::LeaderStarted { .. }) => {}
-                What::System(SystemEvent::Founded { name, country, bank_code, scheme: _ }) => {
+                What::System(SystemEvent::Founded { name, country, bank_code, scheme, digits, modulus: _ }) => {
                     let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
-                    beginning.founded = Some(FoundedAs { name, country, bank_code });
+                    let numbering = Numbering::recorded(&country, &bank_code, *scheme, *digits);
+                    let own = numbering.ok().and_then(|numbering| numbering.own_check());
+                    beginning.founded = Some(FoundedAs { name, country, bank_code, digits: *digits, own });
                 }
                 What::Accounts(AccountEvent::AccountOpened { currency, cash: true, .. })
                     if recorded.event.by == UserId::SYSTEM =>

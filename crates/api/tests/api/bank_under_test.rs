@@ -89,7 +89,15 @@ impl Bank {
     }
 
     pub(crate) async fn with(limits: impl Into<Limits>) -> Self {
-        let limits = limits.into();
+        Self::made(limits.into(), Numbering::new("AT", "99999").unwrap()).await
+    }
+
+    /// The same with account numbers of another form.
+    pub(crate) async fn numbered(numbering: Numbering) -> Self {
+        Self::made(Limits::default(), numbering).await
+    }
+
+    async fn made(limits: Limits, numbering: Numbering) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hands = Arc::new(Hands { wall_ms: AtomicI64::new(1_795_294_453_120), monotonic_ms: AtomicI64::new(0) });
         let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&hands);
@@ -106,12 +114,11 @@ impl Bank {
         let router = api::router(&settings, engine.clone(), &guard, Router::new()).unwrap();
         let (ada, bo, tokens, keys) = (String::new(), String::new(), BTreeMap::new(), AtomicU64::new(0));
         let mut bank = Self { engine, edge, settings, router, ada, bo, tokens, hands, keys, folder };
-        bank.found().await;
+        bank.found(numbering).await;
         bank
     }
 
-    async fn found(&mut self) {
-        let numbering = Numbering::new("AT", "99999").unwrap();
+    async fn found(&mut self, numbering: Numbering) {
         self.system(Body::System(SystemCommand::Found { name: "Bank <of> Tests".into(), numbering }).into()).await;
         let cash = self.open(Kind::Asset, Overdraft::Unlimited, None, true).await;
         assert_eq!(cash.0, 0);

@@ -15,6 +15,7 @@ mod holds;
 mod keys;
 mod limits;
 mod money;
+mod numbers;
 mod pages;
 mod payments;
 mod rates;

@@ -13,8 +13,9 @@ pub(crate) fn decide(standing: Standing, state: &State, command: &SystemCommand)
                 return Err(Refusal::AlreadyFounded.into());
             }
             let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-            let scheme = numbering.scheme();
-            accepted(What::System(SystemEvent::Founded { name: name.clone(), country, bank_code, scheme }))
+            let (scheme, digits) = (numbering.scheme(), numbering.own_digits());
+            let (name, modulus) = (name.clone(), numbering.modulus().map(<[_]>::to_vec));
+            accepted(What::System(SystemEvent::Founded { name, country, bank_code, scheme, digits, modulus }))
         }
         SystemCommand::Unresolved(refusal) => Err((*refusal).into()),
     }

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::{Refusal, codec};
+use crate::{ModulusRule, Refusal, codec};
 
 /// Events of the bank itself and its journal.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -22,6 +22,12 @@ pub enum SystemEvent {
         /// Scheme of its account numbers; see [`crate::Numbering::scheme`].
         #[n(3)]
         scheme: Option<u8>,
+        /// Number of digits of its accounts; see [`crate::Numbering::own_digits`].
+        #[n(5)]
+        digits: Option<u8>,
+        /// Rules by which its account numbers are checked; see [`crate::Numbering::modulus`].
+        #[n(6)]
+        modulus: Option<Vec<ModulusRule>>,
     },
     /// A node took over the journal.
     #[n(1)]

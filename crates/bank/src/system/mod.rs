@@ -9,3 +9,4 @@ pub use command::SystemCommand;
 pub(crate) use decide::decide;
 pub use event::SystemEvent;
 pub use state::Founding;
+pub(crate) use state::recorded;

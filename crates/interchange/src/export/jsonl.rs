@@ -7,7 +7,9 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use bank::{AccessEvent, AccountEvent, HoldEvent, PaymentEvent, Right, Role, Sealed, State, SystemEvent, What};
+use bank::{
+    AccessEvent, AccountEvent, HoldEvent, OwnCheck, PaymentEvent, Right, Role, Sealed, State, SystemEvent, What,
+};
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Money, Overdraft, Posting, ReleaseReason, Status};
 use serde::Serialize;
@@ -41,6 +43,12 @@ enum Told<'a> {
         name: &'a str,
         country: &'a str,
         bank_code: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        account_digits: Option<u8>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        own_numbers: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        modulus_check: Option<bool>,
     },
     LeaderStarted {
         version: &'a str,
@@ -192,8 +200,11 @@ impl<'a> Jsonl<'a> {
     fn tell<'b>(&self, state: &State, what: &'b What) -> Result<Told<'b>, Ended> {
         let open = |field, sealed: Option<&Sealed>| self.personal.open(field, sealed);
         Ok(match what {
-            What::System(SystemEvent::Founded { name, country, bank_code, scheme: _ }) => {
-                Told::Founded { name, country, bank_code }
+            What::System(SystemEvent::Founded { name, country, bank_code, scheme: _, digits, modulus }) => {
+                let own = state.founding().and_then(|founding| founding.numbering.own_check());
+                let own_numbers = own.map(OwnCheck::name);
+                let modulus_check = modulus.as_ref().map(|_| true);
+                Told::Founded { name, country, bank_code, account_digits: *digits, own_numbers, modulus_check }
             }
             What::System(SystemEvent::LeaderStarted { version }) => Told::LeaderStarted { version },
             What::Access(AccessEvent::CustomerAdded { id, name }) => {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use bank::Numbering;
+use bank::{Numbering, NumbersAsked, OwnCheck};
 use encoding_rs::Encoding;
 use jiff::civil::date;
 use jiff::fmt::strtime;
@@ -250,9 +250,15 @@ fn bank(mut section: Section<'_>, is_there: bool) -> (Option<PlannedBank>, Optio
         name: section.parsed("name", String::new(), plain),
         country: section.text("country"),
         bank_code: section.text("bank_code"),
+        numbers: NumbersAsked {
+            digits: section.optional_number("account_digits").map(|digits| u32::try_from(digits).unwrap_or(u32::MAX)),
+            own: section.optional("own_numbers", |name| {
+                OwnCheck::from_name(name).ok_or_else(|| "must be mod97 or luhn, or left out".to_owned())
+            }),
+        },
     });
     let whole = planned.as_ref().filter(|bank| !bank.country.is_empty() && !bank.bank_code.is_empty());
-    let error = whole.and_then(|bank| Numbering::new(&bank.country, &bank.bank_code).err());
+    let error = whole.and_then(|bank| Numbering::asked(&bank.country, &bank.bank_code, bank.numbers).err());
     let unfoundable = error.map(|error| section.mistake("bank_code", format!("`bank_code`: {error}")));
     section.finish();
     (planned, unfoundable)

@@ -96,7 +96,11 @@ pub struct Auditor {
     founded: bool,
     events: u64,
     now: Option<Timestamp>,
+    /// Number of digits of an account's number, where the founding says it.
+    digits: Option<u8>,
     accounts: Vec<Account>,
+    /// The account of each number.
+    numbers: Map<u64, u32>,
     cash: Map<u16, u32>,
     holds: Map<u64, Held>,
     /// Payment of each event, the first event first; `None` for those that are no payments.
@@ -472,6 +476,7 @@ impl Auditor {
     fn compare_with(&self, state: &State) -> Agreed {
         agree!(state.last_event() == self.events, "the bank has seen {} events", state.last_event());
         self.compare_accounts(state.ledger())?;
+        self.compare_numbers(state)?;
         self.compare_holds(state.ledger())?;
         agree!(state.session_count() == self.sessions.len(), "the bank has other sessions");
         state.ledger().check_laws().map_err(|law| breach!("a law is broken: {law}"))

@@ -8,9 +8,10 @@ use super::{Agreed, Auditor, Breach, Named, only};
 impl Auditor {
     pub(super) fn book_system(&mut self, event: &SystemEvent) -> Agreed {
         match event {
-            SystemEvent::Founded { .. } => {
+            SystemEvent::Founded { digits, .. } => {
                 agree!(!self.founded, "the bank was founded twice");
                 self.founded = true;
+                self.digits = *digits;
                 Ok(())
             }
             SystemEvent::LeaderStarted { .. } => Err(breach!("a program began in answer to a command")),
