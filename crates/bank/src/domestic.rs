@@ -586,12 +586,12 @@ mod tests {
             number = numbering.next_from(number + 1).unwrap();
             given.push(number);
         }
-        assert!(given.iter().all(|number| number % 1_000 == 0 && numbering.has(*number)));
+        assert!(given.iter().all(|number| number.is_multiple_of(1_000) && numbering.has(*number)));
         let all = (1..=given[49] / 1_000).filter(|base| numbering.has(base * 1_000)).count();
         assert_eq!(all, 50, "none is left out");
         assert!((440..=560).contains(&(given[49] / 1_000)), "one in eleven: {given:?}");
         let last = numbering.next_down_from(numbering.largest()).unwrap();
-        assert!(last % 1_000 == 0 && numbering.has(last) && last > 9_999_900_000);
+        assert!(last.is_multiple_of(1_000) && numbering.has(last) && last > 9_999_900_000);
         // Banks without a published check take any.
         assert!((1..100).all(|number| bank("NZ", "310001").has(number)));
         assert!(!bank("NZ", "010902").has(68_389_000 + 1_000));

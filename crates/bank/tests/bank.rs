@@ -2021,8 +2021,11 @@ fn the_founding_of_a_british_bank_holds_the_rules_of_its_sort_code() {
     assert_eq!(bank.state.account_of_iban(&numbering.iban(wrong)), Err(IbanError::Invalid));
 }
 
+/// Country, bank code, scheme and digits of a founding, and an account number of the bank.
+type Numbered = (&'static str, &'static str, Option<u8>, Option<u8>, &'static str);
+
 /// The account number 75,470 of a bank of each scheme, by what its founding says. None of these may ever change.
-const NUMBERINGS: [(&str, &str, Option<u8>, Option<u8>, &str); 20] = [
+const NUMBERINGS: [Numbered; 20] = [
     ("AT", "99999", None, None, "AT209999900000075470"),
     ("GB", "NWBK601613", None, None, "GB69NWBK60161300075470"),
     ("BE", "539", Some(1), None, "BE68539007547034"),

@@ -26,7 +26,8 @@ async fn what_names_an_account_takes_and_tells_its_number() {
 
     let (status, paid) = pay(&bank, "1234567800000000001", "123 456 780-0000 0000 02").await;
     assert_eq!((status, &paid["from"], &paid["to"]), (201, &json!(ada), &json!(bo)));
-    let hold = json!({"from": ada, "to": bo, "amount": "2.00", "currency": "EUR"});
+    let hold =
+        json!({"from": ada, "to": bo, "amount": "2.00", "currency": "EUR", "expires_at": "2027-01-01T00:00:00Z"});
     let call = Call::new("POST", "/v1/holds").by(&bank, "ada").key(&bank.fresh_key()).json(&hold);
     assert_eq!(bank.send(call).await.json()["from"], ada);
 
