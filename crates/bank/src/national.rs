@@ -9,6 +9,8 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     country: &'static str,
+    /// A bank's code that is right.
+    example: &'static str,
     /// Number of digits of the bank's code, with the branch's where the country has one.
     bank: usize,
     /// Number of digits of the account number that are the bank's to give.
@@ -57,45 +59,95 @@ impl Rule {
     }
 }
 
-const fn layout(country: &'static str, bank: usize, digits: u32, rule: Rule) -> Layout {
-    Layout { country, bank, digits, rule }
+const fn layout(country: &'static str, example: &'static str, bank: usize, digits: u32, rule: Rule) -> Layout {
+    Layout { country, example, bank, digits, rule }
 }
 
 /// The countries with check digits that can be computed.
 static LAYOUTS: [Layout; 23] = [
-    layout("BA", 6, 8, Rule::Mod97),
-    layout("BE", 3, 7, Rule::Belgian),
-    layout("CZ", 4, 8, Rule::Czech),
-    layout("EE", 2, 13, Rule::Estonian),
-    layout("ES", 8, 10, Rule::Spanish),
-    layout("FI", 3, 10, Rule::Finnish),
-    layout("FR", 10, 11, Rule::Rib),
-    layout("HR", 7, 9, Rule::Croatian),
-    layout("HU", 7, 14, Rule::Hungarian),
-    layout("IT", 10, 12, Rule::Italian),
-    layout("MC", 10, 11, Rule::Rib),
-    layout("ME", 3, 13, Rule::Mod97),
-    layout("MK", 3, 10, Rule::Mod97),
-    layout("MR", 10, 11, Rule::Rib),
-    layout("NO", 4, 5, Rule::Norwegian),
-    layout("PT", 8, 11, Rule::Mod97),
-    layout("RS", 3, 13, Rule::Mod97),
-    layout("SI", 5, 8, Rule::Mod97),
-    layout("SK", 4, 8, Rule::Czech),
-    layout("SM", 10, 12, Rule::Italian),
-    layout("TL", 3, 14, Rule::Mod97),
-    layout("TN", 5, 13, Rule::Rib),
-    layout("XK", 4, 10, Rule::Mod97),
+    layout("BA", "129007", 6, 8, Rule::Mod97),
+    layout("BE", "320", 3, 7, Rule::Belgian),
+    layout("CZ", "0800", 4, 8, Rule::Czech),
+    layout("EE", "22", 2, 13, Rule::Estonian),
+    layout("ES", "21000418", 8, 10, Rule::Spanish),
+    layout("FI", "123", 3, 10, Rule::Finnish),
+    layout("FR", "2004101005", 10, 11, Rule::Rib),
+    layout("HR", "1001005", 7, 9, Rule::Croatian),
+    layout("HU", "1177301", 7, 14, Rule::Hungarian),
+    layout("IT", "0542811101", 10, 12, Rule::Italian),
+    layout("MC", "1122200001", 10, 11, Rule::Rib),
+    layout("ME", "505", 3, 13, Rule::Mod97),
+    layout("MK", "250", 3, 10, Rule::Mod97),
+    layout("MR", "0002000101", 10, 11, Rule::Rib),
+    layout("NO", "8601", 4, 5, Rule::Norwegian),
+    layout("PT", "00020123", 8, 11, Rule::Mod97),
+    layout("RS", "260", 3, 13, Rule::Mod97),
+    layout("SI", "26330", 5, 8, Rule::Mod97),
+    layout("SK", "1200", 4, 8, Rule::Czech),
+    layout("SM", "0322509800", 10, 12, Rule::Italian),
+    layout("TL", "008", 3, 14, Rule::Mod97),
+    layout("TN", "10006", 5, 13, Rule::Rib),
+    layout("XK", "1212", 4, 10, Rule::Mod97),
 ];
 
-/// The countries whose account numbers have no check digits, or have them within the bank's code alone (AL, PL).
+/// The countries whose account numbers have no check digits, or have them within the bank's code alone (AL, PL),
+/// and a bank's code of each.
 ///
 /// Left out are those of which the registry tells of check digits by a rule that is the bank's own or that nobody
 /// publishes (BI, DJ, DK, FO, GL, RU, SE, ST), whose numbers hold the owner's (IS), or that end with letters (BR, MU, SC).
-const PLAIN: [&str; 52] = [
-    "AD", "AE", "AL", "AT", "AZ", "BG", "BH", "BY", "CH", "CR", "CY", "DE", "DO", "EG", "FK", "GB", "GE", "GI", "GR",
-    "GT", "IE", "IL", "IQ", "JO", "KW", "KZ", "LB", "LC", "LI", "LT", "LU", "LV", "LY", "MD", "MN", "MT", "NI", "NL",
-    "OM", "PL", "PS", "QA", "RO", "SA", "SD", "SO", "SV", "TR", "UA", "VA", "VG", "YE",
+static PLAIN: [(&str, &str); 52] = [
+    ("AD", "00012030"),
+    ("AE", "033"),
+    ("AL", "21211009"),
+    ("AT", "19043"),
+    ("AZ", "NABZ"),
+    ("BG", "BNBG9661"),
+    ("BH", "BMAG"),
+    ("BY", "NBRB"),
+    ("CH", "00762"),
+    ("CR", "0152"),
+    ("CY", "00200128"),
+    ("DE", "37040044"),
+    ("DO", "BAGR"),
+    ("EG", "00190005"),
+    ("FK", "SC"),
+    ("GB", "NWBK601613"),
+    ("GE", "NB"),
+    ("GI", "NWBK"),
+    ("GR", "0110125"),
+    ("GT", "TRAJ"),
+    ("IE", "AIBK931152"),
+    ("IL", "010800"),
+    ("IQ", "NBIQ850"),
+    ("JO", "CBJO0010"),
+    ("KW", "CBKU"),
+    ("KZ", "125"),
+    ("LB", "0999"),
+    ("LC", "HEMM"),
+    ("LI", "08810"),
+    ("LT", "10000"),
+    ("LU", "001"),
+    ("LV", "BANK"),
+    ("LY", "002048"),
+    ("MD", "AG"),
+    ("MN", "1234"),
+    ("MT", "MALT01100"),
+    ("NI", "BAPR"),
+    ("NL", "ABNA"),
+    ("OM", "018"),
+    ("PL", "10901014"),
+    ("PS", "PALS"),
+    ("QA", "DOHB"),
+    ("RO", "AAAA"),
+    ("SA", "80"),
+    ("SD", "29"),
+    ("SO", "1000001"),
+    ("SV", "CENR"),
+    ("TR", "00061"),
+    ("UA", "322313"),
+    ("VA", "001"),
+    ("VG", "VPVG"),
+    ("YE", "CBYE0001"),
 ];
 
 /// The layout of a country with check digits.
@@ -105,12 +157,13 @@ pub(crate) fn layout_of(country: &str) -> Option<&'static Layout> {
 
 /// Returns `true` if a country's account numbers have no check digits that would have to be computed.
 pub(crate) fn is_plain(country: &str) -> bool {
-    layout_of(country).is_none() && PLAIN.contains(&country)
+    layout_of(country).is_none() && PLAIN.iter().any(|(plain, _)| *plain == country)
 }
 
-/// All countries in which a bank can be founded, in their order.
-pub(crate) fn possible() -> Vec<&'static str> {
-    let mut possible: Vec<_> = LAYOUTS.iter().map(|layout| layout.country).chain(PLAIN).collect();
+/// All countries whose IBANs can be computed and a bank's code of each, in their order.
+pub(crate) fn possible() -> Vec<(&'static str, &'static str)> {
+    let mut possible: Vec<_> =
+        LAYOUTS.iter().map(|layout| (layout.country, layout.example)).chain(PLAIN.iter().copied()).collect();
     possible.sort_unstable();
     possible.dedup();
     possible
@@ -131,13 +184,13 @@ pub(crate) fn is_bank_code_right(country: &str, bank_code: &str) -> bool {
         _ => return true,
     };
     let Some((before, last)) = bank_code.split_at_checked(length.saturating_sub(1)) else { return false };
-    bank_code.bytes().all(|byte| byte.is_ascii_digit()) && last == check(before).to_string()
+    is_digits(bank_code) && last == check(before).to_string()
 }
 
 impl Layout {
     /// Returns `true` if a bank's code has the country's form.
     pub(crate) fn takes(&self, bank_code: &str) -> bool {
-        bank_code.len() == self.bank && bank_code.bytes().all(|byte| byte.is_ascii_digit())
+        bank_code.len() == self.bank && is_digits(bank_code)
     }
 
     /// The domestic number (BBAN) of an account, of a bank code that it takes.
@@ -190,8 +243,14 @@ fn with_free_digit(before: &str, account: &str, check: impl Fn(&str) -> Option<u
     numbers.next().unwrap_or_default()
 }
 
-fn digits(text: &str) -> impl Iterator<Item = u64> + '_ {
+/// The values of a text's digits.
+pub(crate) fn digits(text: &str) -> impl Iterator<Item = u64> + '_ {
     text.bytes().map(|byte| u64::from(byte.wrapping_sub(b'0')))
+}
+
+/// Returns `true` if a text is made of the digits 0 to 9 alone.
+pub(crate) fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn mod_97(text: &str) -> u64 {
@@ -199,14 +258,14 @@ fn mod_97(text: &str) -> u64 {
 }
 
 /// The sum of the digits, each times its weight; the weights begin anew where there are fewer.
-fn weighted(text: &str, weights: &[u64]) -> u64 {
+pub(crate) fn weighted(text: &str, weights: &[u64]) -> u64 {
     digits(text)
         .zip(weights.iter().cycle())
         .fold(0_u64, |sum, (digit, weight)| sum.wrapping_add(digit.wrapping_mul(*weight)))
 }
 
 /// The digit that brings a sum to a multiple of ten.
-fn ten_less(sum: u64) -> u64 {
+pub(crate) fn ten_less(sum: u64) -> u64 {
     10_u64.wrapping_sub(sum.rem_euclid(10)).rem_euclid(10)
 }
 
@@ -217,7 +276,7 @@ fn eleven_less(text: &str, weights: &[u64]) -> Option<u64> {
 }
 
 /// The sum of Luhn's rule, for a check digit that is still to come: every other digit counts twice, from the last on.
-fn luhn(text: &str) -> u64 {
+pub(crate) fn luhn(text: &str) -> u64 {
     let from_the_end = digits(text).collect::<Vec<_>>().into_iter().rev();
     from_the_end.enumerate().fold(0, |sum: u64, (place, digit)| {
         let twice = digit.wrapping_mul(2);
@@ -316,11 +375,11 @@ mod tests {
     fn a_country_is_plain_or_has_a_layout() {
         let possible = possible();
         assert_eq!(possible.len(), 75);
-        assert!(possible.iter().all(|country| is_plain(country) != layout_of(country).is_some()));
+        assert!(possible.iter().all(|(country, _)| is_plain(country) != layout_of(country).is_some()));
         assert!(
             ["BI", "BR", "DJ", "DK", "FO", "GL", "IS", "MU", "RU", "SC", "SE", "ST", "XX"]
                 .iter()
-                .all(|country| !possible.contains(country))
+                .all(|country| possible.iter().all(|(possible, _)| possible != country))
         );
     }
 }

@@ -8,8 +8,8 @@ use ledger::{Account, AccountId, Currency, Hold, HoldId, PostingId, Timestamp, U
 use crate::access::{AddressHash, Customer, NameIndex, Session, User, customer_record, session_record, user_record};
 use crate::accounts::{AccountInfo, account_record};
 use crate::payments::undone_record;
-use crate::system::{Founding, ZoneFrom};
-use crate::{CustomerId, Cut, Numbering, Right, Role, Sealed, State, TokenHash, UserId, codec};
+use crate::system::{self, Founding, ZoneFrom};
+use crate::{CustomerId, Cut, ModulusRule, Right, Role, Sealed, State, TokenHash, UserId, codec};
 
 /// One thing of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -34,6 +34,12 @@ pub enum Record {
         /// The first day and the name of each time zone; left out where there is none, for the same reason.
         #[n(6)]
         time_zones: Option<Vec<(i32, String)>>,
+        /// Left out as well where there is none.
+        #[n(7)]
+        digits: Option<u8>,
+        /// Left out as well where there are none.
+        #[n(8)]
+        modulus: Option<Vec<ModulusRule>>,
     },
     /// A customer.
     #[n(1)]
@@ -211,6 +217,8 @@ impl State {
             bank_code: founding.map(|founding| founding.numbering.bank_code().to_owned()),
             scheme: founding.and_then(|founding| founding.numbering.scheme()),
             time_zones: (!self.time_zones.is_empty()).then(|| time_zones.collect()),
+            digits: founding.and_then(|founding| founding.numbering.own_digits()),
+            modulus: founding.and_then(|founding| founding.numbering.modulus().map(<[_]>::to_vec)),
         }
     }
 
@@ -218,17 +226,17 @@ impl State {
     ///
     /// # Errors
     ///
-    /// Fails if the founding's country, bank code and scheme make no account numbers, if there are more users than can
+    /// Fails if the founding's country, bank code, scheme and digits make no account numbers, if there are more users than can
     /// be numbered, or if a hold is on no account.
     pub fn restore(&mut self, record: Record) -> Result<(), RestoreError> {
         match record {
-            Record::Head { last_event, time_ms, name, country, bank_code, scheme, time_zones } => {
+            Record::Head { last_event, time_ms, name, country, bank_code, scheme, time_zones, digits, modulus } => {
                 self.last_event = last_event;
                 self.time = time_ms.map(Timestamp);
                 let zones = time_zones.unwrap_or_default().into_iter();
                 self.time_zones = zones.map(|(from, name)| ZoneFrom { from: ValueDate(from), name }).collect();
                 if let (Some(name), Some(country), Some(bank_code)) = (name, country, bank_code) {
-                    let numbering = Numbering::recorded(&country, &bank_code, scheme);
+                    let numbering = system::recorded(&country, &bank_code, scheme, digits, modulus.as_ref());
                     let numbering = numbering.map_err(|error| RestoreError(error.to_string()))?;
                     self.founding = Some(Founding { name, numbering });
                 }

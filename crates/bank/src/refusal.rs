@@ -48,9 +48,9 @@ ledger::refusals! {
         RoleAndCustomerDisagree = "role-and-customer-disagree", Unmet,
             "a user with the role customer acts for a customer, and other users for none",
             "Give a customer for the role customer, and none for other roles.";
-        /// Another account has the number, or it is too large to have an IBAN.
+        /// Another account has the number, or it makes no account number of the bank's form.
         NumberTaken = "number-taken", Conflict,
-            "this account number is taken, or too large for an IBAN of this bank",
+            "this account number is taken, or none that this bank's accounts can have",
             "Choose another number, or none to get the next free one.";
         /// The currency has a cash account already, or the account can't be one.
         CashAccountTaken = "cash-account-taken", Conflict,

@@ -11,7 +11,7 @@ use crate::access::{Customer, NameIndex, Session, User};
 use crate::accounts::AccountInfo;
 use crate::due::DueQueue;
 use crate::system::{Founding, ZoneFrom};
-use crate::{CustomerId, Event, Right, TokenHash, UserId, What};
+use crate::{CustomerId, Event, Numbering, Right, TokenHash, UserId, What};
 
 /// The bank's state after some event.
 ///
@@ -168,46 +168,59 @@ impl State {
         self.numbers.get(&number).copied()
     }
 
-    /// Finds the account of an IBAN of this bank.
+    /// Finds the account of an account number as it is shown and sent: an IBAN of this bank, or where it has none, a number
+    /// of its form.
     ///
     /// # Errors
     ///
-    /// Refuses with [`crate::IbanError`] if the text is not a valid IBAN, or another bank's, or no bank has been
+    /// Refuses with [`crate::IbanError`] if the text is not a valid number, or another bank's, or no bank has been
     /// founded.
     pub fn account_of_iban(&self, iban: &str) -> Result<Option<AccountId>, crate::IbanError> {
         let founding = self.founding.as_ref().ok_or(crate::IbanError::OtherBank)?;
         Ok(self.account_numbered(founding.numbering.number(iban)?))
     }
 
-    /// An account's IBAN.
+    /// An account's IBAN, or where the bank has none, its number in the form that takes its place.
     #[must_use]
     pub fn iban(&self, id: AccountId) -> Option<String> {
         Some(self.founding.as_ref()?.numbering.iban(self.account_info(id)?.number))
     }
 
     /// The number that the next account of a kind gets which is not given one: for customers' accounts the one after
-    /// the largest of them; for the bank's own they count down from the largest that has an IBAN, so that the two never
-    /// meet, and numbers brought from another bank find their places free. Where the largest is taken, the first gap.
+    /// the largest of them; for the bank's own they count down from the largest that there is, so that the two never meet,
+    /// and numbers brought from another bank find their places free. Where the largest is taken, the first gap; 0 where
+    /// there is none.
     #[must_use]
     pub fn next_number(&self, kind: Kind) -> u64 {
-        let largest = self.founding.as_ref().map_or(0, |founding| founding.numbering.largest());
+        let Some(Founding { numbering, .. }) = &self.founding else { return 0 };
+        let largest = numbering.largest();
         let middle = largest.div_euclid(2);
-        match kind {
+        let number = match kind {
             Kind::Liability => {
                 let last = self.numbers.range(..=middle).next_back();
-                let next = last.map_or(1, |(last, _)| last.saturating_add(1));
-                if next <= middle { next } else { self.first_gap().unwrap_or(next) }
+                let next = numbering.next_from(last.map_or(1, |(last, _)| last.saturating_add(1)));
+                next.filter(|next| *next <= middle).or_else(|| self.first_gap(numbering)).or(next)
             }
             Kind::Asset | Kind::Equity | Kind::Income | Kind::Expense => {
                 let last = self.numbers.range(middle.saturating_add(1)..).next();
-                last.map_or(largest, |(last, _)| last.saturating_sub(1))
+                numbering.next_down_from(last.map_or(largest, |(last, _)| last.saturating_sub(1)))
             }
-        }
+        };
+        number.unwrap_or(0)
     }
 
     /// The smallest number that is not taken, below the largest that is.
-    fn first_gap(&self) -> Option<u64> {
-        self.numbers.keys().zip(1_u64..).find(|(taken, place)| *taken != place).map(|(_, place)| place)
+    fn first_gap(&self, numbering: &Numbering) -> Option<u64> {
+        let mut free = numbering.next_from(1)?;
+        for taken in self.numbers.keys() {
+            if *taken > free {
+                return Some(free);
+            }
+            if *taken == free {
+                free = numbering.next_from(free.saturating_add(1))?;
+            }
+        }
+        None
     }
 
     /// The cash account of a currency.

@@ -184,7 +184,10 @@ fn found() -> Body {
 }
 
 fn found_in(time_zone: Option<&str>) -> Body {
-    let numbering = Numbering::new("AT", "99999").unwrap();
+    found_with(Numbering::new("AT", "99999").unwrap(), time_zone)
+}
+
+fn found_with(numbering: Numbering, time_zone: Option<&str>) -> Body {
     let time_zone = time_zone.map(str::to_owned);
     Body::System(SystemCommand::Found { name: "Testbank".into(), numbering, time_zone })
 }
@@ -1617,7 +1620,9 @@ fn story() -> Bank {
         request: None,
         origin: None,
     });
-    bank.system(found_in(Some("Europe/Vienna")));
+    // Without IBANs, so that its founding holds the digits of its account numbers.
+    let numbering = Numbering::new("US", "123456780").unwrap();
+    bank.system(found_with(numbering, Some("Europe/Vienna")));
     let people: Vec<CustomerId> = (0..4).map(|_| bank.add_customer()).collect();
     let operator = bank.add_user(Role::Operator, None);
     let auditor = bank.add_user(Role::Auditor, None);
@@ -2049,7 +2054,7 @@ fn known_fields(what: &What, path: &[usize]) -> Option<usize> {
         | ([1, 1, 1], What::Accounts(AccountEvent::AccountRenamed { .. }))
         | ([1, 1, 2..=4] | [1, 1, 5, _], What::Payments(PaymentEvent::Posted { .. }))
         | ([1, 1, 1 | 2] | [1, 1, 3, _], What::Holds(HoldEvent::HoldPlaced { .. })) => Some(3),
-        ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(5),
+        ([1, 1], What::System(SystemEvent::Founded { .. })) => Some(7),
         ([1, 1], What::System(SystemEvent::TimeZoneSet { .. })) => Some(2),
         ([1, 1], What::Access(AccessEvent::UserAdded { .. })) => Some(6),
         ([1, 1], What::Payments(PaymentEvent::Posted { .. })) => Some(7),
@@ -2160,13 +2165,15 @@ fn the_story_is_still_written_the_same() {
 /// A bank that was founded before check digits within were computed keeps its account numbers, and its digest.
 #[test]
 fn the_founding_says_how_accounts_are_numbered() {
-    let founded = |country: &str, bank_code: &str, scheme| {
+    let founded = |country: &str, bank_code: &str, scheme, digits| {
         let what = What::System(SystemEvent::Founded {
             name: "x".into(),
             country: country.into(),
             bank_code: bank_code.into(),
             scheme,
             time_zone: None,
+            digits,
+            modulus: None,
         });
         let event = Event { by: UserId::SYSTEM, what, request: None, origin: None };
         let mut bytes = Vec::new();
@@ -2179,8 +2186,8 @@ fn the_founding_says_how_accounts_are_numbered() {
         assert_eq!(restored(&state).founding().unwrap().numbering, numbering);
         (numbering.iban(75_470), bytes.len(), records(&state).iter().map(Vec::len).sum::<usize>())
     };
-    let old = founded("BE", "539", None);
-    let new = founded("BE", "539", Numbering::new("BE", "539").unwrap().scheme());
+    let old = founded("BE", "539", None, None);
+    let new = founded("BE", "539", Numbering::new("BE", "539").unwrap().scheme(), None);
     assert_eq!((old.0.as_str(), new.0.as_str()), ("BE38539000075470", "BE68539007547034"));
     assert_eq!((new.1, new.2), (old.1 + 1, old.2 + 1), "only the new one has one more field");
     let plain = Numbering::new("AT", "99999").unwrap();
@@ -2189,13 +2196,66 @@ fn the_founding_says_how_accounts_are_numbered() {
         name: "x".into(),
         country: "BE".into(),
         bank_code: "539".into(),
-        scheme: Some(2),
+        scheme: Some(5),
         time_zone: None,
+        digits: None,
+        modulus: None,
     });
     let later = Event { by: UserId::SYSTEM, what: later, request: None, origin: None };
     assert!(State::default().check(1, &later).unwrap_err().contains("later version"));
+    for (country, bank_code, scheme, digits, expected) in NUMBERINGS {
+        let (text, ..) = founded(country, bank_code, scheme, digits);
+        assert_eq!(text, expected, "{country} {bank_code}");
+    }
 }
 
+/// The rules of a British bank's sort code are in its founding, and its new accounts pass them.
+#[test]
+fn the_founding_of_a_british_bank_holds_the_rules_of_its_sort_code() {
+    let table = "601613 601613 MOD11 0 0 0 0 0 0 8 7 6 5 4 3 2 1\n601613 601613 DBLAL 2 1 2 1 2 1 2 1 2 1 2 1 2 1";
+    let numbering = Numbering::new("GB", "NWBK601613").unwrap().checked_by(table).unwrap();
+    let mut bank = Bank::default();
+    bank.system(found_with(numbering.clone(), None));
+    let read = Event::decode_all(&bank.bytes).collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(read, bank.journal);
+    let ids: Vec<AccountId> = (0..20).map(|_| bank.account(open())).collect();
+    let given: Vec<u64> = ids.iter().map(|id| bank.state.account_info(*id).unwrap().number).collect();
+    assert!(given.windows(2).all(|pair| pair[0] < pair[1]) && given.iter().all(|number| numbering.has(*number)));
+    let all = (1..=given[19]).filter(|number| numbering.has(*number)).count();
+    assert_eq!(all, 20, "none is left out: {given:?}");
+    assert_eq!(restored(&bank.state).founding().unwrap().numbering, numbering);
+    let wrong = (1..).find(|number| !numbering.has(*number)).unwrap();
+    let command = Body::Accounts(AccountCommand::OpenAccount(OpenAccount { number: Some(wrong), ..open() }));
+    assert_eq!(bank.ask(Caller::SYSTEM, command), Err(Refusal::NumberTaken));
+    assert_eq!(bank.state.account_of_iban(&numbering.iban(wrong)), Err(IbanError::Invalid));
+}
+
+/// Country, bank code, scheme and digits of a founding, and an account number of the bank.
+type Numbered = (&'static str, &'static str, Option<u8>, Option<u8>, &'static str);
+
+/// The account number 75,470 of a bank of each scheme, by what its founding says. None of these may ever change.
+const NUMBERINGS: [Numbered; 20] = [
+    ("AT", "99999", None, None, "AT209999900000075470"),
+    ("GB", "NWBK601613", None, None, "GB69NWBK60161300075470"),
+    ("BE", "539", Some(1), None, "BE68539007547034"),
+    ("AR", "99900018", Some(2), Some(13), "9990001800000000754709"),
+    ("AU", "987654", Some(2), Some(9), "987654-000075470"),
+    ("CA", "99912345", Some(2), Some(7), "999-12345-0075470"),
+    ("HK", "999001", Some(2), Some(9), "999-001-000075470"),
+    ("IN", "KASA0000001", Some(2), Some(11), "KASA0000001-00000075470"),
+    ("JP", "9999001", Some(2), Some(7), "9999-001-0075470"),
+    ("KE", "99001", Some(2), Some(10), "99-001-0000075470"),
+    ("MX", "999180", Some(2), Some(11), "999180000000754701"),
+    ("NG", "999", Some(2), Some(9), "999-0000754708"),
+    ("NG", "50547", Some(2), Some(9), "50547-0000754709"),
+    ("NZ", "020001", Some(2), Some(10), "02-0001-0000075-470"),
+    ("SG", "9999001", Some(2), Some(10), "9999-001-0000075470"),
+    ("US", "123456780", Some(2), Some(10), "123456780-0000075470"),
+    ("US", "123456780", Some(2), Some(17), "123456780-00000000000075470"),
+    ("ZA", "999001", Some(2), Some(10), "999001-0000075470"),
+    ("BR", "KASSA01", Some(3), Some(10), "KASSA01000007547062"),
+    ("BR", "900001", Some(4), Some(10), "90000100000754704"),
+];
 /// A zone takes the place of all that was planned from its day on; what is over stays; and a bank has its zones after a
 /// restart, too.
 #[test]

@@ -1246,6 +1246,8 @@ fn a_zone_that_nobody_knows_is_named() {
         bank_code: "99999".into(),
         scheme: None,
         time_zone: Some("Mars/Olympus".into()),
+        digits: None,
+        modulus: None,
     });
     let mut body = Vec::new();
     bank::Event { by: UserId::SYSTEM, what, request: None, origin: None }.encode_to(&mut body);

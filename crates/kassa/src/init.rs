@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bank::{Numbering, Refusal, Role, ZoneFrom};
+use bank::{Numbering, NumbersAsked, OwnCheck, Refusal, Role, ZoneFrom};
 use engine::Calendar;
 use ledger::Currency;
 
@@ -25,15 +25,31 @@ pub(crate) struct Init {
     /// The bank's name.
     #[arg(long, default_value = "My Bank", value_parser = parse_name)]
     name: String,
-    /// The bank's country, two letters (ISO 3166-1): the first part of its IBANs.
+    /// The bank's country, two capital letters (ISO 3166-1). Its account numbers are IBANs, or where the country has none,
+    /// of the country's own form.
     #[arg(long, value_name = "CC")]
     country: String,
-    /// The bank's code within its country: the second part of its IBANs.
+    /// The bank's code within its country's account numbers, with the branch's where they have one: in Austria five digits,
+    /// e.g. 19043; in the United States its ABA routing number, nine digits, e.g. 123456780; in India its IFSC, e.g.
+    /// KASA0000001. Where it is wrong, the message says what the country expects.
     #[arg(long, value_name = "CODE")]
     bank_code: String,
     /// The bank's time zone (IANA), by which its days, months and statements go.
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_time_zone)]
     time_zone: String,
+    /// The number of digits of an account, where the country leaves a choice, such as 4 to 17 in the United States; or of
+    /// --own-numbers.
+    #[arg(long, value_name = "NUMBER")]
+    account_digits: Option<u32>,
+    /// Account numbers of the bank's own form, in any country: the bank code (up to 12 capital letters and digits), the
+    /// account's digits (10, or as --account-digits says) and check digits by this rule: mod97 (ISO 7064 MOD 97-10) or
+    /// luhn, for a bank code of digits.
+    #[arg(long, value_name = "RULE", value_parser = parse_own_check)]
+    own_numbers: Option<OwnCheck>,
+    /// A British bank's table of modulus checks, as Vocalink publishes it (valacdos): its account numbers then pass the check
+    /// of its sort code, which is kept with the bank.
+    #[arg(long, value_name = "FILE")]
+    modulus_table: Option<PathBuf>,
     /// A currency in which there is a cash desk. May be given several times.
     #[arg(long = "currency", value_name = "CODE", value_parser = parse_currency)]
     currencies: Vec<Currency>,
@@ -44,6 +60,10 @@ pub(crate) struct Init {
 
 fn parse_time_zone(name: &str) -> Result<String, String> {
     Calendar::spelled(name).ok_or_else(|| "it is not a time zone of the IANA database such as Europe/Vienna".to_owned())
+}
+
+fn parse_own_check(name: &str) -> Result<OwnCheck, String> {
+    OwnCheck::from_name(name).ok_or_else(|| "it is neither mod97 nor luhn".to_owned())
 }
 
 fn parse_currency(code: &str) -> Result<Currency, String> {
@@ -83,14 +103,23 @@ pub(crate) fn run(init: &Init, output: &Output) -> Result<(), Failure> {
 
 /// Makes the numbering of the bank's accounts. Its mistakes are told together with those of the settings.
 fn numbering(init: &Init) -> Result<Numbering, Failure> {
-    let numbering = Numbering::new(&init.country, &init.bank_code);
+    let asked = NumbersAsked { digits: init.account_digits, own: init.own_numbers };
+    let numbering = Numbering::asked(&init.country, &init.bank_code, asked);
+    let numbering = numbering.map_err(|mistake| mistake.to_string()).and_then(|numbering| checked(numbering, init));
     let config = Config::read(&init.data, &init.set, &variables());
     match (numbering, config) {
         (Ok(numbering), Ok(_)) => Ok(numbering),
-        (Err(mistake), Ok(_)) => Err(Failure::new(mistake.to_string())),
+        (Err(mistake), Ok(_)) => Err(Failure::new(mistake)),
         (Ok(_), Err(mistakes)) => Err(mistakes),
         (Err(mistake), Err(mistakes)) => Err(Failure::new(format!("{mistake}; and {mistakes}"))),
     }
+}
+
+/// Has the account numbers checked by the table that is named, if any is.
+fn checked(numbering: Numbering, init: &Init) -> Result<Numbering, String> {
+    let Some(file) = &init.modulus_table else { return Ok(numbering) };
+    let table = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    numbering.checked_by(&table).map_err(|mistake| format!("{}: {mistake}", file.display()))
 }
 
 /// Refuses where there is a bank already, naming it, unless it is one whose making with the same words was broken off.
@@ -121,8 +150,8 @@ fn must_be_unfinished(open: &Open, new: &NewBank<'_>) -> Result<(), Failure> {
         unasked => {
             let cash = unasked.map(|currency| format!(" with a cash desk in {currency}")).unwrap_or_default();
             Err(Failure::new(format!(
-                "the making of {founded}{cash} in {folder} was broken off: give the same name, country, code, time \
-                 zone and currencies to finish it, or name another folder with --data"
+                "the making of {founded}{cash} in {folder} was broken off: give the same name, country, code, form \
+                 of account numbers, time zone and currencies to finish it, or name another folder with --data"
             )))
         }
     }

@@ -25,6 +25,8 @@ mod import;
 mod import_books;
 #[path = "kassa/making.rs"]
 mod making;
+#[path = "kassa/numbers.rs"]
+mod numbers;
 #[path = "kassa/old_banks.rs"]
 mod old_banks;
 #[path = "kassa/operate.rs"]

@@ -287,8 +287,8 @@ impl From<HistoryError> for Fault {
 impl From<IbanError> for Fault {
     fn from(error: IbanError) -> Self {
         match error {
-            IbanError::Invalid => Self::refusing(Refusal::InvalidIban, error.to_string()),
-            IbanError::OtherBank => Self::refusing(Refusal::OtherBank, error.to_string()),
+            IbanError::Invalid | IbanError::InvalidNumber => Self::refusing(Refusal::InvalidIban, error.to_string()),
+            IbanError::OtherBank | IbanError::OtherBanksNumber => Self::refusing(Refusal::OtherBank, error.to_string()),
         }
     }
 }

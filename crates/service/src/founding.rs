@@ -7,7 +7,7 @@ use std::fmt;
 
 use bank::{
     AccessCommand, AccountCommand, AccountEvent, Body, Caller, Channel, Command, Numbering, OpenAccount, Origin,
-    Refusal, Request, Role, SystemCommand, SystemEvent, UserId, What,
+    OwnCheck, Refusal, Request, Role, SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, OpenError, Outcome, Replay, Submission, Unavailable};
 use ledger::{Currency, Kind, Overdraft};
@@ -73,6 +73,10 @@ pub struct FoundedAs {
     pub bank_code: String,
     /// Time zone of its days; none where they are UTC's.
     pub time_zone: Option<String>,
+    /// Number of digits of an account in them, where neither country nor code say it.
+    pub digits: Option<u8>,
+    /// Rule of their check digits, where their form is the bank's own.
+    pub own: Option<OwnCheck>,
 }
 
 impl fmt::Display for FoundedAs {
@@ -86,7 +90,8 @@ impl fmt::Display for FoundedAs {
 impl From<&NewBank<'_>> for FoundedAs {
     fn from(NewBank { name, numbering, time_zone, .. }: &NewBank<'_>) -> Self {
         let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-        Self { name: (*name).to_owned(), country, bank_code, time_zone: time_zone.map(str::to_owned) }
+        let (digits, own) = (numbering.own_digits(), numbering.own_check());
+        Self { name: (*name).to_owned(), country, bank_code, time_zone: time_zone.map(str::to_owned), digits, own }
     }
 }
 
@@ -125,10 +130,20 @@ impl Beginning {
             beginning.demo |= key.is_some() && (key == founding || key == first_customer);
             match &recorded.event.what {
                 What::System(SystemEvent::LeaderStarted { .. }) => {}
-                What::System(SystemEvent::Founded { name, country, bank_code, scheme: _, time_zone }) => {
+                What::System(SystemEvent::Founded {
+                    name,
+                    country,
+                    bank_code,
+                    scheme,
+                    time_zone,
+                    digits,
+                    modulus: _,
+                }) => {
                     let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
-                    let time_zone = time_zone.clone();
-                    beginning.founded = Some(FoundedAs { name, country, bank_code, time_zone });
+                    let numbering = Numbering::recorded(&country, &bank_code, *scheme, *digits);
+                    let own = numbering.ok().and_then(|numbering| numbering.own_check());
+                    let (time_zone, digits) = (time_zone.clone(), *digits);
+                    beginning.founded = Some(FoundedAs { name, country, bank_code, time_zone, digits, own });
                 }
                 What::Accounts(AccountEvent::AccountOpened { currency, cash: true, .. })
                     if recorded.event.by == UserId::SYSTEM =>

@@ -1,25 +1,28 @@
-//! Names to ids: what an IBAN that was sent means, and under whose key a text about an account is sealed.
+//! Names to ids: what an account number that was sent means, and under whose key a text about an account is sealed.
 
-use bank::{IbanError, State, SubjectId};
+use bank::{State, SubjectId};
 use ledger::{AccountId, Currency, Leg, Money};
 
 use crate::access::SignedIn;
 use crate::fault::Fault;
 
-/// Finds the account of an IBAN (ISO 13616) that was sent.
+/// Finds the account of an account number that was sent: an IBAN (ISO 13616), or where the bank has none, a number of its
+/// form.
 ///
 /// # Errors
 ///
-/// Fails if the IBAN is not one, or is another bank's, or no account has it.
+/// Fails if the number is not one, or is another bank's, or no account has it.
 pub(crate) fn account_of(state: &State, iban: &str) -> Result<AccountId, Fault> {
-    // One space between two characters is how people group them; more is no way of writing an IBAN.
-    if iban.starts_with(' ') || iban.contains("  ") {
-        return Err(IbanError::Invalid.into());
-    }
+    // One space or hyphen between two characters is how people group them; more is no way of writing a number.
+    let is_apart = |byte: u8| matches!(byte, b' ' | b'-');
+    let bytes = iban.as_bytes();
+    let is_strange = bytes.first().is_some_and(|first| is_apart(*first))
+        || bytes.windows(2).any(|pair| pair.iter().all(|byte| is_apart(*byte)));
+    let iban = if is_strange { "" } else { iban };
     Ok(state.account_of_iban(iban)?.ok_or(ledger::Refusal::UnknownAccount)?)
 }
 
-/// Finds the movement of an amount between two accounts whose IBANs were sent, as `from` and `to`.
+/// Finds the movement of an amount between two accounts whose numbers were sent, as `from` and `to`.
 ///
 /// # Errors
 ///
@@ -39,7 +42,7 @@ pub(crate) fn currency_of(state: &State, account: AccountId) -> Result<Currency,
     Ok(account.currency)
 }
 
-/// Finds the account of an IBAN that was sent, if the caller may see it.
+/// Finds the account of a number that was sent, if the caller may see it.
 ///
 /// # Errors
 ///

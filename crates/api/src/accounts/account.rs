@@ -1,5 +1,7 @@
 //! Accounts: opening, showing and changing them. Balances are credits less debits in every answer.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
@@ -156,9 +158,13 @@ impl NewAccount {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Account)]
 pub(crate) struct AccountView {
-    /// Its number (ISO 13616).
+    /// Its number: its IBAN (ISO 13616), or where the bank has none, its number in the form that takes its place.
     #[schema(value_type = strings::Iban)]
     iban: String,
+    /// The parts of its number, where people know it by these: in countries without IBANs, and in the United Kingdom.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = strings::AccountParts, required = false)]
+    account_number: BTreeMap<&'static str, String>,
     /// Its currency (ISO 4217).
     #[schema(value_type = strings::Currency)]
     currency: String,
@@ -208,9 +214,10 @@ impl Accounts {
 }
 
 impl From<service::AccountView> for AccountView {
-    fn from(service::AccountView { iban, account, name, right }: service::AccountView) -> Self {
+    fn from(service::AccountView { iban, number_parts, account, name, right }: service::AccountView) -> Self {
         Self {
             iban,
+            account_number: number_parts.into_iter().collect(),
             currency: account.currency.code().to_owned(),
             kind: account.kind.into(),
             status: account.status.into(),

@@ -55,19 +55,46 @@ const TEXT: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2
 
 kinds! {
     Iban {
-        "title": "IBAN",
+        "title": "account number",
         "type": "string",
-        "description": "An account's number (ISO 13616), as it is shown: capital letters and digits without spaces.",
-        "pattern": "^[A-Z]{2}[0-9]{2}[0-9A-Z]{11,30}$",
+        "description": "An account's number, as it is shown: its IBAN (ISO 13616), capital letters and digits without \
+                        spaces; or where the bank's country has no IBANs, its number in the country's form, the parts with \
+                        hyphens between them, such as 123456780-0000000001 in the United States; or in the form that the \
+                        bank chose for itself.",
+        "pattern": "^[0-9A-Z]+(-[0-9A-Z]+)*$",
+        "minLength": 8,
+        "maxLength": 34,
         "examples": ["AT049999900000000001", "AT479999900000000003"],
     };
     IbanTyped {
-        "title": "IBAN",
+        "title": "account number",
         "type": "string",
-        "description": "An account's number (ISO 13616), as people type it: small letters are taken, and a space \
-                        after each character.",
-        "pattern": "^([A-Za-z] ?){2}([0-9] ?){2}([0-9A-Za-z] ?){11,30}$",
+        "description": "An account's number, as people type it: small letters are taken, and a space after each \
+                        character; where the number is no IBAN, hyphens too, or none.",
+        "pattern": "^([0-9A-Za-z][ -]?)+$",
+        "maxLength": 68,
         "examples": ["AT049999900000000001", "AT479999900000000003"],
+    };
+    AccountParts {
+        "title": "parts of an account number",
+        "type": "object",
+        "description": "The parts of an account's number by the names that they have in its country.",
+        "properties": {
+            "routing_number": { "type": "string", "description": "United States: the bank's ABA routing number." },
+            "institution": { "type": "string", "description": "Canada: the bank's institution number." },
+            "transit": { "type": "string", "description": "Canada: the branch's transit number." },
+            "bsb": { "type": "string", "description": "Australia: bank, state and branch." },
+            "ifsc": { "type": "string", "description": "India: the branch's Indian Financial System Code." },
+            "sort_code": { "type": "string", "description": "United Kingdom: the branch's sort code." },
+            "bank": { "type": "string", "description": "Elsewhere: the bank's code." },
+            "branch": { "type": "string", "description": "Elsewhere: the branch's code." },
+            "account": { "type": "string", "description": "The account within them, with its check digit if it has one." },
+            "suffix": { "type": "string", "description": "New Zealand: the account among those of one owner." },
+            "clabe": { "type": "string", "description": "Mexico: the whole, a CLABE." },
+            "cbu": { "type": "string", "description": "Argentina: the whole, a CBU." },
+        },
+        "additionalProperties": { "type": "string" },
+        "examples": [{ "routing_number": "123456780", "account": "0000000001" }],
     };
     Currency {
         "title": "currency code",

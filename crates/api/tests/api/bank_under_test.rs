@@ -93,9 +93,17 @@ impl Bank {
         Self::founded(limits, None, 1_795_294_453_120).await
     }
 
+    /// The same with account numbers of another form.
+    pub(crate) async fn numbered(numbering: Numbering) -> Self {
+        Self::made(Limits::default(), numbering, None, 1_795_294_453_120).await
+    }
+
     /// A bank of a time zone, founded at a moment.
     pub(crate) async fn founded(limits: impl Into<Limits>, time_zone: Option<&str>, at_ms: i64) -> Self {
-        let limits = limits.into();
+        Self::made(limits.into(), Numbering::new("AT", "99999").unwrap(), time_zone, at_ms).await
+    }
+
+    async fn made(limits: Limits, numbering: Numbering, time_zone: Option<&str>, at_ms: i64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hands = Arc::new(Hands { wall_ms: AtomicI64::new(at_ms), monotonic_ms: AtomicI64::new(0) });
         let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&hands);
@@ -113,12 +121,11 @@ impl Bank {
         let router = api::router(&settings, engine.clone(), &guard, Router::new()).unwrap();
         let (ada, bo, tokens, keys) = (String::new(), String::new(), BTreeMap::new(), AtomicU64::new(0));
         let mut bank = Self { engine, edge, settings, router, ada, bo, tokens, hands, keys, folder, master };
-        bank.found(time_zone.map(str::to_owned)).await;
+        bank.found(numbering, time_zone.map(str::to_owned)).await;
         bank
     }
 
-    async fn found(&mut self, time_zone: Option<String>) {
-        let numbering = Numbering::new("AT", "99999").unwrap();
+    async fn found(&mut self, numbering: Numbering, time_zone: Option<String>) {
         let name = "Bank <of> Tests".into();
         self.system(Body::System(SystemCommand::Found { name, numbering, time_zone }).into()).await;
         let cash = self.open(Kind::Asset, Overdraft::Unlimited, None, true).await;

@@ -261,7 +261,7 @@ fn a_request_that_is_not_described_is_told() {
         (list("limit=501"), 1),
         (list("limit=%2B5"), 1),
         (list("limit=x&cursor=x&offset=1"), 3),
-        (Call::new("GET", "/v1/accounts/nonsense"), 1),
+        (Call::new("GET", "/v1/accounts/no_number"), 1),
     ] {
         let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
         let (item, named) = route(path).unwrap();

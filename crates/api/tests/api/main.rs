@@ -16,6 +16,7 @@ mod holds;
 mod keys;
 mod limits;
 mod money;
+mod numbers;
 mod pages;
 mod payments;
 mod rates;

@@ -26,7 +26,7 @@ fn open(standing: Standing, state: &State, open: &OpenAccount, facts: &Facts<'_>
     }
     let owner = open.owner.map(|owner| state.customer(owner).ok_or(Refusal::UnknownCustomer)).transpose()?;
     let number = open.number.unwrap_or_else(|| state.next_number(open.kind));
-    if number == 0 || number > founding.numbering.largest() || state.account_numbered(number).is_some() {
+    if !founding.numbering.has(number) || state.account_numbered(number).is_some() {
         return Err(Refusal::NumberTaken.into());
     }
     if open.cash && (open.kind != Kind::Asset || state.cash_account(open.currency).is_some()) {

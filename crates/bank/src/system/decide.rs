@@ -19,9 +19,11 @@ pub(crate) fn decide(standing: Standing, state: &State, command: &SystemCommand,
                 facts.zone_begins.ok_or(Refusal::UnknownTimeZone)?;
             }
             let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
-            let scheme = numbering.scheme();
+            let (scheme, digits) = (numbering.scheme(), numbering.own_digits());
+            let modulus = numbering.modulus().map(<[_]>::to_vec);
             let (name, time_zone) = (name.clone(), time_zone.clone());
-            accepted(What::System(SystemEvent::Founded { name, country, bank_code, scheme, time_zone }))
+            let founded = SystemEvent::Founded { name, country, bank_code, scheme, time_zone, digits, modulus };
+            accepted(What::System(founded))
         }
         SystemCommand::SetTimeZone { from, time_zone } => set_time_zone(standing, state, *from, time_zone, facts),
         SystemCommand::Unresolved(refusal) => Err((*refusal).into()),

@@ -3,7 +3,7 @@
 use ledger::ValueDate;
 use minicbor::{Decode, Encode};
 
-use crate::{Refusal, codec};
+use crate::{ModulusRule, Refusal, codec};
 
 /// Events of the bank itself and its journal.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -26,6 +26,12 @@ pub enum SystemEvent {
         /// Time zone of its days (IANA); UTC where none is given.
         #[n(4)]
         time_zone: Option<String>,
+        /// Number of digits of its accounts; see [`crate::Numbering::own_digits`].
+        #[n(5)]
+        digits: Option<u8>,
+        /// Rules by which its account numbers are checked; see [`crate::Numbering::modulus`].
+        #[n(6)]
+        modulus: Option<Vec<ModulusRule>>,
     },
     /// A node took over the journal.
     #[n(1)]

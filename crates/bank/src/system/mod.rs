@@ -8,6 +8,7 @@ mod state;
 pub use command::SystemCommand;
 pub(crate) use decide::decide;
 pub use event::SystemEvent;
+pub(crate) use state::recorded;
 pub use state::{Founding, ZoneFrom};
 
 /// The most time zones that a bank has had and plans to have: a bank moves once in a generation, and each is in every

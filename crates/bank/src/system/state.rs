@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ledger::ValueDate;
 
-use crate::{Numbering, State, SystemEvent};
+use crate::{ModulusRule, Numbering, NumberingError, State, SystemEvent};
 
 /// Name and numbering that the bank was founded with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl State {
     /// Applies an event of the subject; see [`State::apply`].
     pub(crate) fn apply_system(&mut self, event: &SystemEvent) {
         match event {
-            SystemEvent::Founded { name, country, bank_code, scheme, time_zone } => {
-                let numbering = Numbering::recorded(country, bank_code, *scheme);
+            SystemEvent::Founded { name, country, bank_code, scheme, time_zone, digits, modulus } => {
+                let numbering = recorded(country, bank_code, *scheme, *digits, modulus.as_ref());
                 let numbering = numbering.expect("a founded bank's numbering was tried");
                 self.founding = Some(Founding { name: name.clone(), numbering });
                 let zone = time_zone.iter().map(|name| ZoneFrom { from: ZoneFrom::EVER, name: name.clone() });
@@ -69,11 +69,27 @@ impl State {
     /// Says in words why an event of the subject doesn't fit; see [`State::check`].
     pub(crate) fn check_system(&self, event: &SystemEvent) -> Result<(), String> {
         match event {
-            SystemEvent::Founded { country, bank_code, scheme, .. } => {
-                Numbering::recorded(country, bank_code, *scheme).map(|_| ()).map_err(|error| error.to_string())
+            SystemEvent::Founded { country, bank_code, scheme, digits, modulus, .. } => {
+                let numbering = recorded(country, bank_code, *scheme, *digits, modulus.as_ref());
+                numbering.map(|_| ()).map_err(|error| error.to_string())
             }
             // To apply these breaks nothing, whatever they name.
             SystemEvent::LeaderStarted { .. } | SystemEvent::Refused { .. } | SystemEvent::TimeZoneSet { .. } => Ok(()),
         }
+    }
+}
+
+/// The numbering that a founding tells.
+pub(crate) fn recorded(
+    country: &str,
+    bank_code: &str,
+    scheme: Option<u8>,
+    digits: Option<u8>,
+    modulus: Option<&Vec<ModulusRule>>,
+) -> Result<Numbering, NumberingError> {
+    let numbering = Numbering::recorded(country, bank_code, scheme, digits)?;
+    match modulus {
+        Some(rules) => numbering.with_modulus(rules.clone()),
+        None => Ok(numbering),
     }
 }

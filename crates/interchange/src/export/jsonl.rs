@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use bank::{
-    AccessEvent, AccountEvent, Category, HoldEvent, PaymentEvent, Right, Role, Said, Sealed, State, SystemEvent, What,
+    AccessEvent, AccountEvent, Category, HoldEvent, OwnCheck, PaymentEvent, Right, Role, Said, Sealed, State,
+    SystemEvent, What,
 };
 use engine::{Field, Recorded};
 use ledger::{AccountId, Cause, Currency, Entry, Money, Overdraft, Posting, ReleaseReason, Status};
@@ -47,6 +48,12 @@ enum Told<'a> {
         bank_code: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         time_zone: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        account_digits: Option<u8>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        own_numbers: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        modulus_check: Option<bool>,
     },
     TimeZoneSet {
         from: String,
@@ -224,8 +231,17 @@ impl<'a> Jsonl<'a> {
     fn tell<'b>(&self, state: &State, what: &'b What, acted: Option<&Acted>) -> Result<Told<'b>, Ended> {
         let open = |field, sealed: Option<&Sealed>| self.personal.open(field, sealed);
         Ok(match what {
-            What::System(SystemEvent::Founded { name, country, bank_code, scheme: _, time_zone }) => {
-                Told::Founded { name, country, bank_code, time_zone: time_zone.as_deref() }
+            What::System(SystemEvent::Founded { name, country, bank_code, scheme: _, time_zone, digits, modulus }) => {
+                let own = state.founding().and_then(|founding| founding.numbering.own_check());
+                Told::Founded {
+                    name,
+                    country,
+                    bank_code,
+                    time_zone: time_zone.as_deref(),
+                    account_digits: *digits,
+                    own_numbers: own.map(OwnCheck::name),
+                    modulus_check: modulus.as_ref().map(|_| true),
+                }
             }
             What::System(SystemEvent::TimeZoneSet { from, time_zone }) => {
                 Told::TimeZoneSet { from: day(*from), time_zone }

@@ -238,7 +238,7 @@ impl Personal {
 
 /// An account's number as people know it.
 fn iban(state: &State, id: AccountId) -> Result<String, Ended> {
-    let missing = || Ended::Failed(Failure::new(format!("account {} has no IBAN; run `kassa verify`", id.0)));
+    let missing = || Ended::Failed(Failure::new(format!("account {} has no number; run `kassa verify`", id.0)));
     state.iban(id).ok_or_else(missing)
 }
 

@@ -156,7 +156,8 @@ impl Source<'_> {
             }
             let Surroundings { today, largest_number, .. } = *self.surroundings;
             if row.number > largest_number {
-                let reason = format!("the account number {} is more than this bank's IBANs have room for", row.number);
+                let reason =
+                    format!("the account number {} is more than this bank's account numbers have room for", row.number);
                 self.mistakes.push(mistake(self.map, row.line, reason));
             }
             if row.opened > today {

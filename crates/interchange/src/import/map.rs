@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use bank::Numbering;
+use bank::{Numbering, NumbersAsked, OwnCheck};
 use encoding_rs::Encoding;
 use engine::Calendar;
 use jiff::civil::date;
@@ -254,9 +254,15 @@ fn bank(mut section: Section<'_>, is_there: bool) -> (Option<PlannedBank>, Optio
         time_zone: section.optional("time_zone", |name| {
             Calendar::spelled(name).ok_or_else(|| format!("is not a time zone that this program knows: {name}"))
         }),
+        numbers: NumbersAsked {
+            digits: section.optional_number("account_digits").map(|digits| u32::try_from(digits).unwrap_or(u32::MAX)),
+            own: section.optional("own_numbers", |name| {
+                OwnCheck::from_name(name).ok_or_else(|| "must be mod97 or luhn, or left out".to_owned())
+            }),
+        },
     });
     let whole = planned.as_ref().filter(|bank| !bank.country.is_empty() && !bank.bank_code.is_empty());
-    let error = whole.and_then(|bank| Numbering::new(&bank.country, &bank.bank_code).err());
+    let error = whole.and_then(|bank| Numbering::asked(&bank.country, &bank.bank_code, bank.numbers).err());
     let unfoundable = error.map(|error| section.mistake("bank_code", format!("`bank_code`: {error}")));
     section.finish();
     (planned, unfoundable)

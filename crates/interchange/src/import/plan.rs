@@ -9,6 +9,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
+use bank::NumbersAsked;
 use jiff::civil::Date;
 use ledger::Currency;
 
@@ -16,9 +17,9 @@ use super::map::{self, Map, RightKind};
 use super::source::{self, Rows, SourceFormat};
 use super::{Mistake, Mistakes, order};
 
-/// The greatest number of an account within its bank: ten digits, as much as a German IBAN has room for. Where a country
-/// has fewer, the bank refuses what doesn't fit.
-pub(crate) const ACCOUNT_NUMBER_MAX: u64 = 9_999_999_999;
+/// The greatest number of an account within its bank: as many digits as an Indian account has, and 64 bits hold. Where
+/// the bank has fewer, it refuses what doesn't fit.
+pub(crate) const ACCOUNT_NUMBER_MAX: u64 = 999_999_999_999_999_999;
 
 /// Work that an import will do. All amounts are in minor units of `currency`.
 ///
@@ -78,7 +79,7 @@ pub(super) fn known_currency(code: &str) -> Currency {
 pub(crate) struct Surroundings<'s> {
     /// Today's date, in the bank's time zone. Nothing can be booked on a day that has not come.
     pub(crate) today: Date,
-    /// The greatest account number that the bank's IBANs hold.
+    /// The greatest number that an account of the bank may have.
     pub(crate) largest_number: u64,
     /// The customers' keys that are asked for by flags, each with the flag.
     pub(crate) customers: &'s [(String, String)],
@@ -89,12 +90,14 @@ pub(crate) struct Surroundings<'s> {
 pub(crate) struct PlannedBank {
     /// Its name.
     pub(crate) name: String,
-    /// The first part of its IBANs (ISO 3166-1).
+    /// The country of its account numbers (ISO 3166-1).
     pub(crate) country: String,
-    /// The second part of its IBANs.
+    /// Its code in them.
     pub(crate) bank_code: String,
     /// Time zone of its days, as the IANA database spells it; UTC where none is given.
     pub(crate) time_zone: Option<String>,
+    /// The form of its account numbers, where it is not its country's.
+    pub(crate) numbers: NumbersAsked,
 }
 
 /// The names of the plan's files, as the map has them.
@@ -545,7 +548,9 @@ fn account_number(text: &str, largest: u64) -> Result<u64, String> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(number) if is_digits && (1..=largest).contains(&number) => Ok(number),
-        _ => Err(format!("{text:?} is not an account number from 1 to {largest}, as this bank's IBANs have room for")),
+        _ => Err(format!(
+            "{text:?} is not an account number from 1 to {largest}, as this bank's account numbers have room for"
+        )),
     }
 }
 
@@ -729,13 +734,14 @@ mod tests {
         check("customers", ";Byron", "", &["customers:2: has 2 fields where there are 3 columns"]);
         check("accounts", ACCOUNTS, "\n", &["accounts:1: is empty; its first line must name the columns"]);
         check("accounts", "0012", "11", &["accounts:3: the account number 11 is also on line 2"]);
-        for number in ["", "0", "+7", "1x", "10000000000"] {
+        for number in ["", "0", "+7", "1x", "1000000000000000000"] {
             let mistake = format!(
-                "accounts:3: {number:?} is not an account number from 1 to 9999999999, as this bank's IBANs have room for"
+                "accounts:3: {number:?} is not an account number from 1 to 999999999999999999, as this bank's account \
+                 numbers have room for"
             );
             check("accounts", "0012", number, &[&mistake]);
         }
-        check("accounts", "0012", "9999999999", &[]);
+        check("accounts", "0012", "999999999999999999", &[]);
         check(
             "accounts",
             "01-01",
@@ -849,7 +855,7 @@ mod tests {
         assert_eq!(
             told(11),
             "--user b: there is no customer \"c9\" in customers\naccounts:3: \"0012\" is not an account number from 1 to \
-             11, as this bank's IBANs have room for"
+             11, as this bank's account numbers have room for"
         );
     }
 

@@ -702,8 +702,12 @@ mod tests {
         for (replace, with, expected) in [
             ("key = \"a JPY\"", "key = \"a EUR\"", "map:18: the key \"a EUR\" is also on line 13"),
             ("number = \"2\"", "number = 1", "map:18: the account number 1 is also on line 13"),
-            ("number = \"2\"", "number = 0", "map:20: `number` must be the account's number, from 1 to 9999999999"),
-            ("number = \"2\"", "", "map:18: `number` must be the account's number, from 1 to 9999999999"),
+            (
+                "number = \"2\"",
+                "number = 0",
+                "map:20: `number` must be the account's number, from 1 to 999999999999999999",
+            ),
+            ("number = \"2\"", "", "map:18: `number` must be the account's number, from 1 to 999999999999999999"),
             ("currency = \"JPY\"", "currency = \"XXX\"", "map:22: `currency` is not a known currency: XXX"),
             (
                 "opened = \"2024-01-01\"",

@@ -30,7 +30,7 @@ use tokio::runtime::{Handle, Runtime};
 use super::booking::{self, AccountRoom, Booking, Entry, LASTING, OWED, Orders, date, value_date};
 use super::books::{self, Books, ReadBooks};
 use super::map::Map;
-use super::plan::{Plan, Surroundings};
+use super::plan::{Plan, PlannedAccount, Surroundings};
 use super::reconcile::reconcile;
 use super::report::Report;
 use super::{Mistake, Mistakes, currency_decimals};
@@ -178,7 +178,10 @@ impl<'a> Import<'a> {
         let surroundings = Surroundings { today, largest_number: place.numbering.largest(), customers: &customers };
         let planned = super::plan(&map, request.folder, &surroundings);
         let plan = match planned {
-            Ok(plan) => Mistakes::unless_none(plan, in_flags),
+            Ok(plan) => {
+                let wrong = [in_flags, wrong_numbers(&plan, &place.numbering)].concat();
+                Mistakes::unless_none(plan, wrong)
+            }
             Err(mistakes) => Err(mistakes.and(&in_flags)),
         };
         let plan = plan.map_err(|mistakes| refused(&mistakes))?;
@@ -192,6 +195,22 @@ fn refused(mistakes: &Mistakes) -> Failure {
         many => format!("{many} mistakes"),
     };
     Failure::new(format!("nothing was imported, because of {count}:\n{mistakes}"))
+}
+
+/// Finds the accounts whose numbers fail the check that their country has for them, where not every number passes.
+fn wrong_numbers(plan: &Plan, numbering: &Numbering) -> Vec<Mistake> {
+    let wrong = plan.accounts.iter().filter(|account| !numbering.has(account.number));
+    let mistake = |account: &PlannedAccount| Mistake {
+        file: plan.files.accounts.clone(),
+        line: Some(account.line),
+        reason: format!(
+            "the account number {} fails the check of {}, as {}",
+            account.number,
+            numbering.country(),
+            numbering.iban(account.number)
+        ),
+    };
+    wrong.map(mistake).collect()
 }
 
 /// Finds what is wrong with the users that are asked for, whatever the files say.
@@ -239,7 +258,7 @@ fn place(
             if let Some(mistake) = &map.unfoundable {
                 return Err(refused(&Mistakes(vec![mistake.clone()]).and(in_flags)));
             }
-            let numbering = Numbering::new(&planned.country, &planned.bank_code)
+            let numbering = Numbering::asked(&planned.country, &planned.bank_code, planned.numbers)
                 .map_err(|error| Failure::new(format!("{file}: {error}")))?;
             let zone = planned.time_zone.iter().map(|name| ZoneFrom { from: ZoneFrom::EVER, name: name.clone() });
             let calendar = Calendar::new(&zone.collect()).map_err(OpenError::from)?;

@@ -501,7 +501,7 @@ fn an_import_broken_off_with_a_wider_limit_ends_with_the_right_one() {
 fn everything_wrong_is_told_before_the_bank_is_founded() {
     let source = Source::new();
     source.rows(&format!("{FROM_A_BALANCE}3,1,2999-01-01,1.00,x,301.00\n4,1,2024-03-06,1.001,x,\n"));
-    source.write("accounts.csv", "id,opened,customer\n1,2024-01-01,1\n2,2999-01-01,2\n99999999999,2024-01-01,1\n");
+    source.write("accounts.csv", "id,opened,customer\n1,2024-01-01,1\n2,2999-01-01,2\n999999999999,2024-01-01,1\n");
     let users = ["--user", "client:1:anna", "--user", "client:9:carl", "--user", "client:2:Anna"];
     let told = source.fails_with(&users, "annas-password\ncarls-password\nshort\n");
     for part in [
@@ -510,7 +510,7 @@ fn everything_wrong_is_told_before_the_bank_is_founded() {
         "--user client:2:Anna: its password is refused",
         "--user client:2:Anna: the name is given to another user as well",
         "accounts.csv:3: the account is opened on 2999-01-01, which has not come yet",
-        "accounts.csv:4: \"99999999999\" is not an account number from 1 to 9999999999",
+        "accounts.csv:4: \"999999999999\" is not an account number from 1 to 99999999999,",
         "postings.csv:4: the posting is dated 2999-01-01, which has not come yet",
         "postings.csv:5: column \"amount\": \"1.001\" has more than 2 decimals",
     ] {

@@ -117,6 +117,18 @@ fn without_a_bank_a_command_is_printed_that_makes_one() {
     drop(Server::serve(&data));
 }
 
+/// A making that was broken off is finished with account numbers of the same form only.
+#[test]
+fn a_making_is_finished_in_the_form_in_which_it_was_begun() {
+    let folder = made_as_far_as(vec![("found", found("My Bank", "US", "123456780"), None)]);
+    let init = ["init", "--data", folder.data(), "--country", "US", "--bank-code", "123456780"];
+    for other in [&["--account-digits", "12"][..], &["--own-numbers", "luhn"]] {
+        let told = fails(&[&init[..], other].concat(), "operator-password\n");
+        assert!(told.contains("was broken off") && told.contains("form of account numbers"), "{told}");
+    }
+    succeeds(&[&init[..], &["--account-digits", "10"]].concat(), "operator-password\n");
+}
+
 #[test]
 fn init_keeps_the_settings_that_it_was_given() {
     let folder = Folder::new();

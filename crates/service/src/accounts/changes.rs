@@ -50,11 +50,7 @@ impl Service {
             Ok(Body::Accounts(AccountCommand::OpenAccount(OpenAccount { name, ..terms })))
         });
         let receipt = self.submit(&write, body).await?;
-        let What::Accounts(AccountEvent::AccountOpened { id, .. }) = &receipt.what else {
-            return Err(unexpected(&receipt));
-        };
-        let iban = self.engine().peek(|state| state.iban(*id))?.ok_or(ledger::Refusal::UnknownAccount)?;
-        let now = self.opened_account(&receipt.what, iban, None)?.ok_or_else(|| unexpected(&receipt))?;
+        let now = self.opened_account(&receipt.what, None)?.ok_or_else(|| unexpected(&receipt))?;
         Ok(Changed { now, is_repeated: receipt.repeated })
     }
 

@@ -13,8 +13,10 @@ use crate::service::Service;
 /// An account.
 #[derive(Debug, Clone)]
 pub struct AccountView {
-    /// Its IBAN.
+    /// Its IBAN, or where the bank has none, its number in the form that takes its place.
     pub iban: String,
+    /// The parts of its number as its country's people name them; see [`bank::Numbering::parts`].
+    pub number_parts: Vec<(&'static str, String)>,
     /// The account in the ledger: its currency, kind, status, overdraft and balances (credits less debits).
     pub account: Account,
     /// Name; none where it has none, or its owner has been erased.
@@ -35,6 +37,7 @@ pub struct AccountPage {
 /// An account as the state has it, its name sealed.
 struct Found {
     iban: String,
+    number_parts: Vec<(&'static str, String)>,
     account: Account,
     name: Option<Sealed>,
     right: Option<Right>,
@@ -57,9 +60,11 @@ impl Found {
     }
 
     fn with_right_of(state: &State, customer: Option<CustomerId>, id: AccountId) -> Option<Self> {
-        let AccountInfo { name, .. } = state.account_info(id)?;
+        let AccountInfo { name, number, .. } = state.account_info(id)?;
+        let numbering = &state.founding()?.numbering;
         Some(Self {
-            iban: state.iban(id)?,
+            iban: numbering.iban(*number),
+            number_parts: numbering.parts(*number),
             account: *state.ledger().account(id)?,
             name: name.clone(),
             right: customer.and_then(|customer| state.right(customer, id)),
@@ -67,25 +72,27 @@ impl Found {
     }
 
     fn view(self, service: &Service) -> Result<AccountView, Fault> {
-        let Self { iban, account, name, right } = self;
-        Ok(AccountView { iban, account, name: service.open_some(Field::AccountName, name.as_ref())?, right })
+        let Self { iban, number_parts, account, name, right } = self;
+        let name = service.open_some(Field::AccountName, name.as_ref())?;
+        Ok(AccountView { iban, number_parts, account, name, right })
     }
 }
 
 impl Service {
     /// An account as it was at its opening, so that a retry gets the same answer; none if the event is not one.
-    pub(crate) fn opened_account(
-        &self,
-        what: &What,
-        iban: String,
-        right: Option<Right>,
-    ) -> Result<Option<AccountView>, Fault> {
-        let What::Accounts(AccountEvent::AccountOpened { currency, kind, overdraft, opened_at, name, .. }) = what
+    pub(crate) fn opened_account(&self, what: &What, right: Option<Right>) -> Result<Option<AccountView>, Fault> {
+        let What::Accounts(AccountEvent::AccountOpened { number, currency, kind, overdraft, opened_at, name, .. }) =
+            what
         else {
             return Ok(None);
         };
         let account = Account::new(*currency, *kind, *overdraft, *opened_at);
-        Found { iban, account, name: name.clone(), right }.view(self).map(Some)
+        let numbered = self.engine().peek(|state| {
+            let numbering = &state.founding()?.numbering;
+            Some((numbering.iban(*number), numbering.parts(*number)))
+        })?;
+        let (iban, number_parts) = numbered.ok_or(Refusal::NotFounded)?;
+        Found { iban, number_parts, account, name: name.clone(), right }.view(self).map(Some)
     }
 
     fn account_page(&self, (found, next): (Vec<Found>, Option<AccountId>)) -> Result<AccountPage, Fault> {
@@ -150,7 +157,7 @@ impl Service {
         self.account_page(found)
     }
 
-    /// Shows an account, by its IBAN, to those with a right on it, operators and auditors.
+    /// Shows an account, by its number, to those with a right on it, operators and auditors.
     ///
     /// # Errors
     ///

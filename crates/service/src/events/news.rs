@@ -214,7 +214,7 @@ impl News {
                 Some(Story::HoldReleased { reason: *reason, hold: service.hold_view(*id, known, parties)? })
             }
             What::Accounts(AccountEvent::AccountOpened { .. }) => {
-                service.opened_account(what, iban(), seen.right)?.map(Story::AccountOpened)
+                service.opened_account(what, seen.right)?.map(Story::AccountOpened)
             }
             What::Accounts(AccountEvent::AccountRenamed { name, .. }) => {
                 let name = service.open_some(Field::AccountName, name.as_ref())?;

@@ -1,7 +1,7 @@
 //! Accounts in the auditor's books: balances, limits and statuses, compared one by one with the bank's.
 
-use bank::{AccountCommand, AccountEvent, Body, Event, Right, What};
-use ledger::{Currency, Kind, Ledger, Overdraft, Status, Timestamp};
+use bank::{AccountCommand, AccountEvent, Body, Event, Right, State, What};
+use ledger::{AccountId, Currency, Kind, Ledger, Overdraft, Status, Timestamp};
 use smallvec::smallvec;
 
 use super::access::{Objection, Objections, Who};
@@ -74,9 +74,10 @@ impl Auditor {
 
     pub(super) fn book_account(&mut self, event: &AccountEvent) -> Agreed {
         match event {
-            AccountEvent::AccountOpened { id, currency, kind, overdraft, owner, cash, .. } => {
+            AccountEvent::AccountOpened { id, number, currency, kind, overdraft, owner, cash, .. } => {
                 let next = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
                 agree!(id.0 == next, "account {} was opened, and {next} is the next", id.0);
+                self.book_number(*number, id.0)?;
                 self.accounts.push(new_account(*currency, *kind, *overdraft));
                 let taken = *cash && self.cash.insert(currency.numeric(), id.0).is_some();
                 agree!(!taken, "{currency} has two cash accounts");
@@ -94,6 +95,25 @@ impl Auditor {
                 Ok(())
             }
         }
+    }
+
+    /// A number is one account's, and has the digits that the bank was founded with.
+    fn book_number(&mut self, number: u64, id: u32) -> Agreed {
+        let fits = self.digits.is_none_or(|digits| number.to_string().len() <= usize::from(digits));
+        agree!(number > 0 && fits, "account {id} has the number {number}, which the bank's numbers don't hold");
+        let before = self.numbers.insert(number, id);
+        agree!(before.is_none(), "account {id} has the number {number} of another account");
+        Ok(())
+    }
+
+    /// Each account is found by its number as it is told.
+    pub(super) fn compare_numbers(&self, state: &State) -> Agreed {
+        for id in (0..self.accounts.len()).filter_map(|place| u32::try_from(place).ok()) {
+            let told = state.iban(AccountId(id)).unwrap_or_default();
+            let found = state.account_of_iban(&told);
+            agree!(found == Ok(Some(AccountId(id))), "account {id} is told as {told}, by which {found:?} is found");
+        }
+        Ok(())
     }
 
     fn book_status(&mut self, id: u32, status: Status) -> Agreed {

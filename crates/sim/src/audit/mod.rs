@@ -100,7 +100,11 @@ pub struct Auditor {
     days: Days,
     events: u64,
     now: Option<Timestamp>,
+    /// Number of digits of an account's number, where the founding says it.
+    digits: Option<u8>,
     accounts: Vec<Account>,
+    /// The account of each number.
+    numbers: Map<u64, u32>,
     cash: Map<u16, u32>,
     holds: Map<u64, Held>,
     /// Payment of each event, the first event first; `None` for those that are no payments.
@@ -482,6 +486,7 @@ impl Auditor {
     fn compare_with(&self, state: &State) -> Agreed {
         agree!(state.last_event() == self.events, "the bank has seen {} events", state.last_event());
         self.compare_accounts(state.ledger())?;
+        self.compare_numbers(state)?;
         self.compare_holds(state.ledger())?;
         let zones = state.time_zones().iter().map(|zone| (zone.from.0, zone.name.clone()));
         agree!(zones.eq(self.days.zones().iter().cloned()), "the bank has other time zones");

@@ -10,11 +10,12 @@ use super::{Agreed, Auditor, Breach, Named, only};
 impl Auditor {
     pub(super) fn book_system(&mut self, event: &SystemEvent, at: Timestamp) -> Agreed {
         match event {
-            SystemEvent::Founded { time_zone, .. } => {
+            SystemEvent::Founded { time_zone, digits, .. } => {
                 agree!(!self.founded, "the bank was founded twice");
                 let is_known = time_zone.as_ref().is_none_or(|name| start_in(name, 0).is_some());
                 agree!(is_known, "the bank was founded in a time zone that is none");
                 self.founded = true;
+                self.digits = *digits;
                 self.days = Days::founded(time_zone.as_ref());
                 Ok(())
             }

@@ -14,8 +14,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use bank::{
     AccessCommand, AccountCommand, AddressClass, Body, Caller, Cause, Channel, Command, CustomerId, NameIndex,
-    Numbering, OpenAccount, Origin, Request, Role, Sealed, SubjectId, SystemCommand, SystemEvent, TokenHash, UserId,
-    What,
+    Numbering, NumbersAsked, OpenAccount, Origin, OwnCheck, Request, Role, Sealed, SubjectId, SystemCommand,
+    SystemEvent, TokenHash, UserId, What,
 };
 use ledger::{AccountId, Currency, Hold, HoldId, Kind, Leg, Money, Overdraft, PostingId, Timestamp};
 use smallvec::SmallVec;
@@ -74,7 +74,7 @@ impl Workload {
         Self {
             random: Random::new(seed),
             now: START,
-            opening: opening(system::ZONES[(seed % system::ZONES.len() as u64) as usize]),
+            opening: opening(&numbering_of(seed), system::ZONES[(seed % system::ZONES.len() as u64) as usize]),
             made: 0,
             people: Vec::new(),
             cash: Vec::new(),
@@ -264,12 +264,27 @@ fn remember<T>(random: &mut Random, list: &mut Vec<T>, new: T) {
     }
 }
 
+/// The account numbers of a seed's bank: IBANs, those of other countries, and of a form of its own.
+fn numbering_of(seed: u64) -> Numbering {
+    let own = NumbersAsked { digits: None, own: Some(OwnCheck::Mod97) };
+    let country = NumbersAsked::default();
+    let (country, bank_code, asked) = match seed % 6 {
+        0 => ("US", "123456780", country),
+        1 => ("AT", "99999", country),
+        2 => ("NG", "50547", country),
+        3 => ("BE", "539", country),
+        4 => ("NZ", "020001", country),
+        _ => ("XX", "KASSA01", own),
+    };
+    Numbering::asked(country, bank_code, asked).expect("a form that a bank can have")
+}
+
 /// Returns the first commands of every bank here: it is founded, with cash in two currencies, its people and a first
 /// account for each customer.
-fn opening(time_zone: &str) -> VecDeque<Body> {
-    let numbering = Numbering::new("AT", "99999").expect("a form of the IBAN registry");
+fn opening(numbering: &Numbering, time_zone: &str) -> VecDeque<Body> {
     let (name, time_zone) = ("Simulated".into(), Some(time_zone.to_owned()));
-    let mut bodies = VecDeque::from([Body::System(SystemCommand::Found { name, numbering, time_zone })]);
+    let found = SystemCommand::Found { name, numbering: numbering.clone(), time_zone };
+    let mut bodies = VecDeque::from([Body::System(found)]);
     for currency in [euro(), yen()] {
         let cash = OpenAccount { kind: Kind::Asset, overdraft: Overdraft::Unlimited, cash: true, ..account(currency) };
         let fees = OpenAccount { kind: Kind::Income, ..account(currency) };
