@@ -369,6 +369,7 @@ impl Auditor {
             }
             // Found out before there is a command.
             Refusal::UnknownHold
+            | Refusal::HoldTooLong
             | Refusal::InvalidLine
             | Refusal::InvalidRequest
             | Refusal::InvalidIban
