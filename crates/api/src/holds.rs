@@ -317,7 +317,7 @@ impl NewHold {
     post, path = "/v1/holds", tag = "Holds", params(IdempotencyKey), request_body = NewHold,
     responses((status = 201, description = "The hold", body = Hold)),
     extensions(("x-refusals" = json!([
-        "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-expired",
+        "not-a-customers-account", "no-right", "read-only-right", "above-signatory-limit", "not-a-payee", "hold-too-long", "hold-expired",
         "amount-not-positive", "same-account", "currency-mismatch", "account-closed", "account-frozen",
         "insufficient-funds", "balance-out-of-range", "person-erased",
     ]))),
@@ -463,7 +463,7 @@ pub(crate) async fn void(
     params(("id" = strings::HoldId, Path, description = "The hold's id"), IdempotencyKey),
     responses((status = 200, description = "The hold, with its new time", body = Hold)),
     extensions(("x-refusals" = json!([
-        "unknown-hold", "hold-not-open", "hold-expired", "hold-not-longer", "not-a-customers-account", "no-right", "read-only-right",
+        "unknown-hold", "hold-not-open", "hold-too-long", "hold-expired", "hold-not-longer", "not-a-customers-account", "no-right", "read-only-right",
         "above-signatory-limit",
     ]))),
 )]

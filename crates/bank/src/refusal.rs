@@ -68,6 +68,10 @@ ledger::refusals! {
         NoCashAccount = "no-cash-account", Unmet,
             "the bank has no cash account in this currency",
             "Open an account of kind asset as cash account of the currency.";
+        /// The hold would end later than the bank allows. Found out before there is a command.
+        HoldTooLong = "hold-too-long", Unmet,
+            "a hold ends within the days from now that the bank allows",
+            "Give an earlier end; the hold can be given more time later.";
         /// No more customers, users or accounts can be numbered.
         NumbersExhausted = "numbers-exhausted", Unmet,
             "no more can be numbered",

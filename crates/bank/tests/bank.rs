@@ -495,7 +495,7 @@ fn refusal_place(refusal: Refusal) -> usize {
         Refusal::CashAccountTaken => 11,
         Refusal::NotACustomersAccount => 12,
         Refusal::OverdraftWithoutLimit => 13,
-        Refusal::NoCashAccount => 14,
+        Refusal::NoCashAccount | Refusal::HoldTooLong => 14,
         Refusal::NumbersExhausted => 15,
         Refusal::TooManyRights => 16,
         Refusal::NoRight => 17,

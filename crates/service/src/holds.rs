@@ -425,7 +425,8 @@ impl Service {
         if expires_at.0 <= latest {
             return Ok(());
         }
-        Err(Fault::field("expires_at", format!("a hold ends within {days} days from now")))
+        let detail = format!("a hold ends within {days} days from now");
+        Err(Fault::refusing(Refusal::HoldTooLong, detail).in_field("expires_at"))
     }
 
     /// Takes reserved money to its payee: an amount, or all that is left. With `last` the rest is let go.

@@ -79,7 +79,7 @@ assert.equal(would.data.dry_run, true);
 assert.equal(would.data.id, undefined);
 
 // A hold, captured in part; the rest is let go.
-const held = await bank.POST("/v1/holds", { params: { header: key(4) }, body: { ...order("10.00"), expires_at: "2099-12-31T12:00:00Z" } });
+const held = await bank.POST("/v1/holds", { params: { header: key(4) }, body: { ...order("10.00"), expires_at: new Date(Date.now() + 30 * 86_400_000).toISOString() } });
 assert.ok(held.data && held.data.status === "open");
 const hold: string = held.data.id;
 const path = { id: hold };

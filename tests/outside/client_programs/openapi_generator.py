@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 import uuid
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import kassa_client
 from kassa_client import Amount, Capture, NewHold, NewPayment, NewRefund, Problem, ProblemKind
@@ -77,7 +77,7 @@ assert isinstance(would, kassa_client.PaymentDryRun) and would.dry_run is True a
 assert refusal(payments.pay_dry_run, order("1000000.00")).available == poor.available
 
 # A hold, captured in part; the rest is let go.
-until = datetime(2099, 12, 31, 12, tzinfo=timezone.utc)
+until = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=30)
 hold = holds.place_hold(key(4), NewHold(var_from=first, to=second, amount="10.00", currency="EUR", expires_at=until))
 assert isinstance(hold, kassa_client.Hold) and hold.status == kassa_client.HoldStatus.OPEN and hold.expires_at == until
 taken = holds.capture_hold(hold.id, key(5), Capture(amount="4.00", currency="EUR", last=True))

@@ -8,7 +8,7 @@ import os
 import re
 import ssl
 import uuid
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import httpx
 from kassa_client import AuthenticatedClient, Client, models
@@ -77,7 +77,7 @@ assert isinstance(would, models.PaymentDryRun) and would.dry_run is True and not
 assert refusal(pay_dry_run, body=order("1000000.00")).available == poor.available
 
 # A hold, captured in part; the rest is let go.
-until = datetime(2099, 12, 31, 12, tzinfo=timezone.utc)
+until = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=30)
 wanted = NewHold(from_=first, to=second, amount="10.00", currency="EUR", expires_at=until)
 hold = place_hold.sync(client=client, body=wanted, idempotency_key=key(4))
 assert isinstance(hold, models.Hold) and hold.status == models.HoldStatus.OPEN and hold.expires_at == until

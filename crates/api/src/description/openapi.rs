@@ -49,6 +49,8 @@ server is asked under a name, `Strict-Transport-Security`. Clients tolerate fiel
         Document,
         FieldError,
         balances::Step,
+        holds::WantedRole,
+        holds::OpenState,
         batches::BatchLine<'_>,
         batches::LineOutcome,
         batches::BatchEnd,

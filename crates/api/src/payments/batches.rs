@@ -206,7 +206,7 @@ pub(crate) async fn show_batch(
     if let Some(all) = batch.known_all().await? {
         return Ok(told_all(all));
     }
-    let known = batch.known(1).await?;
+    let known = batch.known(1).await.map_err(Fault::named_in_body)?;
     if known.is_empty() {
         return Err(Problem::of(Kind::UnknownBatch));
     }
@@ -337,7 +337,7 @@ impl Work {
                 break;
             }
         }
-        Ok(told_all(self.batch.pay_all(all).await?))
+        Ok(told_all(self.batch.pay_all(all).await.map_err(Fault::named_in_body)?))
     }
 
     // ---- Asked for again ----

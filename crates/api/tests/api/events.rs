@@ -222,10 +222,10 @@ async fn everybody_is_told_what_concerns_them() {
 
     let paid = bank.pay("ada", "5.00", "For the <cake>\u{1f370}").await.json();
     let hold = json!({"from": bank.ada, "to": bank.bo, "amount": "8.00", "currency": "EUR",
-                      "expires_at": "2099-01-01T00:00:00Z", "text": "Deposit"});
+                      "expires_at": "2027-01-01T00:00:00Z", "text": "Deposit"});
     let placed = write(&bank, "ada", "POST", "/v1/holds", &hold).await;
     let holds = format!("/v1/holds/{}", placed["id"].as_str().unwrap());
-    let longer = json!({"expires_at": "2099-02-01T00:00:00Z"});
+    let longer = json!({"expires_at": "2027-02-01T00:00:00Z"});
     let extended = write(&bank, "ada", "POST", &format!("{holds}/extension"), &longer).await;
     let part = json!({"amount": "3.00", "currency": "EUR"});
     let captured = write(&bank, "bo", "POST", &format!("{holds}/captures"), &part).await;
@@ -274,7 +274,7 @@ async fn everybody_is_told_what_concerns_them() {
     assert!(shows(ada[1], &placed) && ada[1]["text"] == "Deposit", "{}", ada[1]);
     let mut more_time = ada[2].clone();
     more_time.as_object_mut().unwrap().remove("at");
-    assert!(shows(&extended, &more_time) && more_time["expires_at"] == "2099-02-01T00:00:00.000Z", "{}", ada[2]);
+    assert!(shows(&extended, &more_time) && more_time["expires_at"] == "2027-02-01T00:00:00.000Z", "{}", ada[2]);
     assert!(shows(ada[3], &captured), "{}", ada[3]);
     assert_eq!((&ada[3]["hold"], &ada[3]["last"]), (&placed["id"], &json!(false)));
     assert!(shows(ada[4], &voided), "{}", ada[4]);
@@ -320,7 +320,7 @@ async fn what_only_the_payer_sees_is_told_to_nobody_else() {
     let notes = json!({"order": "2026-1171"});
     let mut order = json!({"from": bank.ada, "to": bank.bo, "amount": "3.00", "currency": "EUR", "metadata": notes});
     write(&bank, "ada", "POST", "/v1/payments", &order).await;
-    order["expires_at"] = json!("2099-01-01T00:00:00Z");
+    order["expires_at"] = json!("2027-01-01T00:00:00Z");
     let placed = write(&bank, "ada", "POST", "/v1/holds", &order).await;
     let void = format!("/v1/holds/{}/void", placed["id"].as_str().unwrap());
     write(&bank, "bo", "POST", &void, &json!({})).await;

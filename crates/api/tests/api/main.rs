@@ -121,7 +121,7 @@ async fn bad_requests_are_told_what_is_wrong() {
                 "POST",
                 "/v1/users",
                 json!({"name": "n", "password": "twelve chars", "role": "customer", "customer": 99}),
-                404,
+                422,
                 "unknown-customer",
             ),
             (

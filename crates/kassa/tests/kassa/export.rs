@@ -165,7 +165,7 @@ fn varied() -> Folder {
             let body = Body::Holds(HoldCommand::PlaceHold {
                 leg: leg(annas, bens, of(minor)),
                 expires_at,
-                text: None,
+                text: bank.seal(anna_subject, Field::Text, "Held for a car"),
                 metadata: None,
             });
             HoldId::new(bank.does(body).event).expect("a hold")
@@ -380,6 +380,8 @@ fn three_currencies_and_every_kind_of_posting() {
         let ids = hledger(&journal, &["tags", "end-to-end-id", "--values"]);
         let expected = if personal.is_empty() { 0 } else { TRAPS.len() };
         assert_eq!(ids.lines().filter(|id| !id.is_empty()).count(), expected, "{ids}");
+        assert_eq!(hledger(&journal, &["tags", "hold-state", "--values"]).trim(), "captured");
+        assert_eq!(journal.contains(") capture: Held for a car"), !personal.is_empty(), "what was said with the hold");
         let told = words.iter().filter(|word| journal.contains(**word)).count();
         assert_eq!(told, if personal.is_empty() { 0 } else { 3 }, "{journal}");
     }
@@ -396,6 +398,10 @@ fn three_currencies_and_every_kind_of_posting() {
             let amount = ["amount", "balance"].contains(&column.as_str());
             assert!(amount || !cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{column}: {cell}");
         }
+    }
+    for line in &lines {
+        let is_capture = line["cause"].starts_with("capture-of");
+        assert_eq!((line["hold_state"] == "captured", line["text"] == "Held for a car"), (is_capture, is_capture));
     }
     let causes = lines.iter().filter(|line| !line["cause"].is_empty()).map(|line| line["cause"].split(' ').next());
     assert_eq!(causes.flatten().collect::<BTreeSet<_>>(), ["capture-of", "refund-of", "reversal-of"].into());
@@ -472,6 +478,13 @@ fn every_event_is_told_and_no_secret() {
     assert_eq!((&zone["from"], &zone["time_zone"]), (&json!("2243-10-17"), &json!("Europe/Vienna")));
     let held = first("hold-placed");
     assert_eq!((&held["amount"], &held["currency"]), (&json!("5.00"), &json!("EUR")));
+    let voided = first("hold-released");
+    assert_eq!(
+        (&voided["reason"], &voided["captured"], &voided["released"], &voided["currency"]),
+        (&json!("voided"), &json!("0.00"), &json!("5.01"), &json!("EUR"))
+    );
+    let capture = events.iter().find(|event| event["purpose"] == "capture").expect("a capture");
+    assert_eq!((&capture["cause"]["last"], &capture["cause"]["hold_state"]), (&json!(true), &json!("captured")));
     let granted = first("right-granted");
     assert_eq!((&granted["right"], &granted["limit"]), (&json!("signatory"), &json!("0.50")));
     assert_eq!(first("overdraft-set")["overdraft"], "15.00");

@@ -382,6 +382,7 @@ impl Auditor {
             }
             // Found out before there is a command.
             Refusal::UnknownHold
+            | Refusal::HoldTooLong
             | Refusal::InvalidLine
             | Refusal::InvalidRequest
             | Refusal::InvalidIban
