@@ -1,4 +1,4 @@
-//! Names to ids: what an account number that was sent means, and under whose key a text about an account is sealed.
+//! Names to ids: what an account number that was sent means, and under whose key an account's name is sealed.
 
 use bank::{State, SubjectId};
 use ledger::{AccountId, Currency, Leg, Money};
@@ -53,10 +53,7 @@ pub(crate) fn seen_account(state: &State, who: &SignedIn, iban: &str) -> Result<
     Ok(account)
 }
 
-/// Returns under whose key a text about an account is sealed: its first owner's, or the bank's where it has none.
+/// Returns under whose key an account's name is sealed: its first owner's, or the bank's where it has none.
 pub(crate) fn subject_of(state: &State, account: AccountId) -> SubjectId {
-    let rights = state.account_info(account).map(|info| info.rights.as_slice()).unwrap_or_default();
-    let owner = rights.iter().find(|(_, right)| *right == bank::Right::Owner);
-    let owner = owner.and_then(|(customer, _)| state.customer(*customer));
-    owner.map_or(SubjectId::BANK, |owner| owner.name.subject)
+    state.owners(account).next().unwrap_or(SubjectId::BANK)
 }
