@@ -278,22 +278,29 @@ impl Form {
             Rule::Clabe => vec![("clabe", format!("{code}{account}"))],
             Rule::Cbu => vec![("cbu", format!("{code}{account}"))],
             Rule::None | Rule::Nuban | Rule::NewZealand => {
-                let mut parts = pieces(self.bank, code);
-                parts.extend(pieces(self.account, &account));
-                parts
+                let parts = pieces(self.bank, code).chain(pieces(self.account, &account));
+                parts.map(|(name, part)| (name, part.to_owned())).collect()
             }
         }
     }
 
     /// The number as it is written: its parts, with hyphens between them.
     pub(crate) fn text(&self, code: &str, width: u32, number: u64) -> String {
-        let parts = self.parts(code, width, number);
-        let mut text = String::with_capacity(40);
-        for (place, (_, part)) in parts.iter().enumerate() {
-            if place > 0 {
-                text.push('-');
+        let account = self.account(code, width, number);
+        let mut text = String::with_capacity(MAX_TEXT);
+        match self.rule {
+            Rule::Clabe | Rule::Cbu => {
+                text.push_str(code);
+                text.push_str(&account);
             }
-            text.push_str(part);
+            Rule::None | Rule::Nuban | Rule::NewZealand => {
+                for (_, part) in pieces(self.bank, code).chain(pieces(self.account, &account)) {
+                    if !text.is_empty() {
+                        text.push('-');
+                    }
+                    text.push_str(part);
+                }
+            }
         }
         text
     }
@@ -346,19 +353,21 @@ impl Form {
     }
 }
 
+/// Room for any number with its hyphens: India's have 30 characters.
+const MAX_TEXT: usize = 32;
+
 /// Accounts of one base number in New Zealand.
 const SUFFIXES: u64 = 1_000;
 
 /// The parts of a text by their names.
-fn pieces(parts: &[Part], text: &str) -> Vec<(&'static str, String)> {
+fn pieces<'a>(parts: &'static [Part], text: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> {
     let mut rest = text;
-    let piece = |(name, length): &Part| {
+    parts.iter().map(move |(name, length)| {
         let end = if *length == 0 { rest.len() } else { *length };
         let (piece, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         rest = after;
-        (*name, piece.to_owned())
-    };
-    parts.iter().map(piece).collect()
+        (*name, piece)
+    })
 }
 
 /// The digits before a bank's code that make it one of six (CBN, 2020).

@@ -22,7 +22,6 @@ async fn what_names_an_account_takes_and_tells_its_number() {
     let bank = of("US", "123456780").await;
     let (ada, bo) = ("123456780-0000000001", "123456780-0000000002");
     assert_eq!((bank.ada.as_str(), bank.bo.as_str()), (ada, bo));
-    bank.deposit(ada, "100.00").await;
 
     let (status, paid) = pay(&bank, "1234567800000000001", "123 456 780-0000 0000 02").await;
     assert_eq!((status, &paid["from"], &paid["to"]), (201, &json!(ada), &json!(bo)));
