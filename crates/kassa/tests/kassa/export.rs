@@ -165,7 +165,7 @@ fn varied() -> Folder {
             let body = Body::Holds(HoldCommand::PlaceHold {
                 leg: leg(annas, bens, of(minor)),
                 expires_at,
-                text: bank.seal(anna_subject, Field::Text, "Held for a car"),
+                text: bank.seal(anna_subject, Field::Text, "Held for a car").map(Into::into),
                 metadata: None,
             });
             HoldId::new(bank.does(body).event).expect("a hold")
