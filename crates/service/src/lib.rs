@@ -18,6 +18,7 @@ mod fault;
 pub mod founding;
 mod holds;
 mod ids;
+pub mod meaning;
 pub mod metadata;
 mod names;
 mod payments;
@@ -37,6 +38,7 @@ pub use events::{Brought, Desk, EndReason, News, Place, Story, Told, Turn};
 pub use fault::{Fault, FaultKind, FieldFault};
 pub use holds::{ChangedHold, Held, HoldOrder, HoldPage, HoldTermsView, HoldView};
 pub use ids::{Ids, is_id};
+pub use meaning::Meaning;
 pub use metadata::Metadata;
 pub use payments::{
     AllLines, Batch, BatchProgress, Begun, Booked, BookingOrder, BookingView, CHUNK_LINES, CashOrder, ChunkOutcomes,
