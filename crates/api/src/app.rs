@@ -112,7 +112,6 @@ impl App {
     ) -> Result<(SignedIn, T), Fault> {
         self.service.prepare(token, look)
     }
-
 }
 
 /// A write as it was asked for: what it means is what its key stands for.

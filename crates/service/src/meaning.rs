@@ -638,8 +638,7 @@ impl Form {
         let Opening { currency, kind, name, owner, overdraft, number, cash } = *opening;
         let kind = kind.unwrap_or(Kind::Liability);
         let is_without_end = matches!(kind, Kind::Asset | Kind::Expense) && owner.is_none();
-        let is_ordinary =
-            |text: &&str| if is_without_end { *text == UNLIMITED } else { decimal(text) == Some((0, 0)) };
+        let is_ordinary = |text: &&str| if is_without_end { *text == UNLIMITED } else { decimal(text) == Some((0, 0)) };
         self.plain(field::CURRENCY, Some(currency));
         self.number(field::KIND, Some(kind).filter(|kind| *kind != Kind::Liability).map(kind_number));
         self.text(field::NAME, name).number(field::OWNER, owner);

@@ -21,8 +21,8 @@ use hyper::body::{Body as _, Frame};
 use serde::{Deserialize, Serialize};
 use service::meaning::{Said, Transfer};
 use service::{
-    Batch, BatchProgress, Begun, CHUNK_LINES, Fault, FaultKind, Line, LineOrder, LineOutcome as Outcome,
-    Meaning, MovementOrder, Words,
+    Batch, BatchProgress, Begun, CHUNK_LINES, Fault, FaultKind, Line, LineOrder, LineOutcome as Outcome, Meaning,
+    MovementOrder, Words,
 };
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::timeout;

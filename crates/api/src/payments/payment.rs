@@ -7,8 +7,8 @@ use bank::Purpose;
 use serde::{Deserialize, Serialize};
 use service::meaning::{Said, Transfer};
 use service::{
-    Booked, BookingView, Fault, Meaning, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentView, SaidView,
-    Words,
+    Booked, BookingView, Fault, Meaning, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentView,
+    SaidView, Words,
 };
 use utoipa::ToSchema;
 

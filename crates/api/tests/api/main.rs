@@ -14,6 +14,7 @@ mod events;
 mod holds;
 mod keys;
 mod limits;
+mod meanings;
 mod money;
 mod pages;
 mod payments;
