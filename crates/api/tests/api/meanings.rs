@@ -283,7 +283,8 @@ fn writes_are_remembered_in_the_same_forms_for_ever() {
     let older = |meaning: &Meaning<'_>| hex(&api::form_of_version_0(meaning).unwrap());
     let mut told: Vec<_> =
         rows.iter().map(|row| format!("{} {} {}", row.name, hex(&row.meaning.form()), older(&row.meaning))).collect();
-    let lines: Vec<_> = rows.iter().filter(|row| row.call.is_empty()).map(|row| &row.meaning).collect();
+    // These three for ever, though there be more kinds of lines one day.
+    let lines: Vec<_> = rows.iter().filter(|row| row.call.is_empty()).take(3).map(|row| &row.meaning).collect();
     let older: String = lines.iter().map(|line| older(line)).collect();
     told.push(format!("all-lines {} {older}", hex(&all_form(&lines))));
     let mut golden = std::fs::read_to_string(&file).unwrap_or_default();
