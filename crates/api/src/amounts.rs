@@ -4,6 +4,7 @@ use bank::Refusal;
 use ledger::{Currency, Money, Overdraft};
 use serde::Serialize;
 use service::Fault;
+use service::meaning::UNLIMITED;
 use utoipa::ToSchema;
 
 use crate::description::strings;
@@ -24,9 +25,6 @@ impl Amount {
         Self { amount: money.to_string(), currency: money.currency.code().to_owned() }
     }
 }
-
-/// Written form of an overdraft without end.
-const UNLIMITED: &str = "unlimited";
 
 /// The currency of a code.
 pub(crate) fn currency(code: &str) -> Result<Currency, Fault> {

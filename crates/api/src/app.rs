@@ -17,16 +17,17 @@ use edge::Guard;
 use engine::Engine;
 use serde::Serialize;
 use serde_json::Value;
-use service::{Fault, Keyed, Service, SignedIn};
+use service::{Fault, Keyed, Meaning, Service, SignedIn};
 
 use crate::admission::Parameters;
 use crate::description::docs::Docs;
 use crate::extract::{IdempotencyKey, Token};
 use crate::problem::{Problem, REPLAYED};
 use crate::system::metrics::Metrics;
+use crate::version_0::form_of_version_0;
 use crate::{Limits, ServeError, Settings};
 
-/// Room for an ordinary request or answer in JSON, in bytes, so that it is not moved while it grows.
+/// Room for an ordinary answer in JSON, in bytes, so that it is not moved while it grows.
 const ORDINARY_BYTES: usize = 512;
 
 /// Room for the header fields that an answer gets on its way.
@@ -77,7 +78,7 @@ impl App {
             batches_per_user: limits.batches_per_user,
             hold_days: limits.hold_days,
         };
-        let service = Service::new(engine, service, Channel::Api);
+        let service = Service::new(engine, service, Channel::Api, form_of_version_0);
         let service = service.map_err(|error| ServeError::Cryptography(error.to_string()))?;
         Ok(Self(Arc::new(Parts {
             metrics: Metrics::new(service.clone(), Arc::clone(guard.counts())),
@@ -112,27 +113,11 @@ impl App {
     ) -> Result<(SignedIn, T), Fault> {
         self.service.prepare(token, look)
     }
-
-    /// A write as it was asked for: `route` with what its address names, and the body as it was understood, are what its
-    /// key stands for.
-    pub(crate) fn keyed<'a>(
-        &self,
-        Token(token): Token,
-        key: &'a IdempotencyKey,
-        route: &str,
-        body: &impl Serialize,
-    ) -> Result<Keyed<'a>, Problem> {
-        Ok(Keyed { token, key: &key.key, canonical: canonical(route, body)?, dry_run: key.dry_run })
-    }
 }
 
-/// A write as it is remembered: its route, and its body as it was understood, so that a retry may be spaced differently.
-fn canonical(route: &str, body: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    let mut canonical = Vec::with_capacity(ORDINARY_BYTES);
-    canonical.extend_from_slice(route.as_bytes());
-    canonical.push(b'\n');
-    serde_json::to_writer(&mut canonical, body).map_err(|error| Problem::failed(&error))?;
-    Ok(canonical)
+/// A write as it was asked for: what it means is what its key stands for.
+pub(crate) fn keyed<'a>(Token(token): Token, key: &'a IdempotencyKey, meaning: Meaning<'a>) -> Keyed<'a> {
+    Keyed { token, key: &key.key, meaning, dry_run: key.dry_run }
 }
 
 /// The answer to a write that made something, with its address.

@@ -136,7 +136,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Token {
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
     /// Your own key for this request: 1 to 128 visible ASCII characters, such as a UUID. Repeated with the same
-    /// request it gives the first answer again, a refusal too; with another request it is refused (`key-reused`). Keys
+    /// request it gives the first answer again, a refusal too; with another request it is refused (`key-reused`). The same
+    /// is what means the same, however it is written: `1.0` for `1.00`, an IBAN with spaces, a default left out. Keys
     /// never expire. What was not understood as a request is not remembered under its key: one of somebody who is not
     /// signed in (401), a body that is not JSON with the fields and types described, too large, or of another media type
     /// (400, 413, 415), a parameter or a key that is not as it must be (400); nor one that came too fast (429), or that

@@ -4,20 +4,21 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use service::{ChangedHold, Fault, Held, HoldOrder, HoldRole, HoldSearch, HoldState, HoldTermsView, HoldView};
+use service::meaning::{Said, Transfer};
+use service::{ChangedHold, Fault, Held, HoldOrder, HoldRole, HoldSearch, HoldState, HoldTermsView, HoldView, Meaning};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::amounts::{money, some_money};
-use crate::app::{App, changed, created};
+use crate::app::{App, changed, created, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits};
 use crate::payments::metadata::{self, Metadata};
 use crate::payments::payment::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
-use crate::times::{moment, parse_moment};
+use crate::times::{meant_moment, moment, parse_moment};
 
 /// Money to be reserved.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewHold {
     /// The number of the account that will pay.
@@ -40,7 +41,6 @@ pub(crate) struct NewHold {
     text: Option<String>,
     /// The payer's own notes, which the payee doesn't see: at most 20 pairs, each of a key of at most 40 letters, digits,
     /// `_`, `-` and `.`, and a value of at most 200 characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::Notes>)]
     metadata: Option<Metadata>,
 }
@@ -116,7 +116,7 @@ pub(crate) struct HoldTerms {
 }
 
 /// More time for a hold.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Extension {
     /// Expiry from now on: the time until which the money is reserved; later than before, and within the days from now that
@@ -243,7 +243,7 @@ impl From<HoldRole> for RoleName {
 }
 
 /// Capture of a hold, to be made.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Capture {
     /// Amount; all that is left where it is not given.
@@ -296,6 +296,13 @@ impl Hold {
 }
 
 impl NewHold {
+    fn meaning(&self) -> Meaning<'_> {
+        let Self { from, to, amount, currency, expires_at, text, metadata } = self;
+        let said = Said { text: text.as_deref(), metadata: metadata.as_ref(), end_to_end_id: None };
+        let movement = Transfer { from, to, amount, currency };
+        Meaning::PlaceHold { movement, expires_at: meant_moment(expires_at), said }
+    }
+
     /// The order to reserve, with its amount and its time read.
     fn order(&self) -> Result<HoldOrder<'_>, Fault> {
         Ok(HoldOrder {
@@ -328,7 +335,7 @@ pub(crate) async fn place_hold(
     key: IdempotencyKey,
     Sent(sent): Sent<NewHold>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, "POST /v1/holds", &sent)?;
+    let asked = keyed(token, &key, sent.meaning());
     let Held { id, terms, is_repeated } =
         app.service.place_hold(&asked, sent.order()).await.map_err(Fault::named_in_body)?;
     let terms = HoldTerms::of(terms)?;
@@ -412,8 +419,10 @@ pub(crate) async fn capture(
     Path(id): Path<String>,
     Sent(sent): Sent<Capture>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, &format!("POST /v1/holds/{id}/captures"), &sent)?;
-    let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref());
+    let Capture { amount, currency, last } = &sent;
+    let (amount, currency) = (amount.as_deref(), currency.as_deref());
+    let asked = keyed(token, &key, Meaning::Capture { hold: &id, amount, currency, last: *last });
+    let amount = some_money(amount, currency);
     booked(app.service.capture(&asked, &id, amount, sent.last).await?)
 }
 
@@ -449,7 +458,7 @@ pub(crate) async fn void(
     key: IdempotencyKey,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, &format!("POST /v1/holds/{id}/void"), &())?;
+    let asked = keyed(token, &key, Meaning::Void { hold: &id });
     let ChangedHold { hold, is_repeated } = app.service.void(&asked, &id).await?;
     Ok(changed(is_repeated, Hold::of(hold)?))
 }
@@ -474,7 +483,8 @@ pub(crate) async fn extend(
     Path(id): Path<String>,
     Sent(sent): Sent<Extension>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, &format!("POST /v1/holds/{id}/extension"), &sent)?;
+    let expires_at = meant_moment(&sent.expires_at);
+    let asked = keyed(token, &key, Meaning::ExtendHold { hold: &id, expires_at });
     let expires_at = parse_moment("expires_at", &sent.expires_at);
     let ChangedHold { hold, is_repeated } = app.service.extend_hold(&asked, &id, expires_at).await?;
     Ok(changed(is_repeated, Hold::of(hold)?))

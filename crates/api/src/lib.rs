@@ -30,6 +30,7 @@ mod section;
 mod settings;
 mod system;
 mod times;
+mod version_0;
 
 use std::sync::Arc;
 
@@ -38,10 +39,11 @@ use edge::Guard;
 use engine::Engine;
 
 pub use description::openapi::openapi;
-pub use payments::batches::read_line;
+pub use payments::batches::{line_form, read_line};
 pub use problem::slugs;
 pub use section::SETTINGS;
 pub use settings::{Limits, ServeError, Settings};
+pub use version_0::form_of_version_0;
 
 use app::App;
 

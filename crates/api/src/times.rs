@@ -4,6 +4,7 @@ use jiff::civil::{self, Date, DateTime};
 use jiff::{SignedDuration, ToSpan};
 use ledger::{Timestamp, ValueDate};
 use service::Fault;
+use service::meaning::Moment;
 
 /// The day from which days are counted.
 const EPOCH: Date = civil::date(1970, 1, 1);
@@ -24,6 +25,11 @@ pub(crate) fn moment(at: Timestamp) -> String {
 pub(crate) fn parse_moment(field: &str, text: &str) -> Result<Timestamp, Fault> {
     let moment = read_moment(text.as_bytes());
     moment.ok_or_else(|| Fault::field(field, "a moment is written as in RFC 3339, like 2026-11-21T20:54:13Z"))
+}
+
+/// A moment that was sent, for what a key stands for.
+pub(crate) fn meant_moment(text: &str) -> Moment<'_> {
+    Moment { text, at: read_moment(text.as_bytes()) }
 }
 
 fn read_moment(text: &[u8]) -> Option<Timestamp> {

@@ -268,6 +268,14 @@ pub enum Outcome {
     Unchanged,
 }
 
+impl Outcome {
+    /// Returns `true` if the key stands for something else.
+    #[must_use]
+    pub fn is_key_reused(&self) -> bool {
+        matches!(self, Self::Refused { refusal: Refusal::KeyReused, .. })
+    }
+}
+
 /// Proof that something was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
@@ -479,6 +487,19 @@ impl Engine {
         self.enqueue(Work::One(submission, earlier, asker))?;
         let answer = answer.blocking_recv().map_err(|_| self.shared.why_unavailable())?;
         answer.outcome().unwrap_or_else(|first| first_outcome(first, self.event(first)?, fingerprint))
+    }
+
+    /// Finds the first outcome of a request under its key, and does nothing. It is refused as [`Refusal::KeyReused`] where
+    /// the key stands for another, or for none.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Engine::outcome_of`] does.
+    pub async fn repeat(&self, request: Request) -> Result<Outcome, Unavailable> {
+        match self.outcome_of(request).await? {
+            Some(first) => first_outcome(first.number, Some(first), Some(request.fingerprint)),
+            None => Ok(Outcome::Refused { refusal: Refusal::KeyReused, place: None, repeated: false }),
+        }
     }
 
     /// Does as [`Engine::submit`] for up to [`MAX_BATCH`] commands in order. Each is decided by itself, seeing what

@@ -38,6 +38,14 @@ const THEIRS: [&str; 19] = [
 /// If a library speaks, or the form in which a line is remembered depends on how it is written.
 pub fn lines(data: &[u8]) {
     lines_by(&api::read_line, data);
+    for line in data.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        // However it is written, it means the same.
+        if let Ok((older, _)) = api::read_line(line)
+            && older.len() <= MAX_LINE_BYTES
+        {
+            assert!(api::line_form(line) == api::line_form(&older), "another writing has another meaning");
+        }
+    }
 }
 
 /// Tries a reading of lines.

@@ -18,6 +18,7 @@ mod fault;
 pub mod founding;
 mod holds;
 mod ids;
+pub mod meaning;
 pub mod metadata;
 mod names;
 mod payments;
@@ -38,6 +39,7 @@ pub use events::{Brought, Desk, EndReason, News, Story, StreamSlot, Told, Turn};
 pub use fault::{Fault, FaultKind, FieldFault};
 pub use holds::{ChangedHold, Held, HoldOrder, HoldPage, HoldRole, HoldSearch, HoldState, HoldTermsView, HoldView};
 pub use ids::{Ids, is_id};
+pub use meaning::Meaning;
 pub use metadata::Metadata;
 pub use payments::{
     AllLines, Batch, BatchProgress, Begun, Booked, BookingOrder, BookingView, CHUNK_LINES, CashOrder, ChunkOutcomes,

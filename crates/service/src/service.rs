@@ -13,6 +13,7 @@ use crate::access::password::Passwords;
 use crate::events::Desk;
 use crate::fault::Fault;
 use crate::ids::Ids;
+use crate::meaning::{Meaning, OlderForm};
 use crate::payments::Batches;
 
 /// Settings of a service. Plain data: the program fills it from its configuration.
@@ -50,6 +51,7 @@ pub struct SetupError(pub(crate) String);
 pub struct Service {
     parts: Arc<Parts>,
     channel: Channel,
+    older_form: OlderForm,
 }
 
 struct Parts {
@@ -65,12 +67,17 @@ struct Parts {
 
 impl Service {
     /// Sets a service up over an open bank, for a front: `channel` is what the events of its commands say about where they
-    /// came from.
+    /// came from, and `older_form` how versions before 0.2 of the front wrote what a key stands for.
     ///
     /// # Errors
     ///
     /// Fails if the cryptographic library does not work on this machine.
-    pub fn new(engine: Engine, settings: Settings, channel: Channel) -> Result<Self, SetupError> {
+    pub fn new(
+        engine: Engine,
+        settings: Settings,
+        channel: Channel,
+        older_form: OlderForm,
+    ) -> Result<Self, SetupError> {
         let parts = Parts {
             passwords: Passwords::new(&settings)?,
             payment_ids: Ids::new(&engine, "payment ids")?,
@@ -81,12 +88,17 @@ impl Service {
             settings,
             engine,
         };
-        Ok(Self { parts: Arc::new(parts), channel })
+        Ok(Self { parts: Arc::new(parts), channel, older_form })
     }
 
     /// Where the commands of this front come from, as far as it knows.
     pub(crate) fn origin(&self) -> Origin {
         Origin::of(self.channel)
+    }
+
+    /// Makes the form in which versions before 0.2 remembered a request.
+    pub(crate) fn older_form(&self, meaning: &Meaning<'_>) -> Option<Vec<u8>> {
+        (self.older_form)(meaning)
     }
 
     /// Returns the engine under it.

@@ -1,14 +1,18 @@
 //! Writes: from a request under an idempotency key to its receipt.
 //!
-//! A front hands in the request as it understood it, in bytes that are the same for the same request (its canonical
-//! form). Key and bytes are hashed to what is remembered, so a retry may be spaced differently, and a reused key is found
-//! out. What is wrong with a request whose form was right is remembered under its key, as the bank's own refusals are.
+//! A front hands in what the request means ([`Meaning`]). Key and meaning are hashed to what is remembered, so a retry may
+//! be written differently, and a reused key is found out. What is wrong with a request whose form was right is remembered
+//! under its key, as the bank's own refusals are.
+//!
+//! Versions before 0.2 remembered a request in another form. Only where a key turns out to be used for something else is
+//! that form made, and looked for in its place: hardly ever, and never for a new request.
 
 use bank::{Body, Command, PastPosting, Refusal, Request, State, SystemCommand, TokenHash, UserId};
 use engine::{Engine, NewSubject, Outcome, Receipt, Rivals, Submission};
 
 use crate::access::SignedIn;
 use crate::fault::Fault;
+use crate::meaning::Meaning;
 use crate::service::Service;
 
 /// A write as it was asked for.
@@ -18,26 +22,24 @@ pub struct Keyed<'a> {
     pub token: TokenHash,
     /// The caller's own key of the request; empty for a dry run, which no front may take from a caller otherwise.
     pub key: &'a str,
-    /// The request as it was understood, which its key stands for from now on: an operation's name with what it is about,
-    /// and what was sent. A front must never write the same request in another way than it did before.
-    pub canonical: Vec<u8>,
+    /// What its key stands for from now on.
+    pub meaning: Meaning<'a>,
     /// `true` if it is only to be told what would become of the request.
     pub dry_run: bool,
 }
 
 /// A write that can be decided: who asks, and what the two, it and its key, are remembered as.
-pub(crate) struct Write {
+pub(crate) struct Write<'a> {
     /// The caller.
     pub(crate) who: SignedIn,
     request: Request,
     /// The keys of a batch, which exclude the same key for anything else.
     rivals: Rivals,
-    /// `true` if it is only to be told what would become of it.
-    dry_run: bool,
+    asked: &'a Keyed<'a>,
 }
 
 /// A write, and what was found of what it names.
-pub(crate) type Looked<T> = (Write, Result<T, Fault>);
+pub(crate) type Looked<'a, T> = (Write<'a>, Result<T, Fault>);
 
 impl Service {
     /// Does as [`Service::prepare`] for a write under a key. A fault found already here, because something that is named
@@ -46,15 +48,15 @@ impl Service {
     /// # Errors
     ///
     /// Fails if the caller is not signed in, and if the engine can't answer.
-    pub(crate) fn prepare_write<T>(
+    pub(crate) fn prepare_write<'a, T>(
         &self,
-        asked: &Keyed<'_>,
+        asked: &'a Keyed<'a>,
         look: impl FnOnce(&State, &SignedIn) -> Result<T, Fault>,
-    ) -> Result<Looked<T>, Fault> {
+    ) -> Result<Looked<'a, T>, Fault> {
         let (who, looked) = self.prepare(asked.token, |state, who| Ok(look(state, who)))?;
         let rivals = places_of_any(self.engine(), who.caller.user, asked.key);
-        let request = self.engine().request(who.caller.user, asked.key.as_bytes(), &asked.canonical);
-        Ok((Write { who, request, rivals, dry_run: asked.dry_run }, looked))
+        let request = self.engine().request(who.caller.user, asked.key.as_bytes(), &asked.meaning.form());
+        Ok((Write { who, request, rivals, asked }, looked))
     }
 
     /// Has a write decided and made durable. Its command may not have come to be, because something that it names does
@@ -63,7 +65,7 @@ impl Service {
     /// # Errors
     ///
     /// Fails if the write is refused, now or under its key before, and if the engine can't answer.
-    pub(crate) async fn submit(&self, write: &Write, made: Result<Body, Fault>) -> Result<Receipt, Fault> {
+    pub(crate) async fn submit(&self, write: &Write<'_>, made: Result<Body, Fault>) -> Result<Receipt, Fault> {
         self.submit_with(write, made.map(|body| (body, None)), None).await
     }
 
@@ -75,7 +77,7 @@ impl Service {
     /// Fails if the write is refused, now or under its key before, and if the engine can't answer.
     pub(crate) async fn submit_with(
         &self,
-        write: &Write,
+        write: &Write<'_>,
         made: Result<(Body, Option<NewSubject>), Fault>,
         past: Option<PastPosting>,
     ) -> Result<Receipt, Fault> {
@@ -87,7 +89,7 @@ impl Service {
 
     /// Has a write remembered that is refused before it is a command, and tells why. Where the same request was carried
     /// out before, by a version with other rules, its outcome is given again.
-    async fn refuse(&self, write: &Write, fault: Fault) -> Result<Receipt, Fault> {
+    async fn refuse(&self, write: &Write<'_>, fault: Fault) -> Result<Receipt, Fault> {
         let Some(refusal) = fault.remembered_as() else { return Err(fault) };
         match self.decide(write, Body::System(SystemCommand::Unresolved(refusal)), None, None).await {
             // This fault says more than the refusal alone.
@@ -98,23 +100,36 @@ impl Service {
 
     async fn decide(
         &self,
-        write: &Write,
+        write: &Write<'_>,
         body: Body,
         subject: Option<NewSubject>,
         past: Option<Box<PastPosting>>,
     ) -> Result<Receipt, Fault> {
         let command = Command { caller: write.who.caller, origin: self.origin(), request: Some(write.request), body };
         let submission = Submission { command, subject, past, rivals: Some(Box::new(write.rivals)) };
-        let outcome = if write.dry_run {
+        let mut outcome = if write.asked.dry_run {
             self.engine().rehearse(submission).await?
         } else {
             self.engine().submit(submission).await?
         };
+        if outcome.is_key_reused() {
+            // In a box of its own, since it is seldom needed and would make every caller's future larger.
+            outcome = Box::pin(self.outcome_in_older_form(write)).await?;
+        }
         match outcome {
             Outcome::Accepted(receipt) => Ok(receipt),
             Outcome::Refused { refusal, repeated, .. } => Err(Fault::refused(refusal, repeated)),
             Outcome::Unchanged => Err(Fault::failed(&"a write was accepted and changed nothing")),
         }
+    }
+
+    /// Finds out whether a key that is used stands for the same request as an earlier version remembered it. Something was
+    /// written under the key, or under one that excludes it, so that nothing new can be carried out meanwhile.
+    async fn outcome_in_older_form(&self, write: &Write<'_>) -> Result<Outcome, Fault> {
+        let Keyed { key, meaning, .. } = write.asked;
+        let Some(form) = self.older_form(meaning) else { return Err(Refusal::KeyReused.into()) };
+        let request = self.engine().request(write.who.caller.user, key.as_bytes(), &form);
+        Ok(self.engine().repeat(request).await?)
     }
 
     /// Does a command of the service's own, under no key.

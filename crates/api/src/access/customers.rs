@@ -5,16 +5,16 @@ use axum::extract::State;
 use axum::response::Response;
 use bank::CustomerId;
 use serde::{Deserialize, Serialize};
-use service::{CustomerSearch, CustomerView, NewCustomer as NewCustomerView, text};
+use service::{CustomerSearch, CustomerView, Meaning, NewCustomer as NewCustomerView, text};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::{App, created};
+use crate::app::{App, created, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, numbered};
 use crate::problem::Problem;
 
 /// A customer to be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCustomer {
     /// The name, of at most 140 characters.
@@ -57,7 +57,7 @@ pub(crate) async fn add_customer(
     key: IdempotencyKey,
     Sent(sent): Sent<NewCustomer>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, "POST /v1/customers", &sent)?;
+    let asked = keyed(token, &key, Meaning::AddCustomer { name: &sent.name });
     let NewCustomerView { customer, is_repeated } = app.service.add_customer(&asked, &sent.name).await?;
     let customer = Customer::from(customer);
     Ok(created(is_repeated, &format!("/v1/customers/{}", customer.id), customer))

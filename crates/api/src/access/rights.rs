@@ -6,11 +6,12 @@ use axum::response::Response;
 use bank::{CustomerId, Refusal, Right};
 use ledger::{Currency, Money};
 use serde::{Deserialize, Serialize};
-use service::Fault;
+use service::meaning::RightKind;
+use service::{Fault, Meaning};
 use utoipa::ToSchema;
 
 use crate::amounts;
-use crate::app::{App, changed, removed};
+use crate::app::{App, changed, keyed, removed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, numbered};
 use crate::problem::Problem;
@@ -28,6 +29,16 @@ pub(crate) enum RightName {
     ReadOnly,
 }
 
+impl From<RightName> for RightKind {
+    fn from(right: RightName) -> Self {
+        match right {
+            RightName::Owner => Self::Owner,
+            RightName::Signatory => Self::Signatory,
+            RightName::ReadOnly => Self::ReadOnly,
+        }
+    }
+}
+
 impl From<Right> for RightName {
     fn from(right: Right) -> Self {
         match right {
@@ -39,7 +50,7 @@ impl From<Right> for RightName {
 }
 
 /// A right to be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "right": "signatory", "limit": "500.00" }))]
 pub(crate) struct NewRight {
@@ -123,8 +134,9 @@ pub(crate) async fn grant(
     key: IdempotencyKey,
     Sent(sent): Sent<NewRight>,
 ) -> Result<Response, Problem> {
-    let (route, body) = ("PUT /v1/accounts/{iban}/rights/{customer}", (&iban, &customer, &sent));
-    let asked = app.keyed(token, &key, route, &body)?;
+    let (right, limit) = (sent.right.into(), sent.limit.as_deref());
+    let meaning = Meaning::Grant { account: &iban, customer: &customer, right, limit };
+    let asked = keyed(token, &key, meaning);
     let customer = numbered(&customer).map(CustomerId);
     let granted = app.service.grant(&asked, &iban, customer, |currency| sent.right(currency)).await?;
     Ok(changed(granted.is_repeated, RightView::from(granted.right)))
@@ -150,8 +162,7 @@ pub(crate) async fn revoke(
     Path((iban, customer)): Path<(String, String)>,
     key: IdempotencyKey,
 ) -> Result<Response, Problem> {
-    let (route, body) = ("DELETE /v1/accounts/{iban}/rights/{customer}", (&iban, &customer));
-    let asked = app.keyed(token, &key, route, &body)?;
+    let asked = keyed(token, &key, Meaning::Revoke { account: &iban, customer: &customer });
     Ok(removed(app.service.revoke(&asked, &iban, numbered(&customer).map(CustomerId)).await?))
 }
 

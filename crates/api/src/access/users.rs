@@ -4,19 +4,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use bank::CustomerId;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use service::password::has_its_length;
-use service::{Fault, UserOrder};
+use service::{Fault, Meaning, UserOrder};
 use utoipa::ToSchema;
 
 use crate::access::sign_in::{Password, RoleName};
-use crate::app::{App, created};
+use crate::app::{App, created, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Query, Token, integer};
 use crate::problem::Problem;
 
 /// A user to be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     /// The name to sign in with, of at most 140 characters. Capital and small letters are the same.
@@ -24,7 +24,6 @@ pub(crate) struct NewUser {
     name: String,
     /// The password, of 12 to 200 characters. It takes no part in telling a retry from another request, so that the
     /// journal holds nothing from which it could be guessed quickly; only whether its length is allowed does.
-    #[serde(serialize_with = "nothing")]
     #[schema(value_type = strings::NewPassword)]
     password: Password,
     /// Role of the user.
@@ -35,10 +34,14 @@ pub(crate) struct NewUser {
     customer: Option<u32>,
 }
 
-/// Writes what a password is remembered as with a request: nothing; of one that is refused for its length, that it is,
-/// so that the same request with a better one is another.
-fn nothing<S: Serializer>(password: &Password, to: S) -> Result<S::Ok, S::Error> {
-    if has_its_length(password.reveal()) { to.serialize_unit() } else { to.serialize_bool(false) }
+impl NewUser {
+    /// Of a password only this: whether it is refused for its length, so that the same request with a better one is
+    /// another.
+    fn meaning(&self) -> Meaning<'_> {
+        let Self { name, password, role, customer } = self;
+        let password_fits = has_its_length(password.reveal());
+        Meaning::AddUser { name, password_fits, role: (*role).into(), customer: *customer }
+    }
 }
 
 /// A user.
@@ -84,7 +87,7 @@ pub(crate) async fn add_user(
     key: IdempotencyKey,
     Sent(sent): Sent<NewUser>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, "POST /v1/users", &sent)?;
+    let asked = keyed(token, &key, sent.meaning());
     let order = UserOrder {
         name: &sent.name,
         password: sent.password.reveal(),

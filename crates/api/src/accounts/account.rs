@@ -8,12 +8,13 @@ use axum::{Extension, Json};
 use bank::{CustomerId, OpenAccount};
 use ledger::{Kind, Overdraft, Status};
 use serde::{Deserialize, Serialize};
-use service::{AccountOrder, AccountPage, BalanceView, Changed, Fault, text};
+use service::meaning::Opening;
+use service::{AccountOrder, AccountPage, BalanceView, Changed, Fault, Meaning, text};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::rights::RightName;
 use crate::amounts::{self, currency, overdraft, overdraft_text};
-use crate::app::{App, changed, created};
+use crate::app::{App, changed, created, keyed};
 use crate::caching::Version;
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Page, Path, Query, Token, cursor, digits, integer};
@@ -99,7 +100,7 @@ impl From<StatusName> for Status {
 }
 
 /// An account to be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "currency": "EUR", "kind": "liability", "name": "Alice's savings", "owner": 1, "overdraft": "0.00",
@@ -133,6 +134,19 @@ pub(crate) struct NewAccount {
 }
 
 impl NewAccount {
+    fn meaning(&self) -> Meaning<'_> {
+        let Self { currency, kind, name, owner, overdraft, number, cash } = self;
+        Meaning::OpenAccount(Opening {
+            currency,
+            kind: kind.map(Kind::from),
+            name: name.as_deref(),
+            owner: *owner,
+            overdraft: overdraft.as_deref(),
+            number: *number,
+            cash: *cash,
+        })
+    }
+
     /// Reads the terms of the new account, and its name.
     fn order(&self) -> Result<AccountOrder<'_>, Fault> {
         if self.number.is_some_and(|number| number == 0 || i64::try_from(number).is_err()) {
@@ -250,7 +264,7 @@ pub(crate) async fn open_account(
     key: IdempotencyKey,
     Sent(sent): Sent<NewAccount>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, "POST /v1/accounts", &sent)?;
+    let asked = keyed(token, &key, sent.meaning());
     let Changed { now, is_repeated } = app
         .service
         .open_account(&asked, sent.owner.map(CustomerId), sent.order())
@@ -412,8 +426,7 @@ pub(crate) async fn rename(
     key: IdempotencyKey,
     Sent(sent): Sent<NameChange>,
 ) -> Result<Response, Problem> {
-    let (route, body) = ("PUT /v1/accounts/{iban}/name", (&iban, &sent));
-    let asked = app.keyed(token, &key, route, &body)?;
+    let asked = keyed(token, &key, Meaning::RenameAccount { account: &iban, name: sent.name.as_deref() });
     let Changed { now, is_repeated } = app.service.rename_account(&asked, &iban, sent.name.as_deref()).await?;
     Ok(changed(is_repeated, NameChange { name: now }))
 }
@@ -442,8 +455,7 @@ pub(crate) async fn set_status(
     key: IdempotencyKey,
     Sent(sent): Sent<StatusChange>,
 ) -> Result<Response, Problem> {
-    let (route, body) = ("PUT /v1/accounts/{iban}/status", (&iban, &sent));
-    let asked = app.keyed(token, &key, route, &body)?;
+    let asked = keyed(token, &key, Meaning::SetStatus { account: &iban, status: sent.status.into() });
     let Changed { now, is_repeated } = app.service.set_status(&asked, &iban, sent.status.into()).await?;
     Ok(changed(is_repeated, StatusChange { status: now.into() }))
 }
@@ -473,8 +485,7 @@ pub(crate) async fn set_overdraft(
     key: IdempotencyKey,
     Sent(sent): Sent<OverdraftChange>,
 ) -> Result<Response, Problem> {
-    let (route, body) = ("PUT /v1/accounts/{iban}/overdraft", (&iban, &sent));
-    let asked = app.keyed(token, &key, route, &body)?;
+    let asked = keyed(token, &key, Meaning::SetOverdraft { account: &iban, overdraft: &sent.overdraft });
     let made = |currency| overdraft(&sent.overdraft, currency);
     let Changed { now: (overdraft, currency), is_repeated } = app.service.set_overdraft(&asked, &iban, made).await?;
     Ok(changed(is_repeated, OverdraftChange { overdraft: overdraft_text(overdraft, currency) }))

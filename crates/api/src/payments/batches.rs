@@ -19,8 +19,9 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use hyper::body::{Body as _, Frame};
 use serde::{Deserialize, Serialize};
+use service::meaning::{Said, Transfer};
 use service::{
-    AllLines, Batch, BatchProgress, Begun, CHUNK_LINES, Fault, FaultKind, Line, LineOrder, LineOutcome as Outcome,
+    Batch, BatchProgress, Begun, CHUNK_LINES, Fault, FaultKind, Line, LineOrder, LineOutcome as Outcome, Meaning,
     MovementOrder, Words,
 };
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -33,6 +34,7 @@ use crate::description::strings;
 use crate::extract::{IdempotencyKey, Path, Query, Token};
 use crate::payments::metadata::{self, Metadata};
 use crate::problem::{Document, Kind, Problem};
+use crate::version_0::form_of_version_0;
 
 /// The most bytes of a line: a payment with as much metadata as may be, in any writing of its letters.
 pub(crate) const MAX_LINE_BYTES: usize = 32 * 1024;
@@ -48,7 +50,7 @@ const CHUNKS_AHEAD: usize = 2;
 const LINES: &str = "application/x-ndjson";
 
 /// One payment of a batch.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchLine<'a> {
     /// The number of the account that pays.
@@ -71,11 +73,9 @@ pub(crate) struct BatchLine<'a> {
     #[schema(value_type = Option<strings::Text>)]
     text: Option<String>,
     /// The payer's own notes, as for a single payment.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::Notes>)]
     metadata: Option<Metadata>,
     /// The payer's own id of the payment, which both sides see, of at most 35 characters (ISO 20022, `EndToEndId`).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::EndToEndId>)]
     end_to_end_id: Option<String>,
 }
@@ -290,7 +290,7 @@ impl Work {
     ) -> Result<Option<Begun>, Problem> {
         let Some(chunk) = lines.next().await? else { return Ok(None) };
         let read: Vec<_> = chunk.lines().map(ReadLine::new).collect();
-        let lines = read.iter().map(ReadLine::line).collect::<Result<_, _>>()?;
+        let lines = read.iter().map(ReadLine::line).collect();
         Ok(Some(self.batch.begin(first, lines, progress).await?))
     }
 
@@ -329,10 +329,10 @@ impl Work {
 
     /// Reads all lines, and makes all payments or none.
     async fn pay_all(self, mut lines: Lines) -> Result<Response, Problem> {
-        let mut all = AllLines::default();
+        let mut all = self.batch.all_lines();
         while let Some(chunk) = lines.next().await? {
             let read: Vec<_> = chunk.lines().map(ReadLine::new).collect();
-            let lines = read.iter().map(ReadLine::line).collect::<Result<_, _>>()?;
+            let lines = read.iter().map(ReadLine::line).collect();
             if !self.batch.read_all(&mut all, lines)? {
                 break;
             }
@@ -433,33 +433,45 @@ impl<'a> ReadLine<'a> {
         Self { sent, line: crate::extract::line(sent) }
     }
 
-    /// The line for the service, with the form in which it is remembered, so that a retry may be spaced differently.
-    fn line(&self) -> Result<Line<'_>, Fault> {
-        let (canonical, order) = match &self.line {
-            Ok(line) => (Some(serde_json::to_vec(line).map_err(|error| Fault::failed(&error))?), line.order()),
-            Err(fault) => (None, Err(fault.clone())),
+    /// The line for the service, with what its place stands for.
+    fn line(&self) -> Line<'_> {
+        let (meaning, order) = match &self.line {
+            Ok(line) => (line.meaning(), line.order()),
+            Err(fault) => (Meaning::UnreadLine(self.sent), Err(fault.clone())),
         };
-        Ok(Line { sent: self.sent, canonical, order })
+        Line { sent: self.sent, meaning, order }
     }
 }
 
 /// Reads one line of a batch, without its line break, and returns the form in which it is remembered, which is the same
-/// for lines that differ in spacing and escapes only; and what is wrong with the payment that it orders, if anything is.
+/// for lines that mean the same; of one that can't be read, that form as well.
+#[must_use]
+pub fn line_form(sent: &[u8]) -> Vec<u8> {
+    ReadLine::new(sent).line().meaning.form()
+}
+
+/// Reads one line of a batch, without its line break, and returns the form in which versions before 0.2 remembered it,
+/// which is the same for lines that differ in spacing and escapes only, and is such a line itself; and what is wrong with
+/// the payment that it orders, if anything is.
 ///
 /// # Errors
 ///
 /// Says what is wrong with a line that is not one JSON object of the fields described, or has more than 32 KiB.
 pub fn read_line(sent: &[u8]) -> Result<(Vec<u8>, Option<Fault>), Fault> {
     let read = ReadLine::new(sent);
-    let line = read.line()?;
-    let fault = line.order.err();
-    match (line.canonical, fault) {
-        (Some(canonical), fault) => Ok((canonical, fault)),
-        (None, fault) => Err(fault.unwrap_or_else(|| Fault::of(FaultKind::Malformed))),
-    }
+    let line = read.line.as_ref().map_err(Fault::clone)?;
+    let form = form_of_version_0(&line.meaning()).ok_or_else(|| Fault::of(FaultKind::Malformed))?;
+    Ok((form, line.order().err()))
 }
 
 impl BatchLine<'_> {
+    fn meaning(&self) -> Meaning<'_> {
+        let Self { from, to, amount, currency, text, metadata, end_to_end_id } = self;
+        let (text, end_to_end_id) = (text.as_deref(), end_to_end_id.as_deref());
+        let said = Said { text, metadata: metadata.as_ref(), end_to_end_id };
+        Meaning::Line { movement: Transfer { from, to, amount, currency }, said }
+    }
+
     fn order(&self) -> Result<LineOrder<'_>, Fault> {
         let movement = MovementOrder { from: &self.from, to: &self.to, amount: money(&self.amount, &self.currency)? };
         let metadata = metadata::written(self.metadata.as_ref())?;

@@ -3,19 +3,20 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use service::{BookingOrder, Fault};
+use serde::Deserialize;
+use service::meaning::Transfer;
+use service::{BookingOrder, Fault, Meaning};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::App;
+use crate::app::{App, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
 use crate::payments::payment::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 
 /// Booking to be made by the bank.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "from": "AT049999900000000001", "to": "AT479999999999999998", "amount": "25.00", "currency": "EUR",
@@ -60,7 +61,9 @@ pub(crate) async fn book(
     key: IdempotencyKey,
     Sent(sent): Sent<NewBooking>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, "POST /v1/bookings", &sent)?;
+    let NewBooking { from, to, amount, currency, reason } = &sent;
+    let meaning = Meaning::Book { movement: Transfer { from, to, amount, currency }, reason };
+    let asked = keyed(token, &key, meaning);
     let order = BookingOrder { from: &sent.from, to: &sent.to, reason: &sent.reason };
     let done = app.service.book(&asked, order, money(&sent.amount, &sent.currency)).await;
     booked(done.map_err(Fault::named_in_body)?)

@@ -2,19 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use service::{CashOrder, Fault};
+use serde::Deserialize;
+use service::{CashOrder, Fault, Meaning, meaning};
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::App;
+use crate::app::{App, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
 use crate::payments::payment::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 
 /// Cash brought or taken.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cash {
     /// The account's number.
@@ -94,8 +94,9 @@ pub(crate) async fn withdraw_dry_run(app: State<App>, token: Token, sent: Sent<C
 }
 
 async fn book(app: &App, token: Token, key: &IdempotencyKey, sent: &Cash, brought: bool) -> Result<Response, Problem> {
-    let route = if brought { "POST /v1/deposits" } else { "POST /v1/withdrawals" };
-    let asked = app.keyed(token, key, route, sent)?;
+    let Cash { account, amount, currency, text } = sent;
+    let cash = meaning::Cash { account, amount, currency, text: text.as_deref() };
+    let asked = keyed(token, key, if brought { Meaning::Deposit(cash) } else { Meaning::Withdraw(cash) });
     let order = money(&sent.amount, &sent.currency).map(|amount| CashOrder {
         account: &sent.account,
         amount,

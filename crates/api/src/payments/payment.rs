@@ -5,14 +5,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bank::Purpose;
 use serde::{Deserialize, Serialize};
+use service::meaning::{Said, Transfer};
 use service::{
-    Booked, BookingView, Fault, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentState, PaymentView,
-    SaidView, Words,
+    Booked, BookingView, Fault, Meaning, MovementOrder, MovementView, PAYMENT_REFUSALS, PaymentOrder, PaymentState,
+    PaymentView, SaidView, Words,
 };
 use utoipa::ToSchema;
 
 use crate::amounts::money;
-use crate::app::{App, created};
+use crate::app::{App, created, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token};
 use crate::payments::metadata::{self, Metadata};
@@ -20,7 +21,7 @@ use crate::problem::Problem;
 use crate::times::{day, moment};
 
 /// A payment to be made.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPayment {
     /// The number of the account that pays.
@@ -40,22 +41,20 @@ pub(crate) struct NewPayment {
     pub(crate) text: Option<String>,
     /// Further movements with it, all or nothing, in this order: a split, or a fee. At most 99 movements. The caller
     /// needs a right to move the money of each account that pays.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schema(required = false, max_items = 99)]
     pub(crate) more: Vec<NewMovement>,
     /// The payer's own notes, which the payee doesn't see: at most 20 pairs, each of a key of at most 40 letters, digits,
     /// `_`, `-` and `.`, and a value of at most 200 characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::Notes>)]
     pub(crate) metadata: Option<Metadata>,
     /// The payer's own id of the payment, which both sides see, of at most 35 characters (ISO 20022, `EndToEndId`).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<strings::EndToEndId>)]
     pub(crate) end_to_end_id: Option<String>,
 }
 
 /// A further movement of a payment to be made.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMovement {
     /// The number of the account that pays.
@@ -313,7 +312,23 @@ impl From<MovementView> for Movement {
     }
 }
 
+impl NewMovement {
+    fn meaning(&self) -> Transfer<'_> {
+        let Self { from, to, amount, currency } = self;
+        Transfer { from, to, amount, currency }
+    }
+}
+
 impl NewPayment {
+    fn meaning(&self) -> Meaning<'_> {
+        let Self { from, to, amount, currency, text, more, metadata, end_to_end_id } = self;
+        let movement = Transfer { from, to, amount, currency };
+        let more = more.iter().map(NewMovement::meaning).collect();
+        let (text, end_to_end_id) = (text.as_deref(), end_to_end_id.as_deref());
+        let said = Said { text, metadata: metadata.as_ref(), end_to_end_id };
+        Meaning::Pay { movement, more, said }
+    }
+
     /// The order to pay, with its amounts read.
     fn order(&self) -> Result<PaymentOrder<'_>, Fault> {
         let first = MovementOrder { from: &self.from, to: &self.to, amount: money(&self.amount, &self.currency)? };
@@ -349,7 +364,7 @@ pub(crate) async fn pay(
     key: IdempotencyKey,
     Sent(sent): Sent<NewPayment>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, "POST /v1/payments", &sent)?;
+    let asked = keyed(token, &key, sent.meaning());
     booked(app.service.pay(&asked, sent.order()).await.map_err(Fault::named_in_body)?)
 }
 

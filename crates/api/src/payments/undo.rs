@@ -3,19 +3,19 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use service::RefundOrder;
+use serde::{Deserialize, Deserializer};
+use service::{Meaning, RefundOrder};
 use utoipa::ToSchema;
 
 use crate::amounts::some_money;
-use crate::app::App;
+use crate::app::{App, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Path, Token, integer};
 use crate::payments::payment::{Payment, PaymentDryRun, booked};
 use crate::problem::Problem;
 
 /// Refund to be made of a payment.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRefund {
     /// Amount; all that was not given back before where it is not given.
@@ -33,13 +33,21 @@ pub(crate) struct NewRefund {
     text: Option<String>,
 }
 
+impl NewRefund {
+    fn meaning<'a>(&'a self, payment: &'a str) -> Meaning<'a> {
+        let Self { amount, currency, movement, text } = self;
+        let (amount, currency, text) = (amount.as_deref(), currency.as_deref(), text.as_deref());
+        Meaning::Refund { payment, amount, currency, movement: *movement, text }
+    }
+}
+
 /// The number of a movement.
 fn movement<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     integer(from)?.ok_or_else(|| D::Error::custom("it must be a whole number"))
 }
 
 /// Reason for which a payment is undone.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReversal {
     /// The text on both statements, of at most 140 characters.
@@ -71,7 +79,7 @@ pub(crate) async fn refund(
     Path(id): Path<String>,
     Sent(sent): Sent<NewRefund>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, &format!("POST /v1/payments/{id}/refunds"), &sent)?;
+    let asked = keyed(token, &key, sent.meaning(&id));
     let amount = some_money(sent.amount.as_deref(), sent.currency.as_deref());
     let order = RefundOrder { payment: &id, movement: sent.movement, text: sent.text.as_deref() };
     booked(app.service.refund(&asked, order, amount).await?)
@@ -113,7 +121,7 @@ pub(crate) async fn reverse(
     Path(id): Path<String>,
     Sent(sent): Sent<NewReversal>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, &format!("POST /v1/payments/{id}/reversal"), &sent)?;
+    let asked = keyed(token, &key, Meaning::Reverse { payment: &id, text: sent.text.as_deref() });
     booked(app.service.reverse(&asked, &id, sent.text.as_deref()).await?)
 }
 

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use service::{DaysView, ZoneView};
+use service::{DaysView, Meaning, ZoneView};
 use utoipa::ToSchema;
 
-use crate::app::{App, changed};
+use crate::app::{App, changed, keyed};
 use crate::description::strings;
 use crate::extract::{IdempotencyKey, Json as Sent, Token};
 use crate::problem::Problem;
@@ -38,7 +38,7 @@ pub(crate) struct Zone {
 }
 
 /// A time zone to be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "from": "2099-01-01", "time_zone": "Europe/Vienna" }))]
 pub(crate) struct NewZone {
@@ -88,7 +88,9 @@ pub(crate) async fn set_time_zone(
     key: IdempotencyKey,
     Sent(sent): Sent<NewZone>,
 ) -> Result<Response, Problem> {
-    let asked = app.keyed(token, &key, "POST /v1/time-zones", &sent)?;
-    let set = app.service.set_time_zone(&asked, parse_day("from", &sent.from), &sent.time_zone).await?;
+    let NewZone { from, time_zone } = &sent;
+    let day = parse_day("from", from);
+    let meaning = Meaning::SetTimeZone { from, day: day.as_ref().ok().copied(), time_zone };
+    let set = app.service.set_time_zone(&keyed(token, &key, meaning), day, time_zone).await?;
     Ok(changed(set.is_repeated, Zone::from(set.now)))
 }

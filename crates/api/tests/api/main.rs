@@ -15,6 +15,7 @@ mod events;
 mod holds;
 mod keys;
 mod limits;
+mod meanings;
 mod money;
 mod numbers;
 mod pages;

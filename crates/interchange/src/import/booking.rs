@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use ledger::{Account, AccountId, Currency, Kind, Money, Overdraft, Status, Timestamp, ValueDate};
 
 use super::books::{Books, Earlier, Known, Moved, Was};
+use super::content::Content;
 use super::history::{self, Found, Held, History, Room, Row, RowState};
 use super::plan::{self, ContraKind, Plan, PlannedAccount, PlannedPosting, PlannedRight};
 use super::reconcile::{BREAK_HUNDREDTHS, minor};
@@ -122,21 +123,6 @@ pub(super) struct Orders<'a> {
 /// The key under which something of a source is asked for.
 pub(super) fn key(plan: &Plan, of: &str) -> String {
     format!("import {} {of}", plan.source_name)
-}
-
-/// Returns what is said of an account under its key.
-pub(super) fn account_content(row: &PlannedAccount) -> String {
-    format!("{} {} {:?}", row.number, row.opened, row.name)
-}
-
-/// Returns what is said of a right under its key.
-pub(super) fn right_content(row: &PlannedRight, customer: CustomerId, account: AccountId) -> String {
-    format!("{} {} {:?}", customer.0, account.0, right(row.right))
-}
-
-/// Returns what is said of a posting under its key.
-pub(super) fn posting_content(debit: AccountId, credit: AccountId, minor: u64, row: &PlannedPosting) -> String {
-    format!("{} {} {minor} {} {:?}", debit.0, credit.0, row.date, row.text)
 }
 
 /// A right as the bank has it.
@@ -251,9 +237,10 @@ impl Survey<'_> {
         self.refuse(file, line, reason);
     }
 
-    /// Returns `true` if what was done under a key is what is asked for now.
-    fn is_same(&self, earlier: &Earlier, content: &str) -> bool {
-        self.books.fingerprint(content.as_bytes()) == Some(earlier.fingerprint)
+    /// Returns `true` if what was done under a key, by whatever version, is what is asked for now.
+    fn is_same(&self, earlier: &Earlier, content: Content<'_>) -> bool {
+        let is = |form: &[u8]| self.books.fingerprint(form) == Some(earlier.fingerprint);
+        is(&content.form()) || is(content.form_of_version_0().as_bytes())
     }
 
     /// An amount of an account, by its place in the plan.
@@ -267,7 +254,7 @@ impl Survey<'_> {
         let mut targets = Vec::with_capacity(found.len());
         for (row, Known { key, earlier }) in self.plan.customers.iter().zip(found) {
             let there = earlier.and_then(|earlier| earlier.was.customer());
-            if earlier.is_some_and(|earlier| !self.is_same(&earlier, &row.name)) {
+            if earlier.is_some_and(|earlier| !self.is_same(&earlier, Content::Customer(&row.name))) {
                 self.said_something_else(&self.plan.files.customers, row.line);
             }
             targets.push(Target { key, there });
@@ -281,7 +268,7 @@ impl Survey<'_> {
         for (row, Known { key, earlier }) in self.plan.accounts.iter().zip(found) {
             let there = earlier.and_then(|earlier| earlier.was.account());
             let file = &self.plan.files.accounts;
-            if earlier.is_some_and(|earlier| !self.is_same(&earlier, &account_content(row))) {
+            if earlier.is_some_and(|earlier| !self.is_same(&earlier, Content::Account(row))) {
                 self.said_something_else(file, row.line);
             } else if there.is_none() && self.books.look(|state| state.account_numbered(row.number).is_some())? {
                 let reason = format!("the bank has an account of the number {} already, from elsewhere", row.number);
@@ -303,8 +290,8 @@ impl Survey<'_> {
         for (row, Known { key, earlier }) in self.plan.rights.iter().zip(found) {
             let (customer, account) = (customers[row.customer].there, accounts[row.account].there);
             if let Some(earlier) = earlier {
-                let content = customer.zip(account).map(|(customer, account)| right_content(row, customer, account));
-                if content.is_none_or(|content| !self.is_same(&earlier, &content)) {
+                let content = customer.zip(account).map(|(customer, account)| Content::Right(row, customer, account));
+                if content.is_none_or(|content| !self.is_same(&earlier, content)) {
                     self.said_something_else(&self.plan.files.rights, row.line);
                 }
             } else {
@@ -350,7 +337,7 @@ impl Survey<'_> {
             self.check_not_erased(user, customers)?;
             let index = self.books.name_index(&user.name);
             let is_taken = self.books.look(|state| index.is_some_and(|index| state.user_named(index).is_some()))?;
-            if earlier.map_or(is_taken, |earlier| !self.is_same(&earlier, &user.customer_key)) {
+            if earlier.map_or(is_taken, |earlier| !self.is_same(&earlier, Content::User(&user.customer_key))) {
                 let reason = "somebody else signs in by this name already".to_owned();
                 self.mistakes.push(Mistake { file: format!("--user {}", user.given), line: None, reason });
             }
@@ -416,9 +403,9 @@ impl Survey<'_> {
                 let account = accounts[row.account].there?;
                 let is_contra = |id| contras[row.contra].there.iter().any(|(_, contra, _)| *contra == id);
                 let balance = balance_of(row, account, is_contra, moved)?;
-                let content = posting_content(moved.debit, moved.credit, row.amount_minor, row);
+                let content = Content::Posting(moved.debit, moved.credit, row.amount_minor, row);
                 let booked = BookedBefore { balance_minor: balance, event: earlier.event };
-                self.is_same(&earlier, &content).then_some(booked)
+                self.is_same(&earlier, content).then_some(booked)
             });
             if earlier.is_some() && booked.is_none() {
                 self.said_something_else(&self.plan.files.postings, row.line);
@@ -586,7 +573,7 @@ impl Survey<'_> {
     /// Tells how a change of an overdraft ended, after the one that ended before it.
     fn ended(&self, before: &Known, after: &Known, earlier: Option<Ended>) -> Option<Ended> {
         let Some(limit) = overdraft_of(after) else { return earlier };
-        let is_owed = after.earlier.is_some_and(|after| self.is_same(&after, OWED));
+        let is_owed = after.earlier.is_some_and(|after| self.is_same(&after, Content::Overdraft(true)));
         let kept = overdraft_of(before).unwrap_or(Overdraft::Limited(0));
         let lasting = match earlier {
             _ if !is_owed => limit,
@@ -822,11 +809,6 @@ impl Survey<'_> {
         }
     }
 }
-
-/// Content under the key of a limit that an account is left with: it is there only because the account ends below zero.
-/// [`LASTING`] is the content of any other.
-pub(super) const OWED: &str = "owed";
-pub(super) const LASTING: &str = "";
 
 /// Overdraft as an import left it.
 #[derive(Clone, Copy)]

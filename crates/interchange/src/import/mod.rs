@@ -36,6 +36,7 @@
 mod amount;
 mod booking;
 mod books;
+mod content;
 mod history;
 mod inline;
 mod map;

@@ -27,8 +27,9 @@ use service::founding::{self, NewBank};
 use service::password;
 use tokio::runtime::{Handle, Runtime};
 
-use super::booking::{self, AccountRoom, Booking, Entry, LASTING, OWED, Orders, date, value_date};
+use super::booking::{self, AccountRoom, Booking, Entry, Orders, date, value_date};
 use super::books::{self, Books, ReadBooks};
+use super::content::Content;
 use super::map::Map;
 use super::plan::{Plan, PlannedAccount, Surroundings};
 use super::reconcile::reconcile;
@@ -403,7 +404,7 @@ impl<'a> Importer<'a> {
         let rows = self.plan.customers.iter().zip(&self.booking.customers).map(|(row, target)| {
             let subject = NewSubject::generate();
             let body = Body::Access(AccessCommand::AddCustomer { name: subject.seal(Field::CustomerName, &row.name) });
-            let command = self.command(&target.key, row.name.as_bytes(), body);
+            let command = self.command(&target.key, Content::Customer(&row.name), body);
             (row.line, target.there, Submission { command, subject: Some(subject), past: None, rivals: None })
         });
         self.send_new("customers", &self.plan.files.customers, rows.collect(), |what| {
@@ -424,11 +425,8 @@ impl<'a> Importer<'a> {
                 cash: false,
                 opened_at: Some(self.calendar.start_of(value_date(row.opened))),
             };
-            let command = self.command(
-                &target.key,
-                booking::account_content(row).as_bytes(),
-                Body::Accounts(AccountCommand::OpenAccount(open)),
-            );
+            let command =
+                self.command(&target.key, Content::Account(row), Body::Accounts(AccountCommand::OpenAccount(open)));
             (row.line, target.there, command.into())
         });
         self.send_new("accounts", &self.plan.files.accounts, rows.collect(), opened)
@@ -437,9 +435,9 @@ impl<'a> Importer<'a> {
     fn rights(&mut self, customers: &[CustomerId]) -> Result<(), Failure> {
         let rows = self.plan.rights.iter().zip(&self.booking.rights).map(|(row, target)| {
             let (customer, account) = (customers[row.customer], self.accounts[row.account]);
-            let content = booking::right_content(row, customer, account);
+            let content = Content::Right(row, customer, account);
             let body = Body::Access(AccessCommand::Grant { customer, account, right: booking::right(row.right) });
-            (row.line, target.there, self.command(&target.key, content.as_bytes(), body).into())
+            (row.line, target.there, self.command(&target.key, content, body).into())
         });
         self.send_new("rights", &self.plan.files.rights, rows.collect(), |_| Some(())).map(drop)
     }
@@ -458,9 +456,8 @@ impl<'a> Importer<'a> {
                 cash: false,
                 opened_at,
             };
-            let content = format!("{:?}", contra.kind);
-            let command =
-                self.command(&contra.target.key, content.as_bytes(), Body::Accounts(AccountCommand::OpenAccount(open)));
+            let (content, body) = (Content::Contra(contra.kind), Body::Accounts(AccountCommand::OpenAccount(open)));
+            let command = self.command(&contra.target.key, content, body);
             (0, contra.target.there, command.into())
         });
         self.send_new("contra", "the map's contra accounts", rows.collect(), opened)
@@ -472,12 +469,12 @@ impl<'a> Importer<'a> {
         for needed in &self.booking.rooms {
             match needed.room.meanwhile {
                 Some(meanwhile) => {
-                    steps.push((needed.account, &needed.steps.before, needed.room.before, LASTING));
-                    steps.push((needed.account, &needed.steps.meanwhile, Overdraft::Limited(meanwhile), LASTING));
+                    steps.push((needed.account, &needed.steps.before, needed.room.before, false));
+                    steps.push((needed.account, &needed.steps.meanwhile, Overdraft::Limited(meanwhile), false));
                 }
                 None => {
                     if needed.room.is_owed {
-                        steps.push((needed.account, &needed.steps.before, needed.room.before, LASTING));
+                        steps.push((needed.account, &needed.steps.before, needed.room.before, false));
                     }
                     steps.push(last_step(needed));
                 }
@@ -494,12 +491,12 @@ impl<'a> Importer<'a> {
 
     /// Takes steps of overdrafts.
     fn set_overdrafts(&mut self, steps: &[Step<'_>]) -> Result<(), Failure> {
-        let rows = steps.iter().map(|(account, key, overdraft, content)| {
+        let rows = steps.iter().map(|(account, key, overdraft, is_owed)| {
             let body = Body::Accounts(AccountCommand::SetOverdraft {
                 account: self.accounts[*account],
                 overdraft: *overdraft,
             });
-            (self.plan.accounts[*account].line, self.command(key, content.as_bytes(), body).into())
+            (self.plan.accounts[*account].line, self.command(key, Content::Overdraft(*is_owed), body).into())
         });
         self.send("overdrafts", &self.plan.files.accounts, rows.collect()).map(drop)
     }
@@ -527,13 +524,11 @@ impl<'a> Importer<'a> {
         let deposit = Leg { debit: contra, credit: account, amount };
         let leg = if entry.change_minor > 0 { deposit } else { deposit.reversed() };
         let row = entry.posting.map(|place| &self.plan.postings[place]);
-        let (mut content, text) = match row {
-            Some(row) => (booking::posting_content(leg.debit, leg.credit, minor, row), row.text.as_deref()),
-            None => (format!("{} {} {minor} {}", leg.debit.0, leg.credit.0, entry.date), Some(OPENING_TEXT)),
+        let (content, text) = match row {
+            Some(row) => (Content::Posting(leg.debit, leg.credit, minor, row), row.text.as_deref()),
+            None => (Content::OpeningBalance(leg.debit, leg.credit, minor, entry.date), Some(OPENING_TEXT)),
         };
         let id = row.and_then(|row| row.end_to_end_id.as_deref());
-        // A row without one is the same request as it was before there were any.
-        content.extend(id.map(|id| format!(" {id:?}")));
         let said = self.engine.seal_said(&owners[entry.account], Plain { text, end_to_end_id: id })?;
         let Said { text, end_to_end_id, copies } = said.unwrap_or_default();
         let day = value_date(entry.date);
@@ -547,7 +542,7 @@ impl<'a> Importer<'a> {
             value_date: Some(day),
             booked_at: (!entry.late).then(|| self.calendar.start_of(day)),
         };
-        Ok(self.command(&entry.key, content.as_bytes(), Body::Payments(PaymentCommand::Pay(pay))))
+        Ok(self.command(&entry.key, content, Body::Payments(PaymentCommand::Pay(pay))))
     }
 
     /// Seals what didn't fit in a posting's text, as its metadata: `text_2` and so on.
@@ -585,7 +580,7 @@ impl<'a> Importer<'a> {
                 role: Role::Customer,
                 customer: Some(customer),
             });
-            let command = self.command(&target.key, user.customer_key.as_bytes(), body);
+            let command = self.command(&target.key, Content::User(&user.customer_key), body);
             self.send_chunk("--user", vec![(0, command.into())])?;
         }
         Ok(())
@@ -617,8 +612,8 @@ impl<'a> Importer<'a> {
         Ok(days)
     }
 
-    fn command(&self, key: &str, content: &[u8], body: Body) -> Command {
-        let request = self.engine.request(UserId::SYSTEM, key.as_bytes(), content);
+    fn command(&self, key: &str, content: Content<'_>, body: Body) -> Command {
+        let request = self.engine.request(UserId::SYSTEM, key.as_bytes(), &content.form());
         Command { caller: Caller::SYSTEM, origin: Origin::of(Channel::Import), request: Some(request), body }
     }
 
@@ -671,13 +666,13 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// A step of an account's overdraft: the account's place in the plan, a key, what is set under it, and what is said of it.
-type Step<'b> = (usize, &'b String, Overdraft, &'static str);
+/// A step of an account's overdraft: the account's place in the plan, a key, what is set under it, and whether the account
+/// is left with it only because it ends below zero.
+type Step<'b> = (usize, &'b String, Overdraft, bool);
 
 /// The step that leaves an account with its limit.
 fn last_step(needed: &AccountRoom) -> Step<'_> {
-    let content = if needed.room.is_owed { OWED } else { LASTING };
-    (needed.account, &needed.steps.after, Overdraft::Limited(needed.room.after), content)
+    (needed.account, &needed.steps.after, Overdraft::Limited(needed.room.after), needed.room.is_owed)
 }
 
 /// Text that a customer reads of a balance that was brought in.

@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::orders::{MovementOrder, Words};
 use crate::access::SignedIn;
 use crate::fault::{Fault, FaultKind};
+use crate::meaning::{AllForm, Meaning};
 use crate::names::leg_of;
 use crate::service::{Service, Settings};
 use crate::writes::{is_key, place};
@@ -174,8 +175,8 @@ impl Drop for Turn {
 pub struct Line<'a> {
     /// As it was sent.
     pub sent: &'a [u8],
-    /// As it was understood, in bytes that are the same for the same line; none where it could not be read.
-    pub canonical: Option<Vec<u8>>,
+    /// What its place stands for from now on.
+    pub meaning: Meaning<'a>,
     /// The payment that it orders, or what is wrong with it.
     pub order: Result<LineOrder<'a>, Fault>,
 }
@@ -249,6 +250,15 @@ struct Read<'a> {
     line: Line<'a>,
 }
 
+/// A line that was looked up.
+struct Found<'a> {
+    number: usize,
+    request: Request,
+    sent: &'a [u8],
+    meaning: Meaning<'a>,
+    ordered: Result<Ordered<'a>, Fault>,
+}
+
 /// A line with its accounts found.
 struct Ordered<'a> {
     order: LineOrder<'a>,
@@ -257,11 +267,12 @@ struct Ordered<'a> {
 }
 
 /// The lines of a batch that is all or none.
-#[derive(Default)]
 pub struct AllLines {
     lines: usize,
     /// Form in which they are remembered.
-    canonical: Vec<u8>,
+    form: AllForm,
+    /// Form in which versions before 0.2 remembered them, where the batch may be one of theirs.
+    older_form: Option<Vec<u8>>,
     payments: Vec<Pay>,
     /// What is wrong with the first that is not as it must be.
     wrong: Option<Fault>,
@@ -274,6 +285,8 @@ pub struct Batch {
     key: String,
     /// Where its lines come from: the front, and the batch itself.
     origin: Origin,
+    /// `true` if its first place was used before this sending.
+    is_known: bool,
     /// Turn of the batch, where its lines are carried out.
     turn: Option<Turn>,
     _place: BatchSlot,
@@ -300,15 +313,16 @@ impl Service {
     pub async fn begin_batch(&self, who: SignedIn, key: String, all_or_none: bool) -> Result<Batch, Fault> {
         let place = BatchSlot::take(self, who.caller.user)?;
         let turn = Turn::wait(self, who.caller.user, &key).await?;
-        let batch = Batch {
+        let mut batch = Batch {
             service: self.clone(),
             who,
             origin: self.origin_of_batch(&who, &key),
             key,
+            is_known: false,
             turn: Some(turn),
             _place: place,
         };
-        batch.must_be_its_own_key(all_or_none).await?;
+        batch.is_known = batch.is_known_by_its_key(all_or_none).await?;
         Ok(batch)
     }
 
@@ -328,6 +342,7 @@ impl Service {
             who,
             origin: self.origin_of_batch(&who, &key),
             key,
+            is_known: true,
             turn: None,
             _place: place,
         })
@@ -442,19 +457,21 @@ impl Batch {
         let rivals = is_new.then(|| Box::new(self.rivals(false)));
         let ordered = self.service.engine().peek(|state| {
             let each = read.into_iter();
-            each.map(|Read { number, request, line }| (number, request, line.sent, find(line.order, state)))
-                .collect::<Vec<_>>()
+            let found = |Read { number, request, line: Line { sent, meaning, order } }| Found {
+                number,
+                request,
+                sent,
+                meaning,
+                ordered: find(order, state),
+            };
+            each.map(found).collect::<Vec<_>>()
         })?;
         let (mut steps, mut submissions) = (Vec::with_capacity(ordered.len()), Vec::with_capacity(ordered.len()));
-        for ((number, request, sent, ordered), before) in ordered.into_iter().zip(before) {
-            let same = |recorded: &Recorded| {
-                let fingerprint = recorded.event.request.map(|request| request.fingerprint);
-                // Versions before 0.2 remembered a line that was refused before its decision as it was sent.
-                fingerprint == Some(request.fingerprint)
-                    || fingerprint == Some(self.request(Some(number), sent).fingerprint)
-            };
+        for (found, before) in ordered.into_iter().zip(before) {
+            let is_same = before.as_ref().is_some_and(|before| self.is_same(&found, before));
+            let Found { number, request, ordered, .. } = found;
             steps.push(match before {
-                Some(before) if same(&before) => Step::Known(self.again(number, before, ordered.err())),
+                Some(before) if is_same => Step::Known(self.again(number, before, ordered.err())),
                 Some(_) => {
                     *changed = true;
                     Step::Known(LineOutcome::refused(number, Refusal::KeyReused.into()))
@@ -472,8 +489,18 @@ impl Batch {
 
     /// A line with what it is remembered as.
     fn read<'a>(&self, number: usize, line: Line<'a>) -> Read<'a> {
-        let request = self.request(Some(number), line.canonical.as_deref().unwrap_or(line.sent));
+        let request = self.request(Some(number), &line.meaning.form());
         Read { number, request, line }
+    }
+
+    /// Returns `true` if a line is the one that was sent at its place before.
+    fn is_same(&self, line: &Found<'_>, before: &Recorded) -> bool {
+        let Some(fingerprint) = before.event.request.map(|request| request.fingerprint) else { return false };
+        let is = |form: &[u8]| self.request(Some(line.number), form).fingerprint == fingerprint;
+        fingerprint == line.request.fingerprint
+            || self.service.older_form(&line.meaning).is_some_and(|form| is(&form))
+            // Versions before 0.2 remembered a line that was refused before its decision as it was sent.
+            || is(line.sent)
     }
 
     /// Finds the earlier outcomes of lines at their places. Hardly anything is asked for where all are new.
@@ -520,14 +547,15 @@ impl Batch {
     }
 
     /// Refuses a key that was used for a batch of the other sort, or for something else that was written, and not for this
-    /// sort of batch before.
-    async fn must_be_its_own_key(&self, all_or_none: bool) -> Result<(), Fault> {
+    /// sort of batch before; else tells whether it was used for this sort.
+    async fn is_known_by_its_key(&self, all_or_none: bool) -> Result<bool, Fault> {
         let own = self.first_place(all_or_none).key;
         let engine = self.service.engine();
-        if engine.knows_any(&self.rivals(all_or_none)).await? && !engine.knows_any(&[own]).await? {
+        let is_known = engine.knows_any(&[own]).await?;
+        if !is_known && engine.knows_any(&self.rivals(all_or_none)).await? {
             return Err(Refusal::KeyReused.into());
         }
-        Ok(())
+        Ok(is_known)
     }
 
     /// The keys that exclude the batch's: those of the other sort of batch, and of what is no batch.
@@ -546,6 +574,13 @@ impl Batch {
 
     // ---- All or none ----
 
+    /// Makes room for the lines of a batch that is all or none.
+    #[must_use]
+    pub fn all_lines(&self) -> AllLines {
+        let older_form = self.is_known.then(Vec::new);
+        AllLines { lines: 0, form: AllForm::new(), older_form, payments: Vec::new(), wrong: None }
+    }
+
     /// Takes further lines of a batch that is all or none, and tells whether it takes more: what comes after one too many
     /// is not read.
     ///
@@ -556,7 +591,10 @@ impl Batch {
         // The form in which all lines are remembered must not hang on how they arrived.
         lines.truncate((MAX_PAYMENTS_AT_ONCE + 1).saturating_sub(all.lines));
         for line in &lines {
-            all.canonical.extend_from_slice(line.canonical.as_deref().unwrap_or(line.sent));
+            all.form.push(&line.meaning);
+            if let Some(older) = &mut all.older_form {
+                older.extend(self.service.older_form(&line.meaning).as_deref().unwrap_or(line.sent));
+            }
         }
         let ordered = self
             .service
@@ -584,15 +622,18 @@ impl Batch {
     ///
     /// Fails if one of them is refused, now or under the key before, and if the engine can't answer.
     pub async fn pay_all(&self, all: AllLines) -> Result<Vec<LineOutcome>, Fault> {
-        let AllLines { canonical, payments, wrong, .. } = all;
+        let AllLines { form, older_form, payments, wrong, .. } = all;
         let refusal = wrong.as_ref().map(|wrong| wrong.remembered_as().ok_or_else(|| wrong.clone())).transpose()?;
         let body = refusal
             .map_or(Body::Payments(PaymentCommand::PayAll(payments)), |it| Body::System(SystemCommand::Unresolved(it)));
-        let request = self.request(None, &canonical);
+        let request = self.request(None, &form.bytes());
         let command = Command { caller: self.who.caller, origin: self.origin, request: Some(request), body };
         let rivals = Some(Box::new(self.rivals(true)));
-        let outcome = self.service.engine().submit(Submission { rivals, ..command.into() }).await?;
+        let mut outcome = self.service.engine().submit(Submission { rivals, ..command.into() }).await?;
         self.settle();
+        if let Some(older_form) = older_form.filter(|_| outcome.is_key_reused()) {
+            outcome = self.service.engine().repeat(self.request(None, &older_form)).await?;
+        }
         match outcome {
             Outcome::Accepted(receipt) => self.all_paid(receipt.event, &receipt.what, receipt.repeated),
             Outcome::Refused { refusal, place, repeated } => Err(match wrong {

@@ -74,7 +74,7 @@ impl Workload {
         Self {
             random: Random::new(seed),
             now: START,
-            opening: opening(&numbering_of(seed), system::ZONES[(seed % system::ZONES.len() as u64) as usize]),
+            opening: opening(&numbering_of(seed), system::zone_of(seed)),
             made: 0,
             people: Vec::new(),
             cash: Vec::new(),

@@ -6,7 +6,13 @@ use ledger::ValueDate;
 use super::Workload;
 
 /// Time zones of banks: from one end of the world to the other, with and without summer time. The auditor knows them.
-pub(super) const ZONES: [&str; 5] = ["Europe/Vienna", "UTC", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kolkata"];
+const ZONES: [&str; 5] = ["Europe/Vienna", "UTC", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kolkata"];
+
+/// The zone that a bank of a seed is founded in.
+pub(super) fn zone_of(seed: u64) -> &'static str {
+    let place = usize::try_from(seed % ZONES.len() as u64).expect("five are few");
+    ZONES[place]
+}
 
 impl Workload {
     /// Mostly a zone that there is from a day of the next week on; now and then too late, or none that anybody knows.
