@@ -75,7 +75,7 @@ async fn bad_requests_are_told_what_is_wrong() {
             ("ada", "POST", "/v1/payments", pay(&bank.bo, json!("1.00"), "EUR"), 403, "no-right"),
             ("ada", "POST", "/v1/payments", pay("AT00", json!("1.00"), "EUR"), 422, "invalid-iban"),
             ("ada", "POST", "/v1/payments", pay("DE89370400440532013000", json!("1.00"), "EUR"), 422, "other-bank"),
-            ("ada", "POST", "/v1/payments", pay(&bank.unopened(), json!("1.00"), "EUR"), 404, "unknown-account"),
+            ("ada", "POST", "/v1/payments", pay(&bank.unopened(), json!("1.00"), "EUR"), 422, "unknown-account"),
             ("ada", "POST", "/v1/payments", json!({"from": bank.ada}), 400, "invalid-request"),
             ("ada", "POST", "/v1/payments", json!([]), 400, "invalid-request"),
             ("operator", "POST", "/v1/payments", pay(&bank.ada, json!("1.00"), "EUR"), 403, "not-allowed"),
