@@ -467,7 +467,7 @@ async fn batches_of_earlier_versions_are_not_paid_again() {
     let again = batch(&bank, "each", "", &format!("{one}{{\"from\":1}}\n{three}")).await;
     let told: Vec<Value> = again.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&told[0]["status"], &told[0]["replayed"]), (&json!(201), &json!(true)), "{}", again.text());
-    assert_eq!((&told[1]["status"], &told[1]["replayed"]), (&json!(400), &json!(true)), "{}", again.text());
+    assert_eq!((&told[1]["status"], &told[1]["replayed"]), (&json!(422), &json!(true)), "{}", again.text());
     assert_eq!((&told[2]["status"], told[2].get("replayed")), (&json!(201), None), "{}", again.text());
     assert_eq!(posted(&bank).await, "93.00");
     for _ in 0..2 {

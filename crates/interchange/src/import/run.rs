@@ -489,16 +489,23 @@ impl<'a> Importer<'a> {
         self.set_overdrafts(&rooms.map(last_step).collect::<Vec<_>>())
     }
 
-    /// Takes steps of overdrafts.
+    /// Takes steps of overdrafts. One that was taken before is asked for as whatever version took it remembered it.
     fn set_overdrafts(&mut self, steps: &[Step<'_>]) -> Result<(), Failure> {
-        let rows = steps.iter().map(|(account, key, overdraft, is_owed)| {
-            let body = Body::Accounts(AccountCommand::SetOverdraft {
-                account: self.accounts[*account],
-                overdraft: *overdraft,
-            });
-            (self.plan.accounts[*account].line, self.command(key, Content::Overdraft(*is_owed), body).into())
-        });
-        self.send("overdrafts", &self.plan.files.accounts, rows.collect()).map(drop)
+        let asked = |key: &str, form: &[u8]| self.engine.request(UserId::SYSTEM, key.as_bytes(), form);
+        let keys = steps.iter().map(|(_, key, _, _)| asked(key, b"")).collect();
+        let before = self.runtime.block_on(self.engine.outcomes_of(keys))?;
+        let mut rows = Vec::with_capacity(steps.len());
+        for ((account, key, overdraft, is_owed), before) in steps.iter().zip(before) {
+            let (account, content) = (*account, Content::Overdraft(*is_owed));
+            let body = AccountCommand::SetOverdraft { account: self.accounts[account], overdraft: *overdraft };
+            let mut command = self.command(key, content, Body::Accounts(body));
+            let older = Some(asked(key, content.form_of_version_0().as_bytes()));
+            if before.is_some_and(|before| before.event.request == older) {
+                command.request = older;
+            }
+            rows.push((self.plan.accounts[account].line, command.into()));
+        }
+        self.send("overdrafts", &self.plan.files.accounts, rows).map(drop)
     }
 
     fn entries(&mut self, contras: &[AccountId]) -> Result<(), Failure> {
