@@ -348,14 +348,15 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) % below
         };
+        let place = |drawn: u64| usize::try_from(drawn).expect("zones are some hundreds");
         for _ in 0..400 {
             let first = i32::try_from(random(24_000)).expect("small") - 2_000;
-            let mut zones =
-                vec![ZoneFrom { from: ZoneFrom::EVER, name: names[random(names.len() as u64) as usize].clone() }];
+            let name = names[place(random(names.len() as u64))].clone();
+            let mut zones = vec![ZoneFrom { from: ZoneFrom::EVER, name }];
             let mut from = first;
             for _ in 0..random(4) {
                 from += i32::try_from(random(3)).expect("small") + 1;
-                let name = names[random(names.len() as u64) as usize].clone();
+                let name = names[place(random(names.len() as u64))].clone();
                 zones.push(ZoneFrom { from: ValueDate(from), name });
             }
             let calendar = Calendar::new(&zones.clone().into()).expect("known");

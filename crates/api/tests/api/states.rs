@@ -330,7 +330,7 @@ async fn what_is_unknown_is_told_by_where_it_was_named() {
                 .map(|it| format!("{}={}", it["name"].as_str().unwrap(), it["example"].as_str().unwrap()))
                 .collect();
             let mut call =
-                Call::new(&method.to_uppercase(), &format!("{filled}?{}", query.join("&")).trim_end_matches('?'))
+                Call::new(&method.to_uppercase(), format!("{filled}?{}", query.join("&")).trim_end_matches('?'))
                     .by(&bank, "operator")
                     .key(&bank.fresh_key());
             if let Some(content) = said["requestBody"]["content"].as_object() {
