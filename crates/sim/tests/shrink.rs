@@ -93,9 +93,9 @@ fn check(wrong: Decide, rule: &str) {
     let plans = (1..200).map(|seed| Plan { decide: wrong, ..Plan::new(seed, 20_000) });
     let (plan, failure) = plans
         .map(|plan| (plan, plan.run().err()))
-        .find_map(|(plan, failure)| failure.map(|failure| (plan, failure)))
+        // A wrong core may break another law first, by chance.
+        .find_map(|(plan, failure)| Some((plan, failure.filter(|failure| failure.fault.rule.contains(rule))?)))
         .expect("a wrong core is found");
-    assert!(failure.fault.rule.contains(rule), "{failure}");
     assert_eq!(plan.run().unwrap_err(), failure, "it is the same every time");
 
     let shrunk = shrink::shrink(plan).expect("it fails again");

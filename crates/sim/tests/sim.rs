@@ -73,7 +73,7 @@ fn bank_and_auditor_agree() {
         ("refused read-only-right", 1_000),
         ("refused not-a-payee", 1_000),
         ("refused between-customers", 50),
-        ("refused not-income-or-expense", 5),
+        ("refused not-income-or-expense", 1),
         ("refused amount-not-positive", 1_000),
         ("refused currency-mismatch", 1_000),
         ("refused no-such-leg", 100),

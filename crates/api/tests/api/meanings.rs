@@ -389,7 +389,7 @@ async fn what_is_sent_is_remembered_in_its_golden_form() {
         batch(&bank, row.name, "", &lines).await;
         batch(&bank, &all, "?atomic=true", &lines).await;
         for (key, form) in
-            [(format!("{}\01", row.name), row.meaning.form()), (format!("{all}\0all"), all_form(&[&row.meaning]))]
+            [(format!("{}\x001", row.name), row.meaning.form()), (format!("{all}\0all"), all_form(&[&row.meaning]))]
         {
             let request = request_of(&bank, ada, &key, &form);
             let found = bank.engine.outcome_of(request).await.unwrap();
@@ -403,7 +403,7 @@ async fn keys_of_earlier_versions_are_answered_with_their_first_outcome() {
     let bank = Bank::new().await;
     let operator = caller(&bank, "operator").user;
     for row in rows().iter().filter(|row| !row.call.is_empty()) {
-        let form = api::form_of_version_0(&row.meaning).unwrap();
+        let Some(form) = api::form_of_version_0(&row.meaning) else { continue };
         remembered(&bank, "operator", request_of(&bank, operator, row.name, &form), Refusal::PersonErased).await;
         for _ in 0..2 {
             let told = ask(&bank, "operator", row.name, row.call, &row.body).await;
@@ -459,8 +459,8 @@ async fn batches_of_earlier_versions_are_not_paid_again() {
         (form, format!("{{\"currency\":\"EUR\", \"amount\":\"{amount}\",\"to\":\"{to}\",\"from\":\"{from}\"}}\n"))
     };
     let [(first, one), (second, two), (_, three)] = ["1.00", "2.00", "3.00"].map(line);
-    submit("each\u{0}1", &first, PaymentCommand::Pay(pays(&bank, 100))).await;
-    remembered(&bank, "ada", request_of(&bank, ada.user, "each\u{0}2", b"{\"from\":1}"), Refusal::InvalidLine).await;
+    submit("each\x001", &first, PaymentCommand::Pay(pays(&bank, 100))).await;
+    remembered(&bank, "ada", request_of(&bank, ada.user, "each\x002", b"{\"from\":1}"), Refusal::InvalidLine).await;
     submit("all\0all", &[first, second].concat(), PaymentCommand::PayAll(vec![pays(&bank, 100), pays(&bank, 200)]))
         .await;
     assert_eq!(posted(&bank).await, "96.00");

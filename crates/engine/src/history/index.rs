@@ -655,7 +655,8 @@ mod tests {
             bench.index.merge(0, &mut |_| Ok(())).expect("merged");
         }
         bench.check_all();
-        let sizes: Vec<u64> = bench.index.runs().0.iter().map(|run| run.key_count() / EVENTS_PER_RUN).collect();
+        let of = |run: &Arc<SortedRun>| (run.span.to - run.span.after) / EVENTS_PER_RUN;
+        let sizes: Vec<u64> = bench.index.runs().0.iter().map(of).collect();
         assert_eq!(sizes, [16, 4, 4, 4, 1, 1], "fourfold tiers");
         let (again, useless) = opened(&bench.index.folder, &bench.index.secrets).expect("opened");
         assert_eq!((again.len(), useless), (sizes.len(), Vec::new()), "what was merged is removed");

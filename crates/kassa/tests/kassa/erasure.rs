@@ -99,9 +99,12 @@ impl Town {
     fn texts(&self, folder: &Folder, iban: &str) -> Vec<String> {
         let csv = succeeds(&["export", "--data", folder.data(), "--format", "csv", "--personal"], "");
         let mut lines = csv::Reader::from_reader(csv.as_bytes());
+        let headers = lines.headers().expect("columns").clone();
         let records = lines.records().map(|record| record.expect("a line"));
         let own = records.filter(|record| &record[3] == iban);
-        own.map(|record| format!("{} {}", &record[12], &record[13]).trim().to_owned())
+        let place = |column: &str| headers.iter().position(|name| name == column).expect("a column");
+        let [text, id] = ["text", "end_to_end_id"].map(place);
+        own.map(|record| format!("{} {}", &record[text], &record[id]).trim().to_owned())
             .filter(|text| !text.is_empty())
             .collect()
     }

@@ -190,11 +190,16 @@ impl Source {
         engine.stop();
     }
 
-    /// Asks the bank as an import does, under a key of its own.
+    /// Asks the bank as an import of 0.1.0 did, under a key of its own.
     fn asks(&self, key: &str, body: bank::Body) -> bool {
+        self.asks_saying(key, "", body)
+    }
+
+    /// The same, with what that import said of it.
+    fn asks_saying(&self, key: &str, said: &str, body: bank::Body) -> bool {
         let engine = self.engine();
         let key = format!("import window {key}");
-        let request = Some(engine.request(bank::UserId::SYSTEM, key.as_bytes(), b""));
+        let request = Some(engine.request(bank::UserId::SYSTEM, key.as_bytes(), said.as_bytes()));
         let command = bank::Command { origin: Origin::default(), caller: bank::Caller::SYSTEM, request, body };
         let outcome = engine.submit_blocking(command).expect("open");
         engine.stop();
@@ -265,6 +270,46 @@ const fn march(day: i32) -> i32 {
 
 const NEWEST_FIRST: &str = "4,1,2024-03-05,-200.00,card,300.00\n3,1,2024-03-04,-900.00,rent,500.00\n\
                             2,1,2024-03-04,1400.00,salary,1400.00\n";
+
+/// Versions before 0.2 remembered rows in another form. What they did is known, and what says something else is refused.
+#[test]
+fn rows_that_an_earlier_version_booked_are_not_booked_again() {
+    let source = Source::new();
+    let first = "1,1,2024-03-04,100.00,salary,100.00\n";
+    source.rows(first).import();
+    let engine = source.engine();
+    let last = engine.peek(|state| state.ledger().accounts().last().map(|(id, _)| id)).expect("open");
+    engine.stop();
+    let (debit, credit) = (last.expect("the contra account"), source.account_1());
+    let amount = ledger::Money { minor: 5_000, currency: ledger::Currency::from_code("EUR").expect("euro") };
+    let day = ledger::ValueDate(march(5));
+    let pay = bank::Pay {
+        legs: [ledger::Leg { debit, credit, amount }].into(),
+        purpose: bank::Purpose::Imported,
+        text: None,
+        metadata: None,
+        value_date: Some(day),
+        booked_at: Some(day.start()),
+        end_to_end_id: None,
+    };
+    let said = format!("{} {} 5000 2024-03-05 Some(\"bonus\")", debit.0, credit.0);
+    assert!(source.asks_saying("postings:2", &said, bank::Body::Payments(PaymentCommand::Pay(pay))));
+    let report = source.rows(&format!("{first}2,1,2024-03-05,50.00,bonus,150.00\n")).import();
+    assert_eq!((&report["postings_booked"], source.first().0), (&json!(0), vec![10_000, 15_000]));
+    let told = source.rows(&format!("{first}2,1,2024-03-05,50.00,gift,150.00\n")).refuses();
+    assert!(told.contains("postings.csv:3: this row was imported before and said something else then"), "{told}");
+}
+
+#[test]
+fn rows_with_an_id_of_the_payers_are_the_same_a_second_time() {
+    let source = Source::new();
+    source.map("text = \"{text}\"", "end_to_end_id = \"text\"");
+    let row = |id: &str| format!("1,1,2024-03-04,100.00,{id},100.00\n");
+    assert_eq!(source.rows(&row("E-1")).import()["postings_booked"], 1);
+    assert_eq!(source.rows(&row("E-1")).import()["postings_booked"], 0);
+    let told = source.rows(&row("E-2")).refuses();
+    assert!(told.contains("said something else then"), "{told}");
+}
 
 #[test]
 fn the_newest_row_first_grants_nothing() {
