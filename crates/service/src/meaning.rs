@@ -745,7 +745,7 @@ fn decimal(text: &str) -> Option<(i64, i8)> {
 /// An account number in capital letters without the spaces and hyphens that people group it by: one between two characters, or
 /// at the end, as the bank takes it.
 fn compact(text: &str) -> Option<SmallVec<[u8; MAX_IBAN]>> {
-    let mut iban = SmallVec::new();
+    let mut iban = SmallVec::<[u8; MAX_IBAN]>::new();
     let is_apart = |byte: u8| matches!(byte, b' ' | b'-');
     let bytes = text.as_bytes();
     if bytes.first().is_none_or(|first| is_apart(*first))
@@ -760,7 +760,7 @@ fn compact(text: &str) -> Option<SmallVec<[u8; MAX_IBAN]>> {
         iban.push(byte.to_ascii_uppercase());
     }
     // IBANs are grouped by spaces alone.
-    let is_iban = iban.first_chunk().is_some_and(|[a, b, c, d]| {
+    let is_iban = iban.first_chunk::<4>().is_some_and(|[a, b, c, d]| {
         a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit()
     });
     (!is_iban || !text.contains('-')).then_some(iban)

@@ -291,6 +291,7 @@ fn rows_that_an_earlier_version_booked_are_not_booked_again() {
         value_date: Some(day),
         booked_at: Some(day.start()),
         end_to_end_id: None,
+        copies: None,
     };
     let said = format!("{} {} 5000 2024-03-05 Some(\"bonus\")", debit.0, credit.0);
     assert!(source.asks_saying("postings:2", &said, bank::Body::Payments(PaymentCommand::Pay(pay))));
