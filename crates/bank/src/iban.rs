@@ -50,6 +50,15 @@ pub struct NumbersAsked {
     pub own: Option<OwnCheck>,
 }
 
+impl NumbersAsked {
+    /// Returns `true` if a bank's account numbers are as is wished for here, as far as anything is.
+    #[must_use]
+    pub fn are_of(&self, numbering: &Numbering) -> bool {
+        self.digits.is_none_or(|digits| numbering.own_digits().map(u32::from) == Some(digits))
+            && self.own.is_none_or(|own| numbering.own_check() == Some(own))
+    }
+}
+
 /// Fault of a country, bank code and wishes that can't make account numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NumberingError {
@@ -349,10 +358,10 @@ impl Numbering {
         Some(self.modulus.as_slice()).filter(|rules| !rules.is_empty())
     }
 
-    /// The sort code of a British bank.
+    /// The sort code of a British bank; none where the code is one of a time in which its length was not looked at.
     fn sort_code(&self) -> Option<&str> {
         match self.form {
-            Form::Plain { .. } if self.country == "GB" => self.bank_code.get(4..),
+            Form::Plain { .. } if self.country == "GB" => self.bank_code.get(4..).filter(|code| code.len() == 6),
             Form::Plain { .. } | Form::National(_) | Form::Domestic(_) | Form::Own(_) => None,
         }
     }

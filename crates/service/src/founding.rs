@@ -6,8 +6,8 @@
 use std::fmt;
 
 use bank::{
-    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Channel, Command, Numbering, OpenAccount, Origin,
-    OwnCheck, Refusal, Request, Role, SystemCommand, SystemEvent, UserId, What,
+    AccessCommand, AccountCommand, AccountEvent, Body, Caller, Channel, Command, ModulusRule, Numbering, OpenAccount,
+    Origin, OwnCheck, Refusal, Request, Role, SystemCommand, SystemEvent, UserId, What,
 };
 use engine::{Engine, Field, NewSubject, OpenError, Outcome, Replay, Submission, Unavailable};
 use ledger::{Currency, Kind, Overdraft};
@@ -77,6 +77,8 @@ pub struct FoundedAs {
     pub digits: Option<u8>,
     /// Rule of their check digits, where their form is the bank's own.
     pub own: Option<OwnCheck>,
+    /// Rules of a British bank's sort code, where its account numbers are checked.
+    pub modulus: Option<Vec<ModulusRule>>,
 }
 
 impl fmt::Display for FoundedAs {
@@ -91,7 +93,16 @@ impl From<&NewBank<'_>> for FoundedAs {
     fn from(NewBank { name, numbering, time_zone, .. }: &NewBank<'_>) -> Self {
         let (country, bank_code) = (numbering.country().to_owned(), numbering.bank_code().to_owned());
         let (digits, own) = (numbering.own_digits(), numbering.own_check());
-        Self { name: (*name).to_owned(), country, bank_code, time_zone: time_zone.map(str::to_owned), digits, own }
+        let modulus = numbering.modulus().map(<[_]>::to_vec);
+        Self {
+            name: (*name).to_owned(),
+            country,
+            bank_code,
+            time_zone: time_zone.map(str::to_owned),
+            digits,
+            own,
+            modulus,
+        }
     }
 }
 
@@ -130,20 +141,12 @@ impl Beginning {
             beginning.demo |= key.is_some() && (key == founding || key == first_customer);
             match &recorded.event.what {
                 What::System(SystemEvent::LeaderStarted { .. }) => {}
-                What::System(SystemEvent::Founded {
-                    name,
-                    country,
-                    bank_code,
-                    scheme,
-                    time_zone,
-                    digits,
-                    modulus: _,
-                }) => {
+                What::System(SystemEvent::Founded { name, country, bank_code, scheme, time_zone, digits, modulus }) => {
                     let (name, country, bank_code) = (name.clone(), country.clone(), bank_code.clone());
                     let numbering = Numbering::recorded(&country, &bank_code, *scheme, *digits);
                     let own = numbering.ok().and_then(|numbering| numbering.own_check());
-                    let (time_zone, digits) = (time_zone.clone(), *digits);
-                    beginning.founded = Some(FoundedAs { name, country, bank_code, time_zone, digits, own });
+                    let (time_zone, digits, modulus) = (time_zone.clone(), *digits, modulus.clone());
+                    beginning.founded = Some(FoundedAs { name, country, bank_code, time_zone, digits, own, modulus });
                 }
                 What::Accounts(AccountEvent::AccountOpened { currency, cash: true, .. })
                     if recorded.event.by == UserId::SYSTEM =>

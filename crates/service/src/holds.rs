@@ -455,7 +455,13 @@ impl Service {
             Err(fault) => Err(fault),
         };
         let body = found.map(|(hold, amount)| Body::Holds(HoldCommand::Capture { hold, amount, last }));
-        self.booked(&self.submit(&write, body).await?)
+        let receipt = self.submit(&write, body).await?;
+        let What::Payments(PaymentEvent::Posted { posting, .. }) = &receipt.what else {
+            return Err(unexpected(&receipt));
+        };
+        // It is the payee who captures, or the bank: whose copy of the text is shown goes by who asks.
+        let parties = self.engine().peek(|state| Parties::of(state, &write.who, &bank::accounts_of(posting)))?;
+        self.booked_for(&receipt, &parties)
     }
 
     /// Lets reserved money go.

@@ -759,11 +759,7 @@ fn compact(text: &str) -> Option<SmallVec<[u8; MAX_IBAN]>> {
         }
         iban.push(byte.to_ascii_uppercase());
     }
-    // IBANs are grouped by spaces alone.
-    let is_iban = iban.first_chunk::<4>().is_some_and(|[a, b, c, d]| {
-        a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit()
-    });
-    (!is_iban || !text.contains('-')).then_some(iban)
+    Some(iban)
 }
 
 fn kind_number(kind: Kind) -> u8 {

@@ -76,7 +76,7 @@ kinds! {
         "examples": ["AT049999900000000001", "AT479999900000000003"],
     };
     AccountParts {
-        "title": "parts of an account number",
+        "title": "AccountParts",
         "type": "object",
         "description": "The parts of an account's number by the names that they have in its country.",
         "properties": {

@@ -469,13 +469,13 @@ fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<SortedRun>>, 
         }
     }
     named.sort();
-    let (mut runs, mut covered) = (Vec::new(), 0);
+    let (mut runs, mut covered, mut any_older) = (Vec::new(), 0, false);
     for (after, std::cmp::Reverse(to), path) in named {
         if to <= covered {
             // It was merged into the one before.
             useless.push((path, None));
         } else if after != covered {
-            useless.push((path, Some("what comes before it is missing".to_owned())));
+            useless.push((path, (!any_older).then(|| "what comes before it is missing".to_owned())));
         } else {
             match SortedRun::open(&path, secrets) {
                 Ok(run) if (run.span.after, run.span.to) == (after, to) => {
@@ -483,6 +483,10 @@ fn opened(folder: &Path, secrets: &Secrets) -> io::Result<(Vec<Arc<SortedRun>>, 
                     runs.push(Arc::new(run));
                 }
                 Ok(_) => useless.push((path, Some("it was given another's name".to_owned()))),
+                Err(error) if is_damage(&error) && run::is_older(&path, secrets) => {
+                    any_older = true;
+                    useless.push((path, None));
+                }
                 Err(error) if is_damage(&error) => useless.push((path, Some(error.to_string()))),
                 Err(error) => return Err(error),
             }
@@ -565,10 +569,11 @@ fn sum_of(record: &[u8]) -> u128 {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fs;
     use std::sync::Arc;
 
     use bank::Outcomes;
-    use journal::{Journal, MasterKey};
+    use journal::{Journal, MasterKey, PageWriter};
     use ledger::{AccountId, Timestamp};
 
     use super::{Aside, Comparison, DeedKeys, FOLDER, Index, MAX_RUNS, Mark, Marks, RwLock, opened};
@@ -660,6 +665,37 @@ mod tests {
         assert_eq!(sizes, [16, 4, 5, 4, 1], "tiers, each about four times the next");
         let (again, useless) = opened(&bench.index.folder, &bench.index.secrets).expect("opened");
         assert_eq!((again.len(), useless), (sizes.len(), Vec::new()), "what was merged is removed");
+    }
+
+    #[test]
+    fn an_index_of_an_earlier_form_is_made_again_and_is_no_damage() {
+        let mut bench = Bench::new();
+        let folder = bench.index.folder.clone();
+        for _ in 0..2 {
+            bench.write(100);
+        }
+        let mut paths: Vec<_> =
+            fs::read_dir(&folder).expect("a folder").map(|file| file.expect("a file").path()).collect();
+        paths.sort();
+        assert_eq!(paths.len(), 2);
+        for (is_whole, expected) in [(true, [None, None]), (false, [Some(()), Some(())])] {
+            for path in &paths {
+                let file = fs::File::create(path).expect("a file");
+                let pages = PageWriter::new(file, &bench.index.secrets, super::run::OLDER_CONTEXT).expect("written");
+                pages.finish(b"as it was").expect("written");
+                if !is_whole {
+                    let mut bytes = fs::read(path).expect("readable");
+                    let last = bytes.len() - 1;
+                    bytes[last] ^= 1;
+                    fs::write(path, bytes).expect("written");
+                }
+            }
+            let (runs, mut useless) = opened(&folder, &bench.index.secrets).expect("readable");
+            useless.sort();
+            assert!(runs.is_empty());
+            let told: Vec<_> = useless.iter().map(|(_, reason)| reason.as_ref().map(|_| ())).collect();
+            assert_eq!(told, expected, "{useless:?}");
+        }
     }
 
     #[test]

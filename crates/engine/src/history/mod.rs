@@ -133,14 +133,27 @@ pub struct Search {
 }
 
 impl Search {
-    fn asks_for(&self, engine: &Engine, owners: &[SubjectId], entry: &HistoryEntry) -> Result<bool, Unavailable> {
+    fn asks_for(&self, engine: &Engine, owners: &[SubjectId], entry: &mut HistoryEntry) -> Result<bool, Unavailable> {
         let minor = entry.amount_minor.unsigned_abs();
         let plain = self.min_minor.is_none_or(|min| minor >= min)
             && self.max_minor.is_none_or(|max| minor <= max)
             && self.counterparty.is_none_or(|other| entry.counterparty == other);
+        if plain {
+            entry.find_said(engine)?;
+        }
         let (true, Some(wanted)) = (plain, &self.text) else { return Ok(plain) };
         let text = engine.open_said(&entry.said, owners)?.text;
         Ok(text.is_some_and(|text| text.to_lowercase().contains(&wanted.to_lowercase())))
+    }
+}
+
+impl HistoryEntry {
+    /// Finds what was said with a capture, which is what was said with its hold. For a thread that may wait for the disk.
+    fn find_said(&mut self, engine: &Engine) -> Result<(), Unavailable> {
+        if let Cause::Capture { hold, .. } = self.cause {
+            self.said = engine.said_with(hold)?;
+        }
+        Ok(())
     }
 }
 
@@ -383,7 +396,7 @@ impl Engine {
         };
         let mut scanned = 0;
         let after = move |mark: &Mark, ordinal| ordinal >= newest || mark.booked_at >= until;
-        self.walk(account, after, Found::default(), move |found, entry| {
+        self.walk(account, after, Found::default(), move |found, mut entry| {
             if entry.ordinal > newest || entry.booked_at >= until {
                 return Ok(true);
             }
@@ -393,7 +406,7 @@ impl Engine {
             }
             scanned += 1;
             let ordinal = entry.ordinal;
-            if search.asks_for(&engine, &owners, &entry)? {
+            if search.asks_for(&engine, &owners, &mut entry)? {
                 found.entries.push(entry);
             }
             let enough = found.entries.len() >= limit || scanned >= MAX_SCAN;
@@ -431,13 +444,17 @@ impl Engine {
     /// [`Engine::entries`] does.
     pub async fn period(&self, account: AccountId, from: Timestamp, until: Timestamp) -> Result<Period, HistoryError> {
         let after = move |mark: &Mark, _| mark.booked_at >= until;
+        let engine = self.clone();
         let mut entries = self
-            .walk(account, after, Vec::new(), move |entries, entry| {
+            .walk(account, after, Vec::new(), move |entries, mut entry| {
                 let within = entry.booked_at >= from;
                 if within && entries.len() >= MAX_WALK && entry.booked_at < until {
                     return Err(HistoryError::TooLong);
                 }
                 if entry.booked_at < until {
+                    if within {
+                        entry.find_said(&engine)?;
+                    }
                     entries.push(entry);
                 }
                 Ok(within)
@@ -479,10 +496,7 @@ impl Engine {
                 let (mut made, previous) = engine.entries_of(account, posting)?;
                 made.retain(|entry| entry.ordinal <= ordinal);
                 next = previous;
-                for mut entry in made.into_iter().rev() {
-                    if let Cause::Capture { hold, .. } = entry.cause {
-                        entry.said = engine.said_with(hold)?;
-                    }
+                for entry in made.into_iter().rev() {
                     if !take(&mut gathered, entry)? {
                         return Ok(gathered);
                     }

@@ -21,6 +21,14 @@ use super::filter::Filters;
 /// Context that the files are sealed under, with the version of their form.
 const CONTEXT: &[u8] = b"kassa history 2";
 
+/// The same of the form before, which holds nothing of what acts on an event.
+pub(super) const OLDER_CONTEXT: &[u8] = b"kassa history 1";
+
+/// Returns `true` if a file is a run of an earlier version's form: whole, and no longer of use.
+pub(super) fn is_older(path: &Path, secrets: &Secrets) -> bool {
+    File::open(path).is_ok_and(|file| PageReader::open(file, secrets, OLDER_CONTEXT).is_ok())
+}
+
 /// The most keys that one filter is to hold, about. Small enough to be made within the processor's cache.
 const KEYS_PER_FILTER: u64 = 1 << 16;
 

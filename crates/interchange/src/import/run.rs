@@ -265,6 +265,13 @@ fn place(
             let calendar = Calendar::new(&zone.collect()).map_err(OpenError::from)?;
             Ok(Destination { numbering, calendar, is_to_be_founded: true, currencies })
         }
+        Some((founding, _)) if is_the_same(&founding.numbering) && !planned.numbers.are_of(&founding.numbering) => {
+            Err(mistaken(format!(
+                "{file} is for a bank whose account numbers have another form than those of the bank in {}; mend \
+                 `account_digits` and `own_numbers` under [bank], or leave them out",
+                data.display(),
+            )))
+        }
         Some((founding, calendar)) if is_the_same(&founding.numbering) => {
             let zone = calendar.zone_of(calendar.day_of(request.now));
             match planned.time_zone.as_ref().filter(|planned| *planned != zone) {

@@ -133,32 +133,37 @@ pub(crate) struct Seen {
     customer: Option<CustomerId>,
 }
 
+/// Accounts whose holders an event concerns, and the customer.
+type Concerned = (Vec<AccountId>, Option<CustomerId>);
+
 impl News {
     /// An event as news; none where it is told to nobody. For a thread that may wait for the disk.
     pub(crate) fn of(engine: &Engine, recorded: Recorded) -> Result<Option<Self>, Unavailable> {
         let Recorded { number, at, event } = recorded;
+        let Some((accounts, holder)) = Self::concerned(engine, &event.what)? else { return Ok(None) };
         let mut placed = None;
-        let (accounts, holder) = match event.what.audience() {
-            Audience::Accounts(accounts) => {
-                if let Some(hold) = captured_by(&event.what) {
-                    // Said with the capture, too: from here on its frame is at hand.
-                    engine.said_with(hold)?;
-                }
-                (accounts.into_vec(), None)
-            }
-            Audience::OfHold(hold) => {
-                let known = as_placed(engine, hold)?;
-                let is_released = matches!(event.what, What::Holds(HoldEvent::HoldReleased { .. }));
-                let known = if is_released { known.after(engine, hold, None, number)? } else { known };
-                let accounts = known.ids().to_vec();
-                placed = Some(Box::new(known));
-                (accounts, None)
-            }
-            Audience::Holder(account, customer) => (vec![account], Some(customer)),
-            Audience::Watchers => (Vec::new(), None),
-            Audience::User(_) | Audience::Nobody => return Ok(None),
-        };
+        if let Audience::OfHold(hold) = event.what.audience() {
+            let known = as_placed(engine, hold)?;
+            let is_released = matches!(event.what, What::Holds(HoldEvent::HoldReleased { .. }));
+            let known = if is_released { known.after(engine, hold, None, number)? } else { known };
+            placed = Some(Box::new(known));
+        } else if let Some(hold) = captured_by(&event.what) {
+            // Said with the capture, too: from here on its frame is at hand.
+            engine.said_with(hold)?;
+        }
         Ok(Some(Self { number, at, what: event.what, accounts, holder, placed }))
+    }
+
+    /// Finds whom an event concerns: the accounts whose holders it is told to, and the customer; none where it is told to
+    /// nobody. Reads no more than that needs.
+    pub(crate) fn concerned(engine: &Engine, what: &What) -> Result<Option<Concerned>, Unavailable> {
+        Ok(match what.audience() {
+            Audience::Accounts(accounts) => Some((accounts.into_vec(), None)),
+            Audience::OfHold(hold) => Some((as_placed(engine, hold)?.ids().to_vec(), None)),
+            Audience::Holder(account, customer) => Some((vec![account], Some(customer))),
+            Audience::Watchers => Some((Vec::new(), None)),
+            Audience::User(_) | Audience::Nobody => None,
+        })
     }
 
     /// Takes from the state what a caller may know about it; none where the caller may not see it.

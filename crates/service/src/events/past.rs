@@ -119,10 +119,10 @@ impl Past {
         let (first, last) = (first.number, last.number);
         let (mut accounts, mut holders) = (Vec::new(), Vec::new());
         for recorded in recorded {
-            let Some(news) = News::of(engine, recorded)? else { continue };
-            let place = u32::try_from(news.number - first).unwrap_or(u32::MAX);
-            accounts.extend(news.accounts.iter().map(|account| (*account, place)));
-            holders.extend(news.holder.map(|holder| (holder, place)));
+            let Some((concerned, holder)) = News::concerned(engine, &recorded.event.what)? else { continue };
+            let place = u32::try_from(recorded.number - first).unwrap_or(u32::MAX);
+            accounts.extend(concerned.iter().map(|account| (*account, place)));
+            holders.extend(holder.map(|holder| (holder, place)));
         }
         accounts.sort_unstable();
         accounts.dedup();

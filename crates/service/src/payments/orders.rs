@@ -235,7 +235,7 @@ impl Service {
         self.booked_for(receipt, &parties)
     }
 
-    fn booked_for(&self, receipt: &Receipt, parties: &Parties) -> Result<Booked, Fault> {
+    pub(crate) fn booked_for(&self, receipt: &Receipt, parties: &Parties) -> Result<Booked, Fault> {
         let booking =
             self.booking_view(&receipt.what, parties, &Undoing::default())?.ok_or_else(|| unexpected(receipt))?;
         let id = (!is_dry(receipt)).then(|| self.payment_ids().id(receipt.event));
