@@ -783,5 +783,9 @@ mod tests {
         }
         // A bank that was founded with more keeps its numbers.
         assert!(Numbering::recorded("AT", "123456", None, None).is_ok());
+        // With digits of the account in its code nobody can say where the sort code ends.
+        let parts = |code| Numbering::recorded("GB", code, None, None).unwrap().parts(1);
+        let right = vec![("sort_code", "601613".to_owned()), ("account", "00000001".to_owned())];
+        assert_eq!((parts("NWBK601613"), parts("NWBK60161331")), (right, Vec::new()));
     }
 }

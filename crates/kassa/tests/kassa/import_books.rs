@@ -341,6 +341,8 @@ fn rows_are_booked_on_the_days_of_the_banks_time_zone() {
     assert!(told.contains("is dated 2024-03-04") && told.contains("entries up to 2024-03-05"), "{told}");
     let told = source.map(code, &zone("Asia/Tokyo")).refuses();
     assert!(told.contains("with the time zone Asia/Tokyo") && told.contains("has Europe/Vienna"), "{told}");
+    let told = source.map(code, &format!("{code}\nown_numbers = \"luhn\"")).refuses();
+    assert!(told.contains("account numbers have another form") && told.contains("leave them out"), "{told}");
 }
 
 #[test]

@@ -273,6 +273,19 @@ fn another_time_zone_is_another_bank() {
     assert!(succeeds(&init, "operator-password\n").contains("Own Bank (AT 99999) is founded"));
 }
 
+/// So is that of a bank whose account numbers are checked by a table.
+#[test]
+fn a_table_of_checks_makes_another_bank() {
+    let folder = made_as_far_as(vec![("found", found("Own Bank", "GB", "KASA990042"), None)]);
+    let table = folder.data.with_file_name("table.txt");
+    fs::write(&table, "990000 990099 MOD11 0 0 0 0 0 0 8 7 6 5 4 3 2 1\n").expect("the table");
+    let init = ["init", "--data", folder.data(), "--country", "GB", "--bank-code", "KASA990042", "--name", "Own Bank"];
+    let with_table = [&init[..], &["--modulus-table", table.to_str().expect("a plain path")]].concat();
+    let told = fails(&with_table, "operator-password\n");
+    assert!(told.contains("the making of Own Bank (GB KASA990042) in") && told.contains("broken off"), "{told}");
+    assert!(succeeds(&init, "operator-password\n").contains("Own Bank (GB KASA990042) is founded"));
+}
+
 #[test]
 fn the_demo_plants_nothing_in_a_bank_that_it_did_not_make() {
     let named_the_same = Folder::new();
