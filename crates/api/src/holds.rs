@@ -146,9 +146,9 @@ pub(crate) enum HoldStateName {
     PartlyCaptured,
     /// It was captured for the last time.
     Captured,
-    /// What remained of it was let go by somebody entitled to it.
+    /// Closed because somebody entitled to it let go what remained.
     Voided,
-    /// What remained of it was let go because its time was over.
+    /// Closed because its time was over; the rest was let go.
     Expired,
 }
 

@@ -321,7 +321,7 @@ impl Form {
         if self.rule == Rule::NewZealand { SUFFIXES } else { 1 }
     }
 
-    /// What was typed without the characters that only set it apart.
+    /// Returns a typed text without the characters that only set it apart.
     pub(crate) fn compact(&self, typed: &str) -> String {
         let mut compact: String =
             typed.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()).collect();

@@ -15,7 +15,7 @@ const DIGITS: usize = 14;
 /// Rule by which the account numbers of a sort code are checked.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct ModulusRule {
-    /// What is done with the products of digits and weights.
+    /// Use of the products of digits and weights.
     #[n(0)]
     method: Method,
     /// The weights, of the sort code's digits first.

@@ -78,7 +78,7 @@ impl OwnCheck {
     }
 }
 
-/// What a text of capital letters and digits leaves when divided by 97.
+/// Remainder that a text of capital letters and digits leaves when divided by 97.
 fn mod_97(text: &str) -> u64 {
     text.bytes().fold(0_u64, |rest, byte| {
         let (value, shift) = match byte {

@@ -26,7 +26,7 @@ impl SubjectId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Category {
-    /// Who somebody is: names, the name to sign in with and the password's hash, names of accounts.
+    /// Somebody's identity: names, the name to sign in with and the password's hash, names of accounts.
     #[n(1)]
     Identity,
     /// Ways of reaching somebody. Nothing is sealed in it yet; the key is there, so that old people can have some.
@@ -189,7 +189,7 @@ impl From<Sealed> for SharedText {
     }
 }
 
-/// What a payment or a hold says to those on both sides of it.
+/// Words of a payment or a hold to those on both sides of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// The text on the statement.

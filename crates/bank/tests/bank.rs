@@ -526,7 +526,7 @@ fn refusal_place(refusal: Refusal) -> usize {
     }
 }
 
-/// What no table can show: the engine says that a key was reused, from the fingerprint of the first event under it; numbers
+/// Tests that no table can show: the engine says that a key was reused, from the fingerprint of the first event under it; numbers
 /// are exhausted only after four billion of them; and `time_zones_follow_each_other` sets more zones than there may be.
 const NOT_SHOWN: [Refusal; 3] = [Refusal::KeyReused, Refusal::NumbersExhausted, Refusal::TooManyTimeZones];
 

@@ -18,14 +18,14 @@ const MAX_NAMED: usize = 100;
 /// A key by whose it is and for what; without a category the one for all.
 type Name = (SubjectId, Option<Category>);
 
-/// Place in the journal.
+/// At in the journal.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct At {
     frame: u64,
     event: u64,
 }
 
-/// What is the matter with a key.
+/// Flaw of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flaw {
     Missing,
@@ -38,8 +38,8 @@ enum Flaw {
 /// The keys that events asked for, as far as they were read.
 pub(crate) struct KeyCheck {
     opener: Opener,
-    flaws: BTreeMap<Name, (Flaw, Place)>,
-    destroyed: BTreeMap<Name, Place>,
+    flaws: BTreeMap<Name, (Flaw, At)>,
+    destroyed: BTreeMap<Name, At>,
 }
 
 impl KeyCheck {
@@ -54,14 +54,14 @@ impl KeyCheck {
 
     /// Opens each sealed field of an event.
     pub(crate) fn event(&mut self, frame: u64, event: u64, what: &What) {
-        let place = Place { frame, event };
+        let place = At { frame, event };
         if let What::Access(AccessEvent::KeyDestroyed { subject, category }) = what {
             self.destroyed.entry((*subject, *category)).or_insert(place);
         }
         fields_of(what, |field, sealed| self.field(place, field, sealed));
     }
 
-    fn field(&mut self, place: Place, field: Field, sealed: &Sealed) {
+    fn field(&mut self, place: At, field: Field, sealed: &Sealed) {
         let name = (sealed.subject, sealed.category);
         if self.flaws.contains_key(&name) {
             return;
@@ -79,12 +79,12 @@ impl KeyCheck {
     pub(crate) fn finish(&self, is_whole: bool) -> Vec<Problem> {
         let missing =
             self.flaws.iter().filter(|(name, (flaw, _))| *flaw == Flaw::Missing && !self.is_destroyed(**name));
-        let missing = missing.map(|(name, (_, Place { frame, event }))| {
+        let missing = missing.map(|(name, (_, At { frame, event }))| {
             let detail = "is missing, and no event says that it was destroyed; the first that needs it is event";
             (*frame, format!("{} {detail} {event}", named(*name)))
         });
         let wrong = self.flaws.iter().filter(|(_, (flaw, _))| *flaw == Flaw::Wrong);
-        let wrong = wrong.map(|(name, (_, Place { frame, event }))| {
+        let wrong = wrong.map(|(name, (_, At { frame, event }))| {
             let detail = format!("does not open what event {event} holds: one of the two was exchanged or damaged");
             (*frame, format!("{} {detail}", named(*name)))
         });

@@ -34,7 +34,7 @@ pub enum Field {
     Metadata,
     /// A payer's own id of a payment.
     EndToEndId,
-    /// What a payment says, for another of its readers.
+    /// Words of a payment, for another of its readers.
     Copy,
 }
 
@@ -152,7 +152,7 @@ fn bank_key(secrets: &journal::Secrets) -> SubjectKey {
     SubjectKey { subject: SubjectId::BANK.0, category: OF_ALL, key: secrets.derive("the bank's own names") }
 }
 
-/// What a payment says, opened.
+/// Words of a payment, opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spoken {
     /// The text on the statement; none where there is none, or it was erased.

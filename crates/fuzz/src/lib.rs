@@ -1,4 +1,4 @@
-//! What must hold of any bytes that reach a reader of ours: a function for each, which takes the bytes and panics where
+//! Properties of any bytes that reach a reader of ours: a function for each, which takes the bytes and panics where
 //! its property doesn't hold.
 //!
 //! `cargo-fuzz` calls them from the folder `fuzz` at the root, with a nightly compiler. `tests/corpus.rs` calls them on any

@@ -99,7 +99,7 @@ fn with_text(mut value: serde_json::Value) -> serde_json::Value {
     value
 }
 
-/// What a fault says, in which no library may speak.
+/// Returns a fault's words, in which no library may speak.
 fn looked_at(fault: &Fault) -> String {
     let fields = fault.fields();
     let said = std::iter::once(fault.detail()).chain(fields.iter().map(|field| field.detail.as_str()));

@@ -30,7 +30,7 @@ const ORDINARY_BYTES: usize = 256;
 /// Makes the form in which versions before 0.2 remembered a request; none where they can't have known it.
 pub type OlderForm = fn(&Meaning<'_>) -> Option<Vec<u8>>;
 
-/// What a write asks for, its values as they were sent.
+/// A write's meaning, its values as they were sent.
 #[derive(Debug, Clone)]
 pub enum Meaning<'a> {
     /// A payment.
@@ -39,7 +39,7 @@ pub enum Meaning<'a> {
         movement: Transfer<'a>,
         /// The others, in their order.
         more: Vec<Transfer<'a>>,
-        /// What is said with it.
+        /// Words that go with it.
         said: Said<'a>,
     },
     /// Cash brought to the desk.
@@ -79,7 +79,7 @@ pub enum Meaning<'a> {
         movement: Transfer<'a>,
         /// Expiry.
         expires_at: Moment<'a>,
-        /// What is said with it.
+        /// Words that go with it.
         said: Said<'a>,
     },
     /// Reserved money taken.
@@ -175,7 +175,7 @@ pub enum Meaning<'a> {
     Line {
         /// The movement.
         movement: Transfer<'a>,
-        /// What is said with it.
+        /// Words that go with it.
         said: Said<'a>,
     },
     /// A line of a batch that could not be read, as it was sent.
@@ -197,7 +197,7 @@ pub struct Transfer<'a> {
     pub currency: &'a str,
 }
 
-/// What a payer says.
+/// A payer's words.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Said<'a> {
     /// The text on both statements.
@@ -297,7 +297,7 @@ pub enum ImportRow<'a> {
         moved: Moved,
         /// The text on the statement.
         text: Option<&'a str>,
-        /// What did not fit into the text.
+        /// Rest that did not fit into the text.
         text_rest: &'a [Box<str>],
         /// The payer's own id.
         end_to_end_id: Option<&'a str>,
@@ -720,7 +720,7 @@ const MAX_DECIMAL: usize = 32;
 /// The longest IBAN (ISO 13616).
 const MAX_IBAN: usize = 34;
 
-/// What a decimal number is: the digits without zeros at the end of the fraction, and the exponent of ten that puts the
+/// Reads a decimal number: the digits without zeros at the end of the fraction, and the exponent of ten that puts the
 /// point back. As many decimals as are written are taken: which ones a currency has may change.
 fn decimal(text: &str) -> Option<(i64, i8)> {
     let (is_negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));

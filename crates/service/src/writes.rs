@@ -22,7 +22,7 @@ pub struct Keyed<'a> {
     pub token: TokenHash,
     /// The caller's own key of the request; empty for a dry run, which no front may take from a caller otherwise.
     pub key: &'a str,
-    /// What its key stands for from now on.
+    /// Meaning that its key has from now on.
     pub meaning: Meaning<'a>,
     /// `true` if it is only to be told what would become of the request.
     pub dry_run: bool,

@@ -1,4 +1,4 @@
-//! What a key stands for: the form of every write, for ever; what is one request and what is another; and the keys of
+//! Tests of keys: the form of every write, for ever; what is one request and what is another; and the keys of
 //! journals that versions before 0.2 wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -358,7 +358,7 @@ fn caller(bank: &Bank, who: &str) -> Caller {
     Caller { user, session: Some(bank.engine.token_hash(bank.token(who))) }
 }
 
-/// What an earlier version remembered under a key: that it refused it.
+/// Remembers under a key, as an earlier version did, that it refused it.
 async fn remembered(bank: &Bank, who: &str, request: Request, refusal: Refusal) {
     let body = Body::System(SystemCommand::Unresolved(refusal));
     let command = Command { origin: Origin::default(), caller: caller(bank, who), request: Some(request), body };

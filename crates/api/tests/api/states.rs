@@ -1,4 +1,4 @@
-//! What holds and payments tell of themselves: their states, what was captured and refunded of them, and what led to what.
+//! Tests of holds and payments: their states, what was captured and refunded of them, and what led to what.
 
 use std::path::Path;
 
@@ -301,7 +301,7 @@ async fn a_hold_ends_within_the_days_that_it_may() {
     assert_eq!(far.json()["errors"][0]["detail"], "a hold ends within 7 days from now");
 }
 
-/// What is named in an address and is not there is not found; what a body names can't be processed. Over all routes.
+/// Tries over all routes that what an address names and is not there is not found, and what a body names can't be processed.
 #[tokio::test]
 async fn what_is_unknown_is_told_by_where_it_was_named() {
     let bank = Bank::new().await;

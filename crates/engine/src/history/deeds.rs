@@ -1,4 +1,4 @@
-//! What became of a hold or a payment: the later events that take, let go, give back or undo something of it.
+//! Later course of a hold or a payment: the events that take, let go, give back or undo something of it.
 //!
 //! Nothing of it is in the state once a hold is closed. The index keeps each such event by what it acts on.
 

@@ -141,7 +141,7 @@ fn cause(posting: &Posting) -> String {
     }
 }
 
-/// What a posting says on an account, as cells; none where personal fields are left out.
+/// Words of a posting, as cells; none where personal fields are left out.
 fn text_cells(personal: &Personal, said: &Said, owners: &[SubjectId]) -> Result<Option<[String; PERSONAL]>, Ended> {
     let spoken = personal.said(said, owners)?;
     let cell = |text: Option<String>| text.map(|text| harmless(&text)).unwrap_or_default();

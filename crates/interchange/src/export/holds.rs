@@ -20,7 +20,7 @@ struct Followed {
 
 /// A hold of which an event took or let go something, as it is after it.
 pub(super) struct Acted {
-    /// What was said with it.
+    /// Words that went with it.
     pub(super) said: Said,
     /// State of the hold, as the REST interface calls it.
     pub(super) state: &'static str,

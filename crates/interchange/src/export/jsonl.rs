@@ -199,7 +199,7 @@ struct EntryOfLeg {
     balance: String,
 }
 
-/// What became of a hold that was let go.
+/// End of a hold that was let go.
 #[derive(Serialize)]
 struct Ending {
     captured: String,

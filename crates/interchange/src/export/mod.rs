@@ -229,7 +229,7 @@ impl Personal {
         Ok(Some(opened.flatten()))
     }
 
-    /// What a payment says, opened for some people; left out where personal fields are.
+    /// Words of a payment, opened for some people; left out where personal fields are.
     fn said(&self, said: &Said, people: &[SubjectId]) -> Result<Option<Spoken>, Ended> {
         let Some(opener) = &self.0 else { return Ok(None) };
         Ok(Some(opener.open_said(said, people)?))

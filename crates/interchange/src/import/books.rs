@@ -140,7 +140,7 @@ impl ReadBooks {
     }
 }
 
-/// What an import must know of a bank before its files can be read.
+/// Facts of a bank that an import must know before its files can be read.
 pub(super) struct Found {
     /// Its founding; none if it wasn't founded yet.
     pub(super) founding: Option<Founding>,

@@ -9,7 +9,7 @@ use service::meaning::{ImportRow, Moved};
 use super::booking::{right, value_date};
 use super::plan::{PlannedAccount, PlannedPosting, PlannedRight};
 
-/// What is said of something under its key.
+/// Content that something has under its key.
 #[derive(Clone, Copy)]
 pub(super) enum Content<'a> {
     /// A customer's name.

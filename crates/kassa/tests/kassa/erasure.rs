@@ -254,7 +254,7 @@ fn told_to(server: &Server, token: &str) -> String {
     told
 }
 
-/// What `kassa verify` finds, each as kind and detail. It never says what was written.
+/// Findings of `kassa verify`, each as kind and detail. It never says what was written.
 fn problems(folder: &Folder) -> Vec<(String, String)> {
     let output = run(&mut kassa(&["verify", "--data", folder.data(), "--json"]), "");
     let told = String::from_utf8(output.stdout).expect("text");

@@ -175,7 +175,7 @@ impl Drop for Turn {
 pub struct Line<'a> {
     /// As it was sent.
     pub sent: &'a [u8],
-    /// What its place stands for from now on.
+    /// Meaning that its place has from now on.
     pub meaning: Meaning<'a>,
     /// The payment that it orders, or what is wrong with it.
     pub order: Result<LineOrder<'a>, Fault>,
@@ -185,7 +185,7 @@ pub struct Line<'a> {
 pub struct LineOrder<'a> {
     /// Its movement.
     pub movement: MovementOrder<'a>,
-    /// What is said with it.
+    /// Words that go with it.
     pub words: Words<'a>,
 }
 

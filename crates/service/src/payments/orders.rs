@@ -20,7 +20,7 @@ use crate::writes::{Keyed, is_dry, unexpected};
 pub struct PaymentOrder<'a> {
     /// Its movements, all or nothing, in this order: at least one.
     pub movements: SmallVec<[MovementOrder<'a>; 1]>,
-    /// What is said with it.
+    /// Words that go with it.
     pub words: Words<'a>,
 }
 

@@ -138,7 +138,7 @@ impl PaymentState {
     }
 }
 
-/// What was undone of a payment after it was booked.
+/// Refunds or reversal of a payment after it was booked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Undoing {
     undone: Option<Undone>,
@@ -147,7 +147,7 @@ pub(crate) struct Undoing {
 }
 
 impl Undoing {
-    /// What the state has of it. The events that did it are looked for by [`Undoing::found`].
+    /// Takes what the state has of it. The events that did it are looked for by [`Undoing::found`].
     pub(crate) fn of(state: &State, event: u64) -> Self {
         let undone = PostingId::new(event).and_then(|id| state.ledger().undone_pages().get(&id));
         Self { undone: undone.cloned(), by: Vec::new() }
@@ -312,7 +312,7 @@ impl Service {
         Ok(booking.map(|booking| PaymentView { id: self.payment_ids().id(event), booking }))
     }
 
-    /// What a payment says, opened for some people.
+    /// Opens the words of a payment for some people.
     pub(crate) fn said_view(&self, said: &Said, people: &[SubjectId]) -> Result<SaidView, Fault> {
         let Spoken { text, end_to_end_id } = self.engine().open_said(said, people)?;
         Ok(SaidView { text, end_to_end_id })

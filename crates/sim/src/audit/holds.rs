@@ -13,7 +13,7 @@ pub(super) struct Held {
     pub(super) debit: u32,
     pub(super) credit: u32,
     pub(super) remaining: i128,
-    /// What was captured of it in all.
+    /// Amount that was captured of it in all.
     captured: i128,
     pub(super) expires_at: Timestamp,
 }
